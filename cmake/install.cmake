@@ -1,0 +1,29 @@
+# Installs the library, its headers under include/headway, a CMake package and a pkg-config file.
+# The installed tree can be moved: nothing in it names the prefix.
+
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+set(headway_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/headway)
+
+install(TARGETS headway EXPORT headway-targets INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(EXPORT headway-targets NAMESPACE headway:: DESTINATION ${headway_cmake_dir})
+
+file(GLOB headway_root_headers CONFIGURE_DEPENDS *.h)
+install(FILES ${headway_root_headers} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/headway)
+install(DIRECTORY progress comm engine operators
+        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/headway FILES_MATCHING PATTERN *.h)
+
+configure_package_config_file(cmake/headway-config.cmake.in headway-config.cmake
+                              INSTALL_DESTINATION ${headway_cmake_dir})
+write_basic_package_version_file(headway-config-version.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/headway-config.cmake
+              ${PROJECT_BINARY_DIR}/headway-config-version.cmake
+        DESTINATION ${headway_cmake_dir})
+
+list(TRANSFORM HEADWAY_ABSL_PARTS PREPEND absl_ OUTPUT_VARIABLE headway_pc_requires)
+list(JOIN headway_pc_requires ", " headway_pc_requires)
+file(RELATIVE_PATH headway_pc_prefix
+     ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
+configure_file(cmake/headway.pc.in headway.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/headway.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
