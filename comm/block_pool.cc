@@ -1,0 +1,49 @@
+#include "headway/comm/block_pool.h"
+
+#include <bit>
+#include <new>
+
+namespace headway::internal {
+namespace {
+
+constexpr size_t kTrimFloor = 16;
+constexpr size_t kMaxPayloadBytes = (size_t{1} << 31) - sizeof(Block);
+
+}  // namespace
+
+BlockPool::~BlockPool() { FreeChain(free_); }
+
+Block* BlockPool::GetAtLeast(size_t payload_bytes) {
+  if (payload_bytes <= kBlockPayloadBytes) return Get();
+  HEADWAY_CHECK(payload_bytes <= kMaxPayloadBytes);
+  return Allocate(std::bit_ceil(payload_bytes + sizeof(Block)) - sizeof(Block));
+}
+
+void BlockPool::Trim() {
+  size_t target = free_count_ / 2;
+  if (target < kTrimFloor) target = kTrimFloor;
+  while (free_count_ > target) FreeBlock(Get());
+}
+
+void BlockPool::FreeBlock(Block* block) {
+  if (block->destroy_records != nullptr) block->destroy_records(block);
+  ::operator delete(block, std::align_val_t{alignof(Block)});
+}
+
+void BlockPool::FreeChain(Block* chain) {
+  while (chain != nullptr) {
+    Block* next = chain->next;
+    FreeBlock(chain);
+    chain = next;
+  }
+}
+
+Block* BlockPool::Allocate(size_t payload_bytes) {
+  void* memory = ::operator new(sizeof(Block) + payload_bytes, std::align_val_t{alignof(Block)});
+  Block* block = new (memory) Block;
+  block->capacity = static_cast<uint32_t>(payload_bytes);
+  ++allocated_;
+  return block;
+}
+
+}  // namespace headway::internal

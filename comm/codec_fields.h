@@ -1,0 +1,207 @@
+#ifndef HEADWAY_COMM_CODEC_FIELDS_H_
+#define HEADWAY_COMM_CODEC_FIELDS_H_
+
+#include <cstddef>
+#include <type_traits>
+#include <utility>
+
+// The fields of a record type, for what works on them one by one: Codec and StableHash. They are known from one line,
+// HEADWAY_CODEC_FIELDS, or for an aggregate from the language: its fields are counted by asking how many initializers it
+// takes, and named by a structured binding.
+
+// Names the members of `Type` that make up its value. Written inside the class, in its public section, it may name private
+// members; written after the class, in the namespace of the class, it serves types that cannot be changed.
+//
+//   class Point {
+//    public:
+//     HEADWAY_CODEC_FIELDS(Point, x_, y_);
+#define HEADWAY_CODEC_FIELDS(Type, ...)                                                         \
+  [[maybe_unused]] inline auto HeadwayCodecFields(::headway::internal::FieldsTag<Type>) {       \
+    return ::headway::internal::FieldList<HEADWAY_INTERNAL_EXPAND(                              \
+        HEADWAY_INTERNAL_MEMBERS(Type, __VA_ARGS__))>();                                        \
+  }                                                                                             \
+  static_assert(true, "for the semicolon")
+
+// Members(Type, a, b) is &Type::a, &Type::b. A macro does not expand within itself, so each further member waits for one
+// more scan of the text, of which Expand makes 4^4.
+#define HEADWAY_INTERNAL_MEMBERS(Type, member, ...) \
+  &Type::member __VA_OPT__(, HEADWAY_INTERNAL_MORE HEADWAY_INTERNAL_PARENS(Type, __VA_ARGS__))
+#define HEADWAY_INTERNAL_MORE() HEADWAY_INTERNAL_MEMBERS
+#define HEADWAY_INTERNAL_PARENS ()
+#define HEADWAY_INTERNAL_EXPAND(...) \
+  HEADWAY_INTERNAL_EXPAND3(          \
+      HEADWAY_INTERNAL_EXPAND3(HEADWAY_INTERNAL_EXPAND3(HEADWAY_INTERNAL_EXPAND3(__VA_ARGS__))))
+#define HEADWAY_INTERNAL_EXPAND3(...) \
+  HEADWAY_INTERNAL_EXPAND2(           \
+      HEADWAY_INTERNAL_EXPAND2(HEADWAY_INTERNAL_EXPAND2(HEADWAY_INTERNAL_EXPAND2(__VA_ARGS__))))
+#define HEADWAY_INTERNAL_EXPAND2(...) \
+  HEADWAY_INTERNAL_EXPAND1(           \
+      HEADWAY_INTERNAL_EXPAND1(HEADWAY_INTERNAL_EXPAND1(HEADWAY_INTERNAL_EXPAND1(__VA_ARGS__))))
+#define HEADWAY_INTERNAL_EXPAND1(...) __VA_ARGS__
+
+namespace headway::internal {
+
+template <class T>
+struct FieldsTag {};  // names T exactly: a derived class does not inherit the line of its base
+
+template <auto... members>
+struct FieldList {};
+
+template <class... Ts>
+struct TypeList {};
+
+template <class T>
+concept HasMemberFieldList =
+    requires(T& record) { record.HeadwayCodecFields(FieldsTag<T>()); };
+
+template <class T>
+concept HasFieldList = HasMemberFieldList<T> || requires { HeadwayCodecFields(FieldsTag<T>()); };
+
+template <class T>
+auto FieldListOf() {
+  if constexpr (HasMemberFieldList<T>) {
+    return decltype(std::declval<T&>().HeadwayCodecFields(FieldsTag<T>()))();
+  } else {
+    return decltype(HeadwayCodecFields(FieldsTag<T>()))();
+  }
+}
+
+// An initializer that converts to anything, and one that converts to a base class of T only.
+struct AnyProbe {
+  template <class U>
+  operator U() const;
+};
+template <class T>
+struct BaseProbe {
+  template <class U>
+    requires(std::is_base_of_v<U, T> && !std::is_same_v<U, T>)
+  operator U() const;
+};
+
+inline constexpr int kAggregateFieldsMax = 12;
+
+#define HEADWAY_INTERNAL_FOR_EACH_FIELD_COUNT(X)                                            \
+  X(1, {}, )                                                                                \
+  X(2, {}, {}, )                                                                            \
+  X(3, {}, {}, {}, )                                                                        \
+  X(4, {}, {}, {}, {}, )                                                                    \
+  X(5, {}, {}, {}, {}, {}, )                                                                \
+  X(6, {}, {}, {}, {}, {}, {}, )                                                            \
+  X(7, {}, {}, {}, {}, {}, {}, {}, )                                                        \
+  X(8, {}, {}, {}, {}, {}, {}, {}, {}, )                                                    \
+  X(9, {}, {}, {}, {}, {}, {}, {}, {}, {}, )                                                \
+  X(10, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, )                                           \
+  X(11, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, )                                       \
+  X(12, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, )
+
+// True if the field after the first `count` can be initialized with a Probe. A pair of braces stands for exactly one field,
+// whatever its type; other initializers may spread over the elements of an array.
+template <class T, class Probe, int count>
+constexpr bool FieldAccepts() {
+  if constexpr (count == 0) return requires { T{Probe()}; };
+#define HEADWAY_INTERNAL_CASE(n, ...) \
+  if constexpr (count == n) return requires { T{__VA_ARGS__ Probe()}; };
+  HEADWAY_INTERNAL_FOR_EACH_FIELD_COUNT(HEADWAY_INTERNAL_CASE)
+#undef HEADWAY_INTERNAL_CASE
+}
+
+// True if T has at least `count` fields.
+template <class T, int count>
+constexpr bool HasFields() {
+#define HEADWAY_INTERNAL_CASE(n, ...) \
+  if constexpr (count == n) return requires { T{__VA_ARGS__}; };
+  HEADWAY_INTERNAL_FOR_EACH_FIELD_COUNT(HEADWAY_INTERNAL_CASE)
+#undef HEADWAY_INTERNAL_CASE
+  return false;
+}
+#undef HEADWAY_INTERNAL_FOR_EACH_FIELD_COUNT
+
+template <class T, int count = 0>
+constexpr int CountFields() {
+  if constexpr (HasFields<T, count + 1>()) {
+    return CountFields<T, count + 1>();
+  } else {
+    return count;
+  }
+}
+
+// The number of fields of an aggregate; 0 when a structured binding cannot name them all: there are none or too many, there is
+// a base class, or a field has no implicit default.
+template <class T>
+constexpr int AggregateFields() {
+  if constexpr (!std::is_aggregate_v<T> || std::is_union_v<T> || std::is_array_v<T>) {
+    return 0;
+  } else if constexpr (FieldAccepts<T, BaseProbe<T>, 0>()) {
+    return 0;
+  } else {
+    constexpr int kCount = CountFields<T>();
+    return FieldAccepts<T, AnyProbe, kCount>() ? 0 : kCount;
+  }
+}
+
+template <class T, class Visitor, auto... members>
+decltype(auto) VisitFieldList(T& record, Visitor&& visitor, FieldList<members...>) {
+  return visitor(record.*members...);
+}
+
+// Returns visitor(fields...) with references to the fields of `record`, which must have a field list or AggregateFields.
+template <class T, class Visitor>
+decltype(auto) VisitFields(T& record, Visitor&& visitor) {
+  using Record = std::remove_const_t<T>;
+  if constexpr (HasFieldList<Record>) {
+    return VisitFieldList(record, visitor, FieldListOf<Record>());
+  } else {
+    constexpr int kCount = AggregateFields<Record>();
+    static_assert(kCount >= 1 && kCount <= kAggregateFieldsMax);
+    if constexpr (kCount == 1) {
+      auto& [a] = record;
+      return visitor(a);
+    } else if constexpr (kCount == 2) {
+      auto& [a, b] = record;
+      return visitor(a, b);
+    } else if constexpr (kCount == 3) {
+      auto& [a, b, c] = record;
+      return visitor(a, b, c);
+    } else if constexpr (kCount == 4) {
+      auto& [a, b, c, d] = record;
+      return visitor(a, b, c, d);
+    } else if constexpr (kCount == 5) {
+      auto& [a, b, c, d, e] = record;
+      return visitor(a, b, c, d, e);
+    } else if constexpr (kCount == 6) {
+      auto& [a, b, c, d, e, f] = record;
+      return visitor(a, b, c, d, e, f);
+    } else if constexpr (kCount == 7) {
+      auto& [a, b, c, d, e, f, g] = record;
+      return visitor(a, b, c, d, e, f, g);
+    } else if constexpr (kCount == 8) {
+      auto& [a, b, c, d, e, f, g, h] = record;
+      return visitor(a, b, c, d, e, f, g, h);
+    } else if constexpr (kCount == 9) {
+      auto& [a, b, c, d, e, f, g, h, i] = record;
+      return visitor(a, b, c, d, e, f, g, h, i);
+    } else if constexpr (kCount == 10) {
+      auto& [a, b, c, d, e, f, g, h, i, j] = record;
+      return visitor(a, b, c, d, e, f, g, h, i, j);
+    } else if constexpr (kCount == 11) {
+      auto& [a, b, c, d, e, f, g, h, i, j, k] = record;
+      return visitor(a, b, c, d, e, f, g, h, i, j, k);
+    } else {
+      auto& [a, b, c, d, e, f, g, h, i, j, k, l] = record;
+      return visitor(a, b, c, d, e, f, g, h, i, j, k, l);
+    }
+  }
+}
+
+struct FieldTypesVisitor {
+  template <class... Fields>
+  TypeList<std::remove_const_t<Fields>...> operator()(Fields&...) const;
+};
+
+// TypeList of the types of the fields of T.
+template <class T>
+using FieldTypes = decltype(VisitFields(std::declval<T&>(), FieldTypesVisitor()));
+
+}  // namespace headway::internal
+
+#endif  // HEADWAY_COMM_CODEC_FIELDS_H_

@@ -1,0 +1,85 @@
+#ifndef HEADWAY_COMM_CODEC_SHAPES_H_
+#define HEADWAY_COMM_CODEC_SHAPES_H_
+
+#include <concepts>
+#include <cstddef>
+#include <type_traits>
+#include <utility>
+
+// Recognizes containers by what they can do and not by their name, so that std's, Abseil's and a program's own are treated
+// alike and none of their headers is included here.
+
+namespace headway::internal {
+
+template <class T>
+concept StringLike = requires(const T& value) {
+  typename T::traits_type;
+  typename T::value_type;
+  value.data();
+  value.size();
+};
+
+template <class T>
+concept TupleLike = requires { std::tuple_size<T>::value; };
+
+template <class T>
+concept ArrayLike = std::is_array_v<T> || (TupleLike<T> && requires(const T& value) { value.data(); });
+
+template <class T>
+concept OptionalLike = requires(T& value) {
+  typename T::value_type;
+  value.reset();
+  value.emplace();
+  { value.has_value() } -> std::same_as<bool>;
+  *value;
+};
+
+template <class T>
+concept VariantLike = requires(const T& value) {
+  value.index();
+  { value.valueless_by_exception() } -> std::same_as<bool>;
+};
+
+template <class T>
+concept RangeLike = requires(const T& value) {
+  typename T::value_type;
+  value.begin();
+  value.end();
+  value.size();
+};
+
+template <class T>
+concept SetLike = RangeLike<T> && requires { typename T::key_type; };
+
+template <class T>
+concept MapLike = SetLike<T> && requires { typename T::mapped_type; };
+
+template <class T>
+concept UnorderedLike = SetLike<T> && requires { typename T::hasher; };
+
+template <class T>
+concept SequenceLike =
+    RangeLike<T> && !StringLike<T> && requires(T& value) { value.emplace_back(); };
+
+// A pointer into memory that something else owns, such as std::span.
+template <class T>
+concept ViewLike = std::is_trivially_copyable_v<T> && !ArrayLike<T> && requires(const T& value) {
+  value.data();
+  value.size();
+};
+
+template <class T>
+inline constexpr bool kIsPointer =
+    std::is_pointer_v<T> || std::is_member_pointer_v<T> || std::is_null_pointer_v<T>;
+
+// Alternatives<V>::At<i> is the type of alternative i of variant V.
+template <class T>
+struct Alternatives;
+template <template <class...> class V, class... Ts>
+struct Alternatives<V<Ts...>> {
+  static constexpr size_t kCount = sizeof...(Ts);
+};
+
+}  // namespace headway::internal
+
+#endif  // HEADWAY_COMM_CODEC_SHAPES_H_
