@@ -1,0 +1,97 @@
+#ifndef HEADWAY_PROGRESS_MUTABLE_ANTICHAIN_H_
+#define HEADWAY_PROGRESS_MUTABLE_ANTICHAIN_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "headway/progress/antichain.h"
+#include "headway/progress/sorted_counts.h"
+#include "headway/progress/timestamp.h"
+
+namespace headway {
+
+// A counted set of times and its frontier: the minimal times with a positive count. A count may be
+// negative for a while, when news of a consumer overtakes the news of its producer; such a time is
+// not part of the frontier.
+//
+// Costs: for totally ordered times O(1) when they arrive in ascending order and leave from the
+// front. For others, O(size) when a frontier element vanishes. Not thread safe. It does not
+// allocate for up to two times.
+template <Timestamp T>
+class MutableAntichain {
+ public:
+  using Entry = typename internal::SortedCounts<T>::Entry;
+
+  // Adds `delta`, which is not zero, to the count of `time`; returns the count.
+  int64_t Update(const T& time, int64_t delta) {
+    const int64_t count = counts_.Add(time, delta);
+    if constexpr (!Traits::kTotallyOrdered) {
+      const bool is_positive = count > 0;
+      const bool was_positive = count - delta > 0;
+      if (is_positive && !was_positive) {
+        frontier_.Insert(time);
+      } else if (was_positive && !is_positive && frontier_.Remove(time)) {
+        UncoverBehind(time);
+      }
+    }
+    return count;
+  }
+
+  // The minimal times with a positive count, in no particular order. Valid until the next Update.
+  std::span<const T> frontier() const {
+    if constexpr (Traits::kTotallyOrdered) {
+      for (const Entry& entry : counts_.entries()) {
+        if (entry.count > 0) return {&entry.time, 1};
+      }
+      return {};
+    } else {
+      return frontier_.elements();
+    }
+  }
+
+  // Whether some frontier element is less than `time`, and not equal to it.
+  bool LessThan(const T& time) const {
+    for (const T& element : frontier()) {
+      if (Traits::LessEqual(element, time) && !(element == time)) return true;
+    }
+    return false;
+  }
+
+  // Whether some frontier element is less than or equal to `time`.
+  bool LessEqual(const T& time) const {
+    for (const T& element : frontier()) {
+      if (Traits::LessEqual(element, time)) return true;
+    }
+    return false;
+  }
+
+  int64_t Count(const T& time) const { return counts_.Count(time); }
+
+  // Whether every count is zero; not the same as an empty frontier.
+  bool empty() const { return counts_.empty(); }
+
+  // The times with a count other than zero, ascending by TotalLess. Valid until the next Update.
+  std::span<const Entry> entries() const { return counts_.entries(); }
+
+ private:
+  using Traits = TimestampTraits<T>;
+  struct Nothing {};
+
+  // `time` has left the frontier: what only it was less than comes to light. Entries ascend, so no
+  // element that is inserted here is displaced by a later one.
+  void UncoverBehind(const T& time) {
+    for (const Entry& entry : counts_.entries()) {
+      if (entry.count > 0 && Traits::LessEqual(time, entry.time)) frontier_.Insert(entry.time);
+    }
+  }
+
+  internal::SortedCounts<T> counts_;
+  // The frontier of totally ordered times is the first positive entry, so it needs no storage.
+  [[no_unique_address]] std::conditional_t<Traits::kTotallyOrdered, Nothing, Antichain<T>>
+      frontier_;
+};
+
+}  // namespace headway
+
+#endif  // HEADWAY_PROGRESS_MUTABLE_ANTICHAIN_H_

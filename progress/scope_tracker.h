@@ -1,0 +1,224 @@
+#ifndef HEADWAY_PROGRESS_SCOPE_TRACKER_H_
+#define HEADWAY_PROGRESS_SCOPE_TRACKER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "headway/check.h"
+#include "headway/progress/antichain.h"
+#include "headway/progress/change_batch.h"
+#include "headway/progress/mutable_antichain.h"
+#include "headway/progress/product.h"
+#include "headway/progress/sorted_counts.h"
+#include "headway/progress/timestamp.h"
+#include "headway/progress/tracker_core.h"
+
+namespace headway {
+
+class Tracker;
+template <Timestamp T>
+class ScopeTracker;
+
+// The implied frontier of one location: the times that may still appear there. A small value that
+// always reads the current state; it must not outlive its Tracker. Spans from elements() are valid
+// until the next Propagate.
+template <Timestamp T>
+class FrontierView {
+ public:
+  FrontierView(const ScopeTracker<T>* scope, uint32_t index) : scope_(scope), index_(index) {}
+
+  // Whether some element is less than `time`, and not equal to it.
+  bool LessThan(const T& time) const { return implied().LessThan(time); }
+  // Whether `time` may still appear.
+  bool LessEqual(const T& time) const { return implied().LessEqual(time); }
+  // Whether nothing will appear any more.
+  bool empty() const { return implied().empty(); }
+  std::span<const T> elements() const { return implied().elements(); }
+
+ private:
+  const Antichain<T>& implied() const;
+
+  const ScopeTracker<T>* scope_;
+  uint32_t index_;
+};
+
+// One scope's part of a Tracker: the locations with timestamp T, the edges between them, and their
+// counts. Made and owned by Tracker::AddScope. Not thread safe.
+//
+// Every location has counts of outstanding times (capabilities and batches), and an implied
+// frontier: the minimal elements of its own minimal outstanding times and of what the implied
+// frontiers of its predecessors result in over the edges (I8).
+template <Timestamp T>
+class ScopeTracker final : public internal::ScopeTrackerBase {
+ public:
+  using Summary = typename TimestampTraits<T>::Summary;
+
+  // Building, before Tracker::Finish.
+
+  LocationId AddLocation();
+
+  // Times at `from` may result in times at `to`, both in this scope, advanced by `summary`.
+  void AddEdge(LocationId from, LocationId to, Summary summary = TimestampTraits<T>::Identity());
+
+  // Counts `count` initial capabilities for `time`, those of all workers together. They are not
+  // published: every worker counts the same ones.
+  void AddInitial(LocationId location, const T& time, int64_t count);
+
+  // Running.
+
+  // Notes that `delta` more of `time` are outstanding at `location`. Takes effect, here and for the
+  // peers, with Tracker::Publish. Changes that cancel before it are never seen.
+  void Record(LocationId location, const T& time, int64_t delta) {
+    const uint32_t index = IndexOf(location);
+    if ((flags_[index] & kPending) == 0) {
+      flags_[index] |= kPending;
+      if (pending_locations_.empty()) core_->with_pending.push_back(this);
+      pending_locations_.push_back(index);
+    }
+    pending_[index].Update(time, delta);
+  }
+
+  // The times that may still appear at `location`, as of the last Tracker::Propagate. Empty before
+  // Tracker::Finish.
+  FrontierView<T> frontier(LocationId location) const { return {this, IndexOf(location)}; }
+
+  // Has Tracker::changed report `location`.
+  void Watch(LocationId location) { flags_[IndexOf(location)] |= kWatched; }
+
+ private:
+  friend class Tracker;
+  friend class FrontierView<T>;
+  template <Timestamp U>
+  friend class ScopeTracker;
+
+  using Traits = TimestampTraits<T>;
+
+  // Bits of flags_.
+  static constexpr uint8_t kPending = 1;  // has pending changes
+  static constexpr uint8_t kTouched = 2;  // its counts changed since the last propagation
+  static constexpr uint8_t kDirty =
+      4;  // lost an element of its implied frontier, waits to be promoted
+  static constexpr uint8_t kWatched = 8;   // see Watch
+  static constexpr uint8_t kSaved = 16;    // its former implied frontier is in saved_
+  static constexpr uint8_t kCrosses = 32;  // has an edge to another scope
+
+  // What a propagation reads and writes. `sources` counts, for each time, the minimal outstanding
+  // times of the location itself and the (edge, element of the predecessor's implied frontier)
+  // pairs that yield it. Every cycle strictly advances time, so no element supports itself, and a
+  // count of zero means that it is really gone.
+  struct Node {
+    Antichain<T> implied;
+    internal::SortedCounts<T> sources;
+  };
+  struct Counts {
+    MutableAntichain<T> outstanding;
+    Antichain<T> own_sources;  // the frontier of `outstanding` as it is counted in Node::sources
+  };
+  struct Edge {
+    uint32_t to;
+    Summary summary;
+  };
+  struct BuildEdge {
+    uint32_t from;
+    Edge edge;
+  };
+  // An edge to a location of another scope.
+  struct CrossEdge {
+    virtual ~CrossEdge() = default;
+    virtual void Deliver(const T& time, bool added) = 0;
+    uint32_t from = 0;
+  };
+  template <Timestamp U, class F>
+  struct CrossEdgeTo final : CrossEdge {
+    CrossEdgeTo(ScopeTracker<U>* scope, uint32_t to, F map) : scope(scope), to(to), map(map) {}
+    void Deliver(const T& time, bool added) override { scope->Receive(to, map(time), added); }
+    ScopeTracker<U>* scope;
+    uint32_t to;
+    F map;
+  };
+  // An element that joined or left the implied frontier of `index`: news for the successors.
+  struct Announcement {
+    T time;
+    uint32_t index;
+    bool added;
+  };
+  struct SavedFrontier {
+    uint32_t index;
+    Antichain<T> implied;
+  };
+
+  static constexpr size_t kEncodedChangeBytes = 8 + (sizeof(T) + 7) / 8 * 8;
+
+  explicit ScopeTracker(internal::TrackerCore* core)
+      : ScopeTrackerBase(Traits::kDepth, kEncodedChangeBytes), core_(core) {}
+
+  uint32_t IndexOf(LocationId location) const {
+    HEADWAY_DCHECK(location < core_->locations.size());
+    HEADWAY_DCHECK(core_->locations[location].scope == this);
+    return core_->locations[location].index;
+  }
+
+  template <Timestamp U, class F>
+  void AddCrossEdge(LocationId from, ScopeTracker<U>* scope, LocationId to, F map);
+
+  void Finish() override;
+  bool PublishPending(std::vector<std::byte>* encoded) override;
+  size_t ApplyRun(std::span<const std::byte> encoded) override;
+  absl::Status CheckTouched() override;
+  void AddOwnSources() override;
+  void RetractOwnSources() override;
+  void DeliverAnnouncements() override;
+  size_t PromoteRun(size_t dirty_begin) override;
+  void ReportChanges() override;
+  void ReportWatched() override;
+
+  static void Encode(LocationId location, const T& time, int64_t delta, std::byte* to);
+  void Count(uint32_t index, const T& time, int64_t delta);
+  absl::Status FrontierViolation(uint32_t index, const T& time) const;
+
+  void Receive(uint32_t index, const T& time, bool added) {
+    added ? Assert(index, time) : Retract(index, time);
+  }
+  void Assert(uint32_t index, const T& time);
+  void Retract(uint32_t index, const T& time);
+  void Promote(uint32_t index);
+  void Deliver(uint32_t index, const T& time, bool added);
+  void Announce(uint32_t index, const T& time, bool added);
+  void MarkDirty(uint32_t index);
+  void SaveFrontier(uint32_t index);
+
+  internal::TrackerCore* const core_;
+
+  // By index.
+  std::vector<uint8_t> flags_;
+  std::vector<LocationId> ids_;
+  std::vector<ChangeBatch<T>> pending_;
+  std::vector<Node> nodes_;
+  std::vector<Counts> counts_;
+  std::vector<uint32_t> edges_begin_;  // of each location in edges_, and the end
+  std::vector<Edge> edges_;
+  std::vector<std::unique_ptr<CrossEdge>> cross_edges_;  // sorted by from
+  std::vector<BuildEdge> build_edges_;                   // until Finish
+
+  // Lists of work, as indices.
+  std::vector<uint32_t> pending_locations_;
+  std::vector<uint32_t> touched_;
+  std::vector<Announcement> announcements_;
+  std::vector<SavedFrontier> saved_;
+  Antichain<T> former_;  // scratch of Promote
+};
+
+// Instantiated in scope_tracker.cc.
+extern template class ScopeTracker<Epoch>;
+extern template class ScopeTracker<Product<Epoch, uint64_t>>;
+
+}  // namespace headway
+
+#include "headway/progress/scope_tracker_impl.h"  // IWYU pragma: keep
+
+#endif  // HEADWAY_PROGRESS_SCOPE_TRACKER_H_

@@ -1,0 +1,102 @@
+#ifndef HEADWAY_PROGRESS_SORTED_COUNTS_H_
+#define HEADWAY_PROGRESS_SORTED_COUNTS_H_
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "headway/progress/inline_vector.h"
+#include "headway/progress/timestamp.h"
+
+namespace headway::internal {
+
+// A count for each time, sorted by TimestampTraits::TotalLess, without zeros. Times mostly arrive
+// in ascending order and leave from the front, so this is a sorted vector whose head moves: O(1)
+// for those, and a change elsewhere moves the shorter side. Counts may be negative.
+template <Timestamp T>
+class SortedCounts {
+ public:
+  struct Entry {
+    T time;
+    int64_t count;
+  };
+
+  // Adds `delta`, which is not zero, to the count of `time`; returns the count.
+  int64_t Add(const T& time, int64_t delta) {
+    HEADWAY_DCHECK(delta != 0);
+    const uint32_t size = entries_.size();
+    if (head_ == size) {
+      entries_.clear();
+      head_ = 0;
+      entries_.push_back({time, delta});
+      return delta;
+    }
+    const size_t index = Find(time);
+    if (index < size && entries_[index].time == time) {
+      const int64_t count = entries_[index].count += delta;
+      if (count == 0) EraseAt(index);
+      return count;
+    }
+    InsertAt(index, {time, delta});
+    return delta;
+  }
+
+  int64_t Count(const T& time) const {
+    if (empty()) return 0;
+    const size_t index = Find(time);
+    return index < entries_.size() && entries_[index].time == time ? entries_[index].count : 0;
+  }
+
+  bool empty() const { return head_ == entries_.size(); }
+  size_t size() const { return entries_.size() - head_; }
+
+  // Ascending by TotalLess. Valid until the next Add.
+  std::span<const Entry> entries() const { return entries_.span().subspan(head_); }
+
+ private:
+  using Traits = TimestampTraits<T>;
+
+  // The index of the first entry that is not before `time`. There is at least one entry.
+  size_t Find(const T& time) const {
+    const Entry* const first = entries_.begin() + head_;
+    const Entry* const last = entries_.end() - 1;
+    if (Traits::TotalLess(last->time, time)) return entries_.size();
+    if (!Traits::TotalLess(first->time, time)) return head_;
+    const Entry* const found = std::lower_bound(
+        first + 1, last, time,
+        [](const Entry& entry, const T& t) { return Traits::TotalLess(entry.time, t); });
+    return static_cast<size_t>(found - entries_.begin());
+  }
+
+  void EraseAt(size_t index) {
+    if (index - head_ < entries_.size() - 1 - index || index == head_) {
+      entries_.Move(head_ + 1, head_, index - head_);
+      ++head_;
+    } else {
+      entries_.Erase(index);
+    }
+  }
+
+  void InsertAt(size_t index, const Entry& entry) {
+    if (head_ > 0 && index - head_ <= entries_.size() - index) {
+      entries_.Move(head_ - 1, head_, index - head_);
+      --head_;
+      entries_[index - 1] = entry;
+      return;
+    }
+    if (entries_.size() == entries_.capacity() && size_t{head_} * 2 >= entries_.size()) {
+      entries_.Erase(0, head_);  // at least half of the vector is free: amortised O(1)
+      index -= head_;
+      head_ = 0;
+    }
+    entries_.Insert(index, entry);
+  }
+
+  InlineVector<Entry, 2> entries_;
+  uint32_t head_ = 0;  // entries before it are gone
+};
+
+}  // namespace headway::internal
+
+#endif  // HEADWAY_PROGRESS_SORTED_COUNTS_H_

@@ -1,0 +1,156 @@
+#ifndef HEADWAY_PROGRESS_TIMESTAMP_H_
+#define HEADWAY_PROGRESS_TIMESTAMP_H_
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <type_traits>
+
+// What a type must offer to be a logical time.
+//
+// Times are partially ordered. A *path summary* says how a path through the dataflow graph advances
+// times; summaries compose along a path. The laws, which nothing can check for you (G1 of the
+// verified protocol):
+//
+//   ResultsIn(t, Identity()) == t
+//   t <= u implies ResultsIn(t, s) <= ResultsIn(u, s), where an overflow (nullopt) counts as later
+//   than every time ResultsIn(ResultsIn(t, a), b) == ResultsIn(t, FollowedBy(a, b)) t <=
+//   ResultsIn(t, s)
+//
+// A type of your own is a timestamp when it has these members (TimestampTraits delegates to them):
+//
+//   struct Version {
+//     uint32_t major = 0;
+//     uint32_t minor = 0;
+//
+//     struct Summary { uint32_t major = 0; uint32_t minor = 0; };      // how an edge advances a
+//     version static constexpr bool kTotallyOrdered = false; static constexpr int kDepth = 1; //
+//     optional, 1 when absent static Version Minimum() { return {}; } bool LessEqual(const Version&
+//     v) const { return major <= v.major && minor <= v.minor; } bool TotalLess(const Version& v)
+//     const { ... }                    // only when it is not totally ordered static Summary
+//     Identity() { return {}; } std::optional<Version> ResultsIn(const Summary& s) const { ... }
+//     static std::optional<Summary> FollowedBy(const Summary& a, const Summary& b) { ... }
+//     static std::optional<int> StrictDepth(const Summary& s) { ... }
+//     std::string Format() const { ... }
+//     bool operator==(const Version&) const = default;
+//   };
+//
+// Source: Murray et al., "Naiad: A Timely Dataflow System", SOSP 2013.
+
+namespace headway {
+
+// The time of a root scope: a number that counts up from 0.
+using Epoch = uint64_t;
+
+// The largest timestamp, in bytes. A scope that nests deeper than this allows needs a smaller inner
+// time.
+inline constexpr size_t kMaxTimestampBytes = 32;
+
+// The operations of a timestamp type. Specialise it for a type whose members you cannot change.
+template <class T>
+struct TimestampTraits {};
+
+template <class T>
+  requires requires { typename T::Summary; }
+struct TimestampTraits<T> {
+  using Summary = typename T::Summary;
+
+  // Whether every two times are comparable. Totally ordered times take a fast path everywhere.
+  static constexpr bool kTotallyOrdered = T::kTotallyOrdered;
+
+  // The number of coordinates: one per scope that the time is nested in.
+  static constexpr int kDepth = [] {
+    if constexpr (requires { T::kDepth; }) {
+      return T::kDepth;
+    } else {
+      return 1;
+    }
+  }();
+
+  // The time that is less than or equal to every other.
+  static T Minimum() { return T::Minimum(); }
+
+  // The partial order.
+  static bool LessEqual(const T& a, const T& b) { return a.LessEqual(b); }
+
+  // A strict total order that extends the partial one, for sorting.
+  static bool TotalLess(const T& a, const T& b) {
+    if constexpr (kTotallyOrdered) {
+      return !b.LessEqual(a);
+    } else {
+      return a.TotalLess(b);
+    }
+  }
+
+  // The summary that changes nothing.
+  static Summary Identity() { return T::Identity(); }
+
+  // `time` after `summary`; nullopt when no such time exists (it would overflow).
+  static std::optional<T> ResultsIn(const T& time, const Summary& summary) {
+    return time.ResultsIn(summary);
+  }
+
+  // The summary of a path: `first`, then `second`; nullopt when every time would overflow.
+  static std::optional<Summary> FollowedBy(const Summary& first, const Summary& second) {
+    return T::FollowedBy(first, second);
+  }
+
+  // The smallest coordinate, from 0 (the root scope's) to kDepth - 1, that every time strictly
+  // advances in; nullopt when some time may stay as it is.
+  static std::optional<int> StrictDepth(const Summary& summary) { return T::StrictDepth(summary); }
+
+  // A text for messages.
+  static std::string Format(const T& time) { return time.Format(); }
+};
+
+template <>
+struct TimestampTraits<Epoch> {
+  using Summary = uint64_t;  // the increment
+  static constexpr bool kTotallyOrdered = true;
+  static constexpr int kDepth = 1;
+  static Epoch Minimum() { return 0; }
+  static bool LessEqual(Epoch a, Epoch b) { return a <= b; }
+  static bool TotalLess(Epoch a, Epoch b) { return a < b; }
+  static Summary Identity() { return 0; }
+  static std::optional<Epoch> ResultsIn(Epoch time, Summary summary) {
+    Epoch sum;
+    if (__builtin_add_overflow(time, summary, &sum)) return std::nullopt;
+    return sum;
+  }
+  static std::optional<Summary> FollowedBy(Summary first, Summary second) {
+    return ResultsIn(first, second);
+  }
+  static std::optional<int> StrictDepth(Summary summary) {
+    return summary == 0 ? std::nullopt : std::optional<int>(0);
+  }
+  static std::string Format(Epoch time) { return std::to_string(time); }
+};
+
+// A type that can be the time of a scope. Times travel between workers as their bytes, so they hold
+// no pointers.
+template <class T>
+concept Timestamp =
+    std::is_trivially_copyable_v<T> && std::default_initializable<T> &&
+    std::equality_comparable<T> && sizeof(T) <= kMaxTimestampBytes && alignof(T) <= 8 &&
+    requires(const T& time, const typename TimestampTraits<T>::Summary& summary) {
+      { TimestampTraits<T>::kTotallyOrdered } -> std::convertible_to<bool>;
+      { TimestampTraits<T>::kDepth } -> std::convertible_to<int>;
+      { TimestampTraits<T>::Minimum() } -> std::same_as<T>;
+      { TimestampTraits<T>::LessEqual(time, time) } -> std::same_as<bool>;
+      { TimestampTraits<T>::TotalLess(time, time) } -> std::same_as<bool>;
+      { TimestampTraits<T>::Identity() } -> std::same_as<typename TimestampTraits<T>::Summary>;
+      { TimestampTraits<T>::ResultsIn(time, summary) } -> std::same_as<std::optional<T>>;
+      {
+        TimestampTraits<T>::FollowedBy(summary, summary)
+      } -> std::same_as<std::optional<typename TimestampTraits<T>::Summary>>;
+      { TimestampTraits<T>::StrictDepth(summary) } -> std::same_as<std::optional<int>>;
+      { TimestampTraits<T>::Format(time) } -> std::same_as<std::string>;
+    };
+
+static_assert(Timestamp<Epoch>);
+
+}  // namespace headway
+
+#endif  // HEADWAY_PROGRESS_TIMESTAMP_H_

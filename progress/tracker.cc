@@ -1,0 +1,189 @@
+#include "headway/progress/tracker.h"
+
+#include <bit>
+#include <cstring>
+
+#include "headway/progress/cycles.h"
+
+// How implied frontiers are kept up to date.
+//
+// For each location and time, `sources` counts what yields this time there: the location's own
+// minimal outstanding times, and the elements of its predecessors' implied frontiers, advanced over
+// the edges. The implied frontier is the set of minimal times with a source (I8). Every cycle
+// strictly advances time (G2), so no element is, over any cycle, a source of itself: the support is
+// acyclic, and counting it is exact. That makes both directions incremental:
+//
+//   0. The new minimal outstanding times are counted as sources. T6 makes sure that none is earlier
+//   than the implied frontier,
+//      so nothing moves. This goes first, so that a capability that turns into a batch downstream
+//      moves nothing there either.
+//   1. Retract. The former minimal times are uncounted. An element without a source leaves the
+//   implied frontier, which uncounts
+//      it at the successors, and so on, until all that had no other support is gone. Nothing takes
+//      its place yet: around a cycle, a time that is about to vanish would be replaced by its own
+//      consequence, and that without end.
+//   2. Promote. Each location that lost an element takes the minimal times of what its sources now
+//   are, in the order in which
+//      locations lost theirs, which is breadth first along the stream. What is new is counted at
+//      the successors; at a location that still waits for its turn that is all, at another it may
+//      be less than what is there, and go on from there.
+//
+// In step 2 frontiers only gain: an element leaves only after a lesser one has come, at each
+// location and over each edge. So no location is promoted twice, and the work is proportional to
+// the elements that change, at locations with any number of predecessors. There is no order on
+// times here, which those of different scopes do not have.
+
+namespace headway {
+
+using internal::Components;
+using internal::FindComponents;
+using internal::FindCycle;
+using internal::GraphEdge;
+using internal::ScopeTrackerBase;
+using internal::TrackerCore;
+
+static_assert(std::endian::native == std::endian::little,
+              "the encoding of a round copies the bytes of numbers");
+
+namespace {
+
+// The scopes from a root scope down to `scope`.
+std::vector<const ScopeTrackerBase*> Lineage(const ScopeTrackerBase* scope) {
+  std::vector<const ScopeTrackerBase*> lineage;
+  for (; scope != nullptr; scope = scope->parent()) lineage.insert(lineage.begin(), scope);
+  return lineage;
+}
+
+}  // namespace
+
+absl::Status Tracker::Finish(std::function<std::string(LocationId)> describe) {
+  HEADWAY_CHECK(!core_.finished);
+  core_.finished = true;
+  core_.describe = std::move(describe);
+  if (absl::Status status = CheckCycles(); !status.ok()) return status;
+
+  const auto location_count = static_cast<uint32_t>(core_.locations.size());
+  std::vector<GraphEdge> edges;
+  for (const TrackerCore::Edge& edge : core_.edges) edges.push_back({edge.from, edge.to});
+  in_cycle_ = FindComponents(location_count, edges).in_cycle;
+  core_.edges = {};
+
+  for (const auto& scope : scopes_) scope->Finish();
+  core_.with_touched.clear();
+  for (LocationId location = 0; location < location_count; ++location) {
+    core_.dirty.push_back(location);
+  }
+  PromoteDirty();
+  for (const auto& scope : scopes_) scope->ReportWatched();
+  return absl::OkStatus();
+}
+
+// A cycle whose outermost scope is S has to advance S's time: what it advances of an inner
+// coordinate is dropped when it leaves the inner scope. So, for each nesting level, the edges
+// within each scope of that level and what it contains that do not advance the scope's own
+// coordinates must not form a cycle through one of its own locations.
+absl::Status Tracker::CheckCycles() const {
+  const auto location_count = static_cast<uint32_t>(core_.locations.size());
+  std::vector<std::vector<const ScopeTrackerBase*>> lineages(location_count);
+  for (LocationId l = 0; l < location_count; ++l) lineages[l] = Lineage(core_.locations[l].scope);
+
+  for (size_t level = 0;; ++level) {
+    bool any = false;
+    std::vector<GraphEdge> edges;
+    for (const TrackerCore::Edge& edge : core_.edges) {
+      const auto& from = lineages[edge.from];
+      const auto& to = lineages[edge.to];
+      if (from.size() <= level || to.size() <= level || from[level] != to[level]) continue;
+      any = true;
+      if (edge.strict_depth >= from[level]->time_depth()) edges.push_back({edge.from, edge.to});
+    }
+    if (!any) return absl::OkStatus();
+    const Components components = FindComponents(location_count, edges);
+    for (LocationId l = 0; l < location_count; ++l) {
+      if (!components.in_cycle[l] || lineages[l].size() != level + 1) continue;
+      std::string names;
+      for (const LocationId on_cycle : FindCycle(location_count, edges, l)) {
+        names += core_.Describe(on_cycle) + " -> ";
+      }
+      return absl::InvalidArgumentError(
+          "the dataflow has a cycle that does not advance time, so it could never complete: " +
+          names + core_.Describe(l) +
+          "; give one of its edges a summary that advances the time of the outermost scope it "
+          "passes through");
+    }
+  }
+}
+
+bool Tracker::Publish(std::vector<std::byte>* encoded) {
+  HEADWAY_CHECK(core_.finished);
+  bool any = false;
+  for (ScopeTrackerBase* scope : core_.with_pending) any |= scope->PublishPending(encoded);
+  core_.with_pending.clear();
+  return any;
+}
+
+absl::Status Tracker::Apply(std::span<const std::byte> encoded) {
+  HEADWAY_CHECK(core_.finished);
+  // All of it is validated before any of it counts.
+  for (size_t at = 0; at < encoded.size();) {
+    LocationId location;
+    if (encoded.size() - at < sizeof(location)) {
+      return absl::InvalidArgumentError("progress: a peer's round ends within a change");
+    }
+    std::memcpy(&location, encoded.data() + at, sizeof(location));
+    if (location >= core_.locations.size()) {
+      return absl::InvalidArgumentError("progress: a peer's round is about location " +
+                                        std::to_string(location) + ", but this dataflow has " +
+                                        std::to_string(core_.locations.size()) +
+                                        ": the workers built different graphs");
+    }
+    const size_t bytes = core_.locations[location].scope->encoded_change_bytes();
+    if (encoded.size() - at < bytes) {
+      return absl::InvalidArgumentError("progress: a peer's round ends within a change of " +
+                                        core_.Describe(location));
+    }
+    at += bytes;
+  }
+  for (size_t at = 0; at < encoded.size();) {
+    LocationId location;
+    std::memcpy(&location, encoded.data() + at, sizeof(location));
+    at += core_.locations[location].scope->ApplyRun(encoded.subspan(at));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Tracker::Propagate() {
+  HEADWAY_CHECK(core_.finished);
+  core_.changed.clear();
+  for (ScopeTrackerBase* scope : core_.with_touched) {
+    if (absl::Status status = scope->CheckTouched(); !status.ok()) return status;
+  }
+  for (ScopeTrackerBase* scope : core_.with_touched) scope->AddOwnSources();
+  for (ScopeTrackerBase* scope : core_.with_touched) scope->RetractOwnSources();
+  core_.with_touched.clear();
+  DeliverAnnouncements();
+  PromoteDirty();
+  for (ScopeTrackerBase* scope : core_.with_saved) scope->ReportChanges();
+  core_.with_saved.clear();
+  return absl::OkStatus();
+}
+
+void Tracker::DeliverAnnouncements() {
+  while (!core_.with_announcements.empty()) {
+    ScopeTrackerBase* const scope = core_.with_announcements.back();
+    core_.with_announcements.pop_back();
+    scope->DeliverAnnouncements();
+  }
+}
+
+void Tracker::PromoteDirty() {
+  core_.promoting = true;
+  for (size_t at = 0; at < core_.dirty.size();) {
+    at = core_.locations[core_.dirty[at]].scope->PromoteRun(at);
+    DeliverAnnouncements();
+  }
+  core_.promoting = false;
+  core_.dirty.clear();
+}
+
+}  // namespace headway

@@ -1,0 +1,149 @@
+#ifndef HEADWAY_PROGRESS_TRACKER_H_
+#define HEADWAY_PROGRESS_TRACKER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "headway/check.h"
+#include "headway/progress/product.h"
+#include "headway/progress/scope_tracker.h"
+#include "headway/progress/timestamp.h"
+#include "headway/progress/tracker_core.h"
+
+namespace headway {
+
+// Knows which times may still appear at each location of a dataflow: one per dataflow and worker,
+// over the flattened graph of all its scopes. Its input are changes of the number of outstanding
+// (location, time) pairs, this worker's and the peers'; its output are the implied frontiers that
+// follow.
+//
+//   Tracker tracker;
+//   ScopeTracker<Epoch>& scope = tracker.AddScope<Epoch>();
+//   LocationId source = scope.AddLocation(), sink = scope.AddLocation();
+//   scope.AddEdge(source, sink);
+//   scope.AddInitial(source, 0, worker_count);
+//   RETURN_IF_ERROR(tracker.Finish(describe));          // scope.frontier(sink) is {0}
+//
+//   scope.Record(source, 0, -1);                         // this worker's capability goes from 0
+//   ... scope.Record(source, 1, +1);                         // ... to 1 if
+//   (tracker.Publish(&bytes)) SendToAllPeers(bytes);  // one atomic round; links are FIFO for (...)
+//   RETURN_IF_ERROR(tracker.Apply(bytes_of_a_peer)); RETURN_IF_ERROR(tracker.Propagate()); //
+//   scope.frontier(sink) is {1} once all workers are there
+//
+// The frontiers are safe (S1): what a frontier has passed never appears again, as long as workers
+// only record what they may (a capability is made from one that is held, and no earlier), rounds
+// are applied whole, and in order for each sender.
+//
+// Not thread safe. No errors other than the ones given below; misuse of the building calls is a
+// CHECK.
+//
+// Source: Abadi, McSherry, Murray, Rodeheffer, "Formal Analysis of a Distributed Algorithm for
+// Tracking Progress", 2013; Brun, Decova, Lattuada, Traytel, "Verified Progress Tracking for Timely
+// Dataflow", ITP 2021. The propagation differs, see tracker.cc.
+class Tracker {
+ public:
+  Tracker() = default;
+  Tracker(const Tracker&) = delete;
+  Tracker& operator=(const Tracker&) = delete;
+
+  // Building. All workers make the same calls in the same order, so that locations have the same
+  // ids everywhere.
+
+  // Owned by the tracker; the address is stable.
+  template <Timestamp T>
+  ScopeTracker<T>& AddScope() {
+    HEADWAY_CHECK(!core_.finished);
+    auto* scope = new ScopeTracker<T>(&core_);
+    scopes_.emplace_back(scope);
+    return *scope;
+  }
+
+  // Times at `from` enter the nested scope with its first inner time: t becomes (t, Minimum).
+  template <class T, class I>
+  void AddEnter(ScopeTracker<T>& outer, LocationId from, ScopeTracker<Product<T, I>>& inner,
+                LocationId to) {
+    Nest(&outer, &inner);
+    outer.AddCrossEdge(from, &inner, to, [](const T& time) {
+      return Product<T, I>{time, TimestampTraits<I>::Minimum()};
+    });
+  }
+
+  // Times at `from` leave the nested scope and lose the inner coordinate: (t, i) becomes t.
+  template <class T, class I>
+  void AddLeave(ScopeTracker<Product<T, I>>& inner, LocationId from, ScopeTracker<T>& outer,
+                LocationId to) {
+    Nest(&outer, &inner);
+    inner.AddCrossEdge(from, &outer, to, [](const Product<T, I>& time) { return time.outer; });
+  }
+
+  // Ends building and computes the first frontiers; changed() then holds every watched location.
+  // `describe` names a location in errors; empty for numbers. InvalidArgument, naming the
+  // locations, if there is a cycle that does not strictly advance time: the tracker must not be
+  // used then.
+  absl::Status Finish(std::function<std::string(LocationId)> describe);
+
+  // Running.
+
+  // Takes the net of everything recorded, in every scope, as one atomic round: counts it here, and
+  // appends it to `encoded`, which may be null, for Apply at every peer. Returns false, and does
+  // nothing, if that is nothing.
+  //
+  // A round is a sequence of {location: uint32, delta: int32, time: its bytes, padded with zeros to
+  // a multiple of 8}, in little-endian byte order; 16 bytes for each change of an Epoch.
+  bool Publish(std::vector<std::byte>* encoded);
+
+  // Counts a peer's round; rounds that were published one after another may also come concatenated.
+  // InvalidArgument, and nothing is counted, if `encoded` is not the encoding of a round for this
+  // graph.
+  absl::Status Apply(std::span<const std::byte> encoded);
+
+  // Brings the implied frontiers up to date with the counts. Internal error if an outstanding time
+  // appeared at a location whose frontier had passed it (T6): the run cannot be trusted any more,
+  // frontiers stay as they were, and every further call returns the error again.
+  absl::Status Propagate();
+
+  // The watched locations whose implied frontier the last Propagate changed, each once, in a
+  // deterministic order. Valid until the next Propagate.
+  std::span<const LocationId> changed() const { return core_.changed; }
+
+  // Whether a path leads from `location` back to it. After Finish.
+  bool IsInCycle(LocationId location) const { return in_cycle_[location]; }
+
+  // Whether nothing is outstanding anywhere, as far as this worker knows, and nothing waits to be
+  // published. O(1).
+  bool Complete() const { return core_.outstanding == 0 && !HasPending(); }
+
+  // Whether anything was recorded since the last Publish, even if it cancels. O(1).
+  bool HasPending() const { return !core_.with_pending.empty(); }
+
+  size_t location_count() const { return core_.locations.size(); }
+
+  // How many times an implied frontier was recomputed, of one location each: the work done so far,
+  // for tests.
+  uint64_t update_count() const { return core_.update_count; }
+
+ private:
+  static void Nest(internal::ScopeTrackerBase* outer, internal::ScopeTrackerBase* inner) {
+    HEADWAY_CHECK(inner->parent() == nullptr || inner->parent() == outer);
+    inner->set_parent(outer);
+  }
+
+  absl::Status CheckCycles() const;
+  void DeliverAnnouncements();
+  void PromoteDirty();
+
+  internal::TrackerCore core_;
+  std::vector<std::unique_ptr<internal::ScopeTrackerBase>> scopes_;
+  std::vector<bool> in_cycle_;
+};
+
+}  // namespace headway
+
+#endif  // HEADWAY_PROGRESS_TRACKER_H_
