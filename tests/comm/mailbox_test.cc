@@ -1,0 +1,59 @@
+#include "headway/comm/mailbox.h"
+
+#include <doctest/doctest.h>
+
+#include <random>
+#include <thread>
+
+#include "headway/tests/comm/test_seed.h"
+
+namespace headway::internal {
+namespace {
+
+TEST_CASE("a mailbox refuses a message when it is full and keeps the order") {
+  Mailbox mailbox(4);
+  Message message;
+  CHECK(mailbox.empty());
+  CHECK_FALSE(mailbox.TryReceive(&message));
+  uint32_t sent = 0;
+  uint32_t received = 0;
+  for (int lap = 0; lap < 5; ++lap) {
+    while (mailbox.TrySend({.extra = sent})) ++sent;
+    CHECK(sent - received == 4);
+    for (int i = 0; i < 3; ++i) {
+      REQUIRE(mailbox.TryReceive(&message));
+      CHECK(message.extra == received++);
+    }
+  }
+  while (mailbox.TryReceive(&message)) CHECK(message.extra == received++);
+  CHECK(received == sent);
+  CHECK(mailbox.empty());
+}
+
+TEST_CASE("two threads lose, repeat and reorder nothing in a mailbox of any size") {
+  std::mt19937_64 random(TestSeed("mailbox stress"));
+  for (int round = 0; round < 6; ++round) {
+    constexpr uint32_t kMessages = 50'000;
+    Mailbox mailbox(size_t{1} << (random() % 9));
+    std::thread producer([&] {
+      for (uint32_t i = 0; i < kMessages; ++i) {
+        while (!mailbox.TrySend({.kind = i, .dataflow = ~i, .channel = i * 3, .extra = i ^ 7})) {
+          std::this_thread::yield();
+        }
+      }
+    });
+    uint32_t wrong = 0;
+    for (uint32_t i = 0; i < kMessages; ++i) {
+      Message message;
+      while (!mailbox.TryReceive(&message)) std::this_thread::yield();
+      wrong += message.kind != i || message.dataflow != ~i || message.channel != i * 3 ||
+               message.extra != (i ^ 7);
+    }
+    producer.join();
+    CHECK(wrong == 0);
+    CHECK(mailbox.empty());
+  }
+}
+
+}  // namespace
+}  // namespace headway::internal
