@@ -34,6 +34,32 @@ template <class T>
 using AntichainStorage =
     std::conditional_t<TimestampTraits<T>::kTotallyOrdered, SingleElement<T>, InlineVector<T, 2>>;
 
+// Whether some element is less than or equal to `time`.
+template <class T>
+bool AnyLessEqual(std::span<const T> elements, const T& time) {
+  for (const T& element : elements) {
+    if (TimestampTraits<T>::LessEqual(element, time)) return true;
+  }
+  return false;
+}
+
+// Whether some element is less than `time`, and not equal to it.
+template <class T>
+bool AnyLessThan(std::span<const T> elements, const T& time) {
+  for (const T& element : elements) {
+    if (TimestampTraits<T>::LessEqual(element, time) && !(element == time)) return true;
+  }
+  return false;
+}
+
+template <class T>
+bool Contains(std::span<const T> elements, const T& time) {
+  for (const T& element : elements) {
+    if (element == time) return true;
+  }
+  return false;
+}
+
 }  // namespace internal
 
 // A set of incomparable times. As a frontier it stands for all times that are greater than or equal
@@ -93,28 +119,13 @@ class Antichain {
   }
 
   // Whether some element is less than `time`, and not equal to it.
-  bool LessThan(const T& time) const {
-    for (const T& element : elements()) {
-      if (Traits::LessEqual(element, time) && !(element == time)) return true;
-    }
-    return false;
-  }
+  bool LessThan(const T& time) const { return internal::AnyLessThan(elements(), time); }
 
   // Whether some element is less than or equal to `time`: for a frontier, whether `time` may still
   // appear.
-  bool LessEqual(const T& time) const {
-    for (const T& element : elements()) {
-      if (Traits::LessEqual(element, time)) return true;
-    }
-    return false;
-  }
+  bool LessEqual(const T& time) const { return internal::AnyLessEqual(elements(), time); }
 
-  bool Contains(const T& time) const {
-    for (const T& element : elements()) {
-      if (element == time) return true;
-    }
-    return false;
-  }
+  bool Contains(const T& time) const { return internal::Contains(elements(), time); }
 
   bool empty() const { return storage_.empty(); }
   void Clear() { storage_.clear(); }

@@ -51,20 +51,10 @@ class MutableAntichain {
   }
 
   // Whether some frontier element is less than `time`, and not equal to it.
-  bool LessThan(const T& time) const {
-    for (const T& element : frontier()) {
-      if (Traits::LessEqual(element, time) && !(element == time)) return true;
-    }
-    return false;
-  }
+  bool LessThan(const T& time) const { return internal::AnyLessThan(frontier(), time); }
 
   // Whether some frontier element is less than or equal to `time`.
-  bool LessEqual(const T& time) const {
-    for (const T& element : frontier()) {
-      if (Traits::LessEqual(element, time)) return true;
-    }
-    return false;
-  }
+  bool LessEqual(const T& time) const { return internal::AnyLessEqual(frontier(), time); }
 
   int64_t Count(const T& time) const { return counts_.Count(time); }
 

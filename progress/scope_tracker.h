@@ -12,9 +12,9 @@
 #include "headway/check.h"
 #include "headway/progress/antichain.h"
 #include "headway/progress/change_batch.h"
+#include "headway/progress/implied_frontier.h"
 #include "headway/progress/mutable_antichain.h"
 #include "headway/progress/product.h"
-#include "headway/progress/sorted_counts.h"
 #include "headway/progress/timestamp.h"
 #include "headway/progress/tracker_core.h"
 
@@ -33,16 +33,14 @@ class FrontierView {
   FrontierView(const ScopeTracker<T>* scope, uint32_t index) : scope_(scope), index_(index) {}
 
   // Whether some element is less than `time`, and not equal to it.
-  bool LessThan(const T& time) const { return implied().LessThan(time); }
+  bool LessThan(const T& time) const { return internal::AnyLessThan(elements(), time); }
   // Whether `time` may still appear.
-  bool LessEqual(const T& time) const { return implied().LessEqual(time); }
+  bool LessEqual(const T& time) const { return internal::AnyLessEqual(elements(), time); }
   // Whether nothing will appear any more.
-  bool empty() const { return implied().empty(); }
-  std::span<const T> elements() const { return implied().elements(); }
+  bool empty() const { return elements().empty(); }
+  std::span<const T> elements() const;
 
  private:
-  const Antichain<T>& implied() const;
-
   const ScopeTracker<T>* scope_;
   uint32_t index_;
 };
@@ -101,23 +99,15 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
   // Bits of flags_.
   static constexpr uint8_t kPending = 1;  // has pending changes
   static constexpr uint8_t kTouched = 2;  // its counts changed since the last propagation
-  static constexpr uint8_t kDirty =
+  static constexpr uint8_t kWaiting =
       4;  // lost an element of its implied frontier, waits to be promoted
   static constexpr uint8_t kWatched = 8;   // see Watch
   static constexpr uint8_t kSaved = 16;    // its former implied frontier is in saved_
   static constexpr uint8_t kCrosses = 32;  // has an edge to another scope
 
-  // What a propagation reads and writes. `sources` counts, for each time, the minimal outstanding
-  // times of the location itself and the (edge, element of the predecessor's implied frontier)
-  // pairs that yield it. Every cycle strictly advances time, so no element supports itself, and a
-  // count of zero means that it is really gone.
-  struct Node {
-    Antichain<T> implied;
-    internal::SortedCounts<T> sources;
-  };
   struct Counts {
     MutableAntichain<T> outstanding;
-    Antichain<T> own_sources;  // the frontier of `outstanding` as it is counted in Node::sources
+    Antichain<T> own_sources;  // the frontier of `outstanding` as it is counted in implied_
   };
   struct Edge {
     uint32_t to;
@@ -136,7 +126,13 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
   template <Timestamp U, class F>
   struct CrossEdgeTo final : CrossEdge {
     CrossEdgeTo(ScopeTracker<U>* scope, uint32_t to, F map) : scope(scope), to(to), map(map) {}
-    void Deliver(const T& time, bool added) override { scope->Receive(to, map(time), added); }
+    void Deliver(const T& time, bool added) override {
+      if (added) {
+        scope->template Receive<true>(to, map(time));
+      } else {
+        scope->template Receive<false>(to, map(time));
+      }
+    }
     ScopeTracker<U>* scope;
     uint32_t to;
     F map;
@@ -165,6 +161,7 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
 
   template <Timestamp U, class F>
   void AddCrossEdge(LocationId from, ScopeTracker<U>* scope, LocationId to, F map);
+  auto CrossEdgesFrom(uint32_t index);
 
   void Finish() override;
   bool PublishPending(std::vector<std::byte>* encoded) override;
@@ -173,7 +170,7 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
   void AddOwnSources() override;
   void RetractOwnSources() override;
   void DeliverAnnouncements() override;
-  size_t PromoteRun(size_t dirty_begin) override;
+  size_t PromoteRun(size_t begin) override;
   void ReportChanges() override;
   void ReportWatched() override;
 
@@ -181,16 +178,23 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
   void Count(uint32_t index, const T& time, int64_t delta);
   absl::Status FrontierViolation(uint32_t index, const T& time) const;
 
-  void Receive(uint32_t index, const T& time, bool added) {
-    added ? Assert(index, time) : Retract(index, time);
+  template <bool kAdded>
+  void Receive(uint32_t index, const T& time) {
+    if constexpr (kAdded) {
+      Assert(index, time);
+    } else {
+      Retract(index, time);
+    }
   }
   void Assert(uint32_t index, const T& time);
   void Retract(uint32_t index, const T& time);
   void Promote(uint32_t index);
-  void Deliver(uint32_t index, const T& time, bool added);
+  template <bool kAdded>
+  void Deliver(uint32_t index, T time);
   void Announce(uint32_t index, const T& time, bool added);
-  void MarkDirty(uint32_t index);
-  void SaveFrontier(uint32_t index);
+  void AwaitPromotion(uint32_t index);
+  // Returns the saved copy, to complete it, unless nobody watches or there is one already.
+  Antichain<T>* SaveFrontier(uint32_t index);
 
   internal::TrackerCore* const core_;
 
@@ -198,7 +202,7 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
   std::vector<uint8_t> flags_;
   std::vector<LocationId> ids_;
   std::vector<ChangeBatch<T>> pending_;
-  std::vector<Node> nodes_;
+  std::vector<internal::ImpliedFrontier<T>> implied_;
   std::vector<Counts> counts_;
   std::vector<uint32_t> edges_begin_;  // of each location in edges_, and the end
   std::vector<Edge> edges_;
@@ -210,7 +214,7 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
   std::vector<uint32_t> touched_;
   std::vector<Announcement> announcements_;
   std::vector<SavedFrontier> saved_;
-  Antichain<T> former_;  // scratch of Promote
+  Antichain<T> former_;  // scratch space of Promote
 };
 
 // Instantiated in scope_tracker.cc.

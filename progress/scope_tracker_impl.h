@@ -14,8 +14,8 @@
 namespace headway {
 
 template <Timestamp T>
-const Antichain<T>& FrontierView<T>::implied() const {
-  return scope_->nodes_[index_].implied;
+std::span<const T> FrontierView<T>::elements() const {
+  return scope_->implied_[index_].elements();
 }
 
 // Building.
@@ -28,7 +28,7 @@ LocationId ScopeTracker<T>::AddLocation() {
   ids_.push_back(id);
   flags_.push_back(0);
   pending_.emplace_back();
-  nodes_.emplace_back();
+  implied_.emplace_back();
   counts_.emplace_back();
   return id;
 }
@@ -42,13 +42,20 @@ void ScopeTracker<T>::AddEdge(LocationId from, LocationId to, Summary summary) {
 }
 
 template <Timestamp T>
+auto ScopeTracker<T>::CrossEdgesFrom(uint32_t index) {
+  return std::lower_bound(cross_edges_.begin(), cross_edges_.end(), index,
+                          [](const auto& edge, uint32_t from) { return edge->from < from; });
+}
+
+template <Timestamp T>
 template <Timestamp U, class F>
 void ScopeTracker<T>::AddCrossEdge(LocationId from, ScopeTracker<U>* scope, LocationId to, F map) {
   HEADWAY_CHECK(!core_->finished && core_ == scope->core_);
+  const uint32_t index = IndexOf(from);
   auto edge = std::make_unique<CrossEdgeTo<U, F>>(scope, scope->IndexOf(to), map);
-  edge->from = IndexOf(from);
-  flags_[edge->from] |= kCrosses;
-  cross_edges_.push_back(std::move(edge));
+  edge->from = index;
+  flags_[index] |= kCrosses;
+  cross_edges_.insert(CrossEdgesFrom(index + 1), std::move(edge));
   core_->edges.push_back({from, to, internal::TrackerCore::Edge::kNotStrict});
 }
 
@@ -60,21 +67,16 @@ void ScopeTracker<T>::AddInitial(LocationId location, const T& time, int64_t cou
 
 template <Timestamp T>
 void ScopeTracker<T>::Finish() {
-  std::stable_sort(build_edges_.begin(), build_edges_.end(),
-                   [](const BuildEdge& a, const BuildEdge& b) { return a.from < b.from; });
   edges_begin_.assign(ids_.size() + 1, 0);
-  edges_.reserve(build_edges_.size());
-  for (const BuildEdge& build : build_edges_) {
-    ++edges_begin_[build.from + 1];
-    edges_.push_back(build.edge);
-  }
+  for (const BuildEdge& build : build_edges_) ++edges_begin_[build.from + 1];
   for (size_t i = 0; i < ids_.size(); ++i) edges_begin_[i + 1] += edges_begin_[i];
+  edges_.resize(build_edges_.size());
+  std::vector<uint32_t> next(edges_begin_.begin(), edges_begin_.end() - 1);
+  for (const BuildEdge& build : build_edges_) edges_[next[build.from]++] = build.edge;
   build_edges_ = {};
-  std::stable_sort(cross_edges_.begin(), cross_edges_.end(),
-                   [](const auto& a, const auto& b) { return a->from < b->from; });
   AddOwnSources();
   RetractOwnSources();  // there are none; empties touched_
-  for (uint8_t& flags : flags_) flags |= kDirty;
+  for (uint8_t& flags : flags_) flags |= kWaiting;
 }
 
 // Counting.
@@ -152,7 +154,8 @@ template <Timestamp T>
 absl::Status ScopeTracker<T>::CheckTouched() {
   for (const uint32_t index : touched_) {
     for (const T& time : counts_[index].outstanding.frontier()) {
-      if (!nodes_[index].implied.LessEqual(time)) return FrontierViolation(index, time);
+      if (!internal::AnyLessEqual(implied_[index].elements(), time))
+        return FrontierViolation(index, time);
     }
   }
   return absl::OkStatus();
@@ -171,7 +174,7 @@ void ScopeTracker<T>::AddOwnSources() {
       moved = true;
       // CheckTouched saw that `time` is not before the implied frontier, so there is nothing to
       // announce.
-      nodes_[index].sources.Add(time, 1);
+      implied_[index].Count(time);
     }
     if (moved) touched_[kept++] = index;
   }
@@ -195,125 +198,113 @@ void ScopeTracker<T>::RetractOwnSources() {
 }
 
 template <Timestamp T>
-void ScopeTracker<T>::Assert(uint32_t index, const T& time) {
-  Node& node = nodes_[index];
-  const int64_t support = node.sources.Add(time, 1);
-  if (support != 1 || (flags_[index] & kDirty) != 0) return;
-  if (node.implied.LessEqual(time)) return;
-  ++core_->update_count;
-  SaveFrontier(index);
-  // The addition goes first, so that no successor is without support in between.
-  Announce(index, time, true);
-  node.implied.Insert(time, [&](const T& displaced) { Announce(index, displaced, false); });
+inline void ScopeTracker<T>::Assert(uint32_t index, const T& time) {
+  implied_[index].Add(time, (flags_[index] & kWaiting) != 0, [&](const T& element, bool added) {
+    if (added) {
+      ++core_->update_count;
+      SaveFrontier(index);
+    }
+    Announce(index, element, added);
+  });
 }
 
 template <Timestamp T>
-void ScopeTracker<T>::Retract(uint32_t index, const T& time) {
-  Node& node = nodes_[index];
-  const int64_t support = node.sources.Add(time, -1);
-  HEADWAY_DCHECK(support >= 0);
-  if (support != 0 || !node.implied.Contains(time)) return;
-  if (core_->promoting && (flags_[index] & kDirty) != 0) return;  // Promote will see it
-  SaveFrontier(index);
-  node.implied.Remove(time);
-  MarkDirty(index);
+inline void ScopeTracker<T>::Retract(uint32_t index, const T& time) {
+  if (!implied_[index].Remove(time)) return;
+  if (core_->promoting && (flags_[index] & kWaiting) != 0) return;  // Promote will see it
+  if (Antichain<T>* former = SaveFrontier(index)) former->Insert(time);
+  implied_[index].Drop(time);
+  AwaitPromotion(index);
   Announce(index, time, false);
 }
 
 template <Timestamp T>
 void ScopeTracker<T>::DeliverAnnouncements() {
   for (size_t i = 0; i < announcements_.size(); ++i) {
-    const Announcement announcement = announcements_[i];
-    Deliver(announcement.index, announcement.time, announcement.added);
+    if (announcements_[i].added) {
+      Deliver<true>(announcements_[i].index, announcements_[i].time);
+    } else {
+      Deliver<false>(announcements_[i].index, announcements_[i].time);
+    }
   }
   announcements_.clear();
 }
 
 template <Timestamp T>
-void ScopeTracker<T>::Deliver(uint32_t index, const T& time, bool added) {
+template <bool kAdded>
+inline void ScopeTracker<T>::Deliver(uint32_t index, T time) {
   const Edge* const end = edges_.data() + edges_begin_[index + 1];
   for (const Edge* edge = edges_.data() + edges_begin_[index]; edge != end; ++edge) {
     const std::optional<T> result = Traits::ResultsIn(time, edge->summary);
-    if (result.has_value()) Receive(edge->to, *result, added);
+    if (result.has_value()) Receive<kAdded>(edge->to, *result);
   }
   if ((flags_[index] & kCrosses) != 0) {
-    auto cross =
-        std::lower_bound(cross_edges_.begin(), cross_edges_.end(), index,
-                         [](const auto& edge, uint32_t from) { return edge->from < from; });
+    auto cross = CrossEdgesFrom(index);
     for (; cross != cross_edges_.end() && (*cross)->from == index; ++cross) {
-      (*cross)->Deliver(time, added);
+      (*cross)->Deliver(time, kAdded);
     }
   }
 }
 
 template <Timestamp T>
-size_t ScopeTracker<T>::PromoteRun(size_t dirty_begin) {
-  // core_->dirty does not grow here: promoting only ever adds elements.
-  size_t at = dirty_begin;
-  for (; at < core_->dirty.size(); ++at) {
-    const internal::TrackerCore::Location location = core_->locations[core_->dirty[at]];
+size_t ScopeTracker<T>::PromoteRun(size_t begin) {
+  size_t at = begin;
+  // What a promotion announces has to arrive before the next one. Often that is nothing: the
+  // successors are waiting, too.
+  while (at < core_->waiting.size() && core_->with_announcements.empty()) {
+    const internal::TrackerCore::Location location = core_->locations[core_->waiting[at]];
     if (location.scope != this) break;
     Promote(location.index);
-    if (!core_->with_announcements.empty()) return at + 1;
+    ++at;
   }
   return at;
 }
 
 template <Timestamp T>
-void ScopeTracker<T>::Promote(uint32_t index) {
-  flags_[index] &= static_cast<uint8_t>(~kDirty);
+inline void ScopeTracker<T>::Promote(uint32_t index) {
+  flags_[index] &= static_cast<uint8_t>(~kWaiting);
   ++core_->update_count;
-  Node& node = nodes_[index];
-  if constexpr (Traits::kTotallyOrdered) {
-    HEADWAY_DCHECK(node.implied.empty());
-    if (node.sources.empty()) return;
-    const T time = node.sources.entries().front().time;
-    node.implied.Insert(time);
-    Deliver(index, time, true);
-  } else {
-    std::swap(node.implied, former_);
-    node.implied.Clear();
-    for (const auto& entry : node.sources.entries()) node.implied.Insert(entry.time);
-    // A delivery does not change this frontier: what comes back over a cycle is later than what
-    // left.
-    for (const T& time : node.implied.elements()) {
-      if (!former_.Contains(time)) Deliver(index, time, true);
+  // A delivery does not change this frontier: what comes back over a cycle is later than what left.
+  implied_[index].Promote(former_, [&](const T& time, bool added) {
+    if (added) {
+      Deliver<true>(index, time);
+    } else {
+      Deliver<false>(index, time);
     }
-    for (const T& time : former_.elements()) {
-      if (!node.implied.Contains(time)) Deliver(index, time, false);
-    }
-  }
+  });
 }
 
 template <Timestamp T>
 void ScopeTracker<T>::Announce(uint32_t index, const T& time, bool added) {
   if (announcements_.empty()) core_->with_announcements.push_back(this);
-  announcements_.push_back({time, index, added});
+  announcements_.emplace_back(time, index, added);
 }
 
 template <Timestamp T>
-void ScopeTracker<T>::MarkDirty(uint32_t index) {
-  if ((flags_[index] & kDirty) != 0) return;
+void ScopeTracker<T>::AwaitPromotion(uint32_t index) {
+  if ((flags_[index] & kWaiting) != 0) return;
   HEADWAY_DCHECK(!core_->promoting);
-  flags_[index] |= kDirty;
-  core_->dirty.push_back(ids_[index]);
+  flags_[index] |= kWaiting;
+  core_->waiting.push_back(ids_[index]);
 }
 
 template <Timestamp T>
-void ScopeTracker<T>::SaveFrontier(uint32_t index) {
-  if ((flags_[index] & (kWatched | kSaved)) != kWatched) return;
+Antichain<T>* ScopeTracker<T>::SaveFrontier(uint32_t index) {
+  if ((flags_[index] & (kWatched | kSaved)) != kWatched) return nullptr;
   flags_[index] |= kSaved;
   if (saved_.empty()) core_->with_saved.push_back(this);
-  saved_.push_back({index, nodes_[index].implied});
+  saved_.push_back({index, {}});
+  for (const T& time : implied_[index].elements()) saved_.back().implied.Insert(time);
+  return &saved_.back().implied;
 }
 
 template <Timestamp T>
 void ScopeTracker<T>::ReportChanges() {
   for (const SavedFrontier& saved : saved_) {
     flags_[saved.index] &= static_cast<uint8_t>(~kSaved);
-    if (!(saved.implied == nodes_[saved.index].implied)) {
-      core_->changed.push_back(ids_[saved.index]);
-    }
+    Antichain<T> current;
+    for (const T& time : implied_[saved.index].elements()) current.Insert(time);
+    if (!(saved.implied == current)) core_->changed.push_back(ids_[saved.index]);
   }
   saved_.clear();
 }
@@ -328,7 +319,7 @@ void ScopeTracker<T>::ReportWatched() {
 template <Timestamp T>
 absl::Status ScopeTracker<T>::FrontierViolation(uint32_t index, const T& time) const {
   std::string frontier;
-  for (const T& element : nodes_[index].implied.elements()) {
+  for (const T& element : implied_[index].elements()) {
     frontier += (frontier.empty() ? "" : ", ") + Traits::Format(element);
   }
   return absl::InternalError("progress: " + core_->Describe(ids_[index]) + " holds time " +

@@ -71,9 +71,9 @@ absl::Status Tracker::Finish(std::function<std::string(LocationId)> describe) {
   for (const auto& scope : scopes_) scope->Finish();
   core_.with_touched.clear();
   for (LocationId location = 0; location < location_count; ++location) {
-    core_.dirty.push_back(location);
+    core_.waiting.push_back(location);
   }
-  PromoteDirty();
+  PromoteWaiting();
   for (const auto& scope : scopes_) scope->ReportWatched();
   return absl::OkStatus();
 }
@@ -162,7 +162,7 @@ absl::Status Tracker::Propagate() {
   for (ScopeTrackerBase* scope : core_.with_touched) scope->RetractOwnSources();
   core_.with_touched.clear();
   DeliverAnnouncements();
-  PromoteDirty();
+  PromoteWaiting();
   for (ScopeTrackerBase* scope : core_.with_saved) scope->ReportChanges();
   core_.with_saved.clear();
   return absl::OkStatus();
@@ -176,14 +176,14 @@ void Tracker::DeliverAnnouncements() {
   }
 }
 
-void Tracker::PromoteDirty() {
+void Tracker::PromoteWaiting() {
   core_.promoting = true;
-  for (size_t at = 0; at < core_.dirty.size();) {
-    at = core_.locations[core_.dirty[at]].scope->PromoteRun(at);
+  for (size_t at = 0; at < core_.waiting.size();) {
+    at = core_.locations[core_.waiting[at]].scope->PromoteRun(at);
     DeliverAnnouncements();
   }
   core_.promoting = false;
-  core_.dirty.clear();
+  core_.waiting.clear();
 }
 
 }  // namespace headway

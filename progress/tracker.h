@@ -137,7 +137,7 @@ class Tracker {
 
   absl::Status CheckCycles() const;
   void DeliverAnnouncements();
-  void PromoteDirty();
+  void PromoteWaiting();
 
   internal::TrackerCore core_;
   std::vector<std::unique_ptr<internal::ScopeTrackerBase>> scopes_;

@@ -50,14 +50,22 @@ class ScopeTrackerBase {
   // read. The bytes were validated.
   virtual size_t ApplyRun(std::span<const std::byte> encoded) = 0;
 
-  // The steps of one propagation, in this order.
-  virtual absl::Status CheckTouched() = 0;  // T6, for locations whose counts changed
-  virtual void AddOwnSources() = 0;         // their new minimal times support themselves
-  virtual void RetractOwnSources() = 0;     // their former minimal times no longer do
-  virtual void DeliverAnnouncements() = 0;  // changes of implied frontiers reach the successors
-  virtual size_t PromoteRun(
-      size_t dirty_begin) = 0;       // locations that lost an element; returns where it stopped
-  virtual void ReportChanges() = 0;  // to TrackerCore::changed
+  // The steps of one propagation, in this order; tracker.cc explains them.
+
+  // T6: fails if a count became positive before the implied frontier of its location.
+  virtual absl::Status CheckTouched() = 0;
+  // Counts new minimal outstanding times as sources.
+  virtual void AddOwnSources() = 0;
+  // Uncounts former minimal outstanding times.
+  virtual void RetractOwnSources() = 0;
+  // Tells the successors of changes of implied frontiers. Runs, for all scopes, until there are no
+  // more.
+  virtual void DeliverAnnouncements() = 0;
+  // Promotes locations from TrackerCore::waiting, from `begin` on, while they are in this scope and
+  // nothing is announced; returns where it stopped.
+  virtual size_t PromoteRun(size_t begin) = 0;
+  // Adds watched locations whose frontier changed to TrackerCore::changed.
+  virtual void ReportChanges() = 0;
 
   // Reports every watched location to TrackerCore::changed.
   virtual void ReportWatched() = 0;
@@ -101,7 +109,7 @@ struct TrackerCore {
   std::vector<ScopeTrackerBase*> with_announcements;
   std::vector<ScopeTrackerBase*> with_saved;
 
-  std::vector<LocationId> dirty;    // locations that lost an element, in that order
+  std::vector<LocationId> waiting;  // locations that lost an element, in that order
   std::vector<LocationId> changed;  // the answer of the last propagation
 };
 
