@@ -25,8 +25,8 @@ bool Decoder::ReadNumber(uint64_t* number) {
   for (int shift = 0; shift < 64; shift += 7) {
     uint8_t byte = 0;
     if (!ReadByte(&byte)) return false;
-    if (shift == 63 && byte > 1) return false;              // more than 64 bits
-    if (byte == 0 && shift > 0) return false;               // not the shortest form
+    if (shift == 63 && byte > 1) return false;  // more than 64 bits
+    if (byte == 0 && shift > 0) return false;   // not the shortest form
     result |= static_cast<uint64_t>(byte & 0x7f) << shift;
     if (byte < 0x80) {
       *number = result;

@@ -23,7 +23,8 @@ class Encoder {
  public:
   Encoder() = default;
 
-  // Appends after the bytes that `buffer` holds already; pass a recycled, cleared vector to reuse its memory.
+  // Appends after the bytes that `buffer` holds already; pass a recycled, cleared vector to reuse
+  // its memory.
   explicit Encoder(std::vector<std::byte> buffer)
       : buffer_(std::move(buffer)), size_(buffer_.size()) {}
 
@@ -45,7 +46,8 @@ class Encoder {
 
   void AppendByte(uint8_t byte) { Append(&byte, 1); }
 
-  // Appends a count in base 128, seven bits a byte, low bits first: one byte for what is less than 128.
+  // Appends a count in base 128, seven bits a byte, low bits first: one byte for what is less than
+  // 128.
   void AppendLength(uint64_t length) {
     while (length >= 0x80) {
       AppendByte(static_cast<uint8_t>(length | 0x80));
@@ -74,13 +76,15 @@ class Encoder {
   size_t size_ = 0;
 };
 
-// Decoder reads what an Encoder wrote. Every read is checked against the bytes that remain and returns false when they do
-// not suffice; after that the decoder is of no further use. It does not own the bytes, which need no alignment.
+// Decoder reads what an Encoder wrote. Every read is checked against the bytes that remain and
+// returns false when they do not suffice; after that the decoder is of no further use. It does not
+// own the bytes, which need no alignment.
 //
 // Thread safety: none; one thread at a time.
 class Decoder {
  public:
-  // Containers within containers deeper than this are malformed: it keeps hostile bytes from using up the stack.
+  // Containers within containers deeper than this are malformed: it keeps hostile bytes from using
+  // up the stack.
   static constexpr int kNestingMax = 100;
 
   explicit Decoder(std::span<const std::byte> bytes)
@@ -102,8 +106,9 @@ class Decoder {
   // Reads what Encoder::AppendLength wrote. Only the shortest form is valid.
   bool ReadNumber(uint64_t* number);
 
-  // Reads the number of elements that follow. False when it is more than the remaining bytes, as every element takes one
-  // byte or more: what is allocated for a length is therefore bounded by what was received.
+  // Reads the number of elements that follow. False when it is more than the remaining bytes, as
+  // every element takes one byte or more: what is allocated for a length is therefore bounded by
+  // what was received.
   bool ReadLength(size_t* length) {
     uint64_t number = 0;
     if (!ReadNumber(&number) || number > remaining()) return false;

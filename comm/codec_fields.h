@@ -5,25 +5,26 @@
 #include <type_traits>
 #include <utility>
 
-// The fields of a record type, for what works on them one by one: Codec and StableHash. They are known from one line,
-// HEADWAY_CODEC_FIELDS, or for an aggregate from the language: its fields are counted by asking how many initializers it
-// takes, and named by a structured binding.
+// The fields of a record type, for what works on them one by one: Codec and StableHash. They are
+// known from one line, HEADWAY_CODEC_FIELDS, or for an aggregate from the language: its fields are
+// counted by asking how many initializers it takes, and named by a structured binding.
 
-// Names the members of `Type` that make up its value. Written inside the class, in its public section, it may name private
-// members; written after the class, in the namespace of the class, it serves types that cannot be changed.
+// Names the members of `Type` that make up its value. Written inside the class, in its public
+// section, it may name private members; written after the class, in the namespace of the class, it
+// serves types that cannot be changed.
 //
 //   class Point {
 //    public:
 //     HEADWAY_CODEC_FIELDS(Point, x_, y_);
-#define HEADWAY_CODEC_FIELDS(Type, ...)                                                         \
-  [[maybe_unused]] inline auto HeadwayCodecFields(::headway::internal::FieldsTag<Type>) {       \
-    return ::headway::internal::FieldList<HEADWAY_INTERNAL_EXPAND(                              \
-        HEADWAY_INTERNAL_MEMBERS(Type, __VA_ARGS__))>();                                        \
-  }                                                                                             \
+#define HEADWAY_CODEC_FIELDS(Type, ...)                                                   \
+  [[maybe_unused]] inline auto HeadwayCodecFields(::headway::internal::FieldsTag<Type>) { \
+    return ::headway::internal::FieldList<HEADWAY_INTERNAL_EXPAND(                        \
+        HEADWAY_INTERNAL_MEMBERS(Type, __VA_ARGS__))>();                                  \
+  }                                                                                       \
   static_assert(true, "for the semicolon")
 
-// Members(Type, a, b) is &Type::a, &Type::b. A macro does not expand within itself, so each further member waits for one
-// more scan of the text, of which Expand makes 4^4.
+// Members(Type, a, b) is &Type::a, &Type::b. A macro does not expand within itself, so each further
+// member waits for one more scan of the text, of which Expand makes 4^4.
 #define HEADWAY_INTERNAL_MEMBERS(Type, member, ...) \
   &Type::member __VA_OPT__(, HEADWAY_INTERNAL_MORE HEADWAY_INTERNAL_PARENS(Type, __VA_ARGS__))
 #define HEADWAY_INTERNAL_MORE() HEADWAY_INTERNAL_MEMBERS
@@ -51,8 +52,7 @@ template <class... Ts>
 struct TypeList {};
 
 template <class T>
-concept HasMemberFieldList =
-    requires(T& record) { record.HeadwayCodecFields(FieldsTag<T>()); };
+concept HasMemberFieldList = requires(T& record) { record.HeadwayCodecFields(FieldsTag<T>()); };
 
 template <class T>
 concept HasFieldList = HasMemberFieldList<T> || requires { HeadwayCodecFields(FieldsTag<T>()); };
@@ -80,22 +80,23 @@ struct BaseProbe {
 
 inline constexpr int kAggregateFieldsMax = 12;
 
-#define HEADWAY_INTERNAL_FOR_EACH_FIELD_COUNT(X)                                            \
-  X(1, {}, )                                                                                \
-  X(2, {}, {}, )                                                                            \
-  X(3, {}, {}, {}, )                                                                        \
-  X(4, {}, {}, {}, {}, )                                                                    \
-  X(5, {}, {}, {}, {}, {}, )                                                                \
-  X(6, {}, {}, {}, {}, {}, {}, )                                                            \
-  X(7, {}, {}, {}, {}, {}, {}, {}, )                                                        \
-  X(8, {}, {}, {}, {}, {}, {}, {}, {}, )                                                    \
-  X(9, {}, {}, {}, {}, {}, {}, {}, {}, {}, )                                                \
-  X(10, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, )                                           \
-  X(11, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, )                                       \
+#define HEADWAY_INTERNAL_FOR_EACH_FIELD_COUNT(X)      \
+  X(1, {}, )                                          \
+  X(2, {}, {}, )                                      \
+  X(3, {}, {}, {}, )                                  \
+  X(4, {}, {}, {}, {}, )                              \
+  X(5, {}, {}, {}, {}, {}, )                          \
+  X(6, {}, {}, {}, {}, {}, {}, )                      \
+  X(7, {}, {}, {}, {}, {}, {}, {}, )                  \
+  X(8, {}, {}, {}, {}, {}, {}, {}, {}, )              \
+  X(9, {}, {}, {}, {}, {}, {}, {}, {}, {}, )          \
+  X(10, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, )     \
+  X(11, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, ) \
   X(12, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, )
 
-// True if the field after the first `count` can be initialized with a Probe. A pair of braces stands for exactly one field,
-// whatever its type; other initializers may spread over the elements of an array.
+// True if the field after the first `count` can be initialized with a Probe. A pair of braces
+// stands for exactly one field, whatever its type; other initializers may spread over the elements
+// of an array.
 template <class T, class Probe, int count>
 constexpr bool FieldAccepts() {
   if constexpr (count == 0) return requires { T{Probe()}; };
@@ -125,8 +126,8 @@ constexpr int CountFields() {
   }
 }
 
-// The number of fields of an aggregate; 0 when a structured binding cannot name them all: there are none or too many, there is
-// a base class, or a field has no implicit default.
+// The number of fields of an aggregate; 0 when a structured binding cannot name them all: there are
+// none or too many, there is a base class, or a field has no implicit default.
 template <class T>
 constexpr int AggregateFields() {
   if constexpr (!std::is_aggregate_v<T> || std::is_union_v<T> || std::is_array_v<T>) {
@@ -144,7 +145,8 @@ decltype(auto) VisitFieldList(T& record, Visitor&& visitor, FieldList<members...
   return visitor(record.*members...);
 }
 
-// Returns visitor(fields...) with references to the fields of `record`, which must have a field list or AggregateFields.
+// Returns visitor(fields...) with references to the fields of `record`, which must have a field
+// list or AggregateFields.
 template <class T, class Visitor>
 decltype(auto) VisitFields(T& record, Visitor&& visitor) {
   using Record = std::remove_const_t<T>;
@@ -195,7 +197,7 @@ decltype(auto) VisitFields(T& record, Visitor&& visitor) {
 
 struct FieldTypesVisitor {
   template <class... Fields>
-  TypeList<std::remove_const_t<Fields>...> operator()(Fields&...) const;
+  TypeList<Fields...> operator()(Fields&...) const;
 };
 
 // TypeList of the types of the fields of T.

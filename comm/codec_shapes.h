@@ -2,12 +2,11 @@
 #define HEADWAY_COMM_CODEC_SHAPES_H_
 
 #include <concepts>
-#include <cstddef>
 #include <type_traits>
 #include <utility>
 
-// Recognizes containers by what they can do and not by their name, so that std's, Abseil's and a program's own are treated
-// alike and none of their headers is included here.
+// Recognizes containers by what they can do and not by their name, so that std's, Abseil's and a
+// program's own are treated alike and none of their headers is included here.
 
 namespace headway::internal {
 
@@ -23,7 +22,8 @@ template <class T>
 concept TupleLike = requires { std::tuple_size<T>::value; };
 
 template <class T>
-concept ArrayLike = std::is_array_v<T> || (TupleLike<T> && requires(const T& value) { value.data(); });
+concept ArrayLike =
+    std::is_array_v<T> || (TupleLike<T> && requires(const T& value) { value.data(); });
 
 template <class T>
 concept OptionalLike = requires(T& value) {
@@ -68,17 +68,17 @@ concept ViewLike = std::is_trivially_copyable_v<T> && !ArrayLike<T> && requires(
   value.size();
 };
 
+// Numbers, enumerations and pointers; __int128 is a number in name only.
+template <class T>
+inline constexpr bool kIsInt128 =
+    !std::is_class_v<T> && sizeof(T) == 16 && requires(T value) { value % value; };
+
+template <class T>
+inline constexpr bool kIsScalar = std::is_scalar_v<T> || kIsInt128<T>;
+
 template <class T>
 inline constexpr bool kIsPointer =
     std::is_pointer_v<T> || std::is_member_pointer_v<T> || std::is_null_pointer_v<T>;
-
-// Alternatives<V>::At<i> is the type of alternative i of variant V.
-template <class T>
-struct Alternatives;
-template <template <class...> class V, class... Ts>
-struct Alternatives<V<Ts...>> {
-  static constexpr size_t kCount = sizeof...(Ts);
-};
 
 }  // namespace headway::internal
 

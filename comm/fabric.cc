@@ -31,6 +31,10 @@ void Fabric::Activate(int worker, uint64_t token) {
   parker(worker).Unpark();
 }
 
+void Fabric::WakeAll() {
+  for (const std::unique_ptr<WorkerState>& worker : workers_) worker->parker.Unpark();
+}
+
 Mailbox& Fabric::mailbox(int from, int to) {
   return *mailboxes_[static_cast<size_t>(from) * workers_.size() + static_cast<size_t>(to)];
 }

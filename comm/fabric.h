@@ -47,6 +47,9 @@ class Fabric {
   void Activate(int worker, uint64_t token);
 
   // REQUIRES: from != to.
+  // Wakes every worker that is parked. Thread-safe.
+  void WakeAll();
+
   Mailbox& mailbox(int from, int to);
   // What `producer` publishes for all others.
   BroadcastLog& progress_log(int producer) { return worker(producer).progress; }

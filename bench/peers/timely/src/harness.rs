@@ -1,0 +1,138 @@
+//! What all benchmarks share on a worker: waiting, a common start, and bringing the results to worker 0.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Instant;
+
+use timely::dataflow::channels::pact::Exchange;
+use timely::dataflow::operators::{Input, Operator, Probe};
+use timely::dataflow::{InputHandleVec, ProbeHandle};
+use timely::worker::Worker;
+
+use crate::command_line::Options;
+use crate::histogram::Histogram;
+use crate::report::{Outcome, Report};
+
+/// What a worker sends to worker 0 at the end. A tuple, because timely can serialize tuples as they are:
+/// (seconds, ns per round), (rounds, records, bytes, checksum), (cpu seconds, peak memory), latency buckets.
+type Summary = ((f64, Option<f64>), (u64, u64, u64, u64), (f64, u64), Vec<(u64, u64)>);
+
+/// One worker's part of a run. A dataflow with nothing but an input and a probe is the barrier between workers.
+pub struct Harness {
+    name: String,
+    spin: bool,
+    threads: usize,
+    input: InputHandleVec<u64, ()>,
+    probe: ProbeHandle<u64>,
+    cpu_at_start: f64,
+}
+
+impl Harness {
+    pub fn new(worker: &mut Worker, options: &Options) -> Self {
+        let (input, probe) = worker.dataflow(|scope| {
+            let (input, stream) = scope.new_input();
+            (input, stream.probe().0)
+        });
+        Harness {
+            name: options.subcommand.clone(),
+            spin: options.spin,
+            threads: options.threads,
+            input,
+            probe,
+            cpu_at_start: 0.0,
+        }
+    }
+
+    /// Lets the worker do what there is to do; if there is nothing, parks until there is (or returns, when spinning).
+    #[inline]
+    pub fn step(&self, worker: &mut Worker) {
+        if self.spin {
+            worker.step();
+        } else {
+            worker.step_or_park(None);
+        }
+    }
+
+    #[inline]
+    pub fn step_while(&self, worker: &mut Worker, mut condition: impl FnMut() -> bool) {
+        while condition() {
+            self.step(worker);
+        }
+    }
+
+    /// Waits until all workers have built their dataflows and are here, and starts the clock.
+    pub fn start(&mut self, worker: &mut Worker) -> Instant {
+        self.barrier(worker);
+        self.cpu_at_start = process_usage().0;
+        Instant::now()
+    }
+
+    fn barrier(&mut self, worker: &mut Worker) {
+        let next = self.input.time() + 1;
+        self.input.advance_to(next);
+        self.step_while(worker, || self.probe.less_than(&next));
+    }
+
+    /// Waits for all workers, and combines their outcomes on worker 0; the others get `None`.
+    pub fn collect(mut self, worker: &mut Worker, outcome: Outcome) -> Option<Report> {
+        self.barrier(worker);
+        let (cpu, peak_rss_bytes) = process_usage();
+        // The first worker of a process speaks for it.
+        let usage = if worker.index() % self.threads == 0 { (cpu - self.cpu_at_start, peak_rss_bytes) } else { (0.0, 0) };
+
+        let summaries = Rc::new(RefCell::new(Vec::<Summary>::new()));
+        let received = Rc::clone(&summaries);
+        let mut probe = ProbeHandle::new();
+        let mut input = worker.dataflow::<u64, _, _>(|scope| {
+            let (input, stream) = scope.new_input::<Vec<Summary>>();
+            stream
+                .unary::<timely::container::CapacityContainerBuilder<Vec<()>>, _, _, _>(
+                    Exchange::new(|_: &Summary| 0),
+                    "Collect",
+                    |_, _| move |input, _| input.for_each(|_, batch| received.borrow_mut().append(batch)),
+                )
+                .probe_with(&mut probe);
+            input
+        });
+        input.send((
+            (outcome.seconds, outcome.ns_per_round),
+            (outcome.rounds, outcome.records, outcome.bytes, outcome.checksum),
+            usage,
+            outcome.latencies.buckets(),
+        ));
+        input.close();
+        self.step_while(worker, || !probe.done());
+
+        (worker.index() == 0).then(|| combine(self.name, worker.peers(), &summaries.borrow()))
+    }
+}
+
+fn combine(name: String, workers: usize, summaries: &[Summary]) -> Report {
+    let mut total = Outcome { seconds: 0.0, rounds: 0, records: 0, bytes: 0, checksum: 0, ns_per_round: None, latencies: Histogram::new() };
+    let (mut cpu_seconds, mut peak_rss_bytes) = (0.0, 0);
+    for ((seconds, ns_per_round), (rounds, records, bytes, checksum), (cpu, rss), buckets) in summaries {
+        total.seconds = total.seconds.max(*seconds);
+        total.ns_per_round = ns_per_round.map(|ns| ns.max(total.ns_per_round.unwrap_or(0.0)));
+        total.rounds = total.rounds.max(*rounds);
+        total.records += records;
+        total.bytes += bytes;
+        total.checksum = total.checksum.wrapping_add(*checksum);
+        total.latencies.merge(buckets);
+        cpu_seconds += cpu;
+        peak_rss_bytes += rss;
+    }
+    Report { name, workers, outcome: total, cpu_seconds, peak_rss_bytes }
+}
+
+/// CPU seconds and peak resident memory of this process.
+fn process_usage() -> (f64, u64) {
+    // SAFETY: `rusage` is plain data, valid when zeroed, and getrusage only writes into it.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_SELF, &mut usage);
+        usage
+    };
+    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
+    // The kernel reports kibibytes.
+    (seconds(usage.ru_utime) + seconds(usage.ru_stime), usage.ru_maxrss as u64 * 1024)
+}

@@ -1,0 +1,234 @@
+#ifndef HEADWAY_ENGINE_CHANNEL_H_
+#define HEADWAY_ENGINE_CHANNEL_H_
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "headway/comm/codec.h"
+#include "headway/comm/stable_hash.h"
+#include "headway/engine/batch.h"
+#include "headway/engine/graph.h"
+#include "headway/engine/tee.h"
+
+// Channels carry batches from an output (with its transforms) to an input of a node, on this worker or on others. The
+// parallelization contract (pact) of the input decides which worker gets a record.
+
+namespace headway {
+
+namespace pact {
+
+// Records stay on their worker.
+struct Pipeline {};
+
+// Records with equal keys go to the same worker: the one that StableHash(key(record)) selects.
+template <class KeyFn>
+struct Exchange {
+  KeyFn key;
+};
+template <class KeyFn>
+Exchange(KeyFn) -> Exchange<KeyFn>;
+
+// Every record goes to every worker.
+struct Broadcast {};
+
+// All records go to worker 0.
+struct Gather {};
+
+}  // namespace pact
+
+namespace internal {
+
+// The part of a channel that does not depend on the record type: counts, credits and delivery.
+class ChannelBase : public Flushable {
+ public:
+  ChannelBase(Graph& graph, InputPortBase& target);
+
+  void Flush() override {}
+  InputPortBase& target() { return target_; }
+  uint32_t id = 0;  // set by Graph::AddChannel
+
+  // Whether the sender may have another batch in flight though the shared pool is full.
+  bool HasExclusiveCredit() const;
+  void CountTaken(const Block& block);
+
+ protected:
+  // Hands the block to the input on `worker`. The caller has counted it as a pointstamp.
+  void Deliver(int worker, Block* block);
+
+  Graph& graph_;
+  InputPortBase& target_;
+  friend class Graph;
+
+ private:
+  int64_t sent_bytes_ = 0;
+  std::shared_ptr<ChannelCredits> credits_;
+};
+
+// A channel whose records stay on this worker; the base of the others, which say where else a batch goes.
+template <class D, class T>
+class PipelineChannel : public ChannelBase, public Receiver<D, T> {
+ public:
+  PipelineChannel(Graph& graph, InputPortBase& target, ScopeTracker<T>& tracker)
+      : ChannelBase(graph, target), tracker_(tracker) {}
+
+  void Push(const T& time, Batch<D>&& batch) override {
+    Send(graph_.worker().index, time, std::move(batch));
+  }
+
+ protected:
+  void Send(int worker, const T& time, Batch<D>&& batch) {
+    Block* block = batch.Release();
+    block->SetTime(time);
+    tracker_.Record(target_.location, time, +1);
+    Deliver(worker, block);
+  }
+
+ private:
+  ScopeTracker<T>& tracker_;
+};
+
+template <class D, class T>
+class GatherChannel final : public PipelineChannel<D, T> {
+ public:
+  using PipelineChannel<D, T>::PipelineChannel;
+  void Push(const T& time, Batch<D>&& batch) override { this->Send(0, time, std::move(batch)); }
+};
+
+template <class D, class T>
+class BroadcastChannel final : public PipelineChannel<D, T> {
+ public:
+  using PipelineChannel<D, T>::PipelineChannel;
+  void Push(const T& time, Batch<D>&& batch) override {
+    WorkerContext& worker = this->graph_.worker();
+    for (int peer = 0; peer < worker.count; ++peer) {
+      if (peer == worker.index) continue;
+      Batch<D> copy;
+      copy.CopyFrom(worker.endpoint, batch);
+      this->Send(peer, time, std::move(copy));
+    }
+    this->Send(worker.index, time, std::move(batch));
+  }
+};
+
+// Partitions batches by the hash of a key into one buffer for each worker. A buffer is sent when it is full, when the time
+// changes, and when the producer returns.
+template <class D, class T, class KeyFn>
+class ExchangeChannel final : public PipelineChannel<D, T> {
+ public:
+  ExchangeChannel(Graph& graph, InputPortBase& target, ScopeTracker<T>& tracker, KeyFn key)
+      : PipelineChannel<D, T>(graph, target, tracker),
+        key_(std::move(key)),
+        buffers_(static_cast<size_t>(graph.worker().count)) {}
+
+  void Push(const T& time, Batch<D>&& batch) override {
+    if (buffers_.size() == 1) {
+      this->Send(0, time, std::move(batch));
+      return;
+    }
+    if (!(time == time_)) {
+      Flush();
+      time_ = time;
+    }
+    if constexpr (kCopiesPlainRecords) {
+      if (buffers_.size() == 2) {
+        PartitionInTwo(batch);
+        return;
+      }
+    }
+    Partition(batch);
+  }
+
+  void Flush() override {
+    for (size_t worker = 0; worker < buffers_.size(); ++worker) {
+      if (!buffers_[worker].empty()) {
+        this->Send(static_cast<int>(worker), time_, std::move(buffers_[worker]));
+      }
+    }
+  }
+
+ private:
+  static constexpr bool kCopiesPlainRecords = std::is_same_v<Batch<D>, VectorBatch<D>> &&
+                                              std::is_trivially_copyable_v<D> && sizeof(D) <= 32;
+
+  void Partition(Batch<D>& batch) {
+    const int workers = static_cast<int>(buffers_.size());
+    for (size_t i = 0; i < batch.size(); ++i) {
+      int target = RouteHash(StableHash(key_(batch[i])), workers);
+      Batch<D>& buffer = buffers_[static_cast<size_t>(target)];
+      if (!buffer.TryAppend(batch.Take(i))) {
+        MakeRoom(target, batch[i]);
+        buffer.TryAppend(batch.Take(i));
+      }
+    }
+  }
+
+  // Two targets and plain records: each record is stored to both buffers, and the hash bit decides which of them keeps it. No branch
+  // depends on the data, and room is checked once per run.
+  void PartitionInTwo(Batch<D>& batch) {
+    const D* from = batch.begin();
+    const D* const last = batch.end();
+    while (from != last) {
+      for (int target : {0, 1}) {
+        if (buffers_[static_cast<size_t>(target)].room() == 0) MakeRoom(target, *from);
+      }
+      size_t run = std::min({static_cast<size_t>(last - from), buffers_[0].room(), buffers_[1].room()});
+      D* to0 = buffers_[0].end();
+      D* to1 = buffers_[1].end();
+      for (const D* end = from + run; from != end; ++from) {
+        auto bit = static_cast<ptrdiff_t>(RouteHash(StableHash(key_(*from)), 2));
+        *to0 = *from;
+        *to1 = *from;
+        to1 += bit;
+        to0 += 1 - bit;
+      }
+      buffers_[0].Grow(static_cast<size_t>(to0 - buffers_[0].end()));
+      buffers_[1].Grow(static_cast<size_t>(to1 - buffers_[1].end()));
+    }
+  }
+
+  template <class U>
+  void MakeRoom(int target, const U& record) {
+    Batch<D>& buffer = buffers_[static_cast<size_t>(target)];
+    if (!buffer.empty()) this->Send(target, time_, std::move(buffer));
+    buffer.Allocate(this->graph_.worker().endpoint, record);
+  }
+
+  KeyFn key_;
+  std::vector<Batch<D>> buffers_;
+  T time_ = TimestampTraits<T>::Minimum();
+};
+
+template <class D, class T>
+PipelineChannel<D, T>& MakeChannel(pact::Pipeline, Graph& graph, InputPortBase& target,
+                                   ScopeTracker<T>& tracker) {
+  return graph.Make<PipelineChannel<D, T>>(graph, target, tracker);
+}
+template <class D, class T>
+PipelineChannel<D, T>& MakeChannel(pact::Broadcast, Graph& graph, InputPortBase& target,
+                                   ScopeTracker<T>& tracker) {
+  RequireCodec<D>();
+  return graph.Make<BroadcastChannel<D, T>>(graph, target, tracker);
+}
+template <class D, class T>
+PipelineChannel<D, T>& MakeChannel(pact::Gather, Graph& graph, InputPortBase& target,
+                                   ScopeTracker<T>& tracker) {
+  RequireCodec<D>();
+  return graph.Make<GatherChannel<D, T>>(graph, target, tracker);
+}
+template <class D, class T, class KeyFn>
+PipelineChannel<D, T>& MakeChannel(pact::Exchange<KeyFn> exchange, Graph& graph,
+                                   InputPortBase& target, ScopeTracker<T>& tracker) {
+  RequireCodec<D>();
+  static_assert(std::is_invocable_v<KeyFn&, ReadType<D>>,
+                "the key function of an exchange must take one record of its stream");
+  return graph.Make<ExchangeChannel<D, T, KeyFn>>(graph, target, tracker, std::move(exchange.key));
+}
+
+}  // namespace internal
+}  // namespace headway
+
+#endif  // HEADWAY_ENGINE_CHANNEL_H_

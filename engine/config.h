@@ -1,0 +1,64 @@
+#ifndef HEADWAY_ENGINE_CONFIG_H_
+#define HEADWAY_ENGINE_CONFIG_H_
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string_view>
+#include <variant>
+
+#include "absl/time/time.h"
+#include "headway/comm/clock.h"
+#include "headway/progress/timestamp.h"
+
+namespace headway {
+
+// Closes an epoch each time this much clock time has passed, whether or not items came.
+struct PeriodicEpochConfig {
+  absl::Duration epoch_length = absl::Seconds(10);
+};
+
+// Closes an epoch after every item, and on a poll that brings none: for tests that want to see each epoch.
+struct TestingEpochConfig {};
+
+using EpochConfig = std::variant<PeriodicEpochConfig, TestingEpochConfig>;
+
+// Asks a run to stop gracefully, from any thread: sources stop, the current epoch is completed, and the run returns
+// OK. It is not the end of the input: no step sees its input as finished. Copies share one request.
+class StopHandle {
+ public:
+  void RequestStop() { requested_->store(true, std::memory_order_release); }
+  bool requested() const { return requested_->load(std::memory_order_acquire); }
+
+ private:
+  std::shared_ptr<std::atomic<bool>> requested_ = std::make_shared<std::atomic<bool>>(false);
+};
+
+enum class LogSeverity { kInfo, kWarning, kError };
+// Receives diagnostics; called from any worker's thread. The library itself writes nowhere.
+using LogHook = std::function<void(LogSeverity, std::string_view message)>;
+
+// How an idle worker waits for work.
+enum class Waiting {
+  kSpinThenPark,  // spins for about the cost of a wake-up, then sleeps until something comes: the default
+  kSpin,          // never sleeps: lowest latency, one core for each worker
+};
+
+// What all entry points have in common. An aggregate, meant for designated initializers.
+struct RunOptions {
+  int worker_count = 1;  // threads that RunMain starts
+  EpochConfig epoch_config = PeriodicEpochConfig{};
+  Epoch first_epoch = 0;                             // where the run starts, or resumes
+  int max_epochs_in_flight = 2;                      // epochs of sources that may be open at once
+  int64_t max_bytes_in_flight = int64_t{256} << 20;  // batches on their way between steps, per process
+  bool apply_in_epoch_order = false;  // stateful steps and sinks hold what belongs to later epochs
+  Waiting waiting = Waiting::kSpinThenPark;
+  StopHandle stop = {};
+  LogHook log_hook = nullptr;
+  Clock* clock = nullptr;  // null: the system's clocks. Not owned; outlives the run
+};
+
+}  // namespace headway
+
+#endif  // HEADWAY_ENGINE_CONFIG_H_

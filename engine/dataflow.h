@@ -1,0 +1,30 @@
+#ifndef HEADWAY_ENGINE_DATAFLOW_H_
+#define HEADWAY_ENGINE_DATAFLOW_H_
+
+#include <string>
+#include <utility>
+
+#include "absl/functional/any_invocable.h"
+#include "headway/engine/scope.h"
+
+namespace headway {
+
+// A name, and the function that builds the graph in a scope. The function runs once on each worker, concurrently, and must build the same graph
+// everywhere; what it captures is shared by the workers. Entry points (run.h) execute it.
+class Dataflow {
+ public:
+  using BuildFunction = absl::AnyInvocable<void(Scope<>&) const>;
+
+  Dataflow(std::string name, BuildFunction build) : name_(std::move(name)), build_(std::move(build)) {}
+
+  const std::string& name() const { return name_; }
+  void Build(Scope<>& scope) const { build_(scope); }
+
+ private:
+  std::string name_;
+  BuildFunction build_;
+};
+
+}  // namespace headway
+
+#endif  // HEADWAY_ENGINE_DATAFLOW_H_

@@ -1,0 +1,53 @@
+#ifndef HEADWAY_ENGINE_EPOCH_ORDER_H_
+#define HEADWAY_ENGINE_EPOCH_ORDER_H_
+
+#include <utility>
+#include <vector>
+
+#include "headway/engine/node_io.h"
+
+namespace headway {
+
+// An input that gives its batches to a step in the order of their times when the run asks for it (RunOptions::apply_in_epoch_order), and as they come
+// otherwise. A batch of a later time waits, with a capability, until nothing can come before it; so what a step has applied when an epoch is
+// complete contains nothing of the next one. Belongs to an operator's logic, which has to run when the frontier changes.
+template <class D, class T = Epoch>
+class EpochOrder {
+ public:
+  explicit EpochOrder(bool enabled) : enabled_(enabled) {}
+
+  // Calls apply(time, Batch<D>&) for what may be applied now, where `time` is a CapabilityRef<T> or a Capability<T>.
+  template <class Apply>
+  void ForEach(NodeInput<D, T>& input, Apply&& apply) {
+    input.ForEach([&](const CapabilityRef<T>& time, Batch<D>& batch) {
+      if (!enabled_ || !input.frontier().LessThan(time.time())) {
+        apply(time, batch);
+      } else {
+        waiting_.push_back({time.Retain(), std::move(batch)});
+      }
+    });
+    if (waiting_.empty() || !input.empty()) return;
+    std::vector<Waiting> still_waiting;
+    for (Waiting& entry : waiting_) {
+      if (input.frontier().LessThan(entry.capability.time())) {
+        still_waiting.push_back(std::move(entry));
+      } else {
+        apply(entry.capability, entry.batch);
+      }
+    }
+    waiting_ = std::move(still_waiting);
+  }
+
+ private:
+  struct Waiting {
+    Capability<T> capability;
+    Batch<D> batch;
+  };
+
+  const bool enabled_;
+  std::vector<Waiting> waiting_;
+};
+
+}  // namespace headway
+
+#endif  // HEADWAY_ENGINE_EPOCH_ORDER_H_

@@ -1,0 +1,132 @@
+#ifndef HEADWAY_ENGINE_ITERATE_H_
+#define HEADWAY_ENGINE_ITERATE_H_
+
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "headway/engine/operator_builder.h"
+#include "headway/engine/scope.h"
+
+// Cycles and nested scopes. A cycle is Feedback and ConnectLoop in one scope; each turn advances the time by the summary, or the build
+// fails. A nested scope adds a coordinate to the time: streams Enter at its minimum, and Leave without it.
+
+namespace headway {
+
+// The open end of a cycle.
+template <class D, class T = Epoch>
+class LoopHandle {
+ public:
+  LoopHandle(OperatorBuilder<T> builder, NodeOutput<D, T>* output,
+             typename TimestampTraits<T>::Summary summary)
+      : builder_(std::move(builder)), output_(output), summary_(std::move(summary)) {}
+
+  // Closes the cycle with `stream`. Once.
+  void Connect(const Stream<D, T>& stream) {
+    NodeInput<D, T>& input = builder_.AddInput(stream, pact::Pipeline{});
+    builder_.SetSummary(0, 0, summary_);
+    builder_.IgnoreFrontier(0);
+    stream.scope().LinkCycleToEnd(input.location);
+    builder_.BuildWithoutCapabilities([&input, output = output_, summary = summary_] {
+      input.ForEach([&](const CapabilityRef<T>& time, Batch<D>& batch) {
+        std::optional<T> later = TimestampTraits<T>::ResultsIn(time.time(), summary);
+        if (later.has_value()) output->SessionAtTime(*later).GiveBatch(std::move(batch));
+      });
+    });
+  }
+
+ private:
+  OperatorBuilder<T> builder_;
+  NodeOutput<D, T>* output_;
+  typename TimestampTraits<T>::Summary summary_;
+};
+
+// stream | ConnectLoop(handle) closes the cycle that Scope::Feedback began.
+template <class D, class T>
+auto ConnectLoop(LoopHandle<D, T>& handle) {
+  return [&handle](const Stream<D, T>& stream) { handle.Connect(stream); };
+}
+
+template <class T>
+template <class D>
+std::pair<LoopHandle<D, T>, Stream<D, T>> Scope<T>::Feedback(std::string_view step_id,
+                                                             typename TimestampTraits<T>::Summary summary) {
+  OperatorBuilder<T> builder(*this, step_id);
+  NodeOutput<D, T>& output = builder.template AddOutput<D>();
+  Stream<D, T> stream = builder.StreamOf(output);
+  return {LoopHandle<D, T>(std::move(builder), &output, std::move(summary)), stream};
+}
+
+namespace internal {
+
+// Passes batches on with another time.
+template <class D, class From, class To, class Convert>
+class TimeChange final : public Receiver<D, From> {
+ public:
+  TimeChange(Endpoint& endpoint, Convert convert) : convert_(convert), tee_(endpoint) {}
+  void Push(const From& time, Batch<D>&& batch) override {
+    tee_.Push(convert_(time), std::move(batch));
+  }
+  Tee<D, To>& tee() { return tee_; }
+
+ private:
+  Convert convert_;
+  Tee<D, To> tee_;
+};
+
+template <class To, class D, class From, class Convert>
+Stream<D, To> ChangeTime(const Stream<D, From>& stream, Scope<To>& scope, LocationId location,
+                         Convert convert) {
+  Graph& graph = scope.graph();
+  auto& change = graph.Make<TimeChange<D, From, To, Convert>>(graph.worker().endpoint, convert);
+  stream.tee().Add(&change);
+  graph.MarkSuccessor(stream.location());
+  return Stream<D, To>(scope, change.tee(), location, stream.ports());
+}
+
+}  // namespace internal
+
+// stream | Enter(inner): the stream inside of a nested scope, where its records have the first inner time.
+template <class T, class Inner>
+auto Enter(Scope<Product<T, Inner>>& inner) {
+  return [&inner]<class D>(const Stream<D, T>& stream) {
+    using InnerTime = Product<T, Inner>;
+    LocationId location = inner.AddLocation("the entrance of a nested scope");
+    inner.graph().tracker().AddEnter(stream.scope().tracker(), stream.location(), inner.tracker(), location);
+    return internal::ChangeTime<InnerTime>(stream, inner, location, [](const T& time) {
+      return InnerTime{time, TimestampTraits<Inner>::Minimum()};
+    });
+  };
+}
+
+// inner_stream | Leave(outer): the stream outside of the nested scope, at the outer part of its records' times.
+template <class T>
+auto Leave(Scope<T>& outer) {
+  return [&outer]<class D, class Inner>(const Stream<D, Product<T, Inner>>& stream) {
+    LocationId location = outer.AddLocation("the exit of a nested scope");
+    outer.graph().tracker().AddLeave(stream.scope().tracker(), stream.location(), outer.tracker(), location);
+    return internal::ChangeTime<T>(stream, outer, location,
+                                   [](const Product<T, Inner>& time) { return time.outer; });
+  };
+}
+
+template <class T>
+template <class Inner, class Build>
+auto Scope<T>::Nested(std::string_view step_id, Build&& build) {
+  using InnerTime = Product<T, Inner>;
+  graph_.ClaimStepId(FullId(step_id));
+  auto& inner = graph_.template Make<Scope<InnerTime>>(graph_, graph_.tracker().template AddScope<InnerTime>(),
+                                                       FullId(step_id));
+  inner.LinkEndTo(*this);
+  return std::forward<Build>(build)(inner);
+}
+
+template <class T>
+template <class Build>
+auto Scope<T>::Iterate(std::string_view step_id, Build&& build) {
+  return Nested<uint64_t>(step_id, std::forward<Build>(build));
+}
+
+}  // namespace headway
+
+#endif  // HEADWAY_ENGINE_ITERATE_H_

@@ -1,0 +1,136 @@
+#include "headway/engine/run.h"
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_format.h"
+#include "headway/engine/source_control.h"
+
+namespace headway {
+namespace {
+
+absl::Status Validate(int workers, const RunOptions& options) {
+  constexpr int kMaxWorkers = 1024;
+  if (workers < 1 || workers > kMaxWorkers) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("a run needs 1 to %d workers, not %d", kMaxWorkers, workers));
+  }
+  if (options.max_epochs_in_flight < 1) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "max_epochs_in_flight must be at least 1, not %d", options.max_epochs_in_flight));
+  }
+  if (options.max_bytes_in_flight < 1) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "max_bytes_in_flight must be positive, not %d", options.max_bytes_in_flight));
+  }
+  const auto* periodic = std::get_if<PeriodicEpochConfig>(&options.epoch_config);
+  if (periodic != nullptr && periodic->epoch_length <= absl::ZeroDuration()) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("epoch_length must be positive, not %s; to close an epoch after each item use TestingEpochConfig",
+                        absl::FormatDuration(periodic->epoch_length)));
+  }
+  return absl::OkStatus();
+}
+
+void RunWorker(internal::RunState& run, int index, absl::FunctionRef<absl::Status(Worker&)> program) {
+  try {
+    Worker worker(run, index);
+    absl::Status status = program(worker);
+    if (status.ok()) status = worker.StepWhile([&] { return worker.HasDataflows(); });
+    if (!status.ok()) run.Fail(status);
+  } catch (const std::exception& error) {
+    run.Fail(absl::AbortedError(absl::StrFormat("the program of worker %d threw: %s", index, error.what())));
+  } catch (...) {
+    run.Fail(absl::AbortedError(
+        absl::StrFormat("the program of worker %d threw an exception that is no std::exception", index)));
+  }
+}
+
+// Agreement of the workers on the epoch at which a graceful stop ends the run: the latest that any source has reached.
+class StopAgreement {
+ public:
+  explicit StopAgreement(int workers) : missing_(workers) {}
+
+  void Propose(Epoch epoch) {
+    Epoch seen = epoch_.load();
+    while (seen < epoch && !epoch_.compare_exchange_weak(seen, epoch)) {
+    }
+    missing_.fetch_sub(1);
+  }
+  bool Reached() const { return missing_.load() == 0; }
+  Epoch epoch() const { return epoch_.load(); }
+
+ private:
+  std::atomic<Epoch> epoch_{0};
+  std::atomic<int> missing_;
+};
+
+// How soon an idle worker sees a request to stop.
+constexpr absl::Duration kStopPoll = absl::Milliseconds(10);
+
+absl::Status RunUntilDone(Worker& worker, const RunOptions& options, StopAgreement& agreement) {
+  auto step = [&] { return worker.StepOrPark(kStopPoll); };
+  while (worker.HasDataflows() && !options.stop.requested()) {
+    if (absl::Status status = step(); !status.ok()) return status;
+  }
+  if (!worker.HasDataflows()) {
+    agreement.Propose(0);
+    return absl::OkStatus();
+  }
+  Epoch next = 0;
+  for (internal::SourceControl* source : worker.Sources()) next = std::max(next, source->epoch() + 1);
+  agreement.Propose(next);
+  while (worker.HasDataflows() && !agreement.Reached()) {
+    if (absl::Status status = step(); !status.ok()) return status;
+  }
+  for (internal::SourceControl* source : worker.Sources()) source->StopAt(agreement.epoch());
+  while (worker.HasDataflows() && !worker.CompletedBefore(agreement.epoch())) {
+    if (absl::Status status = step(); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RunThreads(int workers, const RunOptions& options,
+                        absl::FunctionRef<void(internal::RunState&, int)> body) {
+  internal::RunState run(workers, options);
+  std::vector<std::thread> threads;
+  for (int index = 1; index < workers; ++index) {
+    try {
+      threads.emplace_back([&run, index, body] { body(run, index); });
+    } catch (const std::system_error& error) {
+      run.Fail(absl::ResourceExhaustedError(absl::StrFormat(
+          "cannot start the thread of worker %d: %s; use fewer workers", index, error.what())));
+      break;
+    }
+  }
+  body(run, 0);
+  for (std::thread& thread : threads) thread.join();
+  return run.status();
+}
+
+}  // namespace
+
+absl::Status Execute(const Config& config, absl::FunctionRef<absl::Status(Worker&)> program) {
+  if (absl::Status status = Validate(config.workers, config.run); !status.ok()) return status;
+  return RunThreads(config.workers, config.run, [&](internal::RunState& run, int index) {
+    RunWorker(run, index, program);
+  });
+}
+
+absl::Status RunMain(const Dataflow& dataflow, const RunOptions& options) {
+  if (absl::Status status = Validate(options.worker_count, options); !status.ok()) return status;
+  StopAgreement agreement(options.worker_count);
+  return RunThreads(options.worker_count, options, [&](internal::RunState& run, int index) {
+    Worker worker(run, index);
+    absl::Status status =
+        worker.Build(dataflow.name(), [&](Scope<>& scope) { dataflow.Build(scope); });
+    if (status.ok()) status = RunUntilDone(worker, options, agreement);
+    if (!status.ok()) run.Fail(status);
+  });
+}
+
+}  // namespace headway

@@ -1,0 +1,68 @@
+#include "headway/engine/run_state.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+
+namespace headway::internal {
+
+RunState::RunState(int worker_count, RunOptions options)
+    : worker_count_(worker_count),
+      options_(std::move(options)),
+      clock_(options_.clock != nullptr ? options_.clock : &real_clock_),
+      fabric_(worker_count),
+      flow_control_(worker_count, options_.max_bytes_in_flight) {}
+
+void RunState::Fail(absl::Status status) {
+  {
+    std::lock_guard lock(mutex_);
+    if (failed()) return;
+    if (options_.log_hook != nullptr) {
+      options_.log_hook(LogSeverity::kError, std::string(status.message()));
+    }
+    status_ = std::move(status);
+    failed_.store(true, std::memory_order_release);
+  }
+  fabric_.WakeAll();
+}
+
+absl::Status RunState::status() const {
+  if (!failed()) return absl::OkStatus();
+  std::lock_guard lock(mutex_);
+  return status_;
+}
+
+std::shared_ptr<ChannelCredits> RunState::CreditsOf(uint32_t dataflow, uint32_t channel) {
+  std::lock_guard lock(mutex_);
+  SharedCredits& shared = credits_[{dataflow, channel}];
+  if (shared.credits == nullptr) shared.credits = std::make_shared<ChannelCredits>(worker_count_);
+  std::shared_ptr<ChannelCredits> credits = shared.credits;
+  if (++shared.given_count == worker_count_) credits_.erase({dataflow, channel});
+  return credits;
+}
+
+absl::Status RunState::CheckSameGraph(uint32_t dataflow, int worker,
+                                      const std::vector<std::string>& steps) {
+  std::lock_guard lock(mutex_);
+  BuiltGraph& graph = graphs_[dataflow];
+  if (graph.built_count++ == 0) {
+    graph.first_worker = worker;
+    graph.steps = steps;
+  }
+  absl::Status status;
+  for (size_t i = 0; status.ok() && i < std::max(steps.size(), graph.steps.size()); ++i) {
+    std::string mine = i < steps.size() ? steps[i] : "nothing";
+    std::string theirs = i < graph.steps.size() ? graph.steps[i] : "nothing";
+    if (mine != theirs) {
+      status = absl::InvalidArgumentError(absl::StrFormat(
+          "workers build different dataflows: as step number %d worker %d has %s where worker %d has %s; the function "
+          "that builds a dataflow must do the same on every worker",
+          i, worker, mine, graph.first_worker, theirs));
+    }
+  }
+  if (graph.built_count == worker_count_) graphs_.erase(dataflow);
+  return status;
+}
+
+}  // namespace headway::internal

@@ -1,0 +1,72 @@
+#ifndef HEADWAY_ENGINE_RUN_STATE_H_
+#define HEADWAY_ENGINE_RUN_STATE_H_
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "headway/comm/clock.h"
+#include "headway/comm/fabric.h"
+#include "headway/comm/flow_control.h"
+#include "headway/engine/config.h"
+
+namespace headway::internal {
+
+// What the workers of one process share in a run: their connections, the limits, the first failure, the request to
+// stop. Thread safe. Owned by the run's entry point; outlives its workers.
+class RunState {
+ public:
+  RunState(int worker_count, RunOptions options);
+
+  const RunOptions& options() const { return options_; }
+  Clock& clock() const { return *clock_; }
+  Fabric& fabric() { return fabric_; }
+  FlowControl& flow_control() { return flow_control_; }
+  int worker_count() const { return worker_count_; }
+
+  // The first failure wins and ends the run: every worker returns it from its next step.
+  void Fail(absl::Status status);
+  bool failed() const { return failed_.load(std::memory_order_acquire); }
+  absl::Status status() const;
+
+  bool stop_requested() const { return options_.stop.requested(); }
+
+  // The byte credits of a channel, shared by the workers; made by whoever comes first.
+  std::shared_ptr<ChannelCredits> CreditsOf(uint32_t dataflow, uint32_t channel);
+
+  // Checks that every worker builds the same graph. Each entry of `steps` describes one step; the first step that
+  // differs from what another worker built is an InvalidArgument error.
+  absl::Status CheckSameGraph(uint32_t dataflow, int worker, const std::vector<std::string>& steps);
+
+ private:
+  const int worker_count_;
+  const RunOptions options_;
+  RealClock real_clock_;
+  Clock* const clock_;
+  Fabric fabric_;
+  FlowControl flow_control_;
+  std::atomic<bool> failed_{false};
+
+  mutable std::mutex mutex_;  // guards what follows
+  absl::Status status_;
+  struct SharedCredits {
+    std::shared_ptr<ChannelCredits> credits;
+    int given_count = 0;
+  };
+  std::map<std::pair<uint32_t, uint32_t>, SharedCredits> credits_;  // until every worker has its own
+  struct BuiltGraph {
+    int built_count = 0;
+    int first_worker = 0;
+    std::vector<std::string> steps;
+  };
+  std::map<uint32_t, BuiltGraph> graphs_;  // until every worker has built it
+};
+
+}  // namespace headway::internal
+
+#endif  // HEADWAY_ENGINE_RUN_STATE_H_

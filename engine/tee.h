@@ -1,0 +1,51 @@
+#ifndef HEADWAY_ENGINE_TEE_H_
+#define HEADWAY_ENGINE_TEE_H_
+
+#include <utility>
+#include <vector>
+
+#include "headway/engine/batch.h"
+
+namespace headway::internal {
+
+// What takes the batches of a stream: a transform or a channel.
+template <class D, class T>
+class Receiver {
+ public:
+  virtual ~Receiver() = default;
+  // The receiver may take the batch, or leave it to the caller. The batch is not empty.
+  virtual void Push(const T& time, Batch<D>&& batch) = 0;
+};
+
+// Gives the batches of a stream to all that use it: a copy to each but the last, the batch itself to that one.
+template <class D, class T>
+class Tee {
+ public:
+  explicit Tee(Endpoint& endpoint) : endpoint_(endpoint) {}
+
+  void Add(Receiver<D, T>* receiver) { receivers_.push_back(receiver); }
+
+  void Push(const T& time, Batch<D>&& batch) {
+    if (receivers_.size() == 1) [[likely]] {
+      receivers_[0]->Push(time, std::move(batch));
+      return;
+    }
+    if (receivers_.empty()) return;
+    for (size_t i = 0; i + 1 < receivers_.size(); ++i) {
+      Batch<D> copy;
+      copy.CopyFrom(endpoint_, batch);
+      receivers_[i]->Push(time, std::move(copy));
+    }
+    receivers_.back()->Push(time, std::move(batch));
+  }
+
+  Endpoint& endpoint() { return endpoint_; }
+
+ private:
+  Endpoint& endpoint_;
+  std::vector<Receiver<D, T>*> receivers_;
+};
+
+}  // namespace headway::internal
+
+#endif  // HEADWAY_ENGINE_TEE_H_

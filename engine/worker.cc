@@ -1,0 +1,253 @@
+#include "headway/engine/worker.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <thread>
+
+#include "absl/strings/str_format.h"
+#include "headway/engine/source_control.h"
+
+namespace headway {
+
+using internal::Graph;
+
+namespace {
+
+// Spinning for about the cost of a wake-up costs at most twice what the better choice would have; with more workers than cores the others need
+// the core.
+constexpr int64_t kSpinNanos = 50'000;
+constexpr int64_t kSpinNanosWhenCrowded = 5'000;
+// Ends the spin also under a clock that stands still.
+constexpr int kMaxIdleSpins = 100'000;
+// A clock that the host moves does not wake a worker that sleeps: it looks this often.
+constexpr absl::Duration kForeignClockPoll = absl::Milliseconds(1);
+// The clock is read every so many steps, and in every step that follows an idle one.
+constexpr uint32_t kStepsPerClockRead = 16;
+// Progress of a dataflow that this worker has not built yet.
+constexpr size_t kMaxPendingProgressBytes = size_t{64} << 20;
+
+int64_t SpinNanos(int workers) {
+  if (workers == 1) return 0;
+  return workers <= static_cast<int>(std::thread::hardware_concurrency()) ? kSpinNanos
+                                                                         : kSpinNanosWhenCrowded;
+}
+
+}  // namespace
+
+Worker::Worker(internal::RunState& run, int index)
+    : endpoint_(&run.fabric(), index),
+      context_{.index = index,
+               .count = run.worker_count(),
+               .run = run,
+               .endpoint = endpoint_,
+               .credit = internal::FlowControl::View(&run.flow_control(), index),
+               .active_graphs = {},
+               .timers = {}},
+      spin_nanos_(SpinNanos(run.worker_count())) {}
+
+Worker::~Worker() {
+  graphs_.clear();
+  for (auto& [id, frames] : pending_) {
+    for (const internal::Message& message : frames.messages) Drop(message.block);
+  }
+  context_.endpoint.Close();
+}
+
+absl::Status Worker::Build(std::string_view name, absl::FunctionRef<void(Scope<>&)> build) {
+  if (context_.run.failed()) return context_.run.status();
+  const auto id = static_cast<uint32_t>(by_id_.size());
+  auto graph = std::make_unique<Graph>(context_, id, std::string(name));
+  by_id_.push_back(nullptr);
+  try {
+    graph->GuardStep("", [&] {
+      auto& scope = graph->Make<Scope<>>(*graph, graph->root(), "");
+      scope.LinkEndToCompletion();
+      build(scope);
+    });
+    absl::Status status = graph->Finish();
+    if (!status.ok()) {
+      if (!context_.run.failed()) graph->Fail("", status);
+      return context_.run.status();
+    }
+  } catch (const internal::StepFailed&) {
+    return context_.run.status();
+  }
+  by_id_[id] = graph.get();
+  Graph& built = *graph;
+  graphs_.emplace(id, std::move(graph));
+  DeliverPending(built);
+  return context_.run.status();
+}
+
+absl::Status Worker::Cancel(std::string_view name) {
+  for (auto entry = graphs_.rbegin(); entry != graphs_.rend(); ++entry) {
+    if (entry->second->name() != name) continue;
+    const uint32_t id = entry->first;
+    std::erase(context_.active_graphs, by_id_[id]);
+    by_id_[id] = nullptr;
+    graphs_.erase(id);
+    return absl::OkStatus();
+  }
+  return absl::NotFoundError(
+      absl::StrFormat("no dataflow named '%s' is running on worker %d", name, index()));
+}
+
+absl::Status Worker::Step() {
+  did_work_ = StepOnce();
+  return context_.run.status();
+}
+
+absl::Status Worker::StepOrPark(absl::Duration timeout) {
+  did_work_ = StepOnce();
+  if (context_.run.failed()) return context_.run.status();
+  if (did_work_) {
+    idle_since_nanos_ = -1;
+  } else if (context_.run.options().waiting == Waiting::kSpinThenPark) {
+    Wait(timeout);
+  }
+  return absl::OkStatus();
+}
+
+bool Worker::StepOnce() {
+  if (context_.run.failed()) return false;
+  internal::Endpoint& endpoint = context_.endpoint;
+  bool any = endpoint.Receive([this](const internal::Message& message, int) { DeliverMessage(message); });
+  any |= endpoint.ReceiveProgress([this](int, uint32_t dataflow, std::span<const std::byte> bytes) {
+    DeliverProgress(dataflow, bytes);
+  });
+  if (endpoint.TakeActivations(&activations_)) {
+    any = true;
+    for (uint64_t token : activations_) {
+      if (Graph* graph = Find(static_cast<uint32_t>(token >> 32))) {
+        graph->ActivateByIndex(static_cast<uint32_t>(token));
+      }
+    }
+  }
+  if (!context_.timers.empty() && (++step_count_ % kStepsPerClockRead == 0 || !did_work_)) {
+    any |= RunTimers();
+  }
+  stepping_.swap(context_.active_graphs);
+  for (Graph* graph : stepping_) {
+    any |= graph->Step();
+    if (graph->Complete()) {
+      std::erase(context_.active_graphs, graph);
+      const uint32_t id = graph->id();
+      by_id_[id] = nullptr;
+      graphs_.erase(id);
+    }
+  }
+  stepping_.clear();
+  endpoint.Flush();
+  return any;
+}
+
+bool Worker::RunTimers() {
+  const int64_t now = context_.NowNanos();
+  bool any = false;
+  while (!context_.timers.empty() && context_.timers.front().nanos <= now) {
+    internal::WorkerContext::Timer timer = context_.timers.front();
+    std::pop_heap(context_.timers.begin(), context_.timers.end(), std::greater<>());
+    context_.timers.pop_back();
+    if (Graph* graph = Find(timer.graph)) graph->ActivateByIndex(timer.node);
+    any = true;
+  }
+  return any;
+}
+
+Graph* Worker::Find(uint32_t id) { return id < by_id_.size() ? by_id_[id] : nullptr; }
+
+void Worker::DeliverMessage(const internal::Message& message) {
+  if (Graph* graph = Find(message.dataflow)) {
+    graph->DeliverBlock(message.channel, message.block);
+  } else if (message.dataflow < by_id_.size()) {
+    Drop(message.block);
+  } else {
+    pending_[message.dataflow].messages.push_back(message);  // bounded by the credits of the senders
+  }
+}
+
+void Worker::DeliverProgress(uint32_t dataflow, std::span<const std::byte> bytes) {
+  if (Graph* graph = Find(dataflow)) {
+    graph->ApplyProgress(bytes);
+    return;
+  }
+  if (dataflow < by_id_.size()) return;
+  PendingFrames& frames = pending_[dataflow];
+  frames.progress.emplace_back(bytes.begin(), bytes.end());
+  frames.progress_bytes += bytes.size();
+  if (frames.progress_bytes > kMaxPendingProgressBytes) {
+    context_.run.Fail(absl::ResourceExhaustedError(absl::StrFormat(
+        "worker %d has not built dataflow number %d, whose progress on other workers no longer fits in %d bytes; build the "
+        "same dataflows on every worker",
+        index(), dataflow, kMaxPendingProgressBytes)));
+  }
+}
+
+void Worker::DeliverPending(Graph& graph) {
+  auto frames = pending_.find(graph.id());
+  if (frames == pending_.end()) return;
+  for (const internal::Message& message : frames->second.messages) {
+    graph.DeliverBlock(message.channel, message.block);
+  }
+  for (const std::vector<std::byte>& bytes : frames->second.progress) graph.ApplyProgress(bytes);
+  pending_.erase(frames);
+}
+
+void Worker::Drop(internal::Block* block) {
+  context_.run.flow_control().AddTaken(index(), internal::ChargedBytes(*block));
+  context_.endpoint.Recycle(block);
+}
+
+bool Worker::HasWork() {
+  if (context_.run.failed()) return true;
+  bool starving = false;
+  for (Graph* graph : context_.active_graphs) {
+    if (graph->HasWork()) return true;
+    starving |= graph->WaitsForCredit();
+  }
+  if (!starving) return false;
+  context_.run.flow_control().SetStarving();
+  return context_.credit.PoolHasRoom();
+}
+
+void Worker::Wait(absl::Duration timeout) {
+  const int64_t now = context_.NowNanos();
+  if (idle_since_nanos_ < 0) {
+    idle_since_nanos_ = now;
+    idle_spins_ = 0;
+  }
+  if (now - idle_since_nanos_ < spin_nanos_ && ++idle_spins_ < kMaxIdleSpins) {
+    sched_yield();
+    return;
+  }
+  context_.endpoint.pool().Trim();
+  if (!context_.timers.empty()) {
+    timeout = std::min(timeout, absl::Nanoseconds(context_.timers.front().nanos - now));
+    if (context_.run.options().clock != nullptr) timeout = std::min(timeout, kForeignClockPoll);
+  }
+  std::optional<std::chrono::nanoseconds> limit;
+  if (timeout != absl::InfiniteDuration()) limit = absl::ToChronoNanoseconds(timeout);
+  if (context_.run.flow_control().TakeStarvingBeforePark()) context_.endpoint.WakeAll();
+  context_.endpoint.Park(limit, [this] { return HasWork(); });
+  idle_since_nanos_ = -1;
+}
+
+std::vector<internal::SourceControl*> Worker::Sources() const {
+  std::vector<internal::SourceControl*> sources;
+  for (const auto& [id, graph] : graphs_) {
+    sources.insert(sources.end(), graph->sources().begin(), graph->sources().end());
+  }
+  return sources;
+}
+
+bool Worker::CompletedBefore(Epoch epoch) const {
+  return std::all_of(graphs_.begin(), graphs_.end(), [epoch](const auto& entry) {
+    Graph& graph = *entry.second;
+    return !graph.has_completion() || !graph.root().frontier(graph.completion()).LessThan(epoch);
+  });
+}
+
+}  // namespace headway

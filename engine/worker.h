@@ -1,0 +1,106 @@
+#ifndef HEADWAY_ENGINE_WORKER_H_
+#define HEADWAY_ENGINE_WORKER_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "headway/engine/graph.h"
+#include "headway/engine/scope.h"
+#include "headway/engine/worker_context.h"
+
+namespace headway {
+
+// A thread of a run: it executes its share of every operator of every dataflow. The host, or an entry point, calls Step again and
+// again. All workers build the same dataflows in the same order.
+//
+// A worker and all that is built on it belong to one thread; nothing here is thread safe except what ActivationHandle does. When a
+// step of user code throws, or a worker meets a failure of the system, the run has failed: Step, StepWhile and
+// Build return that first failure on every worker, and do nothing else.
+class Worker {
+ public:
+  // Made by the entry points. `run` outlives the worker.
+  Worker(internal::RunState& run, int index);
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  int index() const { return context_.index; }
+  int count() const { return context_.count; }
+
+  // Builds a dataflow, beside those that run already. Errors: InvalidArgument for a graph that is wrong (a step id that is empty or
+  // used twice, a stream of another scope, a cycle that does not advance time, a graph unlike that of the other workers);
+  // Aborted if `build` threw.
+  absl::Status Build(std::string_view name, absl::FunctionRef<void(Scope<>&)> build);
+
+  // Takes the latest dataflow of that name away, with all that is on its way in it. Every worker has to ask for it; frames that come late
+  // from other workers are dropped. Errors: NotFound.
+  absl::Status Cancel(std::string_view name);
+
+  // Does what can be done now: delivers what has come from other workers, runs the operators that are active, shares progress.
+  // Never waits.
+  absl::Status Step();
+
+  // Steps while `condition()` is true; waits (see Waiting) when there is nothing to do.
+  template <class Condition>
+  absl::Status StepWhile(Condition&& condition) {
+    while (condition()) {
+      absl::Status status = StepOrPark();
+      if (!status.ok()) return status;
+    }
+    return context_.run.status();
+  }
+
+  // One step; if it found nothing to do, waits for work, at most for `timeout`.
+  absl::Status StepOrPark(absl::Duration timeout = absl::InfiniteDuration());
+
+  // Whether a dataflow is still running: one that is complete on all workers is taken away.
+  bool HasDataflows() const { return !graphs_.empty(); }
+
+  // For the entry points, and tests that step workers themselves.
+  bool did_work() const { return did_work_; }
+  std::vector<internal::SourceControl*> Sources() const;
+  // Whether every record of the epochs before `epoch` has left the dataflows that have sources.
+  bool CompletedBefore(Epoch epoch) const;
+
+ private:
+  struct PendingFrames {
+    std::vector<internal::Message> messages;
+    std::vector<std::vector<std::byte>> progress;
+    size_t progress_bytes = 0;
+  };
+
+  bool StepOnce();
+  bool RunTimers();
+  void DeliverMessage(const internal::Message& message);
+  void DeliverProgress(uint32_t dataflow, std::span<const std::byte> bytes);
+  void Drop(internal::Block* block);
+  void DeliverPending(internal::Graph& graph);
+  void Wait(absl::Duration timeout);
+  bool HasWork();
+  internal::Graph* Find(uint32_t id);
+
+  internal::Endpoint endpoint_;
+  internal::WorkerContext context_;
+  std::map<uint32_t, std::unique_ptr<internal::Graph>> graphs_;
+  std::vector<internal::Graph*> by_id_;             // null where a dataflow has gone
+  std::map<uint32_t, PendingFrames> pending_;       // for dataflows that are not built here yet
+  std::vector<internal::Graph*> stepping_;
+  std::vector<uint64_t> activations_;
+  bool did_work_ = false;
+  uint32_t step_count_ = 0;
+  const int64_t spin_nanos_;
+  int64_t idle_since_nanos_ = -1;
+  int idle_spins_ = 0;
+};
+
+}  // namespace headway
+
+#endif  // HEADWAY_ENGINE_WORKER_H_

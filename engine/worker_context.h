@@ -1,0 +1,38 @@
+#ifndef HEADWAY_ENGINE_WORKER_CONTEXT_H_
+#define HEADWAY_ENGINE_WORKER_CONTEXT_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "headway/comm/fabric.h"
+#include "headway/engine/run_state.h"
+
+namespace headway::internal {
+
+class Graph;
+
+// What a worker gives to its dataflows: its connections, the clock, and the lists by which they ask to be stepped.
+// Belongs to the worker and its thread.
+struct WorkerContext {
+  int index;  // of this worker, 0 to count - 1
+  int count;  // workers of the whole run
+  RunState& run;
+  Endpoint& endpoint;
+  FlowControl::View credit;
+
+  std::vector<Graph*> active_graphs;  // each at most once
+
+  struct Timer {
+    int64_t nanos;
+    uint32_t graph;
+    uint32_t node;
+    bool operator>(const Timer& other) const { return nanos > other.nanos; }
+  };
+  std::vector<Timer> timers;  // a min-heap
+
+  int64_t NowNanos() { return run.clock().NowNanos(); }
+};
+
+}  // namespace headway::internal
+
+#endif  // HEADWAY_ENGINE_WORKER_CONTEXT_H_

@@ -1,0 +1,89 @@
+#ifndef HEADWAY_OPERATORS_IO_TESTING_H_
+#define HEADWAY_OPERATORS_IO_TESTING_H_
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "headway/engine/batch.h"
+#include "headway/engine/sink.h"
+#include "headway/engine/source.h"
+
+namespace headway {
+
+// Yields the given items, on worker 0 only. For tests and examples.
+template <class D>
+class TestingSource {
+ public:
+  using Record = D;
+
+  explicit TestingSource(std::vector<D> items) : items_(std::move(items)) {}
+
+  class Reader {
+   public:
+    explicit Reader(std::vector<D> items) : items_(std::move(items)) {}
+
+    absl::StatusOr<SourceState> Poll(SourceOutput<D>& out) {
+      while (next_ < items_.size() && out.WantsMore()) out.Emit(std::move(items_[next_++]));
+      return next_ < items_.size() ? SourceState::More() : SourceState::Done();
+    }
+    std::string Snapshot() const { return std::to_string(next_); }
+
+   private:
+    std::vector<D> items_;
+    size_t next_ = 0;
+  };
+
+  absl::StatusOr<Reader> Open(const SourceContext& context, std::optional<std::string>) {
+    if (context.worker_index != 0) items_.clear();
+    return Reader(std::move(items_));
+  }
+
+ private:
+  std::vector<D> items_;
+};
+
+// Appends all records, of all workers of this process, to a vector of the caller's, which has to outlive the run and must not be touched before
+// its end. For tests and examples: what another process collects stays there.
+template <class D>
+class TestingSink {
+ public:
+  explicit TestingSink(std::vector<D>* collected)
+      : shared_(std::make_shared<Shared>()), collected_(collected) {}
+
+  class Writer {
+   public:
+    Writer(std::shared_ptr<std::mutex> mutex, std::vector<D>* collected)
+        : mutex_(std::move(mutex)), collected_(collected) {}
+    absl::Status Write(ReadType<D> record) {
+      unflushed_.emplace_back(record);
+      return absl::OkStatus();
+    }
+    absl::Status Flush() {
+      std::lock_guard lock(*mutex_);
+      for (D& record : unflushed_) collected_->push_back(std::move(record));
+      unflushed_.clear();
+      return absl::OkStatus();
+    }
+
+   private:
+    std::shared_ptr<std::mutex> mutex_;
+    std::vector<D>* collected_;
+    std::vector<D> unflushed_;
+  };
+
+  absl::StatusOr<Writer> Open(const SinkContext&) { return Writer(shared_, collected_); }
+
+ private:
+  using Shared = std::mutex;
+  std::shared_ptr<Shared> shared_;
+  std::vector<D>* collected_;
+};
+
+}  // namespace headway
+
+#endif  // HEADWAY_OPERATORS_IO_TESTING_H_

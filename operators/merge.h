@@ -1,0 +1,56 @@
+#ifndef HEADWAY_OPERATORS_MERGE_H_
+#define HEADWAY_OPERATORS_MERGE_H_
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "headway/engine/scope.h"
+
+namespace headway {
+
+namespace internal {
+
+template <class D, class T>
+class MergeReceiver final : public Receiver<D, T> {
+ public:
+  explicit MergeReceiver(Endpoint& endpoint) : tee_(endpoint) {}
+  void Push(const T& time, Batch<D>&& batch) override { tee_.Push(time, std::move(batch)); }
+  Tee<D, T>& tee() { return tee_; }
+
+ private:
+  Tee<D, T> tee_;
+};
+
+}  // namespace internal
+
+// One stream of the records of all: `first | Merge("id", second, third)`. Costs nothing at run time.
+template <class D, class T, class... Others>
+auto Merge(std::string step_id, const Stream<D, T>& second, const Others&... others) {
+  return [=, step_id = std::move(step_id)](const Stream<D, T>& first) {
+    Scope<T>& scope = first.scope();
+    internal::Graph& graph = scope.graph();
+    graph.ClaimStepId(scope.FullId(step_id));
+    auto& merge = graph.template Make<internal::MergeReceiver<D, T>>(graph.worker().endpoint);
+    LocationId location = scope.AddLocation("step '" + scope.FullId(step_id) + "'");
+    std::vector<internal::OutputPortBase*> ports;
+    for (const Stream<D, T>& stream : {first, second, Stream<D, T>(others)...}) {
+      if (&stream.scope() != &scope) {
+        graph.Fail(scope.FullId(step_id), absl::InvalidArgumentError("its inputs belong to different scopes; bring a stream into a "
+                                                                     "nested scope with Enter, and out of it with Leave"));
+        continue;
+      }
+      scope.AddEdge(stream.location(), location);
+      stream.tee().Add(&merge);
+      for (internal::OutputPortBase* port : stream.ports()) {
+        if (std::find(ports.begin(), ports.end(), port) == ports.end()) ports.push_back(port);
+      }
+    }
+    return Stream<D, T>(scope, merge.tee(), location, std::move(ports));
+  };
+}
+
+}  // namespace headway
+
+#endif  // HEADWAY_OPERATORS_MERGE_H_

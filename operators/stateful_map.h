@@ -1,0 +1,59 @@
+#ifndef HEADWAY_OPERATORS_STATEFUL_MAP_H_
+#define HEADWAY_OPERATORS_STATEFUL_MAP_H_
+
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "headway/engine/epoch_order.h"
+#include "headway/engine/keyed_state.h"
+#include "headway/engine/operator_builder.h"
+
+namespace headway {
+
+// Maps (key, value) records with a state per key: f(std::optional<S>& state, value) returns what is emitted as (key, result), and leaves in `state` what is
+// kept for the key; an empty one forgets it. A key is always on the same worker. S is named at the call: StatefulMap<int>("sum", f).
+template <class S, class F>
+auto StatefulMap(std::string step_id, F f) {
+  return [step_id = std::move(step_id), f = std::move(f)]<class D, class T>(const Stream<D, T>& stream) mutable {
+    static_assert(requires(D d) { d.first; d.second; },
+                  "StatefulMap: the stream must have (key, value) pairs as records; make them with KeyOn");
+    using K = std::remove_cvref_t<decltype(std::declval<D>().first)>;
+    using V = std::remove_cvref_t<decltype(std::declval<D>().second)>;
+    static_assert(std::is_invocable_v<F&, std::optional<S>&, V&&>,
+                  "StatefulMap: the function must take (std::optional<State>&, value)");
+    using R = RecordOfT<std::invoke_result_t<F&, std::optional<S>&, V&&>>;
+    OperatorBuilder<T> builder(stream.scope(), step_id);
+    NodeInput<D, T>& input =
+        builder.AddInput(stream, pact::Exchange{[](const D& record) -> const K& { return record.first; }});
+    auto& output = builder.template AddOutput<std::pair<K, R>>();
+    auto& states = builder.graph().template Make<KeyedState<K, S>>();
+    builder.graph().AddState(builder.node().step_id(), &states);
+    const bool in_order = builder.graph().worker().run.options().apply_in_epoch_order;
+    if (!in_order) builder.IgnoreFrontier(0);
+    builder.BuildWithoutCapabilities(
+        [&input, &output, &states, f = std::move(f), order = EpochOrder<D, T>(in_order)]() mutable {
+          order.ForEach(input, [&](const auto& time, Batch<D>& batch) {
+            auto session = output.SessionAt(time);
+            for (size_t i = 0; i < batch.size(); ++i) {
+              D&& record = batch.Take(i);
+              std::optional<S> state;
+              if (S* kept = states.Find(record.first)) state = std::move(*kept);
+              R result = f(state, std::move(record.second));
+              if (state.has_value()) {
+                states.At(record.first) = *std::move(state);
+              } else {
+                states.Erase(record.first);
+              }
+              session.Give(std::pair<K, R>(std::move(record.first), std::move(result)));
+            }
+          });
+        });
+    return builder.StreamOf(output);
+  };
+}
+
+}  // namespace headway
+
+#endif  // HEADWAY_OPERATORS_STATEFUL_MAP_H_

@@ -1,0 +1,13 @@
+// Must not compile, with the sentence of RequireCodec: a record that owns a unique_ptr has no
+// codec.
+
+#include <memory>
+
+#include "headway/comm/codec.h"
+
+struct Record {
+  int id = 0;
+  std::unique_ptr<int> payload;
+};
+
+int main() { headway::RequireCodec<Record>(); }
