@@ -143,7 +143,7 @@ fn pod_vec<T: Pod>(bytes: &[u8], count: usize) -> Vec<T> {
 mod tests {
     use super::*;
 
-    fn round_trip<T: Pod + PartialEq + std::fmt::Debug>(items: &[(&[u8], T)]) {
+    fn round_trip<T: Pod + Default + PartialEq + std::fmt::Debug>(items: &[(&[u8], T)]) {
         let mut strings = TaggedStrings::default();
         items.iter().for_each(|item| strings.push_into(*item));
         let mut wire = Vec::new();
