@@ -4,8 +4,9 @@
 #include <cstdio>
 #include <cstdlib>
 
-// HEADWAY_CHECK ends the process when one of Headway's own invariants is broken: it marks a bug of the library, never
-// bad input or a failure of the system (those are an absl::Status). HEADWAY_DCHECK is the same in debug builds only.
+// HEADWAY_CHECK ends the process when one of Headway's own invariants is broken: it marks a bug of
+// the library, never bad input or a failure of the system (those are an absl::Status).
+// HEADWAY_DCHECK is the same in debug builds only.
 
 namespace headway::internal {
 
@@ -17,9 +18,9 @@ namespace headway::internal {
 
 }  // namespace headway::internal
 
-#define HEADWAY_CHECK(condition)                                                          \
-  (__builtin_expect(static_cast<bool>(condition), true)                                   \
-       ? static_cast<void>(0)                                                             \
+#define HEADWAY_CHECK(condition)                        \
+  (__builtin_expect(static_cast<bool>(condition), true) \
+       ? static_cast<void>(0)                           \
        : ::headway::internal::CheckFailed(#condition, __FILE__, __LINE__))
 
 #ifdef NDEBUG

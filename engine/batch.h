@@ -14,23 +14,25 @@
 #include "headway/comm/block.h"
 #include "headway/comm/fabric.h"
 
-// A batch is a run of records at one timestamp, in one recycled memory block. `Batch<D>` is the batch of the records
-// of a `Stream<D>`: a plain array for most types, columns (bytes and offsets in one arena) for strings. A batch
-// belongs to one owner at a time, lives on its worker's thread, and must not outlive its worker.
+// A batch is a run of records at one timestamp, in one recycled memory block. `Batch<D>` is the
+// batch of the records of a `Stream<D>`: a plain array for most types, columns (bytes and offsets
+// in one arena) for strings. A batch belongs to one owner at a time, lives on its worker's thread,
+// and must not outlive its worker.
 //
 // Every batch type has the same few members, so that a step is written once for all of them:
 //   size(), empty()       number of records
 //   operator[](i)         read record i: `const D&`, or `std::string_view` for strings
 //   Take(i)               consume record i: `D&&`, or `std::string_view` for strings
-//   TryAppend(record)     adds a record; false when there is no room (a batch without a block has none)
-//   Allocate(endpoint, record)  gets a block with room for at least that record. REQUIRES: empty
-//   CopyFrom(batch)       a deep copy
+//   TryAppend(record)     adds a record; false when there is no room (a batch without a block has
+//   none) Allocate(endpoint, record)  gets a block with room for at least that record. REQUIRES:
+//   empty CopyFrom(batch)       a deep copy
 
 namespace headway {
 
 namespace internal {
 
-// What all batches share: ownership of one block, and the worker's endpoint to which the block is given back.
+// What all batches share: ownership of one block, and the worker's endpoint to which the block is
+// given back.
 class BlockOwner {
  public:
   BlockOwner() = default;
@@ -148,7 +150,8 @@ class VectorBatch {
   }
   void Clear() { Truncate(0); }
 
-  // For loops that write records in place: after filling `count` records from end() on. REQUIRES: count <= room().
+  // For loops that write records in place: after filling `count` records from end() on. REQUIRES:
+  // count <= room().
   void Grow(size_t count) { size_ += static_cast<uint32_t>(count); }
 
   // Gives up the block; the records in it go to who adopts it.
@@ -174,8 +177,9 @@ class VectorBatch {
   uint32_t capacity_ = 0;
 };
 
-// Strings in columns: the bytes of all strings, one after another, from the front of the block; the end of each from
-// the back. Records are seen as `std::string_view`, which is valid as long as the batch is; what is kept is copied.
+// Strings in columns: the bytes of all strings, one after another, from the front of the block; the
+// end of each from the back. Records are seen as `std::string_view`, which is valid as long as the
+// batch is; what is kept is copied.
 class StringBatch {
  public:
   using Record = std::string;
@@ -303,14 +307,15 @@ struct BatchTraits<std::string> {
 template <class D>
 using Batch = typename BatchTraits<D>::Batch;
 
-// How a function on Stream<D> receives a record (`D&&`, or `std::string_view`), and how it reads one.
+// How a function on Stream<D> receives a record (`D&&`, or `std::string_view`), and how it reads
+// one.
 template <class D>
 using TakeType = decltype(std::declval<Batch<D>&>().Take(0));
 template <class D>
 using ReadType = decltype(std::declval<const Batch<D>&>()[0]);
 
-// The record type of a stream whose function returns R: views of strings become strings, and the integer types that
-// promotion produces become the fixed-width ones.
+// The record type of a stream whose function returns R: views of strings become strings, and the
+// integer types that promotion produces become the fixed-width ones.
 template <class R>
 struct RecordOf {
   using type = R;

@@ -16,9 +16,10 @@ class Capability;
 
 namespace internal {
 
-// The account of one output of one node: where its capabilities are counted. Shared by the capabilities, by a plain count since all live
-// on one thread. It outlives the dataflow as long as a capability does, and is closed when the dataflow goes: what is done with
-// a capability after that has no effect.
+// The account of one output of one node: where its capabilities are counted. Shared by the
+// capabilities, by a plain count since all live on one thread. It outlives the dataflow as long as
+// a capability does, and is closed when the dataflow goes: what is done with a capability after
+// that has no effect.
 class CapabilityLedgerBase {
  public:
   CapabilityLedgerBase(Graph* graph, Node* node, LocationId location)
@@ -61,7 +62,8 @@ class CapabilityLedger : public CapabilityLedgerBase {
   ScopeTracker<T>* tracker_;
 };
 
-// Makes capabilities; what distinguishes minting a new count from adopting one that the graph holds already.
+// Makes capabilities; what distinguishes minting a new count from adopting one that the graph holds
+// already.
 struct CapabilityFactory {
   template <class T>
   static Capability<T> Mint(CapabilityLedger<T>& ledger, const T& time) {
@@ -76,9 +78,10 @@ struct CapabilityFactory {
 
 }  // namespace internal
 
-// The right of an operator to send at time() or later through one output. As long as it is held, no frontier downstream passes
-// time(); dropping it lets the frontiers advance. Move-only; lives on its worker's thread; without effect once its dataflow is gone. Misuse
-// (a time that is not later, use after a drop) ends the run with FailedPrecondition. Source: timely dataflow.
+// The right of an operator to send at time() or later through one output. As long as it is held, no
+// frontier downstream passes time(); dropping it lets the frontiers advance. Move-only; lives on
+// its worker's thread; without effect once its dataflow is gone. Misuse (a time that is not later,
+// use after a drop) ends the run with FailedPrecondition. Source: timely dataflow.
 template <class T>
 class Capability {
  public:
@@ -118,8 +121,9 @@ class Capability {
     time_ = time;
   }
 
-  // Gives up the times that cannot come at an input any more: what is held is the earliest that can. When nothing can come, the
-  // time stays, so that a step can emit its last records. For totally ordered times.
+  // Gives up the times that cannot come at an input any more: what is held is the earliest that
+  // can. When nothing can come, the time stays, so that a step can emit its last records. For
+  // totally ordered times.
   template <class Frontier>
   void Follow(const Frontier& frontier) {
     static_assert(TimestampTraits<T>::kTotallyOrdered, "Follow is for totally ordered times");
@@ -148,9 +152,9 @@ class Capability {
       return false;
     }
     if (TimestampTraits<T>::LessEqual(time_, time)) return true;
-    ledger_->Fail(absl::StrFormat("a capability for time %s cannot be used for %s, which is not later",
-                                  TimestampTraits<T>::Format(time_),
-                                  TimestampTraits<T>::Format(time)));
+    ledger_->Fail(
+        absl::StrFormat("a capability for time %s cannot be used for %s, which is not later",
+                        TimestampTraits<T>::Format(time_), TimestampTraits<T>::Format(time)));
     return false;
   }
 

@@ -14,8 +14,9 @@
 #include "headway/engine/graph.h"
 #include "headway/engine/tee.h"
 
-// Channels carry batches from an output (with its transforms) to an input of a node, on this worker or on others. The
-// parallelization contract (pact) of the input decides which worker gets a record.
+// Channels carry batches from an output (with its transforms) to an input of a node, on this worker
+// or on others. The parallelization contract (pact) of the input decides which worker gets a
+// record.
 
 namespace headway {
 
@@ -68,7 +69,8 @@ class ChannelBase : public Flushable {
   std::shared_ptr<ChannelCredits> credits_;
 };
 
-// A channel whose records stay on this worker; the base of the others, which say where else a batch goes.
+// A channel whose records stay on this worker; the base of the others, which say where else a batch
+// goes.
 template <class D, class T>
 class PipelineChannel : public ChannelBase, public Receiver<D, T> {
  public:
@@ -114,8 +116,8 @@ class BroadcastChannel final : public PipelineChannel<D, T> {
   }
 };
 
-// Partitions batches by the hash of a key into one buffer for each worker. A buffer is sent when it is full, when the time
-// changes, and when the producer returns.
+// Partitions batches by the hash of a key into one buffer for each worker. A buffer is sent when it
+// is full, when the time changes, and when the producer returns.
 template <class D, class T, class KeyFn>
 class ExchangeChannel final : public PipelineChannel<D, T> {
  public:
@@ -166,8 +168,8 @@ class ExchangeChannel final : public PipelineChannel<D, T> {
     }
   }
 
-  // Two targets and plain records: each record is stored to both buffers, and the hash bit decides which of them keeps it. No branch
-  // depends on the data, and room is checked once per run.
+  // Two targets and plain records: each record is stored to both buffers, and the hash bit decides
+  // which of them keeps it. No branch depends on the data, and room is checked once per run.
   void PartitionInTwo(Batch<D>& batch) {
     const D* from = batch.begin();
     const D* const last = batch.end();
@@ -175,7 +177,8 @@ class ExchangeChannel final : public PipelineChannel<D, T> {
       for (int target : {0, 1}) {
         if (buffers_[static_cast<size_t>(target)].room() == 0) MakeRoom(target, *from);
       }
-      size_t run = std::min({static_cast<size_t>(last - from), buffers_[0].room(), buffers_[1].room()});
+      size_t run =
+          std::min({static_cast<size_t>(last - from), buffers_[0].room(), buffers_[1].room()});
       D* to0 = buffers_[0].end();
       D* to1 = buffers_[1].end();
       for (const D* end = from + run; from != end; ++from) {

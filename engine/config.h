@@ -19,13 +19,15 @@ struct PeriodicEpochConfig {
   absl::Duration epoch_length = absl::Seconds(10);
 };
 
-// Closes an epoch after every item, and on a poll that brings none: for tests that want to see each epoch.
+// Closes an epoch after every item, and on a poll that brings none: for tests that want to see each
+// epoch.
 struct TestingEpochConfig {};
 
 using EpochConfig = std::variant<PeriodicEpochConfig, TestingEpochConfig>;
 
-// Asks a run to stop gracefully, from any thread: sources stop, the current epoch is completed, and the run returns
-// OK. It is not the end of the input: no step sees its input as finished. Copies share one request.
+// Asks a run to stop gracefully, from any thread: sources stop, the current epoch is completed, and
+// the run returns OK. It is not the end of the input: no step sees its input as finished. Copies
+// share one request.
 class StopHandle {
  public:
   void RequestStop() { requested_->store(true, std::memory_order_release); }
@@ -41,7 +43,8 @@ using LogHook = std::function<void(LogSeverity, std::string_view message)>;
 
 // How an idle worker waits for work.
 enum class Waiting {
-  kSpinThenPark,  // spins for about the cost of a wake-up, then sleeps until something comes: the default
+  kSpinThenPark,  // spins for about the cost of a wake-up, then sleeps until something comes: the
+                  // default
   kSpin,          // never sleeps: lowest latency, one core for each worker
 };
 
@@ -49,9 +52,10 @@ enum class Waiting {
 struct RunOptions {
   int worker_count = 1;  // threads that RunMain starts
   EpochConfig epoch_config = PeriodicEpochConfig{};
-  Epoch first_epoch = 0;                             // where the run starts, or resumes
-  int max_epochs_in_flight = 2;                      // epochs of sources that may be open at once
-  int64_t max_bytes_in_flight = int64_t{256} << 20;  // batches on their way between steps, per process
+  Epoch first_epoch = 0;         // where the run starts, or resumes
+  int max_epochs_in_flight = 2;  // epochs of sources that may be open at once
+  int64_t max_bytes_in_flight = int64_t{256}
+                                << 20;  // batches on their way between steps, per process
   bool apply_in_epoch_order = false;  // stateful steps and sinks hold what belongs to later epochs
   Waiting waiting = Waiting::kSpinThenPark;
   StopHandle stop = {};

@@ -9,13 +9,15 @@
 
 namespace headway {
 
-// A name, and the function that builds the graph in a scope. The function runs once on each worker, concurrently, and must build the same graph
-// everywhere; what it captures is shared by the workers. Entry points (run.h) execute it.
+// A name, and the function that builds the graph in a scope. The function runs once on each worker,
+// concurrently, and must build the same graph everywhere; what it captures is shared by the
+// workers. Entry points (run.h) execute it.
 class Dataflow {
  public:
   using BuildFunction = absl::AnyInvocable<void(Scope<>&) const>;
 
-  Dataflow(std::string name, BuildFunction build) : name_(std::move(name)), build_(std::move(build)) {}
+  Dataflow(std::string name, BuildFunction build)
+      : name_(std::move(name)), build_(std::move(build)) {}
 
   const std::string& name() const { return name_; }
   void Build(Scope<>& scope) const { build_(scope); }

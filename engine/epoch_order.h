@@ -8,15 +8,18 @@
 
 namespace headway {
 
-// An input that gives its batches to a step in the order of their times when the run asks for it (RunOptions::apply_in_epoch_order), and as they come
-// otherwise. A batch of a later time waits, with a capability, until nothing can come before it; so what a step has applied when an epoch is
-// complete contains nothing of the next one. Belongs to an operator's logic, which has to run when the frontier changes.
+// An input that gives its batches to a step in the order of their times when the run asks for it
+// (RunOptions::apply_in_epoch_order), and as they come otherwise. A batch of a later time waits,
+// with a capability, until nothing can come before it; so what a step has applied when an epoch is
+// complete contains nothing of the next one. Belongs to an operator's logic, which has to run when
+// the frontier changes.
 template <class D, class T = Epoch>
 class EpochOrder {
  public:
   explicit EpochOrder(bool enabled) : enabled_(enabled) {}
 
-  // Calls apply(time, Batch<D>&) for what may be applied now, where `time` is a CapabilityRef<T> or a Capability<T>.
+  // Calls apply(time, Batch<D>&) for what may be applied now, where `time` is a CapabilityRef<T> or
+  // a Capability<T>.
   template <class Apply>
   void ForEach(NodeInput<D, T>& input, Apply&& apply) {
     input.ForEach([&](const CapabilityRef<T>& time, Batch<D>& batch) {

@@ -10,8 +10,9 @@
 
 namespace headway {
 
-// The result of a coroutine that yields values of type T one by one (a subset of C++23's std::generator). Move-only. A lambda that is a coroutine
-// refers to its closure: the closure has to outlive the generator. What the coroutine throws leaves Next().
+// The result of a coroutine that yields values of type T one by one (a subset of C++23's
+// std::generator). Move-only. A lambda that is a coroutine refers to its closure: the closure has
+// to outlive the generator. What the coroutine throws leaves Next().
 template <class T>
 class Generator {
  public:
@@ -46,7 +47,8 @@ class Generator {
     if (!handle_ || handle_.done()) return std::nullopt;
     handle_.promise().value.reset();
     handle_.resume();
-    if (handle_.promise().error) std::rethrow_exception(std::exchange(handle_.promise().error, nullptr));
+    if (handle_.promise().error)
+      std::rethrow_exception(std::exchange(handle_.promise().error, nullptr));
     return std::move(handle_.promise().value);
   }
 

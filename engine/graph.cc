@@ -15,7 +15,8 @@ namespace {
 // Batches that a node takes in one activation before the others have their turn.
 constexpr int kMaxBatchesPerActivation = 32;
 
-// A cycle may hold this many times the limit before it is found to amplify: what it turns over and what it makes of it.
+// A cycle may hold this many times the limit before it is found to amplify: what it turns over and
+// what it makes of it.
 constexpr int64_t kCycleLimitFactor = 2;
 
 }  // namespace
@@ -64,11 +65,9 @@ void ChannelBase::Deliver(int worker, Block* block) {
   if (worker == context.index) {
     target_.Accept(block);
   } else {
-    context.endpoint.Send(worker, {.kind = kDataMessage,
-                                   .dataflow = graph_.id(),
-                                   .channel = id,
-                                   .extra = 0,
-                                   .block = block});
+    context.endpoint.Send(
+        worker,
+        {.kind = kDataMessage, .dataflow = graph_.id(), .channel = id, .extra = 0, .block = block});
   }
 }
 
@@ -102,9 +101,11 @@ Graph::~Graph() {
 
 void Graph::ClaimStepId(const std::string& step_id) {
   if (step_id.empty()) {
-    Fail(step_id, absl::InvalidArgumentError("a step needs an id; give it a name that is unique in the dataflow"));
+    Fail(step_id, absl::InvalidArgumentError(
+                      "a step needs an id; give it a name that is unique in the dataflow"));
   } else if (!step_ids_.insert(step_id).second) {
-    Fail(step_id, absl::InvalidArgumentError("this step id is used twice; ids are unique in a dataflow"));
+    Fail(step_id,
+         absl::InvalidArgumentError("this step id is used twice; ids are unique in a dataflow"));
   }
   steps_.push_back(absl::StrCat("step '", step_id, "'"));
 }
@@ -219,7 +220,9 @@ bool Graph::Step() {
   return did_work;
 }
 
-bool Graph::HasWork() const { return !ready_.empty() || unsent_ || tracker_.HasPending() || needs_propagation_; }
+bool Graph::HasWork() const {
+  return !ready_.empty() || unsent_ || tracker_.HasPending() || needs_propagation_;
+}
 
 bool Graph::Complete() const { return built_ && !unsent_ && ready_.empty() && tracker_.Complete(); }
 
@@ -245,8 +248,8 @@ bool Graph::RunActiveNodes() {
   for (Node* node : blocked_) ready_.push_back(node);
   blocked_.clear();
   bool ran = false;
-  // What is activated meanwhile runs as well, so that a batch goes through the whole graph in one step; the limit lets frames from
-  // other workers in when a cycle goes round and round.
+  // What is activated meanwhile runs as well, so that a batch goes through the whole graph in one
+  // step; the limit lets frames from other workers in when a cycle goes round and round.
   size_t budget = 2 * nodes_.size() + 16;
   while (!ready_.empty() && budget > 0) {
     running_.swap(ready_);
@@ -295,7 +298,8 @@ bool Graph::PublishProgress() {
   encoded_.clear();
   if (!tracker_.Publish(alone ? nullptr : &encoded_)) return false;
   needs_propagation_ = true;
-  // When the log is full the round waits here, and the next ones add up in the tracker until there is room.
+  // When the log is full the round waits here, and the next ones add up in the tracker until there
+  // is room.
   if (!alone) unsent_ = !worker_.endpoint.TryPublishProgress(id_, encoded_);
   return true;
 }
@@ -306,8 +310,8 @@ void Graph::Fail(std::string_view step_id, const absl::Status& status) {
   std::string where = step_id.empty() ? absl::StrFormat("dataflow '%s'", name_)
                                       : absl::StrFormat("step '%s'", step_id);
   worker_.run.Fail(absl::Status(
-      status.code(), absl::StrFormat("%s on worker %d: %s", where, worker_.index,
-                                     std::string(status.message()))));
+      status.code(),
+      absl::StrFormat("%s on worker %d: %s", where, worker_.index, std::string(status.message()))));
 }
 
 void Graph::FailAndThrow(std::string_view step_id, const absl::Status& status) {
@@ -334,10 +338,11 @@ bool Graph::HasCreditApartFromHolds(OutputPortBase& port) {
     const FlowControl& flow = worker_.run.flow_control();
     if (flow.InFlight() > kCycleLimitFactor * flow.max_bytes_in_flight()) {
       FailAndThrow(port.node().step_id(),
-                   absl::ResourceExhaustedError(absl::StrFormat(
-                       "the cycle it belongs to amplifies: %d bytes are in flight where the limit is %d; make the cycle "
-                       "produce less for each record, or raise max_bytes_in_flight",
-                       flow.InFlight(), flow.max_bytes_in_flight())));
+                   absl::ResourceExhaustedError(
+                       absl::StrFormat("the cycle it belongs to amplifies: %d bytes are in flight "
+                                       "where the limit is %d; make the cycle "
+                                       "produce less for each record, or raise max_bytes_in_flight",
+                                       flow.InFlight(), flow.max_bytes_in_flight())));
     }
     return true;
   }

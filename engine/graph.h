@@ -25,14 +25,17 @@ class ChannelBase;
 class CapabilityLedgerBase;
 class SourceControl;
 
-// Thrown, after the failure was recorded, to leave the step that failed; it never leaves the library.
+// Thrown, after the failure was recorded, to leave the step that failed; it never leaves the
+// library.
 struct StepFailed {};
 
-// One dataflow on one worker: its nodes and channels, its progress tracker, and the queue of nodes that want to run.
+// One dataflow on one worker: its nodes and channels, its progress tracker, and the queue of nodes
+// that want to run.
 //
-// The life of a step: (1) frames from other workers were delivered (DeliverBlock, ApplyProgress); (2) frontiers are brought
-// up to date and the nodes that watch them activated; (3) active nodes run; (4) the net progress changes of all that are
-// published as one atomic round; (5) frontiers once more, so that probes see the round.
+// The life of a step: (1) frames from other workers were delivered (DeliverBlock, ApplyProgress);
+// (2) frontiers are brought up to date and the nodes that watch them activated; (3) active nodes
+// run; (4) the net progress changes of all that are published as one atomic round; (5) frontiers
+// once more, so that probes see the round.
 //
 // Belongs to its worker and its thread.
 class Graph {
@@ -49,14 +52,17 @@ class Graph {
 
   // ---- Building ----
 
-  // Registers a step's full id; an empty or repeated one is an InvalidArgument failure of the build.
+  // Registers a step's full id; an empty or repeated one is an InvalidArgument failure of the
+  // build.
   void ClaimStepId(const std::string& step_id);
   Node& AddNode(std::string step_id);
   // Gives the channel its number, and its input the frames that carry it.
   void AddChannel(ChannelBase* channel);
   void AddLedger(CapabilityLedgerBase* ledger);
   // State that recovery snapshots and restores under the step's id.
-  void AddState(const std::string& step_id, StateBase* state) { states_.push_back({step_id, state}); }
+  void AddState(const std::string& step_id, StateBase* state) {
+    states_.push_back({step_id, state});
+  }
   const std::vector<std::pair<std::string, StateBase*>>& states() const { return states_; }
   void AddSource(SourceControl* source) { sources_.push_back(source); }
   // Keeps an object of the graph alive as long as the graph.
@@ -72,7 +78,8 @@ class Graph {
   }
   // Describes a location in error messages.
   void NameLocation(LocationId location, std::string name);
-  // Marks that a path leads on from a location; locations without one are where records leave the dataflow.
+  // Marks that a path leads on from a location; locations without one are where records leave the
+  // dataflow.
   void MarkSuccessor(LocationId location);
   bool HasSuccessor(LocationId location) const;
   // Ends the build: checks the graph and computes the first frontiers.
@@ -123,23 +130,27 @@ class Graph {
   // The output port whose batch is being pushed right now; null between pushes.
   OutputPortBase* pushing_port() const { return pushing_port_; }
   void set_pushing_port(OutputPortBase* port) { pushing_port_ = port; }
-  // Whether the port may send more. A port in a cycle always may, until the cycle has amplified past the limit, which
-  // fails the run with ResourceExhausted.
-  bool HasCredit(OutputPortBase& port) { return port.hold_count == 0 && HasCreditApartFromHolds(port); }
+  // Whether the port may send more. A port in a cycle always may, until the cycle has amplified
+  // past the limit, which fails the run with ResourceExhausted.
+  bool HasCredit(OutputPortBase& port) {
+    return port.hold_count == 0 && HasCreditApartFromHolds(port);
+  }
   void AddResumable(Resumable* transform) { transform->build_index = resumable_count_++; }
-  // Whether a transform that multiplies records may go on sending through the port: there is credit, and none of those
-  // downstream of it has stopped.
+  // Whether a transform that multiplies records may go on sending through the port: there is
+  // credit, and none of those downstream of it has stopped.
   bool MayGoOn(OutputPortBase& port, const Resumable& transform);
-  // Registers a transform that stopped in the middle of a batch; it is resumed when there is credit.
+  // Registers a transform that stopped in the middle of a batch; it is resumed when there is
+  // credit.
   void AddStalled(Resumable* transform);
 
   std::span<SourceControl* const> sources() const { return sources_; }
-  // A location of the root scope whose frontier says which epochs are complete in the whole dataflow, for sources.
+  // A location of the root scope whose frontier says which epochs are complete in the whole
+  // dataflow, for sources.
   ScopeTracker<Epoch>& root() { return root_; }
   LocationId completion() const { return completion_; }
   bool has_completion() const { return !sources_.empty(); }
-  // Locations in the root scope where records leave the dataflow are linked to completion() by Finish; nested scopes add
-  // their own links here.
+  // Locations in the root scope where records leave the dataflow are linked to completion() by
+  // Finish; nested scopes add their own links here.
   using LinkToCompletion = void (*)(Graph&, void* scope);
   void AddScopeLink(void* scope, LinkToCompletion link) { scope_links_.push_back({scope, link}); }
 

@@ -23,11 +23,13 @@ struct InputState {
 
 }  // namespace internal
 
-// An input that the host feeds by hand, made part of a dataflow by Scope::Input. Sends at time(), which begins with the run's first epoch;
-// AdvanceTo closes the times before. Closing (or destroying) the handle ends the input. Belongs to its worker's thread; has no effect once
-// the dataflow is gone or the run has failed.
+// An input that the host feeds by hand, made part of a dataflow by Scope::Input. Sends at time(),
+// which begins with the run's first epoch; AdvanceTo closes the times before. Closing (or
+// destroying) the handle ends the input. Belongs to its worker's thread; has no effect once the
+// dataflow is gone or the run has failed.
 //
-// Batches are handed to the dataflow when they are full and when time advances; operators run in Worker::Step.
+// Batches are handed to the dataflow when they are full and when time advances; operators run in
+// Worker::Step.
 template <class D>
 class InputHandle {
  public:
@@ -61,7 +63,8 @@ class InputHandle {
     state_->graph->MarkActive();
   }
 
-  // Promises that nothing more will be sent before `time`. An earlier time than time() is a FailedPrecondition failure of the run.
+  // Promises that nothing more will be sent before `time`. An earlier time than time() is a
+  // FailedPrecondition failure of the run.
   void AdvanceTo(Epoch time) {
     if (state_->output == nullptr) return;
     Flush();
@@ -78,8 +81,8 @@ class InputHandle {
     state_->output = nullptr;
   }
 
-  // Whether the dataflow can take more without growing past max_bytes_in_flight. A host that may send faster than the dataflow works
-  // steps the worker until it is true.
+  // Whether the dataflow can take more without growing past max_bytes_in_flight. A host that may
+  // send faster than the dataflow works steps the worker until it is true.
   bool HasCredit() const {
     return state_->output == nullptr || state_->graph->HasCredit(*state_->output);
   }

@@ -8,8 +8,9 @@
 #include "headway/engine/operator_builder.h"
 #include "headway/engine/scope.h"
 
-// Cycles and nested scopes. A cycle is Feedback and ConnectLoop in one scope; each turn advances the time by the summary, or the build
-// fails. A nested scope adds a coordinate to the time: streams Enter at its minimum, and Leave without it.
+// Cycles and nested scopes. A cycle is Feedback and ConnectLoop in one scope; each turn advances
+// the time by the summary, or the build fails. A nested scope adds a coordinate to the time:
+// streams Enter at its minimum, and Leave without it.
 
 namespace headway {
 
@@ -49,8 +50,8 @@ auto ConnectLoop(LoopHandle<D, T>& handle) {
 
 template <class T>
 template <class D>
-std::pair<LoopHandle<D, T>, Stream<D, T>> Scope<T>::Feedback(std::string_view step_id,
-                                                             typename TimestampTraits<T>::Summary summary) {
+std::pair<LoopHandle<D, T>, Stream<D, T>> Scope<T>::Feedback(
+    std::string_view step_id, typename TimestampTraits<T>::Summary summary) {
   OperatorBuilder<T> builder(*this, step_id);
   NodeOutput<D, T>& output = builder.template AddOutput<D>();
   Stream<D, T> stream = builder.StreamOf(output);
@@ -86,25 +87,29 @@ Stream<D, To> ChangeTime(const Stream<D, From>& stream, Scope<To>& scope, Locati
 
 }  // namespace internal
 
-// stream | Enter(inner): the stream inside of a nested scope, where its records have the first inner time.
+// stream | Enter(inner): the stream inside of a nested scope, where its records have the first
+// inner time.
 template <class T, class Inner>
 auto Enter(Scope<Product<T, Inner>>& inner) {
   return [&inner]<class D>(const Stream<D, T>& stream) {
     using InnerTime = Product<T, Inner>;
     LocationId location = inner.AddLocation("the entrance of a nested scope");
-    inner.graph().tracker().AddEnter(stream.scope().tracker(), stream.location(), inner.tracker(), location);
+    inner.graph().tracker().AddEnter(stream.scope().tracker(), stream.location(), inner.tracker(),
+                                     location);
     return internal::ChangeTime<InnerTime>(stream, inner, location, [](const T& time) {
       return InnerTime{time, TimestampTraits<Inner>::Minimum()};
     });
   };
 }
 
-// inner_stream | Leave(outer): the stream outside of the nested scope, at the outer part of its records' times.
+// inner_stream | Leave(outer): the stream outside of the nested scope, at the outer part of its
+// records' times.
 template <class T>
 auto Leave(Scope<T>& outer) {
   return [&outer]<class D, class Inner>(const Stream<D, Product<T, Inner>>& stream) {
     LocationId location = outer.AddLocation("the exit of a nested scope");
-    outer.graph().tracker().AddLeave(stream.scope().tracker(), stream.location(), outer.tracker(), location);
+    outer.graph().tracker().AddLeave(stream.scope().tracker(), stream.location(), outer.tracker(),
+                                     location);
     return internal::ChangeTime<T>(stream, outer, location,
                                    [](const Product<T, Inner>& time) { return time.outer; });
   };
@@ -115,8 +120,8 @@ template <class Inner, class Build>
 auto Scope<T>::Nested(std::string_view step_id, Build&& build) {
   using InnerTime = Product<T, Inner>;
   graph_.ClaimStepId(FullId(step_id));
-  auto& inner = graph_.template Make<Scope<InnerTime>>(graph_, graph_.tracker().template AddScope<InnerTime>(),
-                                                       FullId(step_id));
+  auto& inner = graph_.template Make<Scope<InnerTime>>(
+      graph_, graph_.tracker().template AddScope<InnerTime>(), FullId(step_id));
   inner.LinkEndTo(*this);
   return std::forward<Build>(build)(inner);
 }

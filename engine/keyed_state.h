@@ -30,15 +30,18 @@ struct StateEntry {
 class StateBase {
  public:
   virtual ~StateBase() = default;
-  // Calls `write` with each key that changed since the last snapshot (or since tracking began), then begins anew.
+  // Calls `write` with each key that changed since the last snapshot (or since tracking began),
+  // then begins anew.
   virtual void Snapshot(absl::FunctionRef<void(const StateEntry&)> write) = 0;
-  // Puts the state of a key back. Errors: DataLoss if the bytes are not what the key's or the state's codec wrote.
+  // Puts the state of a key back. Errors: DataLoss if the bytes are not what the key's or the
+  // state's codec wrote.
   virtual absl::Status Restore(const StateEntry& entry) = 0;
   // Begins to note which keys change; until then a snapshot is empty.
   virtual void TrackChanges() = 0;
 };
 
-// State under keys: a hash map of K to S that notes what changed. Keys of type std::string are looked up by std::string_view.
+// State under keys: a hash map of K to S that notes what changed. Keys of type std::string are
+// looked up by std::string_view.
 template <class K, class S>
 class KeyedState final : public StateBase {
  public:
@@ -99,7 +102,9 @@ class KeyedState final : public StateBase {
     S state{};
     if (!DecodeFromBytes(entry.key, &key) ||
         (entry.state.has_value() && !DecodeFromBytes(*entry.state, &state))) {
-      return absl::DataLossError("stored state cannot be decoded: it was written by a different version of the step, or is damaged");
+      return absl::DataLossError(
+          "stored state cannot be decoded: it was written by a different version of the step, or "
+          "is damaged");
     }
     if (entry.state.has_value()) {
       map_.insert_or_assign(std::move(key), std::move(state));

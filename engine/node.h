@@ -25,8 +25,8 @@ inline int64_t ChargedBytes(const Block& block) {
   return static_cast<int64_t>(sizeof(Block)) + block.capacity;
 }
 
-// A buffer in front of a channel, behind an output port and any number of transforms: what is in it is sent before the
-// port's node returns.
+// A buffer in front of a channel, behind an output port and any number of transforms: what is in it
+// is sent before the port's node returns.
 class Flushable {
  public:
   virtual ~Flushable() = default;
@@ -44,11 +44,12 @@ class Resumable {
   // Whether something that came through `port` is left.
   virtual bool Holds(const OutputPortBase& port) const = 0;
 
-  uint32_t build_index = 0;  // set by Graph::AddResumable; what stands further downstream was built later
+  uint32_t build_index =
+      0;  // set by Graph::AddResumable; what stands further downstream was built later
 };
 
-// An input of a node: the queue of batches that have come and were not taken yet. Each of them is counted as a pointstamp at
-// `location` until it is taken.
+// An input of a node: the queue of batches that have come and were not taken yet. Each of them is
+// counted as a pointstamp at `location` until it is taken.
 class InputPortBase {
  public:
   InputPortBase(Graph& graph, Node& node) : graph_(graph), node_(node) {}
@@ -67,7 +68,8 @@ class InputPortBase {
  protected:
   // Takes the oldest batch, whose bytes then no longer count as in flight; null if there is none.
   Block* TakeBlock();
-  // The number of batches that a node may take in one activation without having to look at its outputs' credit, and at all.
+  // The number of batches that a node may take in one activation without having to look at its
+  // outputs' credit, and at all.
   bool MayTakeAnother();
 
   Graph& graph_;
@@ -75,7 +77,8 @@ class InputPortBase {
   BlockList queue_;
 };
 
-// An output of a node. Records wait in its buffer until it is full, the time changes or the node returns.
+// An output of a node. Records wait in its buffer until it is full, the time changes or the node
+// returns.
 class OutputPortBase {
  public:
   OutputPortBase(Graph& graph, Node& node) : graph_(graph), node_(node) {}
@@ -87,8 +90,8 @@ class OutputPortBase {
   void Flush();
   Node& node() { return node_; }
 
-  // Keeps a pointstamp at the time of the batch that is being pushed, for a transform that stops in the middle of it.
-  // Returns what ReleaseHold needs.
+  // Keeps a pointstamp at the time of the batch that is being pushed, for a transform that stops in
+  // the middle of it. Returns what ReleaseHold needs.
   struct Hold {
     OutputPortBase* port;
     alignas(8) std::byte time[kMaxTimestampBytes];
@@ -124,8 +127,8 @@ struct FirstTimeOf<Product<Outer, Inner>> {
   }
 };
 
-// A scheduled and tracked operator. Its logic runs when it is active: after a batch came, a watched frontier moved, or somebody
-// asked for it.
+// A scheduled and tracked operator. Its logic runs when it is active: after a batch came, a watched
+// frontier moved, or somebody asked for it.
 class Node {
  public:
   Node(std::string step_id, uint32_t index) : step_id_(std::move(step_id)), index_(index) {}

@@ -11,7 +11,8 @@
 #include "headway/engine/graph.h"
 #include "headway/engine/tee.h"
 
-// What the logic of an operator works with: its inputs, its outputs, and the capabilities that come with batches.
+// What the logic of an operator works with: its inputs, its outputs, and the capabilities that come
+// with batches.
 
 namespace headway {
 
@@ -21,13 +22,14 @@ namespace internal {
 template <class T>
 struct InputToOutput {
   CapabilityLedger<T>* ledger;
-  std::optional<typename TimestampTraits<T>::Summary> summary;  // none: nothing goes from there to here
+  std::optional<typename TimestampTraits<T>::Summary>
+      summary;  // none: nothing goes from there to here
 };
 
 }  // namespace internal
 
-// The right to send at the time of a batch while the batch is being processed. What sends later retains a Capability. Valid in the
-// call that receives it.
+// The right to send at the time of a batch while the batch is being processed. What sends later
+// retains a Capability. Valid in the call that receives it.
 template <class T>
 class CapabilityRef {
  public:
@@ -80,9 +82,9 @@ class NodeInput : public internal::InputPortBase {
   NodeInput(internal::Graph& graph, internal::Node& node, ScopeTracker<T>& tracker)
       : InputPortBase(graph, node), tracker_(tracker) {}
 
-  // Calls f(const CapabilityRef<T>& time, Batch<D>& batch) for batches that have come, in their order. An activation takes a
-  // bounded number of them, fewer while the outputs lack credit; the operator is scheduled again for the rest. The batch may be taken
-  // (moved from) by f.
+  // Calls f(const CapabilityRef<T>& time, Batch<D>& batch) for batches that have come, in their
+  // order. An activation takes a bounded number of them, fewer while the outputs lack credit; the
+  // operator is scheduled again for the rest. The batch may be taken (moved from) by f.
   template <class F>
   void ForEach(F&& f) {
     while (MayTakeAnother()) {
@@ -98,7 +100,9 @@ class NodeInput : public internal::InputPortBase {
   FrontierView<T> frontier() const { return tracker_.frontier(location); }
 
   // Made by OperatorBuilder.
-  void SetOutputs(std::vector<internal::InputToOutput<T>> outputs) { outputs_ = std::move(outputs); }
+  void SetOutputs(std::vector<internal::InputToOutput<T>> outputs) {
+    outputs_ = std::move(outputs);
+  }
 
  private:
   ScopeTracker<T>& tracker_;
@@ -135,13 +139,15 @@ class NodeOutput : public internal::OutputPortBase {
     NodeOutput* output_;
   };
 
-  // Begins to send at the capability's time. One session at a time: what is given belongs to the session that was made last.
+  // Begins to send at the capability's time. One session at a time: what is given belongs to the
+  // session that was made last.
   Session SessionAt(const Capability<T>& capability) {
     if (!capability.held() || capability.ledger_ != ledger_) {
-      graph_.FailAndThrow(node_.step_id(),
-                          absl::FailedPreconditionError(
-                              capability.held() ? "a capability of another output was used to send"
-                                                : "a capability was used after it had been dropped"));
+      graph_.FailAndThrow(
+          node_.step_id(),
+          absl::FailedPreconditionError(capability.held()
+                                            ? "a capability of another output was used to send"
+                                            : "a capability was used after it had been dropped"));
     }
     return SessionAtTime(capability.time());
   }

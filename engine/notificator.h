@@ -11,8 +11,9 @@
 
 namespace headway {
 
-// Keeps capabilities and gives them back once nothing can come at or before their time any more, earliest first; each time once, however
-// often it was asked for. Belongs to an operator's logic. Source: timely dataflow.
+// Keeps capabilities and gives them back once nothing can come at or before their time any more,
+// earliest first; each time once, however often it was asked for. Belongs to an operator's logic.
+// Source: timely dataflow.
 template <class T = Epoch>
 class Notificator {
  public:
@@ -23,7 +24,8 @@ class Notificator {
     waiting_.insert(at, std::move(capability));
   }
 
-  // The next complete time's capability, if there is one. `frontier` is that of the operator's input, or inputs.
+  // The next complete time's capability, if there is one. `frontier` is that of the operator's
+  // input, or inputs.
   template <class... Frontier>
   std::optional<Capability<T>> Next(const Frontier&... frontier) {
     for (size_t i = waiting_.size(); i-- > 0;) {

@@ -19,7 +19,8 @@ namespace headway {
 
 namespace internal {
 
-// Joins a stream to what receives its batches: the receiver's buffers are flushed with the ports that the records come from.
+// Joins a stream to what receives its batches: the receiver's buffers are flushed with the ports
+// that the records come from.
 template <class D, class T>
 void ConnectChannel(const Stream<D, T>& stream, PipelineChannel<D, T>& channel) {
   stream.tee().Add(&channel);
@@ -31,7 +32,8 @@ void ConnectChannel(const Stream<D, T>& stream, PipelineChannel<D, T>& channel) 
 
 }  // namespace internal
 
-// Builds an operator (a node of the graph: scheduled and tracked) with any number of inputs and outputs. Source: timely dataflow.
+// Builds an operator (a node of the graph: scheduled and tracked) with any number of inputs and
+// outputs. Source: timely dataflow.
 //
 //   OperatorBuilder<T> builder(stream.scope(), "step_id");
 //   NodeInput<A, T>& left = builder.AddInput(stream, pact::Pipeline{});
@@ -41,9 +43,10 @@ void ConnectChannel(const Stream<D, T>& stream, PipelineChannel<D, T>& channel) 
 //     return [&left, &right, &output, held = std::move(capabilities[0])]() mutable { ... };
 //   });
 //
-// The constructor that Build takes receives one capability at the first time for each output, and returns the logic, which runs each time when
-// the operator is scheduled: after a batch came, after the frontier of a watched input changed, or when somebody activated it.
-// References to inputs and outputs live as long as the dataflow.
+// The constructor that Build takes receives one capability at the first time for each output, and
+// returns the logic, which runs each time when the operator is scheduled: after a batch came, after
+// the frontier of a watched input changed, or when somebody activated it. References to inputs and
+// outputs live as long as the dataflow.
 template <class T>
 class OperatorBuilder {
  public:
@@ -76,7 +79,8 @@ class OperatorBuilder {
     auto& output = graph_.Make<NodeOutput<D, T>>(graph_, node_, scope_.tracker());
     output.location = scope_.AddLocation(
         absl::StrFormat("output %d of step '%s'", node_.outputs.size(), node_.step_id()));
-    auto* ledger = new internal::CapabilityLedger<T>(&graph_, &node_, output.location, &scope_.tracker());
+    auto* ledger =
+        new internal::CapabilityLedger<T>(&graph_, &node_, output.location, &scope_.tracker());
     graph_.AddLedger(ledger);
     output.set_ledger(ledger);
     node_.outputs.push_back(&output);
@@ -84,7 +88,8 @@ class OperatorBuilder {
     return output;
   }
 
-  // How times at an input appear at an output: unchanged unless said otherwise; nullopt says that nothing goes from there to there.
+  // How times at an input appear at an output: unchanged unless said otherwise; nullopt says that
+  // nothing goes from there to there.
   void SetSummary(size_t input, size_t output, std::optional<Summary> summary) {
     summaries_.push_back({input, output, std::move(summary)});
   }
@@ -106,8 +111,8 @@ class OperatorBuilder {
     graph_.Activate(node_);
   }
 
-  // The same for an operator that sends only at the times of batches that it receives: it starts without capabilities, and costs
-  // the progress protocol nothing at the start.
+  // The same for an operator that sends only at the times of batches that it receives: it starts
+  // without capabilities, and costs the progress protocol nothing at the start.
   template <class Logic>
   void BuildWithoutCapabilities(Logic&& logic) {
     Connect();
@@ -136,10 +141,13 @@ class OperatorBuilder {
 
   template <class D>
   void CheckScope(const Stream<D, T>& stream) {
-    if (&stream.scope().graph() == &graph_ && &stream.scope().tracker() == &scope_.tracker()) return;
-    graph_.Fail(node_.step_id(),
-                absl::InvalidArgumentError("its inputs belong to different scopes; bring a stream into a nested scope with "
-                                           "Enter, and out of it with Leave"));
+    if (&stream.scope().graph() == &graph_ && &stream.scope().tracker() == &scope_.tracker())
+      return;
+    graph_.Fail(
+        node_.step_id(),
+        absl::InvalidArgumentError(
+            "its inputs belong to different scopes; bring a stream into a nested scope with "
+            "Enter, and out of it with Leave"));
   }
 
   void Connect() {

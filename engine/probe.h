@@ -16,8 +16,9 @@ struct ProbeState {
 };
 }  // namespace internal
 
-// Tells which times may still come at a place of a dataflow; attached to a stream by the step Probe. A probe costs nothing while the dataflow
-// runs. Copies look at the same place. Belongs to its worker's thread; may outlive the dataflow, and then finds it complete.
+// Tells which times may still come at a place of a dataflow; attached to a stream by the step
+// Probe. A probe costs nothing while the dataflow runs. Copies look at the same place. Belongs to
+// its worker's thread; may outlive the dataflow, and then finds it complete.
 template <class T = Epoch>
 class ProbeHandle {
  public:

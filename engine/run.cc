@@ -30,27 +30,31 @@ absl::Status Validate(int workers, const RunOptions& options) {
   const auto* periodic = std::get_if<PeriodicEpochConfig>(&options.epoch_config);
   if (periodic != nullptr && periodic->epoch_length <= absl::ZeroDuration()) {
     return absl::InvalidArgumentError(
-        absl::StrFormat("epoch_length must be positive, not %s; to close an epoch after each item use TestingEpochConfig",
+        absl::StrFormat("epoch_length must be positive, not %s; to close an epoch after each item "
+                        "use TestingEpochConfig",
                         absl::FormatDuration(periodic->epoch_length)));
   }
   return absl::OkStatus();
 }
 
-void RunWorker(internal::RunState& run, int index, absl::FunctionRef<absl::Status(Worker&)> program) {
+void RunWorker(internal::RunState& run, int index,
+               absl::FunctionRef<absl::Status(Worker&)> program) {
   try {
     Worker worker(run, index);
     absl::Status status = program(worker);
     if (status.ok()) status = worker.StepWhile([&] { return worker.HasDataflows(); });
     if (!status.ok()) run.Fail(status);
   } catch (const std::exception& error) {
-    run.Fail(absl::AbortedError(absl::StrFormat("the program of worker %d threw: %s", index, error.what())));
-  } catch (...) {
     run.Fail(absl::AbortedError(
-        absl::StrFormat("the program of worker %d threw an exception that is no std::exception", index)));
+        absl::StrFormat("the program of worker %d threw: %s", index, error.what())));
+  } catch (...) {
+    run.Fail(absl::AbortedError(absl::StrFormat(
+        "the program of worker %d threw an exception that is no std::exception", index)));
   }
 }
 
-// Agreement of the workers on the epoch at which a graceful stop ends the run: the latest that any source has reached.
+// Agreement of the workers on the epoch at which a graceful stop ends the run: the latest that any
+// source has reached.
 class StopAgreement {
  public:
   explicit StopAgreement(int workers) : missing_(workers) {}
@@ -82,7 +86,8 @@ absl::Status RunUntilDone(Worker& worker, const RunOptions& options, StopAgreeme
     return absl::OkStatus();
   }
   Epoch next = 0;
-  for (internal::SourceControl* source : worker.Sources()) next = std::max(next, source->epoch() + 1);
+  for (internal::SourceControl* source : worker.Sources())
+    next = std::max(next, source->epoch() + 1);
   agreement.Propose(next);
   while (worker.HasDataflows() && !agreement.Reached()) {
     if (absl::Status status = step(); !status.ok()) return status;
@@ -116,9 +121,8 @@ absl::Status RunThreads(int workers, const RunOptions& options,
 
 absl::Status Execute(const Config& config, absl::FunctionRef<absl::Status(Worker&)> program) {
   if (absl::Status status = Validate(config.workers, config.run); !status.ok()) return status;
-  return RunThreads(config.workers, config.run, [&](internal::RunState& run, int index) {
-    RunWorker(run, index, program);
-  });
+  return RunThreads(config.workers, config.run,
+                    [&](internal::RunState& run, int index) { RunWorker(run, index, program); });
 }
 
 absl::Status RunMain(const Dataflow& dataflow, const RunOptions& options) {

@@ -7,13 +7,14 @@
 #include "headway/engine/dataflow.h"
 #include "headway/engine/worker.h"
 
-// The entry points. Each starts the workers, blocks until all is done, and returns the first failure of any of them: what happened, in which
-// step, on which worker. Several runs may go on in one process.
+// The entry points. Each starts the workers, blocks until all is done, and returns the first
+// failure of any of them: what happened, in which step, on which worker. Several runs may go on in
+// one process.
 
 namespace headway {
 
-// Runs a dataflow in this process, with options.worker_count threads (the caller's is one of them), until every source is done and
-// every record has left, or until a graceful stop.
+// Runs a dataflow in this process, with options.worker_count threads (the caller's is one of them),
+// until every source is done and every record has left, or until a graceful stop.
 absl::Status RunMain(const Dataflow& dataflow, const RunOptions& options = {});
 
 struct Config {
@@ -21,8 +22,9 @@ struct Config {
   RunOptions run = {};  // its worker_count is not used
 };
 
-// Runs `program` on each of the workers (threads of this process; the caller's is worker 0). A worker whose program has returned OK goes
-// on until its dataflows are complete; a program that returns an error, or throws, ends the run. `program` runs concurrently.
+// Runs `program` on each of the workers (threads of this process; the caller's is worker 0). A
+// worker whose program has returned OK goes on until its dataflows are complete; a program that
+// returns an error, or throws, ends the run. `program` runs concurrently.
 absl::Status Execute(const Config& config, absl::FunctionRef<absl::Status(Worker&)> program);
 
 }  // namespace headway

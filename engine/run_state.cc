@@ -55,10 +55,11 @@ absl::Status RunState::CheckSameGraph(uint32_t dataflow, int worker,
     std::string mine = i < steps.size() ? steps[i] : "nothing";
     std::string theirs = i < graph.steps.size() ? graph.steps[i] : "nothing";
     if (mine != theirs) {
-      status = absl::InvalidArgumentError(absl::StrFormat(
-          "workers build different dataflows: as step number %d worker %d has %s where worker %d has %s; the function "
-          "that builds a dataflow must do the same on every worker",
-          i, worker, mine, graph.first_worker, theirs));
+      status = absl::InvalidArgumentError(
+          absl::StrFormat("workers build different dataflows: as step number %d worker %d has %s "
+                          "where worker %d has %s; the function "
+                          "that builds a dataflow must do the same on every worker",
+                          i, worker, mine, graph.first_worker, theirs));
     }
   }
   if (graph.built_count == worker_count_) graphs_.erase(dataflow);

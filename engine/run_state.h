@@ -17,8 +17,8 @@
 
 namespace headway::internal {
 
-// What the workers of one process share in a run: their connections, the limits, the first failure, the request to
-// stop. Thread safe. Owned by the run's entry point; outlives its workers.
+// What the workers of one process share in a run: their connections, the limits, the first failure,
+// the request to stop. Thread safe. Owned by the run's entry point; outlives its workers.
 class RunState {
  public:
   RunState(int worker_count, RunOptions options);
@@ -39,8 +39,8 @@ class RunState {
   // The byte credits of a channel, shared by the workers; made by whoever comes first.
   std::shared_ptr<ChannelCredits> CreditsOf(uint32_t dataflow, uint32_t channel);
 
-  // Checks that every worker builds the same graph. Each entry of `steps` describes one step; the first step that
-  // differs from what another worker built is an InvalidArgument error.
+  // Checks that every worker builds the same graph. Each entry of `steps` describes one step; the
+  // first step that differs from what another worker built is an InvalidArgument error.
   absl::Status CheckSameGraph(uint32_t dataflow, int worker, const std::vector<std::string>& steps);
 
  private:
@@ -58,7 +58,8 @@ class RunState {
     std::shared_ptr<ChannelCredits> credits;
     int given_count = 0;
   };
-  std::map<std::pair<uint32_t, uint32_t>, SharedCredits> credits_;  // until every worker has its own
+  std::map<std::pair<uint32_t, uint32_t>, SharedCredits>
+      credits_;  // until every worker has its own
   struct BuiltGraph {
     int built_count = 0;
     int first_worker = 0;

@@ -23,15 +23,17 @@ class InputHandle;
 template <class D, class T>
 class LoopHandle;
 
-// An operator's typed output, while the graph is built: `D` is the record type, `T` the timestamp of its scope. Copies are cheap and mean the
-// same stream; a stream that is used twice gives its records to both uses. Valid while its dataflow is being built.
+// An operator's typed output, while the graph is built: `D` is the record type, `T` the timestamp
+// of its scope. Copies are cheap and mean the same stream; a stream that is used twice gives its
+// records to both uses. Valid while its dataflow is being built.
 template <class D, class T = Epoch>
 class Stream {
  public:
   using Record = D;
   using Time = T;
 
-  // Made by the steps of the library; `ports` are the outputs of nodes from which records come here without a node in between.
+  // Made by the steps of the library; `ports` are the outputs of nodes from which records come here
+  // without a node in between.
   Stream(Scope<T>& scope, internal::Tee<D, T>& tee, LocationId location,
          std::vector<internal::OutputPortBase*> ports)
       : scope_(&scope), tee_(&tee), location_(location), ports_(std::move(ports)) {}
@@ -48,18 +50,21 @@ class Stream {
   std::vector<internal::OutputPortBase*> ports_;
 };
 
-// stream | Step("id", ...): a step is anything that can be called with a stream. What it returns (most often a stream, or several) is the
-// result, so a user's own step composes like one of the library.
+// stream | Step("id", ...): a step is anything that can be called with a stream. What it returns
+// (most often a stream, or several) is the result, so a user's own step composes like one of the
+// library.
 template <class D, class T, class Step>
 auto operator|(Stream<D, T> stream, Step&& step) {
   static_assert(std::is_invocable_v<Step, Stream<D, T>>,
-                "the right side of | must be a step: something that can be called with a Stream of this record and time type");
+                "the right side of | must be a step: something that can be called with a Stream of "
+                "this record and time type");
   return std::forward<Step>(step)(std::move(stream));
 }
 
-// A subgraph with one timestamp type, while it is being built. The root scope of a dataflow is a `Scope<Epoch>`; a nested one refines its
-// parent's time to `Product<T, Inner>`. The function that builds a dataflow runs once on each worker, concurrently, and
-// must build the same graph everywhere; only what a source contains may differ. Belongs to its worker's thread.
+// A subgraph with one timestamp type, while it is being built. The root scope of a dataflow is a
+// `Scope<Epoch>`; a nested one refines its parent's time to `Product<T, Inner>`. The function that
+// builds a dataflow runs once on each worker, concurrently, and must build the same graph
+// everywhere; only what a source contains may differ. Belongs to its worker's thread.
 template <class T = Epoch>
 class Scope {
  public:
@@ -79,13 +84,14 @@ class Scope {
   template <class D>
   Stream<D, T> Input(InputHandle<D>& handle);
 
-  // The beginning of a cycle, to be closed with ConnectLoop; each turn advances the time by `summary`. See feedback.h.
+  // The beginning of a cycle, to be closed with ConnectLoop; each turn advances the time by
+  // `summary`. See feedback.h.
   template <class D>
   std::pair<LoopHandle<D, T>, Stream<D, T>> Feedback(std::string_view step_id,
                                                      typename TimestampTraits<T>::Summary summary);
 
-  // Builds a nested scope whose time counts the rounds of an iteration, and returns what `build` returns. Streams come in with Enter
-  // and out with Leave. See iterate.h.
+  // Builds a nested scope whose time counts the rounds of an iteration, and returns what `build`
+  // returns. Streams come in with Enter and out with Leave. See iterate.h.
   template <class Build>
   auto Iterate(std::string_view step_id, Build&& build);
   // The same for a nested scope with any inner time.
@@ -96,7 +102,8 @@ class Scope {
 
   internal::Graph& graph() { return graph_; }
   ScopeTracker<T>& tracker() { return tracker_; }
-  // The id of a step as errors and stored state name it: the ids of the steps that it is part of, and its own.
+  // The id of a step as errors and stored state name it: the ids of the steps that it is part of,
+  // and its own.
   std::string FullId(std::string_view step_id) const {
     return prefix_.empty() || step_id.empty() ? std::string(step_id)
                                               : prefix_ + "." + std::string(step_id);
@@ -107,24 +114,27 @@ class Scope {
     locations_.push_back(location);
     return location;
   }
-  void AddEdge(LocationId from, LocationId to,
-               const typename TimestampTraits<T>::Summary& summary = TimestampTraits<T>::Identity()) {
+  void AddEdge(
+      LocationId from, LocationId to,
+      const typename TimestampTraits<T>::Summary& summary = TimestampTraits<T>::Identity()) {
     tracker_.AddEdge(from, to, summary);
     graph_.MarkSuccessor(from);
   }
 
-  // For sources, the end of the dataflow collects all places where records leave it, in nested scopes too: this scope's places
-  // go to its own end, and that to its parent's.
+  // For sources, the end of the dataflow collects all places where records leave it, in nested
+  // scopes too: this scope's places go to its own end, and that to its parent's.
   void LinkEndToCompletion() {
     end_ = graph_.completion();
-    graph_.AddScopeLink(this, [](internal::Graph&, void* self) { static_cast<Scope*>(self)->LinkPlacesToEnd(); });
+    graph_.AddScopeLink(
+        this, [](internal::Graph&, void* self) { static_cast<Scope*>(self)->LinkPlacesToEnd(); });
   }
   template <class Outer>
   void LinkEndTo(Scope<Outer>& outer) {
     end_ = tracker_.AddLocation();
     graph_.NameLocation(end_, "the end of a nested scope");
     graph_.tracker().AddLeave(tracker_, end_, outer.tracker(), outer.end());
-    graph_.AddScopeLink(this, [](internal::Graph&, void* self) { static_cast<Scope*>(self)->LinkPlacesToEnd(); });
+    graph_.AddScopeLink(
+        this, [](internal::Graph&, void* self) { static_cast<Scope*>(self)->LinkPlacesToEnd(); });
   }
   LocationId end() const { return end_; }
   // What goes round in a cycle keeps its epoch open even if nothing leaves the cycle.

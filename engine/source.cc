@@ -9,8 +9,7 @@ EpochClock::EpochClock(Graph& graph, Node& node, Capability<Epoch> capability)
     : graph_(graph), node_(node), capability_(std::move(capability)) {
   const EpochConfig& config = graph.worker().run.options().epoch_config;
   if (const auto* periodic = std::get_if<PeriodicEpochConfig>(&config)) {
-    epoch_length_nanos_ =
-        std::max<int64_t>(1, absl::ToInt64Nanoseconds(periodic->epoch_length));
+    epoch_length_nanos_ = std::max<int64_t>(1, absl::ToInt64Nanoseconds(periodic->epoch_length));
     epoch_end_nanos_ = graph.worker().NowNanos() + epoch_length_nanos_;
     graph_.ActivateAt(node_, epoch_end_nanos_);
   }

@@ -14,18 +14,20 @@
 #include "headway/engine/scope.h"
 #include "headway/engine/source_control.h"
 
-// Sources: where records come from. A source is a value that describes the input; on each worker it opens a reader of that worker's share:
+// Sources: where records come from. A source is a value that describes the input; on each worker it
+// opens a reader of that worker's share:
 //
 //   class MySource {
 //    public:
 //     using Record = std::string;
-//     // On each worker, when the dataflow starts. `resume_state` is what Snapshot returned at the resume epoch, if there is one.
-//     absl::StatusOr<Reader> Open(const SourceContext& context, std::optional<std::string> resume_state);
+//     // On each worker, when the dataflow starts. `resume_state` is what Snapshot returned at the
+//     resume epoch, if there is one. absl::StatusOr<Reader> Open(const SourceContext& context,
+//     std::optional<std::string> resume_state);
 //   };
 //   class Reader {
 //    public:
-//     // Emits records while out.WantsMore(). Never waits: a reader that has nothing now says when it wants to be asked again.
-//     absl::StatusOr<SourceState> Poll(SourceOutput<std::string>& out);
+//     // Emits records while out.WantsMore(). Never waits: a reader that has nothing now says when
+//     it wants to be asked again. absl::StatusOr<SourceState> Poll(SourceOutput<std::string>& out);
 //     // The position after what was emitted, to resume from.
 //     std::string Snapshot() const;
 //   };
@@ -81,14 +83,16 @@ class SourceOutput {
 
 namespace internal {
 
-// Decides in which epoch a source emits, and when it has to pause. Not dependent on the record type.
+// Decides in which epoch a source emits, and when it has to pause. Not dependent on the record
+// type.
 class EpochClock {
  public:
   EpochClock(Graph& graph, Node& node, Capability<Epoch> capability);
 
   Epoch epoch() const { return capability_.time(); }
   bool finished() const { return !capability_.held(); }
-  // How many records one poll may emit in the current epoch; 0 to pause until earlier epochs are complete.
+  // How many records one poll may emit in the current epoch; 0 to pause until earlier epochs are
+  // complete.
   int64_t Budget();
   // After a poll: closes the epoch if it is time.
   void AfterPoll();
@@ -112,8 +116,13 @@ class EpochClock {
 template <class D, class Reader>
 class SourceNode final : public SourceControl {
  public:
-  SourceNode(Graph& graph, Node& node, NodeOutput<D, Epoch>& output, Capability<Epoch> capability, Reader reader)
-      : graph_(graph), node_(node), output_(output), clock_(graph, node, std::move(capability)), reader_(std::move(reader)) {}
+  SourceNode(Graph& graph, Node& node, NodeOutput<D, Epoch>& output, Capability<Epoch> capability,
+             Reader reader)
+      : graph_(graph),
+        node_(node),
+        output_(output),
+        clock_(graph, node, std::move(capability)),
+        reader_(std::move(reader)) {}
 
   Node& node() override { return node_; }
   Epoch epoch() const override { return clock_.epoch(); }
@@ -128,7 +137,8 @@ class SourceNode final : public SourceControl {
     clock_.CloseDueEpochs();
     const int64_t now = wait_until_nanos_ == 0 ? 0 : graph_.worker().NowNanos();
     const int64_t budget = clock_.Budget();
-    if (budget == 0 || now < wait_until_nanos_) return;  // a completed epoch or a timer activates it again
+    if (budget == 0 || now < wait_until_nanos_)
+      return;  // a completed epoch or a timer activates it again
     SourceOutput<D> out(output_, clock_.epoch(), budget);
     absl::StatusOr<SourceState> state = reader_.Poll(out);
     if (!state.ok()) graph_.FailAndThrow(node_.step_id(), state.status());

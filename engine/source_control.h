@@ -13,8 +13,8 @@ class SourceControl {
   virtual Node& node() = 0;
   // The epoch in which the source would emit now.
   virtual Epoch epoch() const = 0;
-  // Graceful stop: the source emits nothing more, closes the epochs before `epoch`, and keeps its capability at `epoch`, so that
-  // nothing sees the end of the input.
+  // Graceful stop: the source emits nothing more, closes the epochs before `epoch`, and keeps its
+  // capability at `epoch`, so that nothing sees the end of the input.
   virtual void StopAt(Epoch epoch) = 0;
 };
 

@@ -17,7 +17,8 @@ class Receiver {
   virtual void Push(const T& time, Batch<D>&& batch) = 0;
 };
 
-// Gives the batches of a stream to all that use it: a copy to each but the last, the batch itself to that one.
+// Gives the batches of a stream to all that use it: a copy to each but the last, the batch itself
+// to that one.
 template <class D, class T>
 class Tee {
  public:

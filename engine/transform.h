@@ -8,12 +8,14 @@
 
 #include "headway/engine/scope.h"
 
-// Transforms: stateless steps whose output has the time of their input. They run inside the producer's push, a batch at a time while it is
-// in the cache; they are not scheduled, and the progress protocol does not see them.
+// Transforms: stateless steps whose output has the time of their input. They run inside the
+// producer's push, a batch at a time while it is in the cache; they are not scheduled, and the
+// progress protocol does not see them.
 
 namespace headway {
 
-// Where a transform writes: records gather in a batch that goes on when it is full and at the end of each input batch.
+// Where a transform writes: records gather in a batch that goes on when it is full and at the end
+// of each input batch.
 template <class R, class T>
 class TransformOutput {
  public:
@@ -68,7 +70,10 @@ template <class D, class R, class T, class Body>
 class TransformReceiver final : public Receiver<D, T> {
  public:
   TransformReceiver(Graph& graph, std::string step_id, Body body)
-      : graph_(graph), step_id_(std::move(step_id)), body_(std::move(body)), output_(graph.worker().endpoint) {}
+      : graph_(graph),
+        step_id_(std::move(step_id)),
+        body_(std::move(body)),
+        output_(graph.worker().endpoint) {}
 
   void Push(const T& time, Batch<D>&& batch) override {
     output_.set_time(&time);
@@ -86,13 +91,15 @@ class TransformReceiver final : public Receiver<D, T> {
 
 }  // namespace internal
 
-// The stream that results from `body(Batch<D>& batch, TransformOutput<R, T>& output)`, called with each batch of `stream`.
+// The stream that results from `body(Batch<D>& batch, TransformOutput<R, T>& output)`, called with
+// each batch of `stream`.
 template <class R, class D, class T, class Body>
 Stream<R, T> Transform(const Stream<D, T>& stream, std::string_view step_id, Body body) {
   internal::Graph& graph = stream.scope().graph();
   std::string id = stream.scope().FullId(step_id);
   graph.ClaimStepId(id);
-  auto& receiver = graph.Make<internal::TransformReceiver<D, R, T, Body>>(graph, std::move(id), std::move(body));
+  auto& receiver =
+      graph.Make<internal::TransformReceiver<D, R, T, Body>>(graph, std::move(id), std::move(body));
   stream.tee().Add(&receiver);
   return Stream<R, T>(stream.scope(), receiver.output().tee(), stream.location(), stream.ports());
 }

@@ -16,8 +16,8 @@ using internal::Graph;
 
 namespace {
 
-// Spinning for about the cost of a wake-up costs at most twice what the better choice would have; with more workers than cores the others need
-// the core.
+// Spinning for about the cost of a wake-up costs at most twice what the better choice would have;
+// with more workers than cores the others need the core.
 constexpr int64_t kSpinNanos = 50'000;
 constexpr int64_t kSpinNanosWhenCrowded = 5'000;
 // Ends the spin also under a clock that stands still.
@@ -32,7 +32,7 @@ constexpr size_t kMaxPendingProgressBytes = size_t{64} << 20;
 int64_t SpinNanos(int workers) {
   if (workers == 1) return 0;
   return workers <= static_cast<int>(std::thread::hardware_concurrency()) ? kSpinNanos
-                                                                         : kSpinNanosWhenCrowded;
+                                                                          : kSpinNanosWhenCrowded;
 }
 
 }  // namespace
@@ -114,7 +114,8 @@ absl::Status Worker::StepOrPark(absl::Duration timeout) {
 bool Worker::StepOnce() {
   if (context_.run.failed()) return false;
   internal::Endpoint& endpoint = context_.endpoint;
-  bool any = endpoint.Receive([this](const internal::Message& message, int) { DeliverMessage(message); });
+  bool any =
+      endpoint.Receive([this](const internal::Message& message, int) { DeliverMessage(message); });
   any |= endpoint.ReceiveProgress([this](int, uint32_t dataflow, std::span<const std::byte> bytes) {
     DeliverProgress(dataflow, bytes);
   });
@@ -165,7 +166,8 @@ void Worker::DeliverMessage(const internal::Message& message) {
   } else if (message.dataflow < by_id_.size()) {
     Drop(message.block);
   } else {
-    pending_[message.dataflow].messages.push_back(message);  // bounded by the credits of the senders
+    pending_[message.dataflow].messages.push_back(
+        message);  // bounded by the credits of the senders
   }
 }
 
@@ -179,10 +181,11 @@ void Worker::DeliverProgress(uint32_t dataflow, std::span<const std::byte> bytes
   frames.progress.emplace_back(bytes.begin(), bytes.end());
   frames.progress_bytes += bytes.size();
   if (frames.progress_bytes > kMaxPendingProgressBytes) {
-    context_.run.Fail(absl::ResourceExhaustedError(absl::StrFormat(
-        "worker %d has not built dataflow number %d, whose progress on other workers no longer fits in %d bytes; build the "
-        "same dataflows on every worker",
-        index(), dataflow, kMaxPendingProgressBytes)));
+    context_.run.Fail(absl::ResourceExhaustedError(
+        absl::StrFormat("worker %d has not built dataflow number %d, whose progress on other "
+                        "workers no longer fits in %d bytes; build the "
+                        "same dataflows on every worker",
+                        index(), dataflow, kMaxPendingProgressBytes)));
   }
 }
 

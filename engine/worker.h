@@ -18,12 +18,13 @@
 
 namespace headway {
 
-// A thread of a run: it executes its share of every operator of every dataflow. The host, or an entry point, calls Step again and
-// again. All workers build the same dataflows in the same order.
+// A thread of a run: it executes its share of every operator of every dataflow. The host, or an
+// entry point, calls Step again and again. All workers build the same dataflows in the same order.
 //
-// A worker and all that is built on it belong to one thread; nothing here is thread safe except what ActivationHandle does. When a
-// step of user code throws, or a worker meets a failure of the system, the run has failed: Step, StepWhile and
-// Build return that first failure on every worker, and do nothing else.
+// A worker and all that is built on it belong to one thread; nothing here is thread safe except
+// what ActivationHandle does. When a step of user code throws, or a worker meets a failure of the
+// system, the run has failed: Step, StepWhile and Build return that first failure on every worker,
+// and do nothing else.
 class Worker {
  public:
   // Made by the entry points. `run` outlives the worker.
@@ -35,17 +36,17 @@ class Worker {
   int index() const { return context_.index; }
   int count() const { return context_.count; }
 
-  // Builds a dataflow, beside those that run already. Errors: InvalidArgument for a graph that is wrong (a step id that is empty or
-  // used twice, a stream of another scope, a cycle that does not advance time, a graph unlike that of the other workers);
-  // Aborted if `build` threw.
+  // Builds a dataflow, beside those that run already. Errors: InvalidArgument for a graph that is
+  // wrong (a step id that is empty or used twice, a stream of another scope, a cycle that does not
+  // advance time, a graph unlike that of the other workers); Aborted if `build` threw.
   absl::Status Build(std::string_view name, absl::FunctionRef<void(Scope<>&)> build);
 
-  // Takes the latest dataflow of that name away, with all that is on its way in it. Every worker has to ask for it; frames that come late
-  // from other workers are dropped. Errors: NotFound.
+  // Takes the latest dataflow of that name away, with all that is on its way in it. Every worker
+  // has to ask for it; frames that come late from other workers are dropped. Errors: NotFound.
   absl::Status Cancel(std::string_view name);
 
-  // Does what can be done now: delivers what has come from other workers, runs the operators that are active, shares progress.
-  // Never waits.
+  // Does what can be done now: delivers what has come from other workers, runs the operators that
+  // are active, shares progress. Never waits.
   absl::Status Step();
 
   // Steps while `condition()` is true; waits (see Waiting) when there is nothing to do.
@@ -90,8 +91,8 @@ class Worker {
   internal::Endpoint endpoint_;
   internal::WorkerContext context_;
   std::map<uint32_t, std::unique_ptr<internal::Graph>> graphs_;
-  std::vector<internal::Graph*> by_id_;             // null where a dataflow has gone
-  std::map<uint32_t, PendingFrames> pending_;       // for dataflows that are not built here yet
+  std::vector<internal::Graph*> by_id_;        // null where a dataflow has gone
+  std::map<uint32_t, PendingFrames> pending_;  // for dataflows that are not built here yet
   std::vector<internal::Graph*> stepping_;
   std::vector<uint64_t> activations_;
   bool did_work_ = false;

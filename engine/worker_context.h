@@ -11,8 +11,8 @@ namespace headway::internal {
 
 class Graph;
 
-// What a worker gives to its dataflows: its connections, the clock, and the lists by which they ask to be stepped.
-// Belongs to the worker and its thread.
+// What a worker gives to its dataflows: its connections, the clock, and the lists by which they ask
+// to be stepped. Belongs to the worker and its thread.
 struct WorkerContext {
   int index;  // of this worker, 0 to count - 1
   int count;  // workers of the whole run

@@ -1,4 +1,5 @@
-// Passes a barrier ROUNDS times: no worker begins a round before all have ended the one before. `barrier [-w WORKERS] [ROUNDS]`.
+// Passes a barrier ROUNDS times: no worker begins a round before all have ended the one before.
+// `barrier [-w WORKERS] [ROUNDS]`.
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -15,19 +16,24 @@ int main(int argc, char** argv) {
   absl::Status status = Execute({.workers = workers}, [&](Worker& worker) -> absl::Status {
     HEADWAY_RETURN_IF_ERROR(worker.Build("barrier", [&](Scope<>& scope) {
       auto [loop, stream] = scope.Feedback<uint64_t>("loop", 1);
-      stream | UnaryNotify<uint64_t>("round", pact::Pipeline{}, [&](Capability<> first, Notificator<>& notificator) {
-        notificator.NotifyAt(std::move(first));
-        return [rounds, index = worker.index()](NodeInput<uint64_t>& in, NodeOutput<uint64_t>&, Notificator<>& waiting) {
-          while (std::optional<Capability<>> round = waiting.Next(in.frontier())) {
-            if (round->time() + 1 < rounds) {
-              round->Downgrade(round->time() + 1);
-              waiting.NotifyAt(*std::move(round));
-            } else if (index == 0) {
-              std::printf("%lu rounds\n", rounds);
-            }
-          }
-        };
-      }) | ConnectLoop(loop);
+      stream |
+          UnaryNotify<uint64_t>(
+              "round", pact::Pipeline{},
+              [&](Capability<> first, Notificator<>& notificator) {
+                notificator.NotifyAt(std::move(first));
+                return [rounds, index = worker.index()](
+                           NodeInput<uint64_t>& in, NodeOutput<uint64_t>&, Notificator<>& waiting) {
+                  while (std::optional<Capability<>> round = waiting.Next(in.frontier())) {
+                    if (round->time() + 1 < rounds) {
+                      round->Downgrade(round->time() + 1);
+                      waiting.NotifyAt(*std::move(round));
+                    } else if (index == 0) {
+                      std::printf("%lu rounds\n", rounds);
+                    }
+                  }
+                };
+              }) |
+          ConnectLoop(loop);
     }));
     return absl::OkStatus();
   });

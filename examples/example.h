@@ -11,7 +11,8 @@
 
 // What the examples share: the flag `-w N`, and the end of main.
 
-// The number of workers from `-w N`, 1 by default. Other arguments are appended to `rest`, if it is given.
+// The number of workers from `-w N`, 1 by default. Other arguments are appended to `rest`, if it is
+// given.
 inline int ParseWorkers(int argc, char** argv, std::vector<std::string>* rest = nullptr) {
   int workers = 1;
   for (int i = 1; i < argc; ++i) {

@@ -1,4 +1,5 @@
-// Counts the words of text files: `wordcount [-w WORKERS] FILE...` prints `count word`, the most frequent first.
+// Counts the words of text files: `wordcount [-w WORKERS] FILE...` prints `count word`, the most
+// frequent first.
 #include <algorithm>
 #include <cstdio>
 #include <string>
@@ -23,9 +24,9 @@ int main(int argc, char** argv) {
   using WordCount = std::pair<std::string, int64_t>;
   std::vector<WordCount> counts;
   Dataflow flow("wordcount", [&, sink = TestingSink(&counts)](Scope<>& scope) {
-    scope.Input("lines", FileLines(files))                                       //
+    scope.Input("lines", FileLines(files))                                     //
         | FlatMap("words", [](std::string_view line) { return Words(line); })  //
-        | CountFinal("count")                                                    //
+        | CountFinal("count")                                                  //
         | Output("out", sink);
   });
   absl::Status status = RunMain(flow, {.worker_count = workers});

@@ -15,7 +15,9 @@ class Words {
     using value_type = std::string_view;
     using difference_type = std::ptrdiff_t;
     Iterator() = default;
-    explicit Iterator(std::string_view text) : next_(text.data()), end_(text.data() + text.size()) { ++*this; }
+    explicit Iterator(std::string_view text) : next_(text.data()), end_(text.data() + text.size()) {
+      ++*this;
+    }
     std::string_view operator*() const { return word_; }
     Iterator& operator++() {
       while (next_ != end_ && IsSpace(*next_)) ++next_;

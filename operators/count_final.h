@@ -11,11 +11,13 @@
 
 namespace headway {
 
-// Counts the records of each key and emits (key, count) when the input has ended. key(record) is the key; by default the record itself.
-// After a graceful stop, which is not the end of the input, it emits nothing.
+// Counts the records of each key and emits (key, count) when the input has ended. key(record) is
+// the key; by default the record itself. After a graceful stop, which is not the end of the input,
+// it emits nothing.
 template <class KeyFn = std::identity>
 auto CountFinal(std::string step_id, KeyFn key = {}) {
-  return [step_id = std::move(step_id), key = std::move(key)]<class D, class T>(const Stream<D, T>& stream) mutable {
+  return [step_id = std::move(step_id),
+          key = std::move(key)]<class D, class T>(const Stream<D, T>& stream) mutable {
     static_assert(std::is_invocable_v<KeyFn&, ReadType<D>>,
                   "CountFinal: the function must take one record of the stream");
     static_assert(TimestampTraits<T>::kTotallyOrdered, "CountFinal belongs into the root scope");
@@ -33,7 +35,8 @@ auto CountFinal(std::string step_id, KeyFn key = {}) {
         held.Follow(input.frontier());
         if (!held.held() || !input.frontier().empty()) return;
         auto session = output.SessionAt(held);
-        counts.ForEach([&](const K& k, int64_t count) { session.Give(std::pair<K, int64_t>(k, count)); });
+        counts.ForEach(
+            [&](const K& k, int64_t count) { session.Give(std::pair<K, int64_t>(k, count)); });
         counts.Clear();
         held.Drop();
       };

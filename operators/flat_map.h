@@ -14,15 +14,19 @@ namespace headway {
 
 namespace internal {
 
-// Multiplies records, so it may have to stop between two of its output batches: it then keeps the rest of its input, with a pointstamp for it at
-// the output port that was pushing, and goes on when there is credit.
+// Multiplies records, so it may have to stop between two of its output batches: it then keeps the
+// rest of its input, with a pointstamp for it at the output port that was pushing, and goes on when
+// there is credit.
 template <class D, class R, class T, class F>
 class FlatMapReceiver final : public Receiver<D, T>, public Resumable {
  public:
   using Range = std::remove_cvref_t<std::invoke_result_t<F&, TakeType<D>>>;
 
   FlatMapReceiver(Graph& graph, std::string step_id, F f)
-      : graph_(graph), step_id_(std::move(step_id)), f_(std::move(f)), output_(graph.worker().endpoint) {
+      : graph_(graph),
+        step_id_(std::move(step_id)),
+        f_(std::move(f)),
+        output_(graph.worker().endpoint) {
     graph_.AddResumable(this);
   }
 
@@ -115,10 +119,12 @@ class FlatMapReceiver final : public Receiver<D, T>, public Resumable {
 
 }  // namespace internal
 
-// Replaces each record by the elements of the range that f(record) returns: a container, a view, a generator.
+// Replaces each record by the elements of the range that f(record) returns: a container, a view, a
+// generator.
 template <class F>
 auto FlatMap(std::string step_id, F f) {
-  return [step_id = std::move(step_id), f = std::move(f)]<class D, class T>(const Stream<D, T>& stream) mutable {
+  return [step_id = std::move(step_id),
+          f = std::move(f)]<class D, class T>(const Stream<D, T>& stream) mutable {
     static_assert(std::is_invocable_v<F&, TakeType<D>>,
                   "FlatMap: the function must take one record of the stream");
     using Range = std::remove_cvref_t<std::invoke_result_t<F&, TakeType<D>>>;
@@ -128,8 +134,8 @@ auto FlatMap(std::string step_id, F f) {
     internal::Graph& graph = stream.scope().graph();
     std::string id = stream.scope().FullId(step_id);
     graph.ClaimStepId(id);
-    auto& receiver =
-        graph.template Make<internal::FlatMapReceiver<D, R, T, F>>(graph, std::move(id), std::move(f));
+    auto& receiver = graph.template Make<internal::FlatMapReceiver<D, R, T, F>>(
+        graph, std::move(id), std::move(f));
     stream.tee().Add(&receiver);
     return Stream<R, T>(stream.scope(), receiver.output().tee(), stream.location(), stream.ports());
   };

@@ -9,10 +9,12 @@
 
 namespace headway {
 
-// Pairs each record with its key: Stream<D> becomes Stream<std::pair<K, D>>, which keyed steps take.
+// Pairs each record with its key: Stream<D> becomes Stream<std::pair<K, D>>, which keyed steps
+// take.
 template <class KeyFn>
 auto KeyOn(std::string step_id, KeyFn key) {
-  return [step_id = std::move(step_id), key = std::move(key)]<class D, class T>(const Stream<D, T>& stream) mutable {
+  return [step_id = std::move(step_id),
+          key = std::move(key)]<class D, class T>(const Stream<D, T>& stream) mutable {
     static_assert(std::is_invocable_v<KeyFn&, ReadType<D>>,
                   "KeyOn: the function must take one record of the stream");
     using K = RecordOfT<std::invoke_result_t<KeyFn&, ReadType<D>>>;

@@ -14,29 +14,33 @@ namespace headway {
 // Replaces each record by f(record). Each worker uses its own copy of `f`.
 template <class F>
 auto Map(std::string step_id, F f) {
-  return [step_id = std::move(step_id), f = std::move(f)]<class D, class T>(const Stream<D, T>& stream) mutable {
+  return [step_id = std::move(step_id),
+          f = std::move(f)]<class D, class T>(const Stream<D, T>& stream) mutable {
     static_assert(std::is_invocable_v<F&, TakeType<D>>,
                   "Map: the function must take one record of the stream");
     using R = RecordOfT<std::invoke_result_t<F&, TakeType<D>>>;
-    return Transform<R>(stream, step_id, [f = std::move(f)](Batch<D>& batch, TransformOutput<R, T>& out) mutable {
-      constexpr bool kPlain = std::is_trivially_copyable_v<D> && std::is_same_v<Batch<D>, VectorBatch<D>>;
-      if constexpr (kPlain && std::is_same_v<D, R>) {
-        for (D& record : batch) record = f(std::move(record));
-        out.GiveBatch(std::move(batch));
-      } else if constexpr (std::is_same_v<Batch<R>, VectorBatch<R>> && std::is_trivially_copyable_v<R>) {
-        // Room is checked once per run, so that the loop can be vectorized.
-        for (size_t i = 0; i < batch.size();) {
-          Batch<R>& results = out.BatchWithRoom();
-          const size_t run = std::min(batch.size() - i, results.room());
-          R* to = results.end();
-          for (size_t k = 0; k < run; ++k) new (to + k) R(f(batch.Take(i + k)));
-          results.Grow(run);
-          i += run;
-        }
-      } else {
-        for (size_t i = 0; i < batch.size(); ++i) out.Give(f(batch.Take(i)));
-      }
-    });
+    return Transform<R>(
+        stream, step_id, [f = std::move(f)](Batch<D>& batch, TransformOutput<R, T>& out) mutable {
+          constexpr bool kPlain =
+              std::is_trivially_copyable_v<D> && std::is_same_v<Batch<D>, VectorBatch<D>>;
+          if constexpr (kPlain && std::is_same_v<D, R>) {
+            for (D& record : batch) record = f(std::move(record));
+            out.GiveBatch(std::move(batch));
+          } else if constexpr (std::is_same_v<Batch<R>, VectorBatch<R>> &&
+                               std::is_trivially_copyable_v<R>) {
+            // Room is checked once per run, so that the loop can be vectorized.
+            for (size_t i = 0; i < batch.size();) {
+              Batch<R>& results = out.BatchWithRoom();
+              const size_t run = std::min(batch.size() - i, results.room());
+              R* to = results.end();
+              for (size_t k = 0; k < run; ++k) new (to + k) R(f(batch.Take(i + k)));
+              results.Grow(run);
+              i += run;
+            }
+          } else {
+            for (size_t i = 0; i < batch.size(); ++i) out.Give(f(batch.Take(i)));
+          }
+        });
   };
 }
 

@@ -25,7 +25,8 @@ class MergeReceiver final : public Receiver<D, T> {
 
 }  // namespace internal
 
-// One stream of the records of all: `first | Merge("id", second, third)`. Costs nothing at run time.
+// One stream of the records of all: `first | Merge("id", second, third)`. Costs nothing at run
+// time.
 template <class D, class T, class... Others>
 auto Merge(std::string step_id, const Stream<D, T>& second, const Others&... others) {
   return [=, step_id = std::move(step_id)](const Stream<D, T>& first) {
@@ -37,8 +38,10 @@ auto Merge(std::string step_id, const Stream<D, T>& second, const Others&... oth
     std::vector<internal::OutputPortBase*> ports;
     for (const Stream<D, T>& stream : {first, second, Stream<D, T>(others)...}) {
       if (&stream.scope() != &scope) {
-        graph.Fail(scope.FullId(step_id), absl::InvalidArgumentError("its inputs belong to different scopes; bring a stream into a "
-                                                                     "nested scope with Enter, and out of it with Leave"));
+        graph.Fail(scope.FullId(step_id),
+                   absl::InvalidArgumentError(
+                       "its inputs belong to different scopes; bring a stream into a "
+                       "nested scope with Enter, and out of it with Leave"));
         continue;
       }
       scope.AddEdge(stream.location(), location);

@@ -12,21 +12,26 @@
 
 namespace headway {
 
-// Maps (key, value) records with a state per key: f(std::optional<S>& state, value) returns what is emitted as (key, result), and leaves in `state` what is
-// kept for the key; an empty one forgets it. A key is always on the same worker. S is named at the call: StatefulMap<int>("sum", f).
+// Maps (key, value) records with a state per key: f(std::optional<S>& state, value) returns what is
+// emitted as (key, result), and leaves in `state` what is kept for the key; an empty one forgets
+// it. A key is always on the same worker. S is named at the call: StatefulMap<int>("sum", f).
 template <class S, class F>
 auto StatefulMap(std::string step_id, F f) {
-  return [step_id = std::move(step_id), f = std::move(f)]<class D, class T>(const Stream<D, T>& stream) mutable {
-    static_assert(requires(D d) { d.first; d.second; },
-                  "StatefulMap: the stream must have (key, value) pairs as records; make them with KeyOn");
+  return [step_id = std::move(step_id),
+          f = std::move(f)]<class D, class T>(const Stream<D, T>& stream) mutable {
+    static_assert(
+        requires(D d) {
+          d.first;
+          d.second;
+        }, "StatefulMap: the stream must have (key, value) pairs as records; make them with KeyOn");
     using K = std::remove_cvref_t<decltype(std::declval<D>().first)>;
     using V = std::remove_cvref_t<decltype(std::declval<D>().second)>;
     static_assert(std::is_invocable_v<F&, std::optional<S>&, V&&>,
                   "StatefulMap: the function must take (std::optional<State>&, value)");
     using R = RecordOfT<std::invoke_result_t<F&, std::optional<S>&, V&&>>;
     OperatorBuilder<T> builder(stream.scope(), step_id);
-    NodeInput<D, T>& input =
-        builder.AddInput(stream, pact::Exchange{[](const D& record) -> const K& { return record.first; }});
+    NodeInput<D, T>& input = builder.AddInput(
+        stream, pact::Exchange{[](const D& record) -> const K& { return record.first; }});
     auto& output = builder.template AddOutput<std::pair<K, R>>();
     auto& states = builder.graph().template Make<KeyedState<K, S>>();
     builder.graph().AddState(builder.node().step_id(), &states);

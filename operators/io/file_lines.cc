@@ -21,9 +21,11 @@ constexpr size_t kMaxLineBytes = size_t{1} << 30;
 
 }  // namespace
 
-absl::StatusOr<FileLines::Reader> FileLines::Open(const SourceContext& context, std::optional<std::string>) {
+absl::StatusOr<FileLines::Reader> FileLines::Open(const SourceContext& context,
+                                                  std::optional<std::string>) {
   Reader reader(paths_, context);
-  // Every worker opens every file, so that a missing one is an error even on a worker that has nothing to read in it.
+  // Every worker opens every file, so that a missing one is an error even on a worker that has
+  // nothing to read in it.
   while (reader.file_ < reader.paths_.size()) {
     if (absl::Status status = reader.OpenFile(); !status.ok()) return status;
     ++reader.file_;
@@ -36,7 +38,9 @@ absl::StatusOr<FileLines::Reader> FileLines::Open(const SourceContext& context, 
 }
 
 FileLines::Reader::Reader(std::vector<std::string> paths, const SourceContext& context)
-    : paths_(std::move(paths)), worker_index_(context.worker_index), worker_count_(context.worker_count) {}
+    : paths_(std::move(paths)),
+      worker_index_(context.worker_index),
+      worker_count_(context.worker_count) {}
 
 FileLines::Reader::Reader(Reader&& other) noexcept { *this = std::move(other); }
 
@@ -72,8 +76,8 @@ absl::Status FileLines::Reader::OpenFile() {
     return absl::ErrnoToStatus(errno, absl::StrCat("cannot examine '", path, "'"));
   }
   if (!S_ISREG(info.st_mode)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("'", path, "' is not a regular file, and only those can be shared among workers"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "'", path, "' is not a regular file, and only those can be shared among workers"));
   }
   file_size_ = info.st_size;
   stripe_ = worker_index_;
@@ -89,8 +93,9 @@ absl::Status FileLines::Reader::Fill() {
   }
   if (end_ == capacity_) {
     if (capacity_ >= kMaxLineBytes) {
-      return absl::InvalidArgumentError(absl::StrFormat("the line of '%s' that begins at byte %d is longer than %d bytes",
-                                                        paths_[file_], position_, kMaxLineBytes));
+      return absl::InvalidArgumentError(
+          absl::StrFormat("the line of '%s' that begins at byte %d is longer than %d bytes",
+                          paths_[file_], position_, kMaxLineBytes));
     }
     const size_t capacity = std::max(kBufferBytes, 2 * capacity_);
     auto larger = std::make_unique_for_overwrite<char[]>(capacity);
@@ -107,10 +112,11 @@ absl::Status FileLines::Reader::Fill() {
   } while (got < 0 && errno == EINTR);
   if (got < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot read '", paths_[file_], "'"));
   if (got == 0) {
-    return absl::DataLossError(absl::StrFormat(
-        "'%s' became shorter while it was read: it had %d bytes, and ends before byte %d now; do not change files that "
-        "are being read",
-        paths_[file_], file_size_, offset));
+    return absl::DataLossError(
+        absl::StrFormat("'%s' became shorter while it was read: it had %d bytes, and ends before "
+                        "byte %d now; do not change files that "
+                        "are being read",
+                        paths_[file_], file_size_, offset));
   }
   end_ += static_cast<size_t>(got);
   return absl::OkStatus();
@@ -160,10 +166,10 @@ absl::StatusOr<bool> FileLines::Reader::Next(std::string_view* line) {
     size_t searched = 0;
     for (;;) {
       const char* start = buffer_.get() + begin_;
-      const char* newline =
-          begin_ + searched == end_
-              ? nullptr
-              : static_cast<const char*>(std::memchr(start + searched, '\n', end_ - begin_ - searched));
+      const char* newline = begin_ + searched == end_
+                                ? nullptr
+                                : static_cast<const char*>(std::memchr(start + searched, '\n',
+                                                                       end_ - begin_ - searched));
       const bool at_end = position_ + static_cast<int64_t>(end_ - begin_) >= file_size_;
       if (newline == nullptr && !at_end) {
         searched = end_ - begin_;
@@ -192,6 +198,8 @@ absl::StatusOr<SourceState> FileLines::Reader::Poll(SourceOutput<std::string>& o
   return SourceState::More();
 }
 
-std::string FileLines::Reader::Snapshot() const { return absl::StrCat(file_, ":", stripe_, ":", position_); }
+std::string FileLines::Reader::Snapshot() const {
+  return absl::StrCat(file_, ":", stripe_, ":", position_);
+}
 
 }  // namespace headway

@@ -13,12 +13,13 @@
 
 namespace headway {
 
-// The lines of text files, as Stream<std::string>, without their ends ("\n" or "\r\n"). The workers share the reading: a file is cut into stripes,
-// and a line belongs to the stripe in which it begins, so that each line is read by one worker. Bytes are taken as they are (any encoding), lines may
-// be of any length up to 1 GiB, and the last line needs no end.
+// The lines of text files, as Stream<std::string>, without their ends ("\n" or "\r\n"). The workers
+// share the reading: a file is cut into stripes, and a line belongs to the stripe in which it
+// begins, so that each line is read by one worker. Bytes are taken as they are (any encoding),
+// lines may be of any length up to 1 GiB, and the last line needs no end.
 //
-// Errors, naming the file: NotFound, PermissionDenied and the like when it cannot be opened or read; InvalidArgument for a directory; DataLoss when
-// the file became shorter while it was read.
+// Errors, naming the file: NotFound, PermissionDenied and the like when it cannot be opened or
+// read; InvalidArgument for a directory; DataLoss when the file became shorter while it was read.
 class FileLines {
  public:
   using Record = std::string;
@@ -62,7 +63,8 @@ class FileLines {
     int64_t position_ = 0;
   };
 
-  absl::StatusOr<Reader> Open(const SourceContext& context, std::optional<std::string> resume_state);
+  absl::StatusOr<Reader> Open(const SourceContext& context,
+                              std::optional<std::string> resume_state);
 
  private:
   std::vector<std::string> paths_;

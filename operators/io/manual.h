@@ -19,7 +19,8 @@ namespace internal {
 template <class F>
 struct ManualFunction : ManualFunction<decltype(&F::operator())> {};
 template <class F, class State, class Item>
-struct ManualFunction<Generator<std::pair<State, Item>> (F::*)(int, int, std::optional<State>) const> {
+struct ManualFunction<Generator<std::pair<State, Item>> (F::*)(int, int, std::optional<State>)
+                          const> {
   using StateType = State;
   using ItemType = Item;
 };
@@ -31,9 +32,10 @@ struct ManualFunction<Generator<std::pair<State, Item>> (F::*)(int, int, std::op
 
 }  // namespace internal
 
-// A source written as a coroutine: a lambda `(int worker_index, int worker_count, std::optional<State> resume_state) -> Generator<std::pair<State, Item>>`. It
-// runs on each worker and yields (state, item): the item, and the state from which to resume after it. The source owns one copy of
-// the lambda for each worker, which outlives the coroutine.
+// A source written as a coroutine: a lambda `(int worker_index, int worker_count,
+// std::optional<State> resume_state) -> Generator<std::pair<State, Item>>`. It runs on each worker
+// and yields (state, item): the item, and the state from which to resume after it. The source owns
+// one copy of the lambda for each worker, which outlives the coroutine.
 template <class F>
 class ManualSource {
  public:
@@ -46,7 +48,8 @@ class ManualSource {
    public:
     Reader(F function, const SourceContext& context, std::optional<State> resume_state)
         : function_(std::make_unique<F>(std::move(function))),
-          generator_((*function_)(context.worker_index, context.worker_count, std::move(resume_state))) {}
+          generator_(
+              (*function_)(context.worker_index, context.worker_count, std::move(resume_state))) {}
 
     absl::StatusOr<SourceState> Poll(SourceOutput<Record>& out) {
       while (out.WantsMore()) {
@@ -69,12 +72,15 @@ class ManualSource {
     std::optional<State> state_;
   };
 
-  absl::StatusOr<Reader> Open(const SourceContext& context, std::optional<std::string> resume_state) {
+  absl::StatusOr<Reader> Open(const SourceContext& context,
+                              std::optional<std::string> resume_state) {
     std::optional<State> state;
     if (resume_state.has_value() && !resume_state->empty()) {
       state.emplace();
       if (!DecodeFromBytes(std::as_bytes(std::span(*resume_state)), &*state)) {
-        return absl::DataLossError("the stored resume state cannot be decoded: it was written by a different version of the source, or is damaged");
+        return absl::DataLossError(
+            "the stored resume state cannot be decoded: it was written by a different version of "
+            "the source, or is damaged");
       }
     }
     return Reader(std::move(function_), context, std::move(state));

@@ -13,7 +13,10 @@ namespace internal {
 
 template <class D>
 void AppendText(std::string& out, const D& record) {
-  if constexpr (requires { record.first; record.second; }) {
+  if constexpr (requires {
+                  record.first;
+                  record.second;
+                }) {
     out.append("(");
     AppendText(out, record.first);
     out.append(", ");
@@ -24,17 +27,20 @@ void AppendText(std::string& out, const D& record) {
   } else if constexpr (requires { ToString(record); }) {
     out.append(ToString(record));
   } else {
-    static_assert(requires { absl::StrAppend(&out, record); },
-                  "StdOutSink: the record cannot be printed: it must be a number, a string, a pair of such, or have a function "
-                  "std::string ToString(const Record&) beside it; or turn it into a string with Map");
+    static_assert(
+        requires { absl::StrAppend(&out, record); },
+        "StdOutSink: the record cannot be printed: it must be a number, a string, a pair of such, "
+        "or have a function "
+        "std::string ToString(const Record&) beside it; or turn it into a string with Map");
     absl::StrAppend(&out, record);
   }
 }
 
 }  // namespace internal
 
-// Prints each record on a line of its own to the process's standard output: numbers, strings, pairs of such, and what has a function
-// `std::string ToString(const Record&)`. Lines of several workers do not mix; their order between workers is not fixed. Errors: the write fails.
+// Prints each record on a line of its own to the process's standard output: numbers, strings, pairs
+// of such, and what has a function `std::string ToString(const Record&)`. Lines of several workers
+// do not mix; their order between workers is not fixed. Errors: the write fails.
 class StdOutSink {
  public:
   class Writer {

@@ -47,8 +47,9 @@ class TestingSource {
   std::vector<D> items_;
 };
 
-// Appends all records, of all workers of this process, to a vector of the caller's, which has to outlive the run and must not be touched before
-// its end. For tests and examples: what another process collects stays there.
+// Appends all records, of all workers of this process, to a vector of the caller's, which has to
+// outlive the run and must not be touched before its end. For tests and examples: what another
+// process collects stays there.
 template <class D>
 class TestingSink {
  public:
