@@ -74,6 +74,8 @@ absl::Status Tracker::Finish(std::function<std::string(LocationId)> describe) {
     core_.waiting.push_back(location);
   }
   PromoteWaiting();
+  ReportChanges();  // what changed on the way to the first frontiers is no news
+  core_.changed.clear();
   for (const auto& scope : scopes_) scope->ReportWatched();
   return absl::OkStatus();
 }
@@ -163,9 +165,13 @@ absl::Status Tracker::Propagate() {
   core_.with_touched.clear();
   DeliverAnnouncements();
   PromoteWaiting();
+  ReportChanges();
+  return absl::OkStatus();
+}
+
+void Tracker::ReportChanges() {
   for (ScopeTrackerBase* scope : core_.with_saved) scope->ReportChanges();
   core_.with_saved.clear();
-  return absl::OkStatus();
 }
 
 void Tracker::DeliverAnnouncements() {

@@ -138,6 +138,7 @@ class Tracker {
   absl::Status CheckCycles() const;
   void DeliverAnnouncements();
   void PromoteWaiting();
+  void ReportChanges();
 
   internal::TrackerCore core_;
   std::vector<std::unique_ptr<internal::ScopeTrackerBase>> scopes_;
