@@ -96,14 +96,15 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
 
   using Traits = TimestampTraits<T>;
 
-  // Bits of flags_.
-  static constexpr uint8_t kPending = 1;  // has pending changes
-  static constexpr uint8_t kTouched = 2;  // its counts changed since the last propagation
-  static constexpr uint8_t kWaiting =
+  // Bits of flags_. Not a uint8_t: a write to one may alias anything.
+  using Flags = uint16_t;
+  static constexpr Flags kPending = 1;  // has pending changes
+  static constexpr Flags kTouched = 2;  // its counts changed since the last propagation
+  static constexpr Flags kWaiting =
       4;  // lost an element of its implied frontier, waits to be promoted
-  static constexpr uint8_t kWatched = 8;   // see Watch
-  static constexpr uint8_t kSaved = 16;    // its former implied frontier is in saved_
-  static constexpr uint8_t kCrosses = 32;  // has an edge to another scope
+  static constexpr Flags kWatched = 8;   // see Watch
+  static constexpr Flags kSaved = 16;    // its former implied frontier is in saved_
+  static constexpr Flags kCrosses = 32;  // has an edge to another scope
 
   struct Counts {
     MutableAntichain<T> outstanding;
@@ -193,13 +194,16 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
   void Deliver(uint32_t index, T time);
   void Announce(uint32_t index, const T& time, bool added);
   void AwaitPromotion(uint32_t index);
-  // Returns the saved copy, to complete it, unless nobody watches or there is one already.
-  Antichain<T>* SaveFrontier(uint32_t index);
+  bool NeedsSaving(uint32_t index) const {
+    return (flags_[index] & (kWatched | kSaved)) == kWatched;
+  }
+  // Saves the frontier for ReportChanges; `lost` is an element that it has just lost, or null.
+  void SaveFrontier(uint32_t index, const T* lost);
 
   internal::TrackerCore* const core_;
 
   // By index.
-  std::vector<uint8_t> flags_;
+  std::vector<Flags> flags_;
   std::vector<LocationId> ids_;
   std::vector<ChangeBatch<T>> pending_;
   std::vector<internal::ImpliedFrontier<T>> implied_;

@@ -76,7 +76,7 @@ void ScopeTracker<T>::Finish() {
   build_edges_ = {};
   AddOwnSources();
   RetractOwnSources();  // there are none; empties touched_
-  for (uint8_t& flags : flags_) flags |= kWaiting;
+  for (Flags& flags : flags_) flags |= kWaiting;
 }
 
 // Counting.
@@ -96,7 +96,7 @@ template <Timestamp T>
 bool ScopeTracker<T>::PublishPending(std::vector<std::byte>* encoded) {
   bool any = false;
   for (const uint32_t index : pending_locations_) {
-    flags_[index] &= static_cast<uint8_t>(~kPending);
+    flags_[index] &= static_cast<Flags>(~kPending);
     const auto changes = pending_[index].Net();
     if (!changes.empty()) {
       any = true;
@@ -165,7 +165,7 @@ template <Timestamp T>
 void ScopeTracker<T>::AddOwnSources() {
   size_t kept = 0;
   for (const uint32_t index : touched_) {
-    flags_[index] &= static_cast<uint8_t>(~kTouched);
+    flags_[index] &= static_cast<Flags>(~kTouched);
     const Counts& counts = counts_[index];
     const std::span<const T> frontier = counts.outstanding.frontier();
     bool moved = frontier.size() != counts.own_sources.elements().size();
@@ -202,7 +202,7 @@ inline void ScopeTracker<T>::Assert(uint32_t index, const T& time) {
   implied_[index].Add(time, (flags_[index] & kWaiting) != 0, [&](const T& element, bool added) {
     if (added) {
       ++core_->update_count;
-      SaveFrontier(index);
+      if (NeedsSaving(index)) SaveFrontier(index, nullptr);
     }
     Announce(index, element, added);
   });
@@ -212,7 +212,7 @@ template <Timestamp T>
 inline void ScopeTracker<T>::Retract(uint32_t index, const T& time) {
   if (!implied_[index].Remove(time)) return;
   if (core_->promoting && (flags_[index] & kWaiting) != 0) return;  // Promote will see it
-  if (Antichain<T>* former = SaveFrontier(index)) former->Insert(time);
+  if (NeedsSaving(index)) SaveFrontier(index, &time);
   implied_[index].Drop(time);
   AwaitPromotion(index);
   Announce(index, time, false);
@@ -252,7 +252,7 @@ size_t ScopeTracker<T>::PromoteRun(size_t begin) {
   // What a promotion announces has to arrive before the next one. Often that is nothing: the
   // successors are waiting, too.
   while (at < core_->waiting.size() && core_->with_announcements.empty()) {
-    const internal::TrackerCore::Location location = core_->locations[core_->waiting[at]];
+    const internal::TrackerCore::Location location = core_->waiting[at];
     if (location.scope != this) break;
     Promote(location.index);
     ++at;
@@ -262,7 +262,7 @@ size_t ScopeTracker<T>::PromoteRun(size_t begin) {
 
 template <Timestamp T>
 inline void ScopeTracker<T>::Promote(uint32_t index) {
-  flags_[index] &= static_cast<uint8_t>(~kWaiting);
+  flags_[index] &= static_cast<Flags>(~kWaiting);
   ++core_->update_count;
   // A delivery does not change this frontier: what comes back over a cycle is later than what left.
   implied_[index].Promote(former_, [&](const T& time, bool added) {
@@ -285,23 +285,23 @@ void ScopeTracker<T>::AwaitPromotion(uint32_t index) {
   if ((flags_[index] & kWaiting) != 0) return;
   HEADWAY_DCHECK(!core_->promoting);
   flags_[index] |= kWaiting;
-  core_->waiting.push_back(ids_[index]);
+  core_->waiting.push_back({this, index});
 }
 
 template <Timestamp T>
-Antichain<T>* ScopeTracker<T>::SaveFrontier(uint32_t index) {
-  if ((flags_[index] & (kWatched | kSaved)) != kWatched) return nullptr;
+void ScopeTracker<T>::SaveFrontier(uint32_t index, const T* lost) {
   flags_[index] |= kSaved;
   if (saved_.empty()) core_->with_saved.push_back(this);
   saved_.push_back({index, {}});
-  for (const T& time : implied_[index].elements()) saved_.back().implied.Insert(time);
-  return &saved_.back().implied;
+  Antichain<T>& implied = saved_.back().implied;
+  for (const T& time : implied_[index].elements()) implied.Insert(time);
+  if (lost != nullptr) implied.Insert(*lost);
 }
 
 template <Timestamp T>
 void ScopeTracker<T>::ReportChanges() {
   for (const SavedFrontier& saved : saved_) {
-    flags_[saved.index] &= static_cast<uint8_t>(~kSaved);
+    flags_[saved.index] &= static_cast<Flags>(~kSaved);
     Antichain<T> current;
     for (const T& time : implied_[saved.index].elements()) current.Insert(time);
     if (!(saved.implied == current)) core_->changed.push_back(ids_[saved.index]);

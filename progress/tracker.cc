@@ -70,9 +70,7 @@ absl::Status Tracker::Finish(std::function<std::string(LocationId)> describe) {
 
   for (const auto& scope : scopes_) scope->Finish();
   core_.with_touched.clear();
-  for (LocationId location = 0; location < location_count; ++location) {
-    core_.waiting.push_back(location);
-  }
+  core_.waiting = core_.locations;
   PromoteWaiting();
   ReportChanges();  // what changed on the way to the first frontiers is no news
   core_.changed.clear();
@@ -185,7 +183,7 @@ void Tracker::DeliverAnnouncements() {
 void Tracker::PromoteWaiting() {
   core_.promoting = true;
   for (size_t at = 0; at < core_.waiting.size();) {
-    at = core_.locations[core_.waiting[at]].scope->PromoteRun(at);
+    at = core_.waiting[at].scope->PromoteRun(at);
     DeliverAnnouncements();
   }
   core_.promoting = false;

@@ -109,7 +109,7 @@ struct TrackerCore {
   std::vector<ScopeTrackerBase*> with_announcements;
   std::vector<ScopeTrackerBase*> with_saved;
 
-  std::vector<LocationId> waiting;  // locations that lost an element, in that order
+  std::vector<Location> waiting;    // locations that lost an element, in that order
   std::vector<LocationId> changed;  // the answer of the last propagation
 };
 
