@@ -58,7 +58,9 @@ impl Options {
     /// Finds a missing file before any worker starts.
     pub fn check_file(&self) -> Result<(), String> {
         match &self.file {
-            Some(path) => std::fs::metadata(path).map(|_| ()).map_err(|error| format!("{path}: {error}")),
+            Some(path) => {
+                std::fs::metadata(path).map(|_| ()).map_err(|error| format!("{path}: {error}"))
+            }
             None => Ok(()),
         }
     }
@@ -89,14 +91,21 @@ pub fn parse(arguments: &[String]) -> Result<(Options, timely::Config), String> 
     if matches.free.is_empty() || matches.free.len() > 2 {
         return Err(format!("expected a subcommand and at most one file\n{brief}"));
     }
+    if matches.free.len() == 2 && matches.free[0] != "wordcount" {
+        return Err(format!("{} takes no file, but got '{}'", matches.free[0], matches.free[1]));
+    }
     let mut values = Vec::new();
     for (name, _) in NUMBERS {
-        values.push((*name, matches.opt_get::<u64>(name).map_err(|error| format!("--{name}: {error}"))?));
+        values.push((
+            *name,
+            matches.opt_get::<u64>(name).map_err(|error| format!("--{name}: {error}"))?,
+        ));
     }
     if let Some((name, _)) = values.iter().find(|(_, value)| *value == Some(0)) {
         return Err(format!("--{name}: must be at least 1"));
     }
-    let flags = FLAGS.iter().map(|(name, _)| *name).filter(|name| matches.opt_present(name)).collect();
+    let flags =
+        FLAGS.iter().map(|(name, _)| *name).filter(|name| matches.opt_present(name)).collect();
     let options = Options {
         subcommand: matches.free[0].clone(),
         file: matches.free.get(1).cloned(),

@@ -78,20 +78,28 @@ impl Harness {
         self.barrier(worker);
         let (cpu, peak_rss_bytes) = process_usage();
         // The first worker of a process speaks for it.
-        let usage = if worker.index() % self.threads == 0 { (cpu - self.cpu_at_start, peak_rss_bytes) } else { (0.0, 0) };
+        let usage = if worker.index().is_multiple_of(self.threads) {
+            (cpu - self.cpu_at_start, peak_rss_bytes)
+        } else {
+            (0.0, 0)
+        };
 
         let summaries = Rc::new(RefCell::new(Vec::<Summary>::new()));
         let received = Rc::clone(&summaries);
-        let mut probe = ProbeHandle::new();
+        let probe = ProbeHandle::new();
         let mut input = worker.dataflow::<u64, _, _>(|scope| {
             let (input, stream) = scope.new_input::<Vec<Summary>>();
             stream
                 .unary::<timely::container::CapacityContainerBuilder<Vec<()>>, _, _, _>(
                     Exchange::new(|_: &Summary| 0),
                     "Collect",
-                    |_, _| move |input, _| input.for_each(|_, batch| received.borrow_mut().append(batch)),
+                    |_, _| {
+                        move |input, _| {
+                            input.for_each(|_, batch| received.borrow_mut().append(batch))
+                        }
+                    },
                 )
-                .probe_with(&mut probe);
+                .probe_with(&probe);
             input
         });
         input.send((
@@ -108,9 +116,19 @@ impl Harness {
 }
 
 fn combine(name: String, workers: usize, summaries: &[Summary]) -> Report {
-    let mut total = Outcome { seconds: 0.0, rounds: 0, records: 0, bytes: 0, checksum: 0, ns_per_round: None, latencies: Histogram::new() };
+    let mut total = Outcome {
+        seconds: 0.0,
+        rounds: 0,
+        records: 0,
+        bytes: 0,
+        checksum: 0,
+        ns_per_round: None,
+        latencies: Histogram::new(),
+    };
     let (mut cpu_seconds, mut peak_rss_bytes) = (0.0, 0);
-    for ((seconds, ns_per_round), (rounds, records, bytes, checksum), (cpu, rss), buckets) in summaries {
+    for ((seconds, ns_per_round), (rounds, records, bytes, checksum), (cpu, rss), buckets) in
+        summaries
+    {
         total.seconds = total.seconds.max(*seconds);
         total.ns_per_round = ns_per_round.map(|ns| ns.max(total.ns_per_round.unwrap_or(0.0)));
         total.rounds = total.rounds.max(*rounds);

@@ -21,7 +21,15 @@ pub struct Outcome {
 
 impl Outcome {
     pub fn new(seconds: f64, rounds: u64, records: u64, checksum: u64) -> Self {
-        Outcome { seconds, rounds, records, bytes: 0, checksum, ns_per_round: None, latencies: Histogram::new() }
+        Outcome {
+            seconds,
+            rounds,
+            records,
+            bytes: 0,
+            checksum,
+            ns_per_round: None,
+            latencies: Histogram::new(),
+        }
     }
 }
 
@@ -73,13 +81,17 @@ impl Report {
 
     pub fn to_json(&self) -> String {
         let fields = self.fields();
-        let parts: Vec<String> = fields.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+        let parts: Vec<String> =
+            fields.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
         format!("{{{}}}", parts.join(","))
     }
 
     pub fn to_text(&self) -> String {
         let fields = self.fields();
-        let lines: Vec<String> = fields.iter().map(|(name, value)| format!("{name:<16}{}", value.trim_matches('"'))).collect();
+        let lines: Vec<String> = fields
+            .iter()
+            .map(|(name, value)| format!("{name:<16}{}", value.trim_matches('"')))
+            .collect();
         lines.join("\n")
     }
 }

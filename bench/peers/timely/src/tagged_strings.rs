@@ -99,7 +99,9 @@ impl<T: Pod> PushInto<(&[u8], T)> for TaggedStrings<T> {
 /// Two u64 with the number of strings and of bytes, then tags, ends and bytes, padded to 8 bytes.
 impl<T: Pod> ContainerBytes for TaggedStrings<T> {
     fn from_bytes(bytes: Bytes) -> Self {
-        let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes")) as usize;
+        let word = |at: usize| {
+            u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes")) as usize
+        };
         let (strings, length) = (word(0), word(8));
         let tags_end = 16 + strings * size_of::<T>();
         let ends_end = tags_end + strings * size_of::<u32>();
@@ -111,11 +113,13 @@ impl<T: Pod> ContainerBytes for TaggedStrings<T> {
     }
 
     fn length_in_bytes(&self) -> usize {
-        (16 + self.ends.len() * (size_of::<T>() + size_of::<u32>()) + self.bytes.len()).next_multiple_of(8)
+        (16 + self.ends.len() * (size_of::<T>() + size_of::<u32>()) + self.bytes.len())
+            .next_multiple_of(8)
     }
 
     fn into_bytes<W: std::io::Write>(&self, writer: &mut W) {
-        let unpadded = 16 + self.ends.len() * (size_of::<T>() + size_of::<u32>()) + self.bytes.len();
+        let unpadded =
+            16 + self.ends.len() * (size_of::<T>() + size_of::<u32>()) + self.bytes.len();
         let parts: [&[u8]; 6] = [
             &(self.ends.len() as u64).to_le_bytes(),
             &(self.bytes.len() as u64).to_le_bytes(),

@@ -27,7 +27,9 @@ pub fn run(worker: &mut Worker, harness: &mut Harness, options: &Options) -> Out
                 let mut held = Some(capability);
                 move |(_, frontier), _| {
                     // The loop adds 1: the frontier is beyond this iteration once every worker has reached it.
-                    let ready = held.as_ref().is_some_and(|capability| !frontier.less_equal(capability.time()));
+                    let ready = held
+                        .as_ref()
+                        .is_some_and(|capability| !frontier.less_equal(capability.time()));
                     if go.get() && ready {
                         count.set(count.get() + 1);
                         if count.get() == rounds {

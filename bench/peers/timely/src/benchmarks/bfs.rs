@@ -4,10 +4,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use timely::container::CapacityContainerBuilder;
+use timely::dataflow::ProbeHandle;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::vec::Input;
 use timely::dataflow::operators::{Capability, ConnectLoop, Feedback, Operator, Probe};
-use timely::dataflow::ProbeHandle;
 use timely::worker::Worker;
 
 use crate::command_line::Options;
@@ -80,7 +80,9 @@ impl Part {
 
     fn checksum(&self, index: u64) -> u64 {
         let mut sum = 0u64;
-        for (place, distance) in self.distances.iter().enumerate().filter(|(_, distance)| **distance != UNREACHED) {
+        for (place, distance) in
+            self.distances.iter().enumerate().filter(|(_, distance)| **distance != UNREACHED)
+        {
             let node = place as u64 * u64::from(self.peers) + index;
             sum = sum.wrapping_add((node + 1).wrapping_mul(u64::from(*distance) + 1));
         }
@@ -92,10 +94,11 @@ pub fn run(worker: &mut Worker, harness: &mut Harness, options: &Options) -> Out
     let nodes = options.number("nodes", 1_000_000);
     let edges = options.number("edges", 10_000_000);
     let (index, peers) = (worker.index() as u64, worker.peers() as u64);
-    let own: Vec<(u32, u32)> = share(edges, worker.index(), worker.peers()).map(|number| edge(number, nodes)).collect();
+    let own: Vec<(u32, u32)> =
+        share(edges, worker.index(), worker.peers()).map(|number| edge(number, nodes)).collect();
     let part = Rc::new(RefCell::new(Part::new(index, peers, nodes)));
 
-    let mut probe = ProbeHandle::new();
+    let probe = ProbeHandle::new();
     let mut input = worker.dataflow::<u64, _, _>(|scope| {
         let (input, edges) = scope.new_input::<(u32, u32)>();
         let (handle, proposals) = scope.feedback::<Vec<u32>>(1);
@@ -119,7 +122,9 @@ pub fn run(worker: &mut Worker, harness: &mut Harness, options: &Options) -> Out
                             }
                             batch.drain(..).for_each(|node| part.reach(node, level));
                         });
-                        let complete = |level| !edge_frontier.less_equal(&level) && !frontier.less_equal(&level);
+                        let complete = |level| {
+                            !edge_frontier.less_equal(&level) && !frontier.less_equal(&level)
+                        };
                         open.sort_by_key(|held| *held.time());
                         for held in open.extract_if(.., |held| complete(*held.time())) {
                             let level = *held.time();
@@ -129,7 +134,8 @@ pub fn run(worker: &mut Worker, harness: &mut Harness, options: &Options) -> Out
                                     part.reach(0, 0);
                                 }
                             }
-                            let mut reached = std::mem::take(&mut part.reached[(level % 2) as usize]);
+                            let mut reached =
+                                std::mem::take(&mut part.reached[(level % 2) as usize]);
                             if !reached.is_empty() {
                                 part.levels = level + 1;
                             }
@@ -142,7 +148,7 @@ pub fn run(worker: &mut Worker, harness: &mut Harness, options: &Options) -> Out
                     }
                 },
             )
-            .probe_with(&mut probe)
+            .probe_with(&probe)
             .connect_loop(handle);
         input
     });

@@ -1,9 +1,9 @@
 //! Many dataflows, each a chain of operators: what it costs to move time, and single records, through them.
 
+use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::vec::Input;
 use timely::dataflow::operators::{Enter, Leave, Operator};
-use timely::dataflow::StreamVec;
 use timely::worker::Worker;
 
 use super::sum_and_probe;
@@ -54,7 +54,9 @@ pub fn run(worker: &mut Worker, harness: &mut Harness, options: &Options) -> Out
 fn chain(mut stream: StreamVec<'_, u64, u64>, depth: u64) -> StreamVec<'_, u64, u64> {
     for _ in 0..depth {
         stream = stream.unary(Pipeline, "Pass", |_, _| {
-            |input, output| input.for_each(|time, batch| output.session(&time).give_container(batch))
+            |input, output| {
+                input.for_each(|time, batch| output.session(&time).give_container(batch))
+            }
         });
     }
     stream

@@ -31,5 +31,10 @@ pub fn run(worker: &mut Worker, harness: &mut Harness, options: &Options) -> Out
         input.advance_to(round + 1);
         harness.step_while(worker, || probe.less_than(&(round + 1)));
     }
-    Outcome::new(clock.elapsed().as_secs_f64(), rounds, if sender { rounds } else { 0 }, total.get())
+    Outcome::new(
+        clock.elapsed().as_secs_f64(),
+        rounds,
+        if sender { rounds } else { 0 },
+        total.get(),
+    )
 }

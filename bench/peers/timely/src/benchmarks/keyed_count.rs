@@ -4,10 +4,10 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
+use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::{Exchange, Pipeline};
 use timely::dataflow::operators::vec::Input;
 use timely::dataflow::operators::{Capability, Operator, Probe};
-use timely::dataflow::StreamVec;
 use timely::worker::Worker;
 
 use super::Nothing;
@@ -26,13 +26,16 @@ pub fn run(worker: &mut Worker, harness: &mut Harness, options: &Options) -> Out
 
     let (mut input, probe) = worker.dataflow(|scope| {
         let (input, stream) = scope.new_input();
-        let counts = if at_frontier { count_at_frontier(stream) } else { count_immediately(stream) };
+        let counts =
+            if at_frontier { count_at_frontier(stream) } else { count_immediately(stream) };
         let sum = Rc::clone(&checksum);
         let (probe, _) = counts
             .unary::<Nothing, _, _, _>(Pipeline, "Sum", |_, _| {
                 move |input, _| {
                     input.for_each(|_, batch| {
-                        let part = batch.iter().fold(0u64, |part, (key, count)| part.wrapping_add(key ^ (count << 32)));
+                        let part = batch.iter().fold(0u64, |part, (key, count)| {
+                            part.wrapping_add(key ^ (count << 32))
+                        });
                         sum.set(sum.get().wrapping_add(part));
                     });
                 }
@@ -50,7 +53,12 @@ pub fn run(worker: &mut Worker, harness: &mut Harness, options: &Options) -> Out
         input.advance_to(round + 1);
         harness.step_while(worker, || probe.less_than(&(round + 1)));
     }
-    Outcome::new(clock.elapsed().as_secs_f64(), rounds, rounds * (own.end - own.start), checksum.get())
+    Outcome::new(
+        clock.elapsed().as_secs_f64(),
+        rounds,
+        rounds * (own.end - own.start),
+        checksum.get(),
+    )
 }
 
 /// Routes by bits of the product that the table does not use to find its slots.
@@ -89,7 +97,8 @@ fn count_at_frontier(stream: StreamVec<'_, u64, u64>) -> StreamVec<'_, u64, (u64
                     None => open.push((time.retain(output.output_index()), batches.collect())),
                 }
             });
-            for (held, stash) in open.extract_if(.., |(held, _)| !frontier.less_equal(held.time())) {
+            for (held, stash) in open.extract_if(.., |(held, _)| !frontier.less_equal(held.time()))
+            {
                 let mut session = output.session(&held);
                 for batch in stash {
                     session.give_iterator(batch.into_iter().map(|key| count_one(&mut counts, key)));

@@ -46,7 +46,9 @@ const BENCHMARKS: &[(&str, Benchmark)] = &[
 
 pub fn find(name: &str) -> Result<Benchmark, String> {
     let found = BENCHMARKS.iter().find(|(known, _)| *known == name);
-    found.map(|(_, benchmark)| *benchmark).ok_or_else(|| format!("no subcommand '{name}'; there are: {}", names()))
+    found
+        .map(|(_, benchmark)| *benchmark)
+        .ok_or_else(|| format!("no subcommand '{name}'; there are: {}", names()))
 }
 
 pub fn names() -> String {
@@ -80,7 +82,11 @@ fn add_up(values: &[u64]) -> u64 {
 }
 
 /// Sends consecutive numbers, a batch of timely's own size at a time.
-fn send_range(input: &mut InputHandleVec<u64, u64>, buffer: &mut Vec<u64>, range: std::ops::Range<u64>) {
+fn send_range(
+    input: &mut InputHandleVec<u64, u64>,
+    buffer: &mut Vec<u64>,
+    range: std::ops::Range<u64>,
+) {
     let batch = timely::container::buffer::default_capacity::<u64>() as u64;
     let mut start = range.start;
     while start < range.end {

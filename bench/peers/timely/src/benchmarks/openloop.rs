@@ -76,7 +76,8 @@ pub fn run(worker: &mut Worker, harness: &mut Harness, options: &Options) -> Out
 
         if waiting.front().is_some_and(|(time, _)| !probe.less_equal(time)) {
             let now = nanoseconds(&clock);
-            while let Some((_, records)) = waiting.pop_front_if(|(time, _)| !probe.less_equal(time)) {
+            while let Some((_, records)) = waiting.pop_front_if(|(time, _)| !probe.less_equal(time))
+            {
                 for own in records {
                     latencies.add(now - schedule.due(own));
                 }

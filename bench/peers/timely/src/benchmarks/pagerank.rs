@@ -6,10 +6,10 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use timely::container::CapacityContainerBuilder;
+use timely::dataflow::ProbeHandle;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::vec::Input;
 use timely::dataflow::operators::{Capability, ConnectLoop, Feedback, Operator, Probe};
-use timely::dataflow::ProbeHandle;
 use timely::worker::Worker;
 
 use crate::command_line::Options;
@@ -139,10 +139,11 @@ pub fn run(worker: &mut Worker, harness: &mut Harness, options: &Options) -> Out
     let changes = options.number("changes", 1_000).min(edges);
     let iterations = options.number("iterations", 100);
     let (index, peers) = (worker.index() as u64, worker.peers() as u64);
-    let initial: Vec<(u32, u32)> = share(edges, worker.index(), worker.peers()).map(|number| edge(number, nodes)).collect();
+    let initial: Vec<(u32, u32)> =
+        share(edges, worker.index(), worker.peers()).map(|number| edge(number, nodes)).collect();
     let part = Rc::new(RefCell::new(Part::new(index, peers, nodes)));
 
-    let mut probe = ProbeHandle::new();
+    let probe = ProbeHandle::new();
     let mut input = worker.dataflow::<u64, _, _>(|scope| {
         let (input, edges) = scope.new_input::<((u32, u32), bool)>();
         let (handle, rank_changes) = scope.feedback::<Vec<(u32, i64)>>(1);
@@ -159,17 +160,25 @@ pub fn run(worker: &mut Worker, harness: &mut Harness, options: &Options) -> Out
                         let part = &mut *part.borrow_mut();
                         edges.for_each(|time, batch| {
                             hold(&mut open, *time.time(), || time.retain(0));
-                            part.edge_changes.extend(
-                                batch.drain(..).map(|((source, destination), insert)| EdgeChange { source, destination, insert }),
-                            );
+                            part.edge_changes.extend(batch.drain(..).map(
+                                |((source, destination), insert)| EdgeChange {
+                                    source,
+                                    destination,
+                                    insert,
+                                },
+                            ));
                         });
                         rank_changes.for_each(|time, batch| {
                             hold(&mut open, *time.time(), || time.retain(0));
                             let iteration = time.time() % STRIDE;
-                            batch.drain(..).for_each(|(node, change)| part.receive(node, change, iteration));
+                            batch
+                                .drain(..)
+                                .for_each(|(node, change)| part.receive(node, change, iteration));
                         });
                         open.sort_by_key(|held| *held.time());
-                        let complete = |time: &u64| !edge_frontier.less_equal(time) && !frontier.less_equal(time);
+                        let complete = |time: &u64| {
+                            !edge_frontier.less_equal(time) && !frontier.less_equal(time)
+                        };
                         for held in open.extract_if(.., |held| complete(held.time())) {
                             let iteration = held.time() % STRIDE;
                             let mut session = output.session(&held);
@@ -182,7 +191,7 @@ pub fn run(worker: &mut Worker, harness: &mut Harness, options: &Options) -> Out
                     }
                 },
             )
-            .probe_with(&mut probe)
+            .probe_with(&probe)
             .connect_loop(handle);
         input
     });

@@ -3,10 +3,10 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::{Exchange, ParallelizationContract, Pipeline};
 use timely::dataflow::operators::vec::Input;
 use timely::dataflow::operators::{Operator, Probe};
-use timely::dataflow::StreamVec;
 use timely::worker::Worker;
 
 use crate::command_line::Options;
@@ -63,7 +63,8 @@ impl Forest {
             let root = self.root(node) as usize;
             // Nodes come in rising order, so the first of a component is its smallest.
             smallest[root] = smallest[root].min(node);
-            sum = sum.wrapping_add((u64::from(node) + 1).wrapping_mul(u64::from(smallest[root]) + 1));
+            sum =
+                sum.wrapping_add((u64::from(node) + 1).wrapping_mul(u64::from(smallest[root]) + 1));
         }
         sum
     }
@@ -72,7 +73,8 @@ impl Forest {
 pub fn run(worker: &mut Worker, harness: &mut Harness, options: &Options) -> Outcome {
     let nodes = options.number("nodes", 1_000_000);
     let edges = options.number("edges", 10_000_000);
-    let own: Vec<(u32, u32)> = share(edges, worker.index(), worker.peers()).map(|number| edge(number, nodes)).collect();
+    let own: Vec<(u32, u32)> =
+        share(edges, worker.index(), worker.peers()).map(|number| edge(number, nodes)).collect();
     let result = Rc::new(RefCell::new(Forest::new(if worker.index() == 0 { nodes } else { 0 })));
 
     let (mut input, probe) = worker.dataflow::<u64, _, _>(|scope| {

@@ -27,10 +27,20 @@ pub fn run(worker: &mut Worker, harness: &mut Harness, options: &Options) -> Out
     let own = own_text(worker, options);
     if options.flag("columnar") {
         let (input, probe, counts) = build_columnar(worker);
-        feed(worker, harness, &own, input, probe, |input, line| input.send((line, ())), move || counts.borrow().checksum())
+        feed(
+            worker,
+            harness,
+            &own,
+            input,
+            probe,
+            |input, line| input.send((line, ())),
+            move || counts.borrow().checksum(),
+        )
     } else {
         let (input, probe, counts) = build_strings(worker);
-        let send = |input: &mut InputHandleVec<u64, String>, line: &[u8]| input.send(String::from_utf8_lossy(line).into_owned());
+        let send = |input: &mut InputHandleVec<u64, String>, line: &[u8]| {
+            input.send(String::from_utf8_lossy(line).into_owned())
+        };
         feed(worker, harness, &own, input, probe, send, move || checksum(&counts.borrow()))
     }
 }
@@ -48,7 +58,10 @@ fn own_text(worker: &Worker, options: &Options) -> Vec<u8> {
             let part = share(bytes.len() as u64, index, peers);
             let line_start = |at: u64| match at as usize {
                 0 => 0,
-                at => bytes[at - 1..].iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |offset| at + offset),
+                at => bytes[at - 1..]
+                    .iter()
+                    .position(|byte| *byte == b'\n')
+                    .map_or(bytes.len(), |offset| at + offset),
             };
             bytes[line_start(part.start)..line_start(part.end)].to_vec()
         }
@@ -104,7 +117,9 @@ fn is_space(byte: &u8) -> bool {
 
 type StringCounts = Rc<RefCell<FxHashMap<String, i64>>>;
 
-fn build_strings(worker: &mut Worker) -> (InputHandleVec<u64, String>, ProbeHandle<u64>, StringCounts) {
+fn build_strings(
+    worker: &mut Worker,
+) -> (InputHandleVec<u64, String>, ProbeHandle<u64>, StringCounts) {
     let counts = StringCounts::default();
     let (input, probe) = worker.dataflow(|scope| {
         let (input, lines) = Input::new_input::<String>(&scope);
@@ -115,24 +130,30 @@ fn build_strings(worker: &mut Worker) -> (InputHandleVec<u64, String>, ProbeHand
                     input.for_each(|time, batch| {
                         let mut session = output.session(&time);
                         for line in batch.drain(..) {
-                            session.give_iterator(line.split_ascii_whitespace().map(|word| (word.to_owned(), 1i64)));
+                            session.give_iterator(
+                                line.split_ascii_whitespace().map(|word| (word.to_owned(), 1i64)),
+                            );
                         }
                     });
                 }
             })
-            .unary::<Nothing, _, _, _>(Exchange::new(|(word, _): &(String, i64)| hash(word.as_bytes())), "Count", |_, _| {
-                move |input, _| {
-                    let counts = &mut *counts.borrow_mut();
-                    input.for_each(|_, batch| {
-                        for (word, change) in batch.drain(..) {
-                            match counts.get_mut(&word) {
-                                Some(count) => *count += change,
-                                None => drop(counts.insert(word, change)),
+            .unary::<Nothing, _, _, _>(
+                Exchange::new(|(word, _): &(String, i64)| hash(word.as_bytes())),
+                "Count",
+                |_, _| {
+                    move |input, _| {
+                        let counts = &mut *counts.borrow_mut();
+                        input.for_each(|_, batch| {
+                            for (word, change) in batch.drain(..) {
+                                match counts.get_mut(&word) {
+                                    Some(count) => *count += change,
+                                    None => drop(counts.insert(word, change)),
+                                }
                             }
-                        }
-                    });
-                }
-            })
+                        });
+                    }
+                },
+            )
             .probe();
         (input, probe)
     });
@@ -140,12 +161,16 @@ fn build_strings(worker: &mut Worker) -> (InputHandleVec<u64, String>, ProbeHand
 }
 
 fn checksum(counts: &FxHashMap<String, i64>) -> u64 {
-    counts.iter().fold(0, |sum, (word, count)| sum.wrapping_add(contribution(word.as_bytes(), *count)))
+    counts
+        .iter()
+        .fold(0, |sum, (word, count)| sum.wrapping_add(contribution(word.as_bytes(), *count)))
 }
 
 /// A word's part of the checksum: its FNV-1a hash, mixed, times how often it occurs.
 fn contribution(word: &[u8], count: i64) -> u64 {
-    let fnv = word.iter().fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3));
+    let fnv = word.iter().fold(0xCBF2_9CE4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3)
+    });
     splitmix64(fnv).wrapping_mul(count as u64)
 }
 
@@ -183,7 +208,9 @@ impl WordTable {
     #[inline]
     fn add(&mut self, word: &[u8], hash: u64) {
         let bytes = &mut self.bytes;
-        if let Some(entry) = self.entries.find_mut(hash, |entry| entry.hash == hash && entry.word(bytes) == word) {
+        if let Some(entry) =
+            self.entries.find_mut(hash, |entry| entry.hash == hash && entry.word(bytes) == word)
+        {
             entry.count += 1;
             return;
         }
@@ -194,11 +221,15 @@ impl WordTable {
     }
 
     fn checksum(&self) -> u64 {
-        self.entries.iter().fold(0, |sum, entry| sum.wrapping_add(contribution(entry.word(&self.bytes), entry.count)))
+        self.entries.iter().fold(0, |sum, entry| {
+            sum.wrapping_add(contribution(entry.word(&self.bytes), entry.count))
+        })
     }
 }
 
-fn build_columnar(worker: &mut Worker) -> (InputHandle<u64, Lines>, ProbeHandle<u64>, Rc<RefCell<WordTable>>) {
+fn build_columnar(
+    worker: &mut Worker,
+) -> (InputHandle<u64, Lines>, ProbeHandle<u64>, Rc<RefCell<WordTable>>) {
     let counts = Rc::new(RefCell::new(WordTable::default()));
     let (input, probe) = worker.dataflow(|scope| {
         let (input, lines) = AnyInput::new_input_with_builder::<Lines>(&scope);
@@ -216,12 +247,18 @@ fn build_columnar(worker: &mut Worker) -> (InputHandle<u64, Lines>, ProbeHandle<
                 }
             })
             // The table uses the hash's ends, the exchange its middle.
-            .unary::<Nothing, _, _, _>(ExchangeCore::<Words, _>::new_core(|word: &(&[u8], u64)| word.1 >> 24), "Count", |_, _| {
-                move |input, _| {
-                    let counts = &mut *counts.borrow_mut();
-                    input.for_each(|_, batch| batch.iter().for_each(|(word, hash)| counts.add(word, hash)));
-                }
-            })
+            .unary::<Nothing, _, _, _>(
+                ExchangeCore::<Words, _>::new_core(|word: &(&[u8], u64)| word.1 >> 24),
+                "Count",
+                |_, _| {
+                    move |input, _| {
+                        let counts = &mut *counts.borrow_mut();
+                        input.for_each(|_, batch| {
+                            batch.iter().for_each(|(word, hash)| counts.add(word, hash))
+                        });
+                    }
+                },
+            )
             .probe();
         (input, probe)
     });
