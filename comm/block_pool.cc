@@ -6,7 +6,6 @@
 namespace headway::internal {
 namespace {
 
-constexpr size_t kTrimFloor = 16;
 constexpr size_t kMaxPayloadBytes = (size_t{1} << 31) - sizeof(Block);
 
 }  // namespace

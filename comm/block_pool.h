@@ -26,6 +26,8 @@ inline constexpr size_t kBlockPayloadBytes = kBlockBytes - sizeof(Block);
 // Thread safety: none; each worker has its own.
 class BlockPool {
  public:
+  static constexpr size_t kTrimFloor = 16;
+
   BlockPool() = default;
   ~BlockPool();
   BlockPool(const BlockPool&) = delete;
@@ -64,8 +66,11 @@ class BlockPool {
     ++free_count_;
   }
 
-  // Frees half of the free list, down to a floor of 16 blocks. Call it when the worker is idle: a
-  // burst does not keep its high-water mark for ever.
+  // Whether Trim would free anything.
+  bool CanTrim() const { return free_count_ > kTrimFloor; }
+
+  // Frees half of the free list, down to a floor of kTrimFloor blocks. Call it when the worker is
+  // idle: a burst does not keep its high-water mark for ever.
   void Trim();
 
   // Frees one block to the heap. Thread-safe.

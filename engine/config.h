@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "headway/comm/clock.h"
@@ -25,16 +27,39 @@ struct TestingEpochConfig {};
 
 using EpochConfig = std::variant<PeriodicEpochConfig, TestingEpochConfig>;
 
-// Asks a run to stop gracefully, from any thread: sources stop, the current epoch is completed, and
+// Asks runs to stop gracefully, from any thread: sources stop, the current epoch is completed, and
 // the run returns OK. It is not the end of the input: no step sees its input as finished. Copies
-// share one request.
+// share one request. Not for use in a signal handler, since it takes a lock.
 class StopHandle {
  public:
-  void RequestStop() { requested_->store(true, std::memory_order_release); }
-  bool requested() const { return requested_->load(std::memory_order_acquire); }
+  StopHandle() : state_(std::make_shared<State>()) {}
+
+  void RequestStop();
+  bool requested() const { return state_->requested.load(std::memory_order_acquire); }
 
  private:
-  std::shared_ptr<std::atomic<bool>> requested_ = std::make_shared<std::atomic<bool>>(false);
+  friend class StopListener;
+
+  struct State {
+    std::atomic<bool> requested{false};
+    std::mutex mutex;
+    std::vector<const std::function<void()>*> listeners;
+  };
+  std::shared_ptr<State> state_;
+};
+
+// Calls a function, in the thread that asks, when a stop is requested. For entry points. Thread
+// safe.
+class StopListener {
+ public:
+  StopListener(const StopHandle& handle, std::function<void()> listener);
+  ~StopListener();
+  StopListener(const StopListener&) = delete;
+  StopListener& operator=(const StopListener&) = delete;
+
+ private:
+  const StopHandle handle_;
+  const std::function<void()> listener_;
 };
 
 enum class LogSeverity { kInfo, kWarning, kError };

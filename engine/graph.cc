@@ -23,7 +23,7 @@ constexpr int64_t kCycleLimitFactor = 2;
 
 // ---- Ports and channels ----
 
-InputPortBase::~InputPortBase() {
+void InputPortBase::Discard() {
   while (!queue_.empty()) graph_.worker().endpoint.Recycle(TakeBlock());
 }
 
@@ -91,6 +91,7 @@ Graph::Graph(WorkerContext& worker, uint32_t id, std::string name)
 
 Graph::~Graph() {
   for (CapabilityLedgerBase* ledger : ledgers_) ledger->Close();
+  for (ChannelBase* channel : channels_) channel->target().Discard();
   nodes_.clear();  // with the state that the logic holds
   while (!owned_.empty()) {
     Owned object = owned_.back();

@@ -53,11 +53,13 @@ class Resumable {
 class InputPortBase {
  public:
   InputPortBase(Graph& graph, Node& node) : graph_(graph), node_(node) {}
-  virtual ~InputPortBase();
+  virtual ~InputPortBase() = default;
   InputPortBase(const InputPortBase&) = delete;
   InputPortBase& operator=(const InputPortBase&) = delete;
 
   void Accept(Block* block);
+  // Drops what waits here.
+  void Discard();
   bool empty() const { return queue_.empty(); }
   Node& node() { return node_; }
 

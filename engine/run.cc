@@ -73,14 +73,13 @@ class StopAgreement {
   std::atomic<int> missing_;
 };
 
-// How soon an idle worker sees a request to stop.
-constexpr absl::Duration kStopPoll = absl::Milliseconds(10);
+// While the workers agree on a stop, an idle one looks this often.
+constexpr absl::Duration kStopPoll = absl::Milliseconds(1);
 
 absl::Status RunUntilDone(Worker& worker, const RunOptions& options, StopAgreement& agreement) {
-  auto step = [&] { return worker.StepOrPark(kStopPoll); };
-  while (worker.HasDataflows() && !options.stop.requested()) {
-    if (absl::Status status = step(); !status.ok()) return status;
-  }
+  absl::Status status =
+      worker.StepWhile([&] { return worker.HasDataflows() && !options.stop.requested(); });
+  if (!status.ok()) return status;
   if (!worker.HasDataflows()) {
     agreement.Propose(0);
     return absl::OkStatus();
@@ -89,14 +88,14 @@ absl::Status RunUntilDone(Worker& worker, const RunOptions& options, StopAgreeme
   for (internal::SourceControl* source : worker.Sources())
     next = std::max(next, source->epoch() + 1);
   agreement.Propose(next);
-  while (worker.HasDataflows() && !agreement.Reached()) {
-    if (absl::Status status = step(); !status.ok()) return status;
+  while (status.ok() && worker.HasDataflows() && !agreement.Reached()) {
+    status = worker.StepOrPark(kStopPoll);
   }
   for (internal::SourceControl* source : worker.Sources()) source->StopAt(agreement.epoch());
-  while (worker.HasDataflows() && !worker.CompletedBefore(agreement.epoch())) {
-    if (absl::Status status = step(); !status.ok()) return status;
+  while (status.ok() && worker.HasDataflows() && !worker.CompletedBefore(agreement.epoch())) {
+    status = worker.StepOrPark(kStopPoll);
   }
-  return absl::OkStatus();
+  return status;
 }
 
 absl::Status RunThreads(int workers, const RunOptions& options,

@@ -12,7 +12,8 @@ RunState::RunState(int worker_count, RunOptions options)
       options_(std::move(options)),
       clock_(options_.clock != nullptr ? options_.clock : &real_clock_),
       fabric_(worker_count),
-      flow_control_(worker_count, options_.max_bytes_in_flight) {}
+      flow_control_(worker_count, options_.max_bytes_in_flight),
+      stop_listening_(options_.stop, [this] { fabric_.WakeAll(); }) {}
 
 void RunState::Fail(absl::Status status) {
   {

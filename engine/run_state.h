@@ -50,6 +50,7 @@ class RunState {
   Clock* const clock_;
   Fabric fabric_;
   FlowControl flow_control_;
+  const StopListener stop_listening_;
   std::atomic<bool> failed_{false};
 
   mutable std::mutex mutex_;  // guards what follows

@@ -24,6 +24,8 @@ constexpr int64_t kSpinNanosWhenCrowded = 5'000;
 constexpr int kMaxIdleSpins = 100'000;
 // A clock that the host moves does not wake a worker that sleeps: it looks this often.
 constexpr absl::Duration kForeignClockPoll = absl::Milliseconds(1);
+// How often an idle worker gives half of its free blocks back.
+constexpr absl::Duration kTrimPeriod = absl::Seconds(1);
 // The clock is read every so many steps, and in every step that follows an idle one.
 constexpr uint32_t kStepsPerClockRead = 16;
 // Progress of a dataflow that this worker has not built yet.
@@ -113,6 +115,7 @@ absl::Status Worker::StepOrPark(absl::Duration timeout) {
 
 bool Worker::StepOnce() {
   if (context_.run.failed()) return false;
+  stop_seen_ = context_.run.stop_requested();
   internal::Endpoint& endpoint = context_.endpoint;
   bool any =
       endpoint.Receive([this](const internal::Message& message, int) { DeliverMessage(message); });
@@ -205,7 +208,7 @@ void Worker::Drop(internal::Block* block) {
 }
 
 bool Worker::HasWork() {
-  if (context_.run.failed()) return true;
+  if (context_.run.failed() || context_.run.stop_requested() != stop_seen_) return true;
   bool starving = false;
   for (Graph* graph : context_.active_graphs) {
     if (graph->HasWork()) return true;
@@ -226,7 +229,11 @@ void Worker::Wait(absl::Duration timeout) {
     sched_yield();
     return;
   }
-  context_.endpoint.pool().Trim();
+  if (now - trimmed_nanos_ >= absl::ToInt64Nanoseconds(kTrimPeriod)) {
+    trimmed_nanos_ = now;
+    context_.endpoint.pool().Trim();
+  }
+  if (context_.endpoint.pool().CanTrim()) timeout = std::min(timeout, kTrimPeriod);
   if (!context_.timers.empty()) {
     timeout = std::min(timeout, absl::Nanoseconds(context_.timers.front().nanos - now));
     if (context_.run.options().clock != nullptr) timeout = std::min(timeout, kForeignClockPoll);

@@ -100,6 +100,8 @@ class Worker {
   const int64_t spin_nanos_;
   int64_t idle_since_nanos_ = -1;
   int idle_spins_ = 0;
+  int64_t trimmed_nanos_ = 0;
+  bool stop_seen_ = false;  // a request to stop that came before the current step
 };
 
 }  // namespace headway
