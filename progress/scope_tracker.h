@@ -98,10 +98,9 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
 
   // Bits of flags_. Not a uint8_t: a write to one may alias anything.
   using Flags = uint16_t;
-  static constexpr Flags kPending = 1;  // has pending changes
-  static constexpr Flags kTouched = 2;  // its counts changed since the last propagation
-  static constexpr Flags kWaiting =
-      4;  // lost an element of its implied frontier, waits to be promoted
+  static constexpr Flags kPending = 1;   // has pending changes
+  static constexpr Flags kTouched = 2;   // its counts changed since the last propagation
+  static constexpr Flags kWaiting = 4;   // lost an element, waits to be promoted
   static constexpr Flags kWatched = 8;   // see Watch
   static constexpr Flags kSaved = 16;    // its former implied frontier is in saved_
   static constexpr Flags kCrosses = 32;  // has an edge to another scope
@@ -154,9 +153,12 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
   explicit ScopeTracker(internal::TrackerCore* core)
       : ScopeTrackerBase(Traits::kDepth, kEncodedChangeBytes), core_(core) {}
 
+  bool Owns(LocationId location) const {
+    return location < core_->locations.size() && core_->locations[location].scope == this;
+  }
+
   uint32_t IndexOf(LocationId location) const {
-    HEADWAY_DCHECK(location < core_->locations.size());
-    HEADWAY_DCHECK(core_->locations[location].scope == this);
+    HEADWAY_DCHECK(Owns(location));
     return core_->locations[location].index;
   }
 

@@ -35,7 +35,7 @@ LocationId ScopeTracker<T>::AddLocation() {
 
 template <Timestamp T>
 void ScopeTracker<T>::AddEdge(LocationId from, LocationId to, Summary summary) {
-  HEADWAY_CHECK(!core_->finished);
+  HEADWAY_CHECK(!core_->finished && Owns(from) && Owns(to));
   build_edges_.push_back({IndexOf(from), {IndexOf(to), summary}});
   core_->edges.push_back(
       {from, to, Traits::StrictDepth(summary).value_or(internal::TrackerCore::Edge::kNotStrict)});
@@ -50,7 +50,7 @@ auto ScopeTracker<T>::CrossEdgesFrom(uint32_t index) {
 template <Timestamp T>
 template <Timestamp U, class F>
 void ScopeTracker<T>::AddCrossEdge(LocationId from, ScopeTracker<U>* scope, LocationId to, F map) {
-  HEADWAY_CHECK(!core_->finished && core_ == scope->core_);
+  HEADWAY_CHECK(!core_->finished && core_ == scope->core_ && Owns(from) && scope->Owns(to));
   const uint32_t index = IndexOf(from);
   auto edge = std::make_unique<CrossEdgeTo<U, F>>(scope, scope->IndexOf(to), map);
   edge->from = index;
@@ -61,7 +61,7 @@ void ScopeTracker<T>::AddCrossEdge(LocationId from, ScopeTracker<U>* scope, Loca
 
 template <Timestamp T>
 void ScopeTracker<T>::AddInitial(LocationId location, const T& time, int64_t count) {
-  HEADWAY_CHECK(!core_->finished);
+  HEADWAY_CHECK(!core_->finished && Owns(location));
   if (count != 0) Count(IndexOf(location), time, count);
 }
 

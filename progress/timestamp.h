@@ -15,9 +15,11 @@
 // verified protocol):
 //
 //   ResultsIn(t, Identity()) == t
-//   t <= u implies ResultsIn(t, s) <= ResultsIn(u, s), where an overflow (nullopt) counts as later
-//   than every time ResultsIn(ResultsIn(t, a), b) == ResultsIn(t, FollowedBy(a, b)) t <=
-//   ResultsIn(t, s)
+//   ResultsIn(ResultsIn(t, a), b) == ResultsIn(t, FollowedBy(a, b))
+//   t <= ResultsIn(t, s)
+//   t <= u implies ResultsIn(t, s) <= ResultsIn(u, s)
+//
+// where a time that would overflow (nullopt) counts as later than every other.
 //
 // A type of your own is a timestamp when it has these members (TimestampTraits delegates to them):
 //
@@ -25,15 +27,20 @@
 //     uint32_t major = 0;
 //     uint32_t minor = 0;
 //
-//     struct Summary { uint32_t major = 0; uint32_t minor = 0; };      // how an edge advances a
-//     version static constexpr bool kTotallyOrdered = false; static constexpr int kDepth = 1; //
-//     optional, 1 when absent static Version Minimum() { return {}; } bool LessEqual(const Version&
-//     v) const { return major <= v.major && minor <= v.minor; } bool TotalLess(const Version& v)
-//     const { ... }                    // only when it is not totally ordered static Summary
-//     Identity() { return {}; } std::optional<Version> ResultsIn(const Summary& s) const { ... }
-//     static std::optional<Summary> FollowedBy(const Summary& a, const Summary& b) { ... }
-//     static std::optional<int> StrictDepth(const Summary& s) { ... }
-//     std::string Format() const { ... }
+//     struct Summary {  // how an edge advances a version
+//       uint32_t major = 0;
+//       uint32_t minor = 0;
+//     };
+//     static constexpr bool kTotallyOrdered = false;
+//     static constexpr int kDepth = 1;  // optional, 1 when absent
+//     static Version Minimum();
+//     bool LessEqual(const Version& other) const;
+//     bool TotalLess(const Version& other) const;  // only if it is not totally ordered
+//     static Summary Identity();
+//     std::optional<Version> ResultsIn(const Summary& summary) const;
+//     static std::optional<Summary> FollowedBy(const Summary& first, const Summary& second);
+//     static std::optional<int> StrictDepth(const Summary& summary);
+//     std::string Format() const;
 //     bool operator==(const Version&) const = default;
 //   };
 //

@@ -13,22 +13,21 @@
 // strictly advances time (G2), so no element is, over any cycle, a source of itself: the support is
 // acyclic, and counting it is exact. That makes both directions incremental:
 //
-//   0. The new minimal outstanding times are counted as sources. T6 makes sure that none is earlier
-//   than the implied frontier,
-//      so nothing moves. This goes first, so that a capability that turns into a batch downstream
-//      moves nothing there either.
-//   1. Retract. The former minimal times are uncounted. An element without a source leaves the
-//   implied frontier, which uncounts
-//      it at the successors, and so on, until all that had no other support is gone. Nothing takes
-//      its place yet: around a cycle, a time that is about to vanish would be replaced by its own
-//      consequence, and that without end.
-//   2. Promote. Each location that lost an element takes the minimal times of what its sources now
-//   are, in the order in which
-//      locations lost theirs, which is breadth first along the stream. What is new is counted at
-//      the successors; at a location that still waits for its turn that is all, at another it may
-//      be less than what is there, and go on from there.
+// Add. The new minimal outstanding times are counted as sources. T6 makes sure that none is earlier
+// than the implied frontier, so nothing moves. This goes first, so that a capability that turns
+// into a batch downstream moves nothing there either.
 //
-// In step 2 frontiers only gain: an element leaves only after a lesser one has come, at each
+// Retract. The former minimal times are uncounted. An element without a source leaves the implied
+// frontier, which uncounts it at the successors, and so on, until all that had no other support is
+// gone. Nothing takes its place yet: around a cycle, a time that is about to vanish would be
+// replaced by its own consequence, and that without end.
+//
+// Promote. Each location that lost an element takes the minimal times of what its sources now are,
+// in the order in which locations lost theirs, which is breadth first along the stream. What is new
+// is counted at the successors; at a location that still waits for its turn that is all, at another
+// it may be less than what is there, and go on from there.
+//
+// While promoting, frontiers only gain: an element leaves only after a lesser one has come, at each
 // location and over each edge. So no location is promoted twice, and the work is proportional to
 // the elements that change, at locations with any number of predecessors. There is no order on
 // times here, which those of different scopes do not have.

@@ -26,16 +26,18 @@ namespace headway {
 //
 //   Tracker tracker;
 //   ScopeTracker<Epoch>& scope = tracker.AddScope<Epoch>();
-//   LocationId source = scope.AddLocation(), sink = scope.AddLocation();
+//   LocationId source = scope.AddLocation();
+//   LocationId sink = scope.AddLocation();
 //   scope.AddEdge(source, sink);
 //   scope.AddInitial(source, 0, worker_count);
-//   RETURN_IF_ERROR(tracker.Finish(describe));          // scope.frontier(sink) is {0}
+//   RETURN_IF_ERROR(tracker.Finish(describe));  // scope.frontier(sink) is {0}
 //
-//   scope.Record(source, 0, -1);                         // this worker's capability goes from 0
-//   ... scope.Record(source, 1, +1);                         // ... to 1 if
-//   (tracker.Publish(&bytes)) SendToAllPeers(bytes);  // one atomic round; links are FIFO for (...)
-//   RETURN_IF_ERROR(tracker.Apply(bytes_of_a_peer)); RETURN_IF_ERROR(tracker.Propagate()); //
-//   scope.frontier(sink) is {1} once all workers are there
+//   // This worker's capability goes from 0 to 1.
+//   scope.Record(source, 0, -1);
+//   scope.Record(source, 1, +1);
+//   if (tracker.Publish(&bytes)) SendToAllPeers(bytes);  // one atomic round; links are FIFO
+//   for (...) RETURN_IF_ERROR(tracker.Apply(bytes_of_a_peer));
+//   RETURN_IF_ERROR(tracker.Propagate());  // scope.frontier(sink) is {1} once all are there
 //
 // The frontiers are safe (S1): what a frontier has passed never appears again, as long as workers
 // only record what they may (a capability is made from one that is held, and no earlier), rounds
