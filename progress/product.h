@@ -74,7 +74,12 @@ struct TimestampTraits<Product<Outer, Inner>> {
   }
 
   static std::string Format(const T& time) {
-    return "(" + OuterTraits::Format(time.outer) + ", " + InnerTraits::Format(time.inner) + ")";
+    std::string text = "(";
+    text += OuterTraits::Format(time.outer);
+    text += ", ";
+    text += InnerTraits::Format(time.inner);
+    text += ")";
+    return text;
   }
 };
 
