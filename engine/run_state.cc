@@ -7,11 +7,11 @@
 
 namespace headway::internal {
 
-RunState::RunState(int worker_count, RunOptions options)
+RunState::RunState(int worker_count, RunOptions options, Fabric::Options rings)
     : worker_count_(worker_count),
       options_(std::move(options)),
       clock_(options_.clock != nullptr ? options_.clock : &real_clock_),
-      fabric_(worker_count),
+      fabric_(worker_count, rings),
       flow_control_(worker_count, options_.max_bytes_in_flight),
       stop_listening_(options_.stop, [this] { fabric_.WakeAll(); }) {}
 

@@ -21,7 +21,8 @@ namespace headway::internal {
 // the request to stop. Thread safe. Owned by the run's entry point; outlives its workers.
 class RunState {
  public:
-  RunState(int worker_count, RunOptions options);
+  // `rings` are the sizes of the connections; small ones are for tests.
+  RunState(int worker_count, RunOptions options, Fabric::Options rings = {});
 
   const RunOptions& options() const { return options_; }
   Clock& clock() const { return *clock_; }
