@@ -23,9 +23,9 @@
 //   size(), empty()       number of records
 //   operator[](i)         read record i: `const D&`, or `std::string_view` for strings
 //   Take(i)               consume record i: `D&&`, or `std::string_view` for strings
-//   TryAppend(record)     adds a record; false when there is no room (a batch without a block has
-//   none) Allocate(endpoint, record)  gets a block with room for at least that record. REQUIRES:
-//   empty CopyFrom(batch)       a deep copy
+//   TryAppend(record)     adds a record; false when there is no room, or no block yet
+//   Allocate(endpoint, record)  gets a block with room for at least that record. REQUIRES: empty
+//   CopyFrom(endpoint, batch)   a deep copy. REQUIRES: empty
 
 namespace headway {
 

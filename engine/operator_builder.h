@@ -39,9 +39,10 @@ void ConnectChannel(const Stream<D, T>& stream, PipelineChannel<D, T>& channel) 
 //   NodeInput<A, T>& left = builder.AddInput(stream, pact::Pipeline{});
 //   NodeInput<B, T>& right = builder.AddInput(other, pact::Exchange{key});
 //   NodeOutput<C, T>& output = builder.AddOutput<C>();
-//   return builder.Build(output, [&](std::vector<Capability<T>> capabilities) {
+//   builder.Build([&](std::vector<Capability<T>> capabilities) {
 //     return [&left, &right, &output, held = std::move(capabilities[0])]() mutable { ... };
 //   });
+//   return builder.StreamOf(output);
 //
 // The constructor that Build takes receives one capability at the first time for each output, and
 // returns the logic, which runs each time when the operator is scheduled: after a batch came, after

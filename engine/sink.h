@@ -21,8 +21,9 @@
 //   class Writer {
 //    public:
 //     absl::Status Write(const D& record);   // or std::string_view
-//     // Hands over all that was written; called at the end of each epoch that had records, before
-//     the epoch counts as complete, and at the end. absl::Status Flush();
+//     // Hands over all that was written; called at the end of each epoch that had records,
+//     // before the epoch counts as complete.
+//     absl::Status Flush();
 //   };
 //
 // An error status ends the run, naming the step and the worker.

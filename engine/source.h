@@ -20,14 +20,16 @@
 //   class MySource {
 //    public:
 //     using Record = std::string;
-//     // On each worker, when the dataflow starts. `resume_state` is what Snapshot returned at the
-//     resume epoch, if there is one. absl::StatusOr<Reader> Open(const SourceContext& context,
-//     std::optional<std::string> resume_state);
+//     // On each worker, when the dataflow starts. `resume_state` is what Snapshot returned at
+//     // the resume epoch, if there is one.
+//     absl::StatusOr<Reader> Open(const SourceContext& context,
+//                                 std::optional<std::string> resume_state);
 //   };
 //   class Reader {
 //    public:
-//     // Emits records while out.WantsMore(). Never waits: a reader that has nothing now says when
-//     it wants to be asked again. absl::StatusOr<SourceState> Poll(SourceOutput<std::string>& out);
+//     // Emits records while out.WantsMore(). Never waits: a reader that has nothing now says
+//     // when it wants to be asked again.
+//     absl::StatusOr<SourceState> Poll(SourceOutput<std::string>& out);
 //     // The position after what was emitted, to resume from.
 //     std::string Snapshot() const;
 //   };
