@@ -87,13 +87,15 @@ class Capability {
  public:
   Capability() = default;
   Capability(Capability&& other) noexcept
-      : ledger_(std::exchange(other.ledger_, nullptr)),
-        held_(std::exchange(other.held_, false)),
-        time_(other.time_) {}
+      : ledger_(other.ledger_), held_(std::exchange(other.held_, false)), time_(other.time_) {
+    if (ledger_ != nullptr) ledger_->Ref();  // the other one reports what is done with it
+  }
+  // Drops what was held before.
   Capability& operator=(Capability&& other) noexcept {
-    std::swap(ledger_, other.ledger_);
-    std::swap(held_, other.held_);
-    std::swap(time_, other.time_);
+    Capability taken(std::move(other));
+    std::swap(ledger_, taken.ledger_);
+    std::swap(held_, taken.held_);
+    std::swap(time_, taken.time_);
     return *this;
   }
   ~Capability() {
@@ -148,7 +150,7 @@ class Capability {
 
   bool MayMoveTo(const T& time) const {
     if (!held_) {
-      if (ledger_ != nullptr) ledger_->Fail("a capability was used after it had been dropped");
+      if (ledger_ != nullptr) ledger_->Fail("a capability was used after it had been dropped or moved");
       return false;
     }
     if (TimestampTraits<T>::LessEqual(time_, time)) return true;

@@ -135,13 +135,15 @@ class ExchangeChannel final : public PipelineChannel<D, T> {
       Flush();
       time_ = time;
     }
-    if constexpr (kCopiesPlainRecords) {
-      if (buffers_.size() == 2) {
-        PartitionInTwo(batch);
-        return;
+    this->graph_.GuardStep(this->target_.node().step_id(), [&] {
+      if constexpr (kCopiesPlainRecords) {
+        if (buffers_.size() == 2) {
+          PartitionInTwo(batch);
+          return;
+        }
       }
-    }
-    Partition(batch);
+      Partition(batch);
+    });
   }
 
   void Flush() override {

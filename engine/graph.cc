@@ -276,8 +276,10 @@ void Graph::RunNode(Node& node) {
     }
     node.active = false;
     node.taken = 0;
-    GuardStep(node.step_id(), [&] { node.logic(); });
-    for (OutputPortBase* output : node.outputs) output->Flush();
+    GuardStep(node.step_id(), [&] {
+      node.logic();
+      for (OutputPortBase* output : node.outputs) output->Flush();
+    });
   } catch (const StepFailed&) {
     return;
   }
@@ -373,7 +375,7 @@ bool Graph::ResumeStalled() {
   const std::vector<Resumable*> transforms = stalled_;
   for (Resumable* transform : transforms) {
     try {
-      did_work |= transform->Resume();
+      GuardStep("", [&] { did_work |= transform->Resume(); });
     } catch (const StepFailed&) {
       return true;
     }

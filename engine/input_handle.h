@@ -94,7 +94,7 @@ class InputHandle {
   template <class F>
   void Guarded(F&& f) {
     try {
-      f();
+      state_->graph->GuardStep(state_->node->step_id(), std::forward<F>(f));
     } catch (const internal::StepFailed&) {
       state_->output = nullptr;
     }

@@ -147,7 +147,7 @@ class NodeOutput : public internal::OutputPortBase {
           node_.step_id(),
           absl::FailedPreconditionError(capability.held()
                                             ? "a capability of another output was used to send"
-                                            : "a capability was used after it had been dropped"));
+                                            : "a capability was used after it had been dropped or moved"));
     }
     return SessionAtTime(capability.time());
   }
@@ -197,9 +197,10 @@ class NodeOutput : public internal::OutputPortBase {
     buffer_.TryAppend(std::forward<U>(record));
   }
   void PushBatch(Batch<D>&& batch) {
+    Batch<D> pushed = std::move(batch);
+    if (graph_.worker().run.failed()) return;
     ++batch_count_;
     graph_.set_pushing_port(this);
-    Batch<D> pushed = std::move(batch);
     tee_.Push(time_, std::move(pushed));
     graph_.set_pushing_port(nullptr);
   }

@@ -42,7 +42,6 @@ void RunWorker(internal::RunState& run, int index,
   try {
     Worker worker(run, index);
     absl::Status status = program(worker);
-    if (status.ok()) status = worker.StepWhile([&] { return worker.HasDataflows(); });
     if (!status.ok()) run.Fail(status);
   } catch (const std::exception& error) {
     run.Fail(absl::AbortedError(
@@ -99,19 +98,19 @@ absl::Status RunUntilDone(Worker& worker, const RunOptions& options, StopAgreeme
 }
 
 absl::Status RunThreads(int workers, const RunOptions& options,
-                        absl::FunctionRef<void(internal::RunState&, int)> body) {
+                        absl::FunctionRef<absl::Status(Worker&)> program) {
   internal::RunState run(workers, options);
   std::vector<std::thread> threads;
   for (int index = 1; index < workers; ++index) {
     try {
-      threads.emplace_back([&run, index, body] { body(run, index); });
+      threads.emplace_back([&run, index, program] { RunWorker(run, index, program); });
     } catch (const std::system_error& error) {
       run.Fail(absl::ResourceExhaustedError(absl::StrFormat(
           "cannot start the thread of worker %d: %s; use fewer workers", index, error.what())));
       break;
     }
   }
-  body(run, 0);
+  RunWorker(run, 0, program);
   for (std::thread& thread : threads) thread.join();
   return run.status();
 }
@@ -120,19 +119,19 @@ absl::Status RunThreads(int workers, const RunOptions& options,
 
 absl::Status Execute(const Config& config, absl::FunctionRef<absl::Status(Worker&)> program) {
   if (absl::Status status = Validate(config.workers, config.run); !status.ok()) return status;
-  return RunThreads(config.workers, config.run,
-                    [&](internal::RunState& run, int index) { RunWorker(run, index, program); });
+  return RunThreads(config.workers, config.run, [&](Worker& worker) {
+    absl::Status status = program(worker);
+    return status.ok() ? worker.StepWhile([&] { return worker.HasDataflows(); }) : status;
+  });
 }
 
 absl::Status RunMain(const Dataflow& dataflow, const RunOptions& options) {
   if (absl::Status status = Validate(options.worker_count, options); !status.ok()) return status;
   StopAgreement agreement(options.worker_count);
-  return RunThreads(options.worker_count, options, [&](internal::RunState& run, int index) {
-    Worker worker(run, index);
+  return RunThreads(options.worker_count, options, [&](Worker& worker) {
     absl::Status status =
         worker.Build(dataflow.name(), [&](Scope<>& scope) { dataflow.Build(scope); });
-    if (status.ok()) status = RunUntilDone(worker, options, agreement);
-    if (!status.ok()) run.Fail(status);
+    return status.ok() ? RunUntilDone(worker, options, agreement) : status;
   });
 }
 
