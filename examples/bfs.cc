@@ -108,8 +108,12 @@ int main(int argc, char** argv) {
           | Output("out", StdOutSink());
     }));
 
-    // Each worker makes its share of the edges; edge i goes from one random node to another.
+    // Each worker makes its share of the edges, no faster than they are taken up; edge i goes from
+    // one random node to another.
     for (uint64_t i = worker.index(); i < edges; i += worker.count()) {
+      if (!edge_input.HasCredit()) {
+        HEADWAY_RETURN_IF_ERROR(worker.StepWhile([&] { return !edge_input.HasCredit(); }));
+      }
       edge_input.Send(Edge{static_cast<uint32_t>(SplitMix64(2 * i) % nodes),
                            static_cast<uint32_t>(SplitMix64(2 * i + 1) % nodes)});
     }
