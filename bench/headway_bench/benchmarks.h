@@ -1,0 +1,27 @@
+#ifndef HEADWAY_BENCH_HEADWAY_BENCH_BENCHMARKS_H_
+#define HEADWAY_BENCH_HEADWAY_BENCH_BENCHMARKS_H_
+
+#include "headway/bench/headway_bench/harness.h"
+
+// The subcommands, each in a file of its own. What they do is defined in
+// bench/peers/timely/README.md, for both sides.
+
+namespace headway::bench {
+
+Benchmark BarrierBenchmark();
+Benchmark BfsBenchmark();
+Benchmark EventDrivenBenchmark();
+Benchmark ExchangeBenchmark();
+Benchmark ExchangeChainBenchmark();
+Benchmark HandwrittenBenchmark();
+Benchmark KeyedCountBenchmark();
+Benchmark MapChainBenchmark();
+Benchmark OpenloopBenchmark();
+Benchmark PagerankBenchmark();
+Benchmark PingpongBenchmark();
+Benchmark UnionfindBenchmark();
+Benchmark WordcountBenchmark();
+
+}  // namespace headway::bench
+
+#endif  // HEADWAY_BENCH_HEADWAY_BENCH_BENCHMARKS_H_

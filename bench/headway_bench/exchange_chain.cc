@@ -1,0 +1,51 @@
+// A chain of exchanges: what each adds to an epoch, without records or with a single one.
+
+#include "absl/strings/str_format.h"
+#include "headway/bench/headway_bench/benchmarks.h"
+#include "headway/bench/headway_bench/steps.h"
+
+namespace headway::bench {
+
+namespace {
+
+absl::StatusOr<Outcome> Run(Worker& worker, Harness& harness, const Options& options) {
+  const uint64_t length = options.number("length");
+  const uint64_t rounds = options.number("rounds");
+  const bool sender = options.flag("record") && worker.index() == 0;
+  uint64_t total = 0;
+
+  InputHandle<uint64_t> input;
+  ProbeHandle<> probe;
+  HEADWAY_RETURN_IF_ERROR(worker.Build("exchange_chain", [&](Scope<>& scope) {
+    Stream<uint64_t> stream = scope.Input(input);
+    for (uint64_t i = 0; i < length; ++i) {
+      stream = stream | Exchange(absl::StrFormat("exchange_%d", i));
+    }
+    stream | SumInto(total, pact::Pipeline{}) | Probe(probe);
+  }));
+
+  HEADWAY_RETURN_IF_ERROR(harness.Start(rounds));
+  for (Epoch round = 0; round < rounds; ++round) {
+    if (sender) input.Send(round);
+    input.AdvanceTo(round + 1);
+    HEADWAY_RETURN_IF_ERROR(worker.StepWhile([&] { return probe.LessThan(round + 1); }));
+    harness.SetDone(round);
+  }
+  return Outcome{.seconds = harness.clock().Seconds(),
+                 .rounds = rounds,
+                 .records = sender ? rounds : 0,
+                 .checksum = total};
+}
+
+}  // namespace
+
+Benchmark ExchangeChainBenchmark() {
+  return {.name = "exchange_chain",
+          .summary = "time, and single records, pass through a chain of exchanges",
+          .arguments = {Number("length", 100, "exchanges in the chain"),
+                        Number("rounds", 10'000, "rounds, each complete before the next"),
+                        Flag("record", "send a record in each round")},
+          .run = Run};
+}
+
+}  // namespace headway::bench

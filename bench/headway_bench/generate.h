@@ -1,0 +1,67 @@
+#ifndef HEADWAY_BENCH_HEADWAY_BENCH_GENERATE_H_
+#define HEADWAY_BENCH_HEADWAY_BENCH_GENERATE_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+// Deterministic inputs, by the formulas of bench/peers/timely/README.md: the peer's programs make
+// the same ones, so that checksums can be compared.
+
+namespace headway::bench {
+
+// The output of the splitmix64 generator for state `x`. Source: Steele, Lea, Flood, "Fast
+// splittable pseudorandom number generators", 2014.
+inline uint64_t SplitMix64(uint64_t x) {
+  uint64_t z = x + 0x9E3779B97F4A7C15;
+  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
+  z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
+  return z ^ (z >> 31);
+}
+
+__extension__ using Uint128 = unsigned __int128;
+
+// A number below `bound`.
+inline uint64_t Below(uint64_t x, uint64_t bound) {
+  return static_cast<uint64_t>((static_cast<Uint128>(SplitMix64(x)) * bound) >> 64);
+}
+
+// The numbers from `first` up to, without, `last`.
+struct Range {
+  uint64_t first;
+  uint64_t last;
+  uint64_t size() const { return last - first; }
+};
+
+// The part of 0 to `total` (excluded) that belongs to a worker: contiguous, and as even as it gets.
+inline Range Share(uint64_t total, int worker, int workers) {
+  auto bound = [=](int index) {
+    return static_cast<uint64_t>(static_cast<Uint128>(total) * static_cast<uint64_t>(index) /
+                                 static_cast<uint64_t>(workers));
+  };
+  return {bound(worker), bound(worker + 1)};
+}
+
+struct Edge {
+  uint32_t from;
+  uint32_t to;
+};
+
+// Edge `number` of a random directed graph.
+inline Edge RandomEdge(uint64_t number, uint64_t nodes) {
+  return {static_cast<uint32_t>(SplitMix64(2 * number) % nodes),
+          static_cast<uint32_t>(SplitMix64(2 * number + 1) % nodes)};
+}
+
+// The number of lines that make up about `bytes` bytes of text.
+uint64_t LineCount(uint64_t bytes);
+
+// The text of some lines, drawn from `words` different word numbers.
+std::string Text(Range lines, uint64_t words);
+
+// A word's part of the checksum of a word count: its FNV-1a hash, mixed, times how often it occurs.
+uint64_t WordContribution(std::string_view word, int64_t count);
+
+}  // namespace headway::bench
+
+#endif  // HEADWAY_BENCH_HEADWAY_BENCH_GENERATE_H_

@@ -1,0 +1,178 @@
+#include "headway/bench/headway_bench/harness.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+
+namespace headway::bench {
+
+namespace {
+
+rusage ProcessUsage() {
+  rusage usage = {};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage;
+}
+
+double CpuSeconds() {
+  const rusage usage = ProcessUsage();
+  auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+// The kernel reports kibibytes.
+uint64_t PeakRssBytes() { return static_cast<uint64_t>(ProcessUsage().ru_maxrss) * 1024; }
+
+Outcome Combine(const std::vector<Outcome>& outcomes) {
+  Outcome total;
+  for (const Outcome& outcome : outcomes) {
+    total.seconds = std::max(total.seconds, outcome.seconds);
+    total.rounds = std::max(total.rounds, outcome.rounds);
+    total.records += outcome.records;
+    total.bytes += outcome.bytes;
+    total.checksum += outcome.checksum;
+    if (outcome.ns_per_round.has_value()) {
+      total.ns_per_round = std::max(total.ns_per_round.value_or(0), *outcome.ns_per_round);
+    }
+    total.latencies.Merge(outcome.latencies);
+  }
+  return total;
+}
+
+// Names and JSON values, without those that mean nothing for this benchmark.
+std::vector<std::pair<std::string, std::string>> Fields(const Report& report) {
+  const Outcome& outcome = report.outcome;
+  std::vector<std::pair<std::string, std::string>> fields;
+  auto text = [&](const char* name, std::string value) { fields.emplace_back(name, value); };
+  auto whole = [&](const char* name, uint64_t value) { text(name, absl::StrFormat("%d", value)); };
+  auto real = [&](const char* name, double value) { text(name, absl::StrFormat("%.3f", value)); };
+
+  text("name", absl::StrFormat("\"%s\"", report.name));
+  whole("workers", static_cast<uint64_t>(report.workers));
+  text("seconds", absl::StrFormat("%.6f", outcome.seconds));
+  if (outcome.rounds > 0) whole("rounds", outcome.rounds);
+  if (outcome.records > 0) {
+    whole("records", outcome.records);
+    real("records_per_s", static_cast<double>(outcome.records) / outcome.seconds);
+  }
+  if (outcome.rounds > 0) {
+    real("ns_per_round", outcome.ns_per_round.value_or(outcome.seconds * 1e9 /
+                                                       static_cast<double>(outcome.rounds)));
+  }
+  if (outcome.bytes > 0) {
+    real("bytes_per_s", static_cast<double>(outcome.bytes) / outcome.seconds);
+  }
+  if (!outcome.latencies.empty()) {
+    real("p50_us", outcome.latencies.QuantileMicros(0.5));
+    real("p99_us", outcome.latencies.QuantileMicros(0.99));
+    real("p999_us", outcome.latencies.QuantileMicros(0.999));
+  }
+  whole("checksum", outcome.checksum);
+  real("cpu_seconds", report.cpu_seconds);
+  whole("peak_rss_bytes", report.peak_rss_bytes);
+  return fields;
+}
+
+}  // namespace
+
+std::string Report::ToText() const {
+  std::string text;
+  for (auto& [field, value] : Fields(*this)) {
+    std::erase(value, '"');
+    absl::StrAppendFormat(&text, "%-16s%s\n", field, value);
+  }
+  return text;
+}
+
+std::string Report::ToJson() const {
+  std::string json = "{";
+  for (const auto& [field, value] : Fields(*this)) {
+    absl::StrAppendFormat(&json, "%s\"%s\":%s", json.size() > 1 ? "," : "", field, value);
+  }
+  return json + "}\n";
+}
+
+ProgressLine::ProgressLine(std::string_view name) : name_(name) {
+  if (isatty(STDERR_FILENO) != 0) thread_ = std::thread([this] { Run(); });
+}
+
+ProgressLine::~ProgressLine() {
+  if (!thread_.joinable()) return;
+  {
+    std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  stopping_.notify_one();
+  thread_.join();
+}
+
+void ProgressLine::Run() {
+  constexpr auto kPeriod = std::chrono::milliseconds(500);
+  constexpr const char* kClearLine = "\r\033[K";
+  const Stopwatch clock;
+  std::unique_lock lock(mutex_);
+  while (!stopping_.wait_for(lock, kPeriod, [this] { return stop_; })) {
+    const uint64_t total = total_.load(std::memory_order_relaxed);
+    const uint64_t done = done_.load(std::memory_order_relaxed);
+    std::fprintf(stderr, "%s%s: %.0f s", kClearLine, name_.c_str(), clock.Seconds());
+    if (total > 0) {
+      std::fprintf(stderr, ", %.0f %%",
+                   100 * static_cast<double>(done) / static_cast<double>(total));
+    }
+    std::fflush(stderr);
+  }
+  std::fputs(kClearLine, stderr);
+}
+
+absl::Status Harness::Build() {
+  return worker_.Build("harness", [this](Scope<>& scope) { scope.Input(input_) | Probe(probe_); });
+}
+
+absl::Status Harness::Barrier() {
+  input_.AdvanceTo(input_.time() + 1);
+  return worker_.StepWhile([this] { return probe_.LessThan(input_.time()); });
+}
+
+absl::Status Harness::Start(uint64_t total) {
+  shared_.progress.SetTotal(total);
+  HEADWAY_RETURN_IF_ERROR(Barrier());
+  cpu_at_start_ = CpuSeconds();
+  clock_ = Stopwatch();
+  return absl::OkStatus();
+}
+
+absl::Status Harness::Finish(Outcome outcome) {
+  HEADWAY_RETURN_IF_ERROR(Barrier());
+  if (worker_.index() == 0) shared_.cpu_seconds = CpuSeconds() - cpu_at_start_;
+  shared_.outcomes[static_cast<size_t>(worker_.index())] = std::move(outcome);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Report> Run(const Benchmark& benchmark, const Options& options) {
+  Harness::Shared shared(benchmark.name, options.workers);
+  const Config config = {
+      .workers = options.workers,
+      .run = {.waiting = options.spin ? Waiting::kSpin : Waiting::kSpinThenPark}};
+  absl::Status status = Execute(config, [&](Worker& worker) -> absl::Status {
+    Harness harness(worker, shared);
+    HEADWAY_RETURN_IF_ERROR(harness.Build());
+    absl::StatusOr<Outcome> outcome = benchmark.run(worker, harness, options);
+    if (!outcome.ok()) return outcome.status();
+    return harness.Finish(*std::move(outcome));
+  });
+  if (!status.ok()) return status;
+  return Report{.name = std::string(benchmark.name),
+                .workers = options.workers,
+                .outcome = Combine(shared.outcomes),
+                .cpu_seconds = shared.cpu_seconds,
+                .peak_rss_bytes = PeakRssBytes()};
+}
+
+}  // namespace headway::bench

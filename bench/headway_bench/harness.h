@@ -1,0 +1,139 @@
+#ifndef HEADWAY_BENCH_HEADWAY_BENCH_HARNESS_H_
+#define HEADWAY_BENCH_HEADWAY_BENCH_HARNESS_H_
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "headway/bench/headway_bench/histogram.h"
+#include "headway/bench/headway_bench/options.h"
+#include "headway/headway.h"
+
+namespace headway::bench {
+
+// The result of a benchmark, on one worker or over all.
+struct Outcome {
+  double seconds = 0;     // from the common start until the work was complete
+  uint64_t rounds = 0;    // that all workers ran together
+  uint64_t records = 0;   // that this worker put in
+  uint64_t bytes = 0;     // of text that this worker put in; 0 where bytes mean nothing
+  uint64_t checksum = 0;  // this worker's part of a sum over results that wraps around
+  std::optional<double> ns_per_round = {};  // where it is not simply seconds / rounds
+  Histogram latencies = {};
+};
+
+// A benchmark's outcome over all workers, and what it cost.
+struct Report {
+  std::string name;
+  int workers = 0;
+  Outcome outcome;
+  double cpu_seconds = 0;  // user and system time of the process while the clock ran
+  uint64_t peak_rss_bytes = 0;
+
+  std::string ToText() const;
+  std::string ToJson() const;
+};
+
+// A line on a terminal that says how far the work has come, rewritten twice a second by a thread of
+// its own. Where the standard error is no terminal it does nothing.
+class ProgressLine {
+ public:
+  explicit ProgressLine(std::string_view name);
+  ~ProgressLine();
+  ProgressLine(const ProgressLine&) = delete;
+  ProgressLine& operator=(const ProgressLine&) = delete;
+
+  // Thread safe.
+  void SetTotal(uint64_t total) { total_.store(total, std::memory_order_relaxed); }
+  void SetDone(uint64_t done) { done_.store(done, std::memory_order_relaxed); }
+
+ private:
+  void Run();
+
+  const std::string name_;
+  alignas(64) std::atomic<uint64_t> done_{0};
+  alignas(64) std::atomic<uint64_t> total_{0};
+  std::mutex mutex_;
+  std::condition_variable stopping_;
+  bool stop_ = false;
+  std::thread thread_;
+};
+
+class Stopwatch {
+ public:
+  double Seconds() const { return static_cast<double>(Nanos()) / 1e9; }
+  uint64_t Nanos() const {
+    return static_cast<uint64_t>(
+        std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start_).count());
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point start_ = Clock::now();
+};
+
+// One worker's part of a run: the common start and the common end. Lives in the worker's program;
+// a dataflow with nothing but an input and a probe is the barrier between the workers.
+class Harness {
+ public:
+  // What the workers share.
+  struct Shared {
+    Shared(std::string_view name, int workers) : progress(name), outcomes(workers) {}
+    ProgressLine progress;
+    std::vector<Outcome> outcomes;  // by worker
+    double cpu_seconds = 0;         // written by worker 0
+  };
+
+  Harness(Worker& worker, Shared& shared) : worker_(worker), shared_(shared) {}
+
+  absl::Status Build();
+
+  // Waits until all workers have built their dataflows and come here, and starts the clock.
+  // `total` is the amount of work that SetDone counts, for the progress line; 0 if it does not.
+  absl::Status Start(uint64_t total = 0);
+
+  // The time since the common start.
+  const Stopwatch& clock() const { return clock_; }
+
+  // How far worker 0 has come: costs a store.
+  void SetDone(uint64_t done) {
+    if (worker_.index() == 0) shared_.progress.SetDone(done);
+  }
+
+  // Waits for all workers and keeps what this one found.
+  absl::Status Finish(Outcome outcome);
+
+ private:
+  absl::Status Barrier();
+
+  Worker& worker_;
+  Shared& shared_;
+  InputHandle<uint64_t> input_;
+  ProbeHandle<> probe_;
+  Stopwatch clock_;
+  double cpu_at_start_ = 0;
+};
+
+// One subcommand. `run` is executed by each worker: it builds dataflows, starts the clock together
+// with the others, works, and returns this worker's outcome.
+struct Benchmark {
+  std::string_view name;
+  std::string_view summary;
+  std::vector<Argument> arguments;
+  absl::StatusOr<Outcome> (*run)(Worker&, Harness&, const Options&);
+  bool takes_file = false;
+};
+
+// Runs a benchmark on options.workers threads of this process.
+absl::StatusOr<Report> Run(const Benchmark& benchmark, const Options& options);
+
+}  // namespace headway::bench
+
+#endif  // HEADWAY_BENCH_HEADWAY_BENCH_HARNESS_H_

@@ -1,0 +1,120 @@
+#include "headway/bench/headway_bench/options.h"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+
+#include "absl/strings/str_format.h"
+#include "headway/check.h"
+
+namespace headway::bench {
+
+namespace {
+
+constexpr uint64_t kMaxWorkers = 1024;
+
+std::optional<uint64_t> ParseNumber(std::string_view text) {
+  uint64_t value = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value == 0) return std::nullopt;
+  return value;
+}
+
+}  // namespace
+
+std::string DescribeArguments(const std::vector<Argument>& arguments, bool takes_file) {
+  std::string text;
+  for (const Argument& argument : arguments) {
+    if (argument.is_flag) {
+      absl::StrAppendFormat(&text, "  --%-18s %s\n", argument.name, argument.help);
+    } else {
+      absl::StrAppendFormat(&text, "  --%-18s %s (default %d)\n",
+                            absl::StrFormat("%s NUMBER", argument.name), argument.help,
+                            argument.default_value);
+    }
+  }
+  if (takes_file) text += "  FILE                 reads this instead of generating\n";
+  text +=
+      "  -w WORKERS           threads (default 1)\n"
+      "  --spin               poll instead of sleeping when there is nothing to do\n"
+      "  --json               print one JSON object instead of text\n"
+      "  --help               print this\n";
+  return text;
+}
+
+absl::StatusOr<Options> Options::Parse(std::span<const std::string_view> words,
+                                       std::string_view subcommand,
+                                       const std::vector<Argument>& arguments, bool takes_file) {
+  auto error = [&](const std::string& what) {
+    return absl::InvalidArgumentError(absl::StrFormat("%s; the arguments of %s are\n%s", what,
+                                                      subcommand,
+                                                      DescribeArguments(arguments, takes_file)));
+  };
+
+  Options options;
+  for (const Argument& argument : arguments) {
+    if (!argument.is_flag) options.numbers_.emplace(argument.name, argument.default_value);
+  }
+  for (size_t i = 0; i < words.size(); ++i) {
+    std::string_view word = words[i];
+    std::optional<std::string_view> value;
+    if (size_t equals = word.find('='); word.starts_with("--") && equals != word.npos) {
+      value = word.substr(equals + 1);
+      word = word.substr(0, equals);
+    }
+    // The value of a numeric argument: behind an equals sign, or the next word.
+    auto number = [&]() -> std::optional<uint64_t> {
+      if (!value.has_value() && i + 1 < words.size()) value = words[++i];
+      return value.has_value() ? ParseNumber(*value) : std::nullopt;
+    };
+
+    if (word == "-w") {
+      std::optional<uint64_t> workers = number();
+      if (!workers.has_value() || *workers > kMaxWorkers) {
+        return error(absl::StrFormat("-w needs a number of workers from 1 to %d", kMaxWorkers));
+      }
+      options.workers = static_cast<int>(*workers);
+      continue;
+    }
+    if (!word.starts_with("-")) {
+      if (!takes_file || !options.file.empty()) {
+        return error(absl::StrFormat("unexpected argument '%s'", word));
+      }
+      options.file = word;
+      continue;
+    }
+
+    auto argument = std::ranges::find_if(
+        arguments, [&](const Argument& known) { return word.substr(2) == known.name; });
+    const bool known = word.starts_with("--") && argument != arguments.end();
+    if (known && !argument->is_flag) {
+      std::optional<uint64_t> parsed = number();
+      if (!parsed.has_value()) return error(absl::StrFormat("%s needs a positive number", word));
+      options.numbers_[std::string(argument->name)] = *parsed;
+      continue;
+    }
+    if (value.has_value()) return error(absl::StrFormat("%s takes no value", word));
+    if (known) {
+      options.flags_.emplace(argument->name);
+    } else if (word == "--spin") {
+      options.spin = true;
+    } else if (word == "--json") {
+      options.json = true;
+    } else if (word == "--help") {
+      options.help = true;
+    } else {
+      return error(absl::StrFormat("unknown argument '%s'", word));
+    }
+  }
+  return options;
+}
+
+uint64_t Options::number(std::string_view name) const {
+  auto found = numbers_.find(name);
+  HEADWAY_CHECK(found != numbers_.end());
+  return found->second;
+}
+
+bool Options::flag(std::string_view name) const { return flags_.contains(name); }
+
+}  // namespace headway::bench

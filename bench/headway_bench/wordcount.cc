@@ -1,0 +1,182 @@
+// Splits lines of text into words and counts them.
+
+#include <fstream>
+#include <iterator>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_format.h"
+#include "headway/bench/headway_bench/benchmarks.h"
+#include "headway/bench/headway_bench/steps.h"
+#include "headway/bench/headway_bench/tables.h"
+
+namespace headway::bench {
+
+namespace {
+
+// Each epoch has about this much text from each worker.
+constexpr size_t kEpochBytes = size_t{1} << 20;
+// Steps between lines let batches flow while they are in the cache.
+constexpr uint64_t kLinesPerStep = 1024;
+
+using WordChange = std::pair<std::string, int64_t>;
+
+// The words of a line, as a range of views into it. Record makes of each what the stream carries.
+template <class Record>
+class Words {
+ public:
+  class Iterator {
+   public:
+    using value_type = Record;
+    using difference_type = ptrdiff_t;
+
+    Iterator() = default;
+    explicit Iterator(std::string_view line) : rest_(line) { FindNext(); }
+    Record operator*() const {
+      if constexpr (std::is_same_v<Record, WordChange>) {
+        return {std::string(word_), 1};
+      } else {
+        return word_;
+      }
+    }
+    Iterator& operator++() {
+      FindNext();
+      return *this;
+    }
+    void operator++(int) { FindNext(); }
+    bool operator==(std::default_sentinel_t) const { return word_.empty(); }
+
+   private:
+    void FindNext() {
+      size_t begin = 0;
+      while (begin < rest_.size() && IsSpace(rest_[begin])) ++begin;
+      size_t end = begin;
+      while (end < rest_.size() && !IsSpace(rest_[end])) ++end;
+      word_ = rest_.substr(begin, end - begin);
+      rest_.remove_prefix(end);
+    }
+    static bool IsSpace(char c) { return absl::ascii_isspace(static_cast<unsigned char>(c)); }
+
+    std::string_view rest_;
+    std::string_view word_;  // empty at the end
+  };
+
+  explicit Words(std::string_view line) : line_(line) {}
+  Iterator begin() const { return Iterator(line_); }
+  std::default_sentinel_t end() const { return {}; }
+
+ private:
+  std::string_view line_;
+};
+
+// Words in columns: what Stream<std::string> is.
+Stream<Nothing> CountWords(const Stream<std::string>& lines, WordCounts& counts) {
+  return lines |
+         FlatMap("split", [](std::string_view line) { return Words<std::string_view>(line); }) |
+         Unary<Nothing>("count", pact::Exchange{std::identity()}, [&counts](Capability<>) {
+           return [&counts](NodeInput<std::string>& in, NodeOutput<Nothing>&) {
+             in.ForEach([&](const CapabilityRef<Epoch>&, Batch<std::string>& batch) {
+               for (std::string_view word : batch) counts.Add(word);
+             });
+           };
+         });
+}
+
+// Words as objects, each with the change of its count.
+Stream<Nothing> CountChanges(const Stream<std::string>& lines, WordCounts& counts) {
+  return lines | FlatMap("split", [](std::string_view line) { return Words<WordChange>(line); }) |
+         Unary<Nothing>("count", pact::Exchange{[](const WordChange& w) -> const std::string& {
+                          return w.first;
+                        }},
+                        [&counts](Capability<>) {
+                          return [&counts](NodeInput<WordChange>& in, NodeOutput<Nothing>&) {
+                            in.ForEach([&](const CapabilityRef<Epoch>&, Batch<WordChange>& batch) {
+                              for (const auto& [word, change] : batch) counts.Add(word, change);
+                            });
+                          };
+                        });
+}
+
+// This worker's lines: generated ones, or those that begin in its part of the file.
+absl::StatusOr<std::string> OwnText(const Worker& worker, const Options& options) {
+  if (options.file.empty()) {
+    return Text(Share(LineCount(options.number("bytes")), worker.index(), worker.count()),
+                options.number("words"));
+  }
+  std::ifstream file(options.file, std::ios::binary);
+  std::stringstream contents;
+  if (!file || !(contents << file.rdbuf())) {
+    return absl::NotFoundError(absl::StrFormat("cannot read '%s'", options.file));
+  }
+  const std::string text = std::move(contents).str();
+  const Range part = Share(text.size(), worker.index(), worker.count());
+  auto line_start = [&](uint64_t at) {
+    if (at == 0) return size_t{0};
+    const size_t newline = text.find('\n', at - 1);
+    return newline == text.npos ? text.size() : newline + 1;
+  };
+  const size_t begin = line_start(part.first);
+  return text.substr(begin, line_start(part.last) - begin);
+}
+
+absl::StatusOr<Outcome> Run(Worker& worker, Harness& harness, const Options& options) {
+  absl::StatusOr<std::string> text = OwnText(worker, options);
+  if (!text.ok()) return text.status();
+  WordCounts counts;
+
+  InputHandle<std::string> input;
+  ProbeHandle<> probe;
+  HEADWAY_RETURN_IF_ERROR(worker.Build("wordcount", [&](Scope<>& scope) {
+    Stream<std::string> lines = scope.Input(input);
+    (options.flag("strings") ? CountChanges(lines, counts) : CountWords(lines, counts)) |
+        Probe(probe);
+  }));
+
+  HEADWAY_RETURN_IF_ERROR(harness.Start(text->size()));
+  std::string_view rest = *text;
+  uint64_t lines = 0;
+  while (!rest.empty()) {
+    for (size_t taken = 0; !rest.empty() && taken < kEpochBytes;) {
+      const std::string_view line = rest.substr(0, rest.find('\n'));
+      input.Send(line);
+      const size_t length = std::min(line.size() + 1, rest.size());
+      rest.remove_prefix(length);
+      taken += length;
+      if (++lines % kLinesPerStep == 0) HEADWAY_RETURN_IF_ERROR(worker.Step());
+    }
+    input.AdvanceTo(input.time() + 1);
+    HEADWAY_RETURN_IF_ERROR(worker.StepWhile([&] { return probe.LessThan(input.time()); }));
+    harness.SetDone(text->size() - rest.size());
+  }
+  // The others may have more text, so the end is announced rather than a further epoch.
+  const uint64_t epochs = input.time();
+  input.Close();
+  HEADWAY_RETURN_IF_ERROR(worker.StepWhile([&] { return !probe.Done(); }));
+
+  Outcome outcome = {.seconds = harness.clock().Seconds(),
+                     .rounds = epochs,
+                     .records = lines,
+                     .bytes = text->size()};
+  counts.ForEach([&](std::string_view word, int64_t count) {
+    outcome.checksum += WordContribution(word, count);
+  });
+  return outcome;
+}
+
+}  // namespace
+
+Benchmark WordcountBenchmark() {
+  return {.name = "wordcount",
+          .summary = "splits lines of text into words and counts them",
+          .arguments = {Number("bytes", 200'000'000, "bytes of text to generate"),
+                        Number("words", 100'000, "distinct word numbers"),
+                        Flag("columnar", "words travel in columns: the default"),
+                        Flag("strings", "words travel as pairs of a string and a number")},
+          .run = Run,
+          .takes_file = true};
+}
+
+}  // namespace headway::bench
