@@ -150,7 +150,8 @@ class Capability {
 
   bool MayMoveTo(const T& time) const {
     if (!held_) {
-      if (ledger_ != nullptr) ledger_->Fail("a capability was used after it had been dropped or moved");
+      if (ledger_ != nullptr)
+        ledger_->Fail("a capability was used after it had been dropped or moved");
       return false;
     }
     if (TimestampTraits<T>::LessEqual(time_, time)) return true;

@@ -65,7 +65,6 @@ class ChannelBase : public Flushable {
   friend class Graph;
 
  private:
-  int64_t sent_bytes_ = 0;
   std::shared_ptr<ChannelCredits> credits_;
 };
 

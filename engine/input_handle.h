@@ -119,6 +119,11 @@ Stream<D, T> Scope<T>::Input(InputHandle<D>& handle) {
   NodeOutput<D, T>& output = builder.template AddOutput<D>();
   builder.Build([&](std::vector<Capability<T>> first) {
     internal::InputState<D>& state = *handle.state();
+    if (state.graph != nullptr) {
+      graph_.FailAndThrow(builder.node().step_id(),
+                          absl::FailedPreconditionError(
+                              "its handle feeds another input already; use a handle for each"));
+    }
     state.graph = &graph_;
     state.output = &output;
     state.node = &builder.node();

@@ -24,6 +24,11 @@ class LoopHandle {
 
   // Closes the cycle with `stream`. Once.
   void Connect(const Stream<D, T>& stream) {
+    if (!builder_.node().inputs.empty()) {
+      builder_.graph().FailAndThrow(
+          builder_.node().step_id(),
+          absl::InvalidArgumentError("the cycle is closed twice; merge the streams before"));
+    }
     NodeInput<D, T>& input = builder_.AddInput(stream, pact::Pipeline{});
     builder_.SetSummary(0, 0, summary_);
     builder_.IgnoreFrontier(0);
@@ -93,6 +98,11 @@ template <class T, class Inner>
 auto Enter(Scope<Product<T, Inner>>& inner) {
   return [&inner]<class D>(const Stream<D, T>& stream) {
     using InnerTime = Product<T, Inner>;
+    if (inner.tracker().parent() != &stream.scope().tracker()) {
+      inner.graph().FailAndThrow(
+          "", absl::InvalidArgumentError("Enter: the stream does not belong to the scope that the "
+                                         "nested scope is in; enter scope by scope"));
+    }
     LocationId location = inner.AddLocation("the entrance of a nested scope");
     inner.graph().tracker().AddEnter(stream.scope().tracker(), stream.location(), inner.tracker(),
                                      location);
@@ -107,6 +117,11 @@ auto Enter(Scope<Product<T, Inner>>& inner) {
 template <class T>
 auto Leave(Scope<T>& outer) {
   return [&outer]<class D, class Inner>(const Stream<D, Product<T, Inner>>& stream) {
+    if (stream.scope().tracker().parent() != &outer.tracker()) {
+      outer.graph().FailAndThrow(
+          "", absl::InvalidArgumentError("Leave: the stream's scope is not nested in the scope "
+                                         "that it leaves to; leave scope by scope"));
+    }
     LocationId location = outer.AddLocation("the exit of a nested scope");
     outer.graph().tracker().AddLeave(stream.scope().tracker(), stream.location(), outer.tracker(),
                                      location);

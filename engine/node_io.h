@@ -145,9 +145,9 @@ class NodeOutput : public internal::OutputPortBase {
     if (!capability.held() || capability.ledger_ != ledger_) {
       graph_.FailAndThrow(
           node_.step_id(),
-          absl::FailedPreconditionError(capability.held()
-                                            ? "a capability of another output was used to send"
-                                            : "a capability was used after it had been dropped or moved"));
+          absl::FailedPreconditionError(
+              capability.held() ? "a capability of another output was used to send"
+                                : "a capability was used after it had been dropped or moved"));
     }
     return SessionAtTime(capability.time());
   }

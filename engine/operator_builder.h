@@ -108,7 +108,9 @@ class OperatorBuilder {
       capabilities.push_back(internal::CapabilityFactory::Adopt(*ledgers_[i], first));
     }
     Connect();
-    node_.logic = std::forward<Constructor>(constructor)(std::move(capabilities));
+    graph_.GuardStep(node_.step_id(), [&] {
+      node_.logic = std::forward<Constructor>(constructor)(std::move(capabilities));
+    });
     graph_.Activate(node_);
   }
 

@@ -121,6 +121,7 @@ absl::Status Execute(const Config& config, absl::FunctionRef<absl::Status(Worker
   if (absl::Status status = Validate(config.workers, config.run); !status.ok()) return status;
   return RunThreads(config.workers, config.run, [&](Worker& worker) {
     absl::Status status = program(worker);
+    if (status.ok()) worker.EndBuilding();
     return status.ok() ? worker.StepWhile([&] { return worker.HasDataflows(); }) : status;
   });
 }

@@ -63,8 +63,32 @@ absl::Status RunState::CheckSameGraph(uint32_t dataflow, int worker,
                           i, worker, mine, graph.first_worker, theirs));
     }
   }
+  if (status.ok() && ended_.has_value() && ended_->dataflow_count <= dataflow) {
+    status = NotBuilt(ended_->worker, dataflow, worker);
+  }
   if (graph.built_count == worker_count_) graphs_.erase(dataflow);
   return status;
+}
+
+void RunState::EndBuilding(int worker, uint32_t dataflow_count) {
+  absl::Status status;
+  {
+    std::lock_guard lock(mutex_);
+    if (ended_.has_value() && ended_->dataflow_count <= dataflow_count) return;
+    ended_ = {worker, dataflow_count};
+    auto missing = graphs_.lower_bound(dataflow_count);
+    if (missing != graphs_.end()) {
+      status = NotBuilt(worker, missing->first, missing->second.first_worker);
+    }
+  }
+  if (!status.ok()) Fail(status);
+}
+
+absl::Status RunState::NotBuilt(int worker, uint32_t dataflow, int builder) {
+  return absl::InvalidArgumentError(absl::StrFormat(
+      "worker %d has ended without building dataflow number %d, which worker %d has built; every "
+      "worker must build the same dataflows in the same order",
+      worker, dataflow, builder));
 }
 
 }  // namespace headway::internal

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -44,7 +45,13 @@ class RunState {
   // first step that differs from what another worker built is an InvalidArgument error.
   absl::Status CheckSameGraph(uint32_t dataflow, int worker, const std::vector<std::string>& steps);
 
+  // A worker that has built `dataflow_count` dataflows builds no more. The run fails when another
+  // one has built, or builds later, a dataflow that this one has not.
+  void EndBuilding(int worker, uint32_t dataflow_count);
+
  private:
+  static absl::Status NotBuilt(int worker, uint32_t dataflow, int builder);
+
   const int worker_count_;
   const RunOptions options_;
   RealClock real_clock_;
@@ -68,6 +75,11 @@ class RunState {
     std::vector<std::string> steps;
   };
   std::map<uint32_t, BuiltGraph> graphs_;  // until every worker has built it
+  struct Ended {
+    int worker;
+    uint32_t dataflow_count;
+  };
+  std::optional<Ended> ended_;  // the worker that ended with the fewest dataflows
 };
 
 }  // namespace headway::internal

@@ -48,7 +48,9 @@ auto Output(std::string step_id, Sink sink) {
     builder.template AddOutput<char>();
     internal::Graph& graph = builder.graph();
     const bool in_order = graph.worker().run.options().apply_in_epoch_order;
-    absl::StatusOr<Writer> writer = sink.Open({graph.worker().index, graph.worker().count});
+    absl::StatusOr<Writer> writer = absl::UnknownError("not opened");
+    graph.GuardStep(builder.node().step_id(),
+                    [&] { writer = sink.Open({graph.worker().index, graph.worker().count}); });
     if (!writer.ok()) graph.FailAndThrow(builder.node().step_id(), writer.status());
     builder.BuildWithoutCapabilities(
         [&graph, &input, id = builder.node().step_id(), writer = *std::move(writer),

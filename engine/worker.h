@@ -67,6 +67,9 @@ class Worker {
 
   // For the entry points, and tests that step workers themselves.
   bool did_work() const { return did_work_; }
+  // Says that nothing more is built here, so that the run fails, and does not wait for ever, if
+  // other workers build more.
+  void EndBuilding() { context_.run.EndBuilding(index(), static_cast<uint32_t>(by_id_.size())); }
   std::vector<internal::SourceControl*> Sources() const;
   // Whether every record of the epochs before `epoch` has left the dataflows that have sources.
   bool CompletedBefore(Epoch epoch) const;
