@@ -1,0 +1,116 @@
+#ifndef HEADWAY_TESTS_SIM_SIMULATION_H_
+#define HEADWAY_TESTS_SIM_SIMULATION_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "headway/comm/clock.h"
+#include "headway/engine/run_state.h"
+#include "headway/engine/worker.h"
+#include "headway/tests/sim/ghost.h"
+#include "headway/tests/sim/graph_builder.h"
+#include "headway/tests/sim/model.h"
+#include "headway/tests/sim/plan.h"
+#include "headway/tests/sim/random.h"
+
+namespace headway::sim {
+
+// One simulated run: the real workers of one process, stepped by one thread in an order that the
+// seed decides, and compared with the ghost state after every action. See README.md.
+class Simulation {
+ public:
+  explicit Simulation(uint64_t seed);
+
+  // What was violated; empty if nothing. Once.
+  std::string Run();
+
+  // What the seed stands for, in a line.
+  std::string Describe() const;
+
+  // What happened, to see that a simulation is worth something.
+  struct Counts {
+    uint64_t actions = 0;
+    uint64_t rests = 0;             // times when frontiers were found to be exact
+    uint64_t records = 0;           // received by operators
+    uint64_t frontier_changes = 0;  // that were seen
+    uint64_t cycles = 0;            // runs with one
+    uint64_t waits_for_credit = 0;  // steps after which a node waits
+    uint64_t exhausted = 0;  // runs that a cycle ended since it outgrew a small limit: allowed
+
+    void Add(const Counts& other) {
+      actions += other.actions;
+      rests += other.rests;
+      records += other.records;
+      frontier_changes += other.frontier_changes;
+      cycles += other.cycles;
+      waits_for_credit += other.waits_for_credit;
+      exhausted += other.exhausted;
+    }
+  };
+  const Counts& counts() const { return counts_; }
+
+ private:
+  // A dataflow on one worker.
+  struct Local {
+    Installed installed;
+    bool cancelled = false;
+    bool checked_gone = false;
+    std::vector<size_t> next_step;  // by input
+    std::vector<int> sent_count;    // by input
+  };
+  struct Dataflow {
+    Plan plan;
+    AllReceipts expected;
+    std::unique_ptr<Ghost> ghost;
+    uint64_t checked_version = 0;
+    bool to_be_cancelled = false;
+    std::vector<Local> locals;  // by worker
+  };
+
+  void MakeDataflows(bool allow_cycles);
+  bool failed() const { return verdict_.failed() || counts_.exhausted > 0; }
+
+  // Actions on a worker. Each returns false if there was nothing to do.
+  bool BuildNext(int worker);
+  bool CancelOne(int worker);
+  bool FeedInput(int worker);
+  void Step(int worker);
+
+  void RandomPhase();
+  void FairPhase();
+  // Steps everybody until nothing is left to do, and finds the frontiers to be exact.
+  void ComeToRest();
+  bool ScriptsDone() const;
+  bool AllGone() const;
+
+  // Compares what every worker believes with the truth.
+  void Check(int stepped_worker);
+  void CheckWorker(Dataflow& dataflow, size_t number, int worker, bool stepped);
+  void CheckGone(Dataflow& dataflow, size_t number, int worker);
+  void CheckExact();
+  void CheckResults();
+  void HandleStatus(const absl::Status& status);
+
+  Random random_;
+  Verdict verdict_;
+  int workers_count_ = 1;
+  uint32_t first_epoch_ = 0;
+  bool limited_ = false;
+  bool has_cycle_ = false;
+  bool respects_credit_ = false;
+  int64_t max_bytes_in_flight_ = int64_t{256} << 20;
+  internal::Fabric::Options rings_;
+  ManualClock clock_;
+  std::vector<Dataflow> dataflows_;
+  std::unique_ptr<internal::RunState> run_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<size_t> next_build_;  // by worker
+  Counts counts_;
+  SimFrontier scratch_;
+};
+
+}  // namespace headway::sim
+
+#endif  // HEADWAY_TESTS_SIM_SIMULATION_H_
