@@ -140,8 +140,51 @@ bool Graph::HasSuccessor(LocationId location) const {
   return location < has_successor_.size() && has_successor_[location];
 }
 
+bool Graph::Reaches(const OutputPortBase* from, const OutputPortBase& loop) const {
+  if (from == &loop) return true;
+  // A port of another cycle stands for the ports that feed that cycle.
+  for (const ConnectedPorts& connected : connected_ports_) {
+    if (connected.loop != from) continue;
+    for (const OutputPortBase* port : connected.ports) {
+      if (Reaches(port, loop)) return true;
+    }
+  }
+  return false;
+}
+
+bool Graph::ConnectPorts(OutputPortBase& loop, const std::vector<OutputPortBase*>& ports) {
+  for (const OutputPortBase* port : ports) {
+    if (Reaches(port, loop)) return false;
+  }
+  connected_ports_.push_back({&loop, ports});
+  return true;
+}
+
+void Graph::ResolvePorts() {
+  auto add_all = [](auto& to, const auto& from) {
+    bool added = false;
+    for (auto* item : from) {
+      if (std::find(to.begin(), to.end(), item) != to.end()) continue;
+      to.push_back(item);
+      added = true;
+    }
+    return added;
+  };
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (const ConnectedPorts& connected : connected_ports_) {
+      for (OutputPortBase* port : connected.ports) {
+        changed |= add_all(port->buffers, connected.loop->buffers);
+        changed |= add_all(port->channels, connected.loop->channels);
+      }
+    }
+  }
+  connected_ports_.clear();
+}
+
 absl::Status Graph::Finish() {
   if (worker_.run.failed()) return worker_.run.status();
+  ResolvePorts();
   if (has_completion()) {
     for (auto link = scope_links_.rbegin(); link != scope_links_.rend(); ++link) {
       link->second(*this, link->first);

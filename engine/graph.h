@@ -82,6 +82,10 @@ class Graph {
   // dataflow.
   void MarkSuccessor(LocationId location);
   bool HasSuccessor(LocationId location) const;
+  // Makes what stands behind `loop`, the port of a cycle, stand behind `ports` too, whose records
+  // go round without a node in between. Returns false, and does nothing, if those are the cycle's
+  // own: then the cycle has no node.
+  bool ConnectPorts(OutputPortBase& loop, const std::vector<OutputPortBase*>& ports);
   // Ends the build: checks the graph and computes the first frontiers.
   absl::Status Finish();
   bool built() const { return built_; }
@@ -160,6 +164,8 @@ class Graph {
     void (*destroy)(void*);
   };
 
+  bool Reaches(const OutputPortBase* from, const OutputPortBase& loop) const;
+  void ResolvePorts();
   bool HasCreditApartFromHolds(OutputPortBase& port);
   void ActivateWatchers();
   bool RunActiveNodes();
@@ -186,6 +192,11 @@ class Graph {
   std::vector<std::pair<void*, LinkToCompletion>> scope_links_;
   absl::flat_hash_set<std::string> step_ids_;
   std::vector<std::string> steps_;  // in order, for the comparison between workers
+  struct ConnectedPorts {
+    OutputPortBase* loop;
+    std::vector<OutputPortBase*> ports;
+  };
+  std::vector<ConnectedPorts> connected_ports_;  // until Finish
   std::vector<std::string> location_names_;
   std::vector<bool> has_successor_;
   std::vector<std::vector<Node*>> watchers_;  // by location

@@ -5,7 +5,8 @@
 #include <utility>
 #include <vector>
 
-#include "headway/engine/operator_builder.h"
+#include "headway/engine/channel.h"
+#include "headway/engine/node_io.h"
 #include "headway/engine/scope.h"
 
 // Cycles and nested scopes. A cycle is Feedback and ConnectLoop in one scope; each turn advances
@@ -14,36 +15,87 @@
 
 namespace headway {
 
+namespace internal {
+
+// Where a cycle is closed: batches go on with the time of the next turn. Where a node stands in the
+// cycle they go straight on; otherwise they wait in the queue of a node of the cycle's own, so that
+// a turn does not run inside of the one before.
+//
+// A cycle has one location: what is queued is counted there at its later time.
+template <class D, class T>
+class LoopReceiver final : public Receiver<D, T> {
+ public:
+  LoopReceiver(Receiver<D, T>* next, typename TimestampTraits<T>::Summary summary)
+      : next_(next), summary_(std::move(summary)) {}
+
+  void Push(const T& time, Batch<D>&& batch) override {
+    const std::optional<T> later = TimestampTraits<T>::ResultsIn(time, summary_);
+    if (later.has_value()) next_->Push(*later, std::move(batch));
+  }
+
+ private:
+  Receiver<D, T>* next_;
+  const typename TimestampTraits<T>::Summary summary_;
+};
+
+// Passes batches on to a tee.
+template <class D, class T>
+class TeeReceiver final : public Receiver<D, T> {
+ public:
+  explicit TeeReceiver(Tee<D, T>& tee) : tee_(tee) {}
+  void Push(const T& time, Batch<D>&& batch) override { tee_.Push(time, std::move(batch)); }
+
+ private:
+  Tee<D, T>& tee_;
+};
+
+}  // namespace internal
+
 // The open end of a cycle.
 template <class D, class T = Epoch>
 class LoopHandle {
  public:
-  LoopHandle(OperatorBuilder<T> builder, NodeOutput<D, T>* output,
+  // Made by Scope::Feedback: `output` is the port of the cycle's own node.
+  LoopHandle(internal::Node& node, NodeOutput<D, T>& output,
              typename TimestampTraits<T>::Summary summary)
-      : builder_(std::move(builder)), output_(output), summary_(std::move(summary)) {}
+      : node_(node), output_(output), summary_(std::move(summary)) {}
 
   // Closes the cycle with `stream`. Once.
   void Connect(const Stream<D, T>& stream) {
-    if (!builder_.node().inputs.empty()) {
-      builder_.graph().FailAndThrow(
-          builder_.node().step_id(),
-          absl::InvalidArgumentError("the cycle is closed twice; merge the streams before"));
+    Scope<T>& scope = stream.scope();
+    internal::Graph& graph = scope.graph();
+    scope.AddEdge(stream.location(), output_.location, summary_);
+    scope.LinkCycleToEnd(output_.location);
+    internal::Receiver<D, T>* next;
+    if (graph.ConnectPorts(output_, stream.ports())) {
+      next = &graph.template Make<internal::TeeReceiver<D, T>>(output_.tee());
+    } else {
+      next = &Queue(stream);
     }
-    NodeInput<D, T>& input = builder_.AddInput(stream, pact::Pipeline{});
-    builder_.SetSummary(0, 0, summary_);
-    builder_.IgnoreFrontier(0);
-    stream.scope().LinkCycleToEnd(input.location);
-    builder_.BuildWithoutCapabilities([&input, output = output_, summary = summary_] {
-      input.ForEach([&](const CapabilityRef<T>& time, Batch<D>& batch) {
-        std::optional<T> later = TimestampTraits<T>::ResultsIn(time.time(), summary);
-        if (later.has_value()) output->SessionAtTime(*later).GiveBatch(std::move(batch));
-      });
-    });
+    stream.tee().Add(&graph.template Make<internal::LoopReceiver<D, T>>(next, summary_));
   }
 
  private:
-  OperatorBuilder<T> builder_;
-  NodeOutput<D, T>* output_;
+  internal::PipelineChannel<D, T>& Queue(const Stream<D, T>& stream) {
+    internal::Graph& graph = stream.scope().graph();
+    auto& input = graph.template Make<NodeInput<D, T>>(graph, node_, stream.scope().tracker());
+    input.location = output_.location;
+    input.watches_frontier = false;
+    node_.inputs.push_back(&input);
+    auto& channel =
+        internal::MakeChannel<D, T>(pact::Pipeline{}, graph, input, stream.scope().tracker());
+    graph.AddChannel(&channel);
+    for (internal::OutputPortBase* port : stream.ports()) port->channels.push_back(&channel);
+    node_.logic = [&input, &output = output_] {
+      input.ForEach([&](const CapabilityRef<T>& time, Batch<D>& batch) {
+        output.SessionAt(time).GiveBatch(std::move(batch));
+      });
+    };
+    return channel;
+  }
+
+  internal::Node& node_;
+  NodeOutput<D, T>& output_;
   typename TimestampTraits<T>::Summary summary_;
 };
 
@@ -57,10 +109,13 @@ template <class T>
 template <class D>
 std::pair<LoopHandle<D, T>, Stream<D, T>> Scope<T>::Feedback(
     std::string_view step_id, typename TimestampTraits<T>::Summary summary) {
-  OperatorBuilder<T> builder(*this, step_id);
-  NodeOutput<D, T>& output = builder.template AddOutput<D>();
-  Stream<D, T> stream = builder.StreamOf(output);
-  return {LoopHandle<D, T>(std::move(builder), &output, std::move(summary)), stream};
+  internal::Node& node = graph_.AddNode(FullId(step_id));
+  auto& output = graph_.template Make<NodeOutput<D, T>>(graph_, node, tracker_);
+  output.location = AddLocation("the cycle '" + node.step_id() + "'");
+  node.outputs.push_back(&output);
+  node.logic = [] {};
+  return {LoopHandle<D, T>(node, output, std::move(summary)),
+          Stream<D, T>(*this, output.tee(), output.location, {&output})};
 }
 
 namespace internal {
