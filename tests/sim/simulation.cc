@@ -382,9 +382,14 @@ void Simulation::CheckResults() {
           "the operators of dataflow %d received other records than in the model", number));
     }
   }
-  // What came late for dataflows that had gone is dropped, and counts no longer.
-  for (int round = 0; round < 20; ++round) {
-    for (int worker = 0; worker < workers_count_; ++worker) Step(worker);
+  // What comes late for dataflows that have gone is dropped, and counts no longer.
+  for (int idle_rounds = 0; idle_rounds < 2 && !failed();) {
+    bool did_work = false;
+    for (int worker = 0; worker < workers_count_; ++worker) {
+      Step(worker);
+      did_work |= workers_[worker]->did_work();
+    }
+    idle_rounds = did_work ? 0 : idle_rounds + 1;
   }
   const int64_t in_flight = run_->flow_control().InFlight();
   if (in_flight != 0) {
