@@ -107,12 +107,13 @@ class Harness {
     if (worker_.index() == 0) shared_.progress.SetDone(done);
   }
 
+  // Waits for all workers.
+  absl::Status Barrier();
+
   // Waits for all workers and keeps what this one found.
   absl::Status Finish(Outcome outcome);
 
  private:
-  absl::Status Barrier();
-
   Worker& worker_;
   Shared& shared_;
   InputHandle<uint64_t> input_;

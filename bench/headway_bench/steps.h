@@ -1,8 +1,11 @@
 #ifndef HEADWAY_BENCH_HEADWAY_BENCH_STEPS_H_
 #define HEADWAY_BENCH_HEADWAY_BENCH_STEPS_H_
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <numeric>
+#include <utility>
 #include <vector>
 
 #include "headway/bench/headway_bench/generate.h"
@@ -29,9 +32,17 @@ auto SumInto(uint64_t& total, Pact pact) {
   });
 }
 
-// Sends the numbers of a range.
+// Sends the numbers of a range, in whole batches.
 inline void SendRange(InputHandle<uint64_t>& input, Range range) {
-  for (uint64_t value = range.first; value < range.last; ++value) input.Send(value);
+  while (range.first < range.last && input.state()->graph != nullptr) {
+    Batch<uint64_t> batch;
+    batch.AllocateRoom(input.state()->graph->worker().endpoint);
+    const uint64_t count = std::min<uint64_t>(range.size(), batch.room());
+    std::iota(batch.end(), batch.end() + count, range.first);
+    batch.Grow(count);
+    range.first += count;
+    input.SendBatch(std::move(batch));
+  }
 }
 
 // A routing key that brings a number to the worker `number % workers`, where an application would

@@ -1,0 +1,180 @@
+// What two threads reach without an engine: each generates numbers, partitions them without a
+// branch, hands full buffers to the other by pointer, and adds up what it gets; buffers go back to
+// where they came from. The limit with which `exchange` on two workers is compared.
+
+#include <sched.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "headway/bench/headway_bench/benchmarks.h"
+#include "headway/bench/headway_bench/generate.h"
+
+namespace headway::bench {
+
+namespace {
+
+struct Buffer {
+  static constexpr size_t kCapacity = 2048;
+  size_t count = 0;
+  std::array<uint64_t, kCapacity> values;
+
+  size_t room() const { return kCapacity - count; }
+};
+
+// A queue of pointers between two threads, whose slots are empty when they are null.
+class PointerRing {
+ public:
+  // False if there is no room.
+  bool TryPush(Buffer* buffer) {
+    Slot& slot = slots_[push_position_ % slots_.size()];
+    if (slot.buffer.load(std::memory_order_acquire) != nullptr) return false;
+    slot.buffer.store(buffer, std::memory_order_release);
+    ++push_position_;
+    return true;
+  }
+  // Null if there is none.
+  Buffer* TryPop() {
+    Slot& slot = slots_[pop_position_ % slots_.size()];
+    Buffer* buffer = slot.buffer.load(std::memory_order_acquire);
+    if (buffer == nullptr) return nullptr;
+    slot.buffer.store(nullptr, std::memory_order_release);
+    ++pop_position_;
+    return buffer;
+  }
+
+ private:
+  struct alignas(64) Slot {
+    std::atomic<Buffer*> buffer{nullptr};
+  };
+  std::array<Slot, 64> slots_;
+  alignas(64) size_t push_position_ = 0;
+  alignas(64) size_t pop_position_ = 0;
+};
+
+// From one thread to the other.
+struct Link {
+  PointerRing full;
+  PointerRing used;  // the other way, to be filled again
+};
+
+// One of the two threads. The links outlive it.
+class Side {
+ public:
+  Side(Link& out, Link& in) : out_(out), in_(in), to_other_(NewBuffer()) {}
+
+  // Keeps or sends each number of the range, as its hash says.
+  void Send(Range range) {
+    for (uint64_t value = range.first; value < range.last;) {
+      if (own_.room() == 0) AddUp(own_);
+      if (to_other_->room() == 0) HandOver();
+      const uint64_t run = std::min({range.last - value, own_.room(), to_other_->room()});
+      uint64_t* own = own_.values.data() + own_.count;
+      uint64_t* other = to_other_->values.data() + to_other_->count;
+      // Stores to both, and the hash bit decides which of them keeps the number.
+      for (const uint64_t end = value + run; value < end; ++value) {
+        const auto bit = static_cast<size_t>(RouteHash(StableHash(value), 2));
+        *own = value;
+        *other = value;
+        own += 1 - bit;
+        other += bit;
+      }
+      own_.count = static_cast<size_t>(own - own_.values.data());
+      to_other_->count = static_cast<size_t>(other - to_other_->values.data());
+    }
+  }
+
+  // Sends the rest, waits for the other's end (an empty buffer), and returns the sum of all that
+  // has come.
+  uint64_t Finish() {
+    AddUp(own_);
+    if (to_other_->count > 0) HandOver();
+    HandOver();
+    while (!other_has_ended_) ReceiveOrYield();
+    return sum_;
+  }
+
+ private:
+  void AddUp(Buffer& buffer) {
+    uint64_t part = 0;
+    for (size_t i = 0; i < buffer.count; ++i) part += buffer.values[i];
+    sum_ += part;
+    buffer.count = 0;
+  }
+
+  void HandOver() {
+    while (!out_.full.TryPush(to_other_)) ReceiveOrYield();
+    Receive();
+    to_other_ = out_.used.TryPop();
+    if (to_other_ == nullptr) to_other_ = NewBuffer();
+  }
+
+  // Waits in a way that is harmless when both threads have one core.
+  void ReceiveOrYield() {
+    if (!Receive()) sched_yield();
+  }
+
+  // Takes what has come; false if there was nothing.
+  bool Receive() {
+    bool any = false;
+    while (Buffer* buffer = in_.full.TryPop()) {
+      if (buffer->count == 0) other_has_ended_ = true;
+      AddUp(*buffer);
+      in_.used.TryPush(buffer);  // if there is no room, its owner makes another one
+      any = true;
+    }
+    return any;
+  }
+
+  Buffer* NewBuffer() {
+    buffers_.push_back(std::make_unique<Buffer>());
+    return buffers_.back().get();
+  }
+
+  Link& out_;
+  Link& in_;
+  std::vector<std::unique_ptr<Buffer>> buffers_;  // all that this side has made
+  Buffer own_;
+  Buffer* to_other_;
+  uint64_t sum_ = 0;
+  bool other_has_ended_ = false;
+};
+
+absl::StatusOr<Outcome> Run(Worker& worker, Harness& harness, const Options& options) {
+  if (worker.count() != 2) return absl::InvalidArgumentError("handwritten needs -w 2");
+  static std::array<Link, 2> links;  // by sender
+  const uint64_t per_round = options.number("records");
+  const uint64_t rounds = options.number("rounds");
+  const Range own = Share(per_round, worker.index(), worker.count());
+  const auto index = static_cast<size_t>(worker.index());
+  auto side = std::make_unique<Side>(links[index], links[1 - index]);
+
+  HEADWAY_RETURN_IF_ERROR(harness.Start(rounds));
+  for (uint64_t round = 0; round < rounds; ++round) {
+    side->Send({round * per_round + own.first, round * per_round + own.last});
+    harness.SetDone(round);
+  }
+  const uint64_t total = side->Finish();
+  Outcome outcome = {.seconds = harness.clock().Seconds(),
+                     .rounds = rounds,
+                     .records = rounds * own.size(),
+                     .checksum = total};
+  // Buffers of this side may be in the hands of the other until it has ended, too.
+  HEADWAY_RETURN_IF_ERROR(harness.Barrier());
+  return outcome;
+}
+
+}  // namespace
+
+Benchmark HandwrittenBenchmark() {
+  return {.name = "handwritten",
+          .summary = "what exchange does, by hand on two threads, without waiting for rounds",
+          .arguments = {Number("records", 100'000, "records per round, over both threads"),
+                        Number("rounds", 1'000, "rounds")},
+          .run = Run};
+}
+
+}  // namespace headway::bench
