@@ -1,0 +1,446 @@
+// A wrong graph, a wrong option or a wrong call ends in one error that names the step and the
+// worker, on any number of workers, and nothing hangs.
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "headway/tests/engine/run_helpers.h"
+
+namespace headway {
+namespace {
+
+using absl::StatusCode;
+using Round = Product<Epoch, uint64_t>;
+using Inner = Product<Round, uint64_t>;
+
+int64_t Same(int64_t x) { return x; }
+
+// Builds `build` on a run of each number of workers, and checks how it fails.
+void CheckBuildFails(const std::function<void(Scope<>&)>& build, StatusCode code,
+                     std::initializer_list<std::string> parts) {
+  for (int workers : kWorkerCounts) {
+    CAPTURE(workers);
+    absl::Status status = RunMain(Dataflow("flow", build), {.worker_count = workers});
+    CheckError(status, code, parts);
+    CheckError(status, code, {"on worker "});
+  }
+}
+
+TEST_CASE("a step id that is used twice") {
+  CheckBuildFails(
+      [](Scope<>& scope) {
+        scope.Input("numbers", NumbersOfEachWorker(10)) | Map("same", Same) | Map("same", Same);
+      },
+      StatusCode::kInvalidArgument, {"step 'same'", "used twice"});
+  CheckBuildFails(
+      [](Scope<>& scope) {
+        scope.Input("numbers", NumbersOfEachWorker(10));
+        scope.Input("numbers", NumbersOfEachWorker(10)) | Exchange("spread");
+      },
+      StatusCode::kInvalidArgument, {"step 'numbers'", "used twice"});
+}
+
+TEST_CASE("the same id in different steps is no error") {
+  for (int workers : kWorkerCounts) {
+    Dataflow flow("flow", [](Scope<>& scope) {
+      auto numbers = scope.Input("numbers", NumbersOfEachWorker(10));
+      for (std::string part : {"a", "b"}) {
+        Scope<>::Substeps substeps(scope, part);
+        numbers | Map("same", Same);
+      }
+    });
+    CheckOk(RunMain(flow, {.worker_count = workers}));
+  }
+}
+
+TEST_CASE("an empty step id") {
+  CheckBuildFails(
+      [](Scope<>& scope) { scope.Input("numbers", NumbersOfEachWorker(10)) | Map("", Same); },
+      StatusCode::kInvalidArgument, {"dataflow 'flow'", "a step needs an id"});
+  CheckBuildFails(
+      [](Scope<>& scope) { scope.Input("", NumbersOfEachWorker(10)) | Exchange("spread"); },
+      StatusCode::kInvalidArgument, {"dataflow 'flow'", "a step needs an id"});
+}
+
+TEST_CASE("a stream of another scope as the second input") {
+  auto with_stream_of_first = [](auto use) {
+    return [use](Scope<>& scope) {
+      auto numbers = scope.Input("numbers", NumbersOfEachWorker(10));
+      std::optional<Stream<int64_t, Round>> other;
+      scope.Iterate("first", [&](Scope<Round>& inner) { other = numbers | Enter(inner); });
+      scope.Iterate("second",
+                    [&](Scope<Round>& inner) { use(inner, numbers | Enter(inner), *other); });
+    };
+  };
+  CheckBuildFails(with_stream_of_first([](auto&, const auto& stream, const auto& other) {
+                    stream | Merge("bad", other);
+                  }),
+                  StatusCode::kInvalidArgument, {"step 'second.bad'", "different scopes", "Enter"});
+  CheckBuildFails(with_stream_of_first([](auto&, const auto& stream, const auto& other) {
+                    stream | Binary<int64_t>(
+                                 "bad", other, pact::Pipeline{}, pact::Pipeline{},
+                                 [](Capability<Round>) { return [](auto&, auto&, auto&) {}; });
+                  }),
+                  StatusCode::kInvalidArgument, {"step 'second.bad'", "different scopes", "Enter"});
+  CheckBuildFails(with_stream_of_first([](auto& inner, const auto&, const auto& other) {
+                    auto [loop, again] = inner.template Feedback<int64_t>("bad", {0, 1});
+                    other | ConnectLoop(loop);
+                  }),
+                  StatusCode::kInvalidArgument, {"step 'second.bad'", "different scopes", "Enter"});
+}
+
+TEST_CASE("a stream that enters or leaves a scope that is not its neighbour") {
+  CheckBuildFails(
+      [](Scope<>& scope) {
+        auto numbers = scope.Input("numbers", NumbersOfEachWorker(10));
+        std::optional<Stream<int64_t, Round>> other;
+        scope.Iterate("first", [&](Scope<Round>& inner) { other = numbers | Enter(inner); });
+        scope.Iterate("second", [&](Scope<Round>& second) {
+          second.Iterate("third", [&](Scope<Inner>& third) { *other | Enter(third); });
+        });
+      },
+      StatusCode::kInvalidArgument, {"Enter"});
+  CheckBuildFails(
+      [](Scope<>& scope) {
+        auto numbers = scope.Input("numbers", NumbersOfEachWorker(10));
+        Scope<Round>* other = nullptr;
+        scope.Iterate("first", [&](Scope<Round>& inner) {
+          other = &inner;
+          numbers | Enter(inner);
+        });
+        scope.Iterate("second", [&](Scope<Round>& second) {
+          second.Iterate("third", [&](Scope<Inner>& third) {
+            numbers | Enter(second) | Enter(third) | Leave(*other);
+          });
+        });
+      },
+      StatusCode::kInvalidArgument, {"Leave"});
+}
+
+TEST_CASE("a stream of another dataflow") {
+  for (int workers : kWorkerCounts) {
+    CAPTURE(workers);
+    absl::Status status = Execute({.workers = workers}, [&](Worker& worker) -> absl::Status {
+      InputHandle<int64_t> input1, input2;
+      std::optional<Stream<int64_t>> other;
+      HEADWAY_RETURN_IF_ERROR(
+          worker.Build("first", [&](Scope<>& scope) { other = scope.Input(input1); }));
+      return worker.Build("second",
+                          [&](Scope<>& scope) { scope.Input(input2) | Merge("bad", *other); });
+    });
+    CheckError(status, StatusCode::kInvalidArgument, {"step 'bad'", "on worker ", "different"});
+  }
+}
+
+TEST_CASE("a cycle that does not advance time") {
+  CheckBuildFails(
+      [](Scope<>& scope) {
+        auto [loop, again] = scope.Feedback<int64_t>("loop", 0);
+        scope.Input("numbers", NumbersOfEachWorker(10)) | Merge("merge", again) | ConnectLoop(loop);
+      },
+      StatusCode::kInvalidArgument, {"step 'loop'", "cycle"});
+  CheckBuildFails(
+      [](Scope<>& scope) {
+        auto numbers = scope.Input("numbers", NumbersOfEachWorker(10));
+        scope.Iterate("iterate", [&](Scope<Round>& inner) {
+          auto [loop, again] = inner.Feedback<int64_t>("loop", {0, 0});
+          numbers | Enter(inner) | Merge("merge", again) | Exchange("spread") | ConnectLoop(loop);
+        });
+      },
+      StatusCode::kInvalidArgument, {"iterate.", "cycle"});
+}
+
+TEST_CASE("a cycle through a nested scope that advances only inside of it") {
+  CheckBuildFails(
+      [](Scope<>& scope) {
+        auto [loop, again] = scope.Feedback<int64_t>("loop", 0);
+        auto numbers = scope.Input("numbers", NumbersOfEachWorker(10)) | Merge("merge", again);
+        auto left = scope.Iterate("iterate", [&](Scope<Round>& inner) {
+          auto [inner_loop, inner_again] = inner.Feedback<int64_t>("loop", {0, 1});
+          auto both = numbers | Enter(inner) | Merge("merge", inner_again);
+          both | ConnectLoop(inner_loop);
+          return both | Leave(scope);
+        });
+        left | ConnectLoop(loop);
+      },
+      StatusCode::kInvalidArgument, {"cycle"});
+}
+
+TEST_CASE("a cycle that is closed twice") {
+  CheckBuildFails(
+      [](Scope<>& scope) {
+        auto numbers = scope.Input("numbers", NumbersOfEachWorker(10));
+        auto [loop, again] = scope.Feedback<int64_t>("loop", 1);
+        numbers | ConnectLoop(loop);
+        numbers | ConnectLoop(loop);
+      },
+      StatusCode::kInvalidArgument, {"step 'loop'", "twice"});
+}
+
+TEST_CASE("an input handle that feeds two inputs at once") {
+  for (int workers : kWorkerCounts) {
+    CAPTURE(workers);
+    absl::Status status = Execute({.workers = workers}, [&](Worker& worker) -> absl::Status {
+      InputHandle<int64_t> input;
+      return worker.Build(
+          "flow", [&](Scope<>& scope) { scope.Input(input) | Merge("merge", scope.Input(input)); });
+    });
+    CheckError(status, StatusCode::kFailedPrecondition, {"step 'input-", "on worker ", "handle"});
+  }
+}
+
+TEST_CASE("a number of workers that is not positive, and other impossible options") {
+  Dataflow flow("flow", [](Scope<>&) { FAIL("must not be built"); });
+  for (int workers : {0, -1, -1000, 1'000'000}) {
+    CAPTURE(workers);
+    CheckError(RunMain(flow, {.worker_count = workers}), StatusCode::kInvalidArgument,
+               {std::to_string(workers), "workers"});
+    CheckError(Execute({.workers = workers}, [](Worker&) { return absl::OkStatus(); }),
+               StatusCode::kInvalidArgument, {std::to_string(workers), "workers"});
+  }
+  CheckError(RunMain(flow, {.max_epochs_in_flight = 0}), StatusCode::kInvalidArgument,
+             {"max_epochs_in_flight"});
+  CheckError(RunMain(flow, {.max_bytes_in_flight = 0}), StatusCode::kInvalidArgument,
+             {"max_bytes_in_flight"});
+  CheckError(RunMain(flow, {.epoch_config = PeriodicEpochConfig{absl::ZeroDuration()}}),
+             StatusCode::kInvalidArgument, {"epoch_length"});
+}
+
+// Runs `use` with the first capability of a step (for epoch 5) on the last worker.
+void CheckMisuse(const std::function<void(Capability<>&, NodeOutput<int64_t>&)>& use,
+                 std::initializer_list<std::string> parts) {
+  for (int workers : kWorkerCounts) {
+    CAPTURE(workers);
+    Dataflow flow("flow", [&](Scope<>& scope) {
+      scope.Input("numbers", NumbersOfEachWorker(10)) |
+          UnaryFrontier<int64_t>("bad", pact::Pipeline{}, [&](Capability<> first) {
+            return [&use, &scope, last = scope.worker_index() == scope.worker_count() - 1,
+                    capability = std::move(first),
+                    used = false](NodeInput<int64_t>& in, NodeOutput<int64_t>& out) mutable {
+              in.ForEach([](const CapabilityRef<Epoch>&, Batch<int64_t>&) {});
+              if (last && !std::exchange(used, true)) use(capability, out);
+            };
+          });
+    });
+    absl::Status status = RunMain(flow, {.worker_count = workers, .first_epoch = 5});
+    CheckError(status, StatusCode::kFailedPrecondition, {"step 'bad'", OnWorker(workers - 1)});
+    CheckError(status, StatusCode::kFailedPrecondition, parts);
+  }
+}
+
+TEST_CASE("a capability that is used after it was dropped") {
+  CheckMisuse(
+      [](Capability<>& c, NodeOutput<int64_t>&) {
+        c.Drop();
+        CHECK_FALSE(c.Clone().held());
+      },
+      {"dropped"});
+  CheckMisuse(
+      [](Capability<>& c, NodeOutput<int64_t>&) {
+        c.Drop();
+        CHECK_FALSE(c.Delayed(7).held());
+      },
+      {"dropped"});
+  CheckMisuse(
+      [](Capability<>& c, NodeOutput<int64_t>&) {
+        c.Drop();
+        c.Downgrade(7);
+      },
+      {"dropped"});
+  CheckMisuse(
+      [](Capability<>& c, NodeOutput<int64_t>& out) {
+        c.Drop();
+        out.SessionAt(c).Give(int64_t{1});
+      },
+      {"dropped"});
+}
+
+TEST_CASE("a capability that is used after it was moved") {
+  CheckMisuse(
+      [](Capability<>& c, NodeOutput<int64_t>&) {
+        Capability<> other = std::move(c);
+        CHECK_FALSE(c.held());  // NOLINT: what is tested
+        c.Downgrade(7);
+      },
+      {"moved"});
+  CheckMisuse(
+      [](Capability<>& c, NodeOutput<int64_t>&) {
+        Capability<> other;
+        other = std::move(c);
+        CHECK_FALSE(c.Clone().held());  // NOLINT: what is tested
+      },
+      {"moved"});
+  CheckMisuse(
+      [](Capability<>& c, NodeOutput<int64_t>& out) {
+        Capability<> other = std::move(c);
+        out.SessionAt(c).Give(int64_t{1});  // NOLINT: what is tested
+      },
+      {"moved"});
+}
+
+TEST_CASE("a capability that was never given") {
+  CheckMisuse([](Capability<>&, NodeOutput<int64_t>& out) { out.SessionAt(Capability<>()); },
+              {"capability"});
+}
+
+TEST_CASE("a capability that is used for an earlier time") {
+  CheckMisuse([](Capability<>& c, NodeOutput<int64_t>&) { c.Downgrade(4); }, {"time 5", "for 4"});
+  CheckMisuse([](Capability<>& c, NodeOutput<int64_t>&) { CHECK_FALSE(c.Delayed(4).held()); },
+              {"time 5", "for 4"});
+  CheckMisuse(
+      [](Capability<>& c, NodeOutput<int64_t>&) {
+        c.Downgrade(8);
+        c.Downgrade(7);
+      },
+      {"time 8", "for 7"});
+}
+
+TEST_CASE("a capability for a time before that of its batch, though the frontier would allow it") {
+  for (int workers : kWorkerCounts) {
+    CAPTURE(workers);
+    absl::Status status = Execute({.workers = workers}, [&](Worker& worker) -> absl::Status {
+      InputHandle<int64_t> ahead, behind;
+      HEADWAY_RETURN_IF_ERROR(worker.Build("flow", [&](Scope<>& scope) {
+        scope.Input(ahead) | Merge("merge", scope.Input(behind)) |
+            UnaryFrontier<int64_t>("bad", pact::Pipeline{}, [](Capability<>) {
+              return [](NodeInput<int64_t>& in, NodeOutput<int64_t>&) {
+                in.ForEach([&](const CapabilityRef<Epoch>& time, Batch<int64_t>&) {
+                  CHECK(in.frontier().LessEqual(3));
+                  CHECK_FALSE(time.Delayed(3).held());
+                });
+              };
+            });
+      }));
+      if (worker.index() == worker.count() - 1) {
+        ahead.AdvanceTo(5);
+        ahead.Send(int64_t{1});
+        ahead.Flush();
+      }
+      return worker.StepWhile([] { return true; });
+    });
+    CheckError(status, StatusCode::kFailedPrecondition,
+               {"step 'bad'", OnWorker(workers - 1), "time 5", "time 3"});
+  }
+}
+
+TEST_CASE("a capability of another output") {
+  for (int workers : kWorkerCounts) {
+    CAPTURE(workers);
+    Dataflow flow("flow", [&](Scope<>& scope) {
+      auto numbers = scope.Input("numbers", NumbersOfEachWorker(10));
+      OperatorBuilder<Epoch> builder(scope, "bad");
+      NodeInput<int64_t>& input = builder.AddInput(numbers, pact::Pipeline{});
+      builder.AddOutput<int64_t>();
+      NodeOutput<int64_t>& second = builder.AddOutput<int64_t>();
+      builder.BuildWithoutCapabilities([&] {
+        input.ForEach([&](const CapabilityRef<Epoch>& time, Batch<int64_t>&) {
+          second.SessionAt(time.Retain(0)).Give(int64_t{1});
+        });
+      });
+    });
+    CheckError(RunMain(flow, {.worker_count = workers}), StatusCode::kFailedPrecondition,
+               {"step 'bad'", "on worker ", "another output"});
+  }
+}
+
+TEST_CASE("an input that is advanced backwards, and what comes after it has no effect") {
+  for (int workers : kWorkerCounts) {
+    CAPTURE(workers);
+    std::atomic<int64_t> mapped{0};
+    absl::Status status = Execute({.workers = workers}, [&](Worker& worker) -> absl::Status {
+      InputHandle<int64_t> input;
+      HEADWAY_RETURN_IF_ERROR(worker.Build("flow", [&](Scope<>& scope) {
+        scope.Input(input) | Map("map", [&](int64_t x) {
+          ++mapped;
+          return x;
+        });
+      }));
+      if (worker.index() != 0) return worker.StepWhile([] { return true; });
+      input.AdvanceTo(5);
+      CHECK(worker.Step().ok());
+      input.AdvanceTo(4);
+      CHECK(input.time() == 5);
+      for (int64_t i = 0; i < 100'000; ++i) input.Send(i);
+      input.AdvanceTo(6);
+      input.Flush();
+      CHECK(input.time() == 5);
+      absl::Status failed = worker.Step();
+      CheckError(failed, StatusCode::kFailedPrecondition,
+                 {"step 'input-", OnWorker(0), "time 5", "for 4"});
+      CHECK(worker.StepWhile([] { return true; }) == failed);
+      CHECK(worker.StepOrPark() == failed);
+      CHECK(worker.Build("more", [](Scope<>&) { FAIL("must not be built"); }) == failed);
+      input.Close();
+      return absl::OkStatus();  // the failure remains
+    });
+    CheckError(status, StatusCode::kFailedPrecondition, {"time 5", "for 4"});
+    CHECK(mapped == 0);
+  }
+}
+
+TEST_CASE("after a failure of another worker, sending has no effect") {
+  std::atomic<int64_t> mapped{0};
+  absl::Status status = Execute({.workers = 2}, [&](Worker& worker) -> absl::Status {
+    InputHandle<int64_t> input;
+    HEADWAY_RETURN_IF_ERROR(worker.Build("flow", [&](Scope<>& scope) {
+      scope.Input(input) | Map("map", [&](int64_t x) {
+        ++mapped;
+        return x;
+      }) | Exchange("spread");
+    }));
+    if (worker.index() == 1) return absl::InternalError("worker 1 has failed");
+    absl::Status failed = worker.StepWhile([] { return true; });
+    for (int64_t i = 0; i < 100'000; ++i) input.Send(i);
+    input.AdvanceTo(1);
+    return failed;
+  });
+  CheckError(status, StatusCode::kInternal, {"worker 1 has failed"});
+  CHECK(mapped == 0);
+}
+
+TEST_CASE("workers that build different graphs") {
+  for (int workers : {2, 3, 8}) {
+    CAPTURE(workers);
+    for (int odd = 0; odd < workers; odd += workers - 1) {
+      CAPTURE(odd);
+      Dataflow other_id("flow", [&](Scope<>& scope) {
+        scope.Input("numbers", NumbersOfEachWorker(10)) |
+            Exchange(scope.worker_index() == odd ? "here" : "there");
+      });
+      CheckError(
+          RunMain(other_id, {.worker_count = workers}), StatusCode::kInvalidArgument,
+          {"different dataflows", "on worker ", "step 'here'", "step 'there'", "step number 1"});
+      Dataflow more("flow", [&](Scope<>& scope) {
+        auto numbers = scope.Input("numbers", NumbersOfEachWorker(10));
+        if (scope.worker_index() == odd) numbers | Map("more", Same);
+      });
+      CheckError(RunMain(more, {.worker_count = workers}), StatusCode::kInvalidArgument,
+                 {"different dataflows", "step 'more'", "nothing"});
+    }
+  }
+}
+
+TEST_CASE("a worker that ends without building what the others have built") {
+  for (int workers : {2, 3, 8}) {
+    CAPTURE(workers);
+    for (int odd : {0, workers - 1}) {
+      CAPTURE(odd);
+      absl::Status status = Execute({.workers = workers}, [&](Worker& worker) -> absl::Status {
+        InputHandle<int64_t> input1, input2;
+        HEADWAY_RETURN_IF_ERROR(worker.Build(
+            "first", [&](Scope<>& scope) { scope.Input(input1) | Exchange("spread"); }));
+        if (worker.index() == odd) return absl::OkStatus();
+        return worker.Build("second",
+                            [&](Scope<>& scope) { scope.Input(input2) | Exchange("spread"); });
+      });
+      CheckError(status, StatusCode::kInvalidArgument,
+                 {"worker " + std::to_string(odd), "dataflow number 1"});
+    }
+  }
+}
+
+}  // namespace
+}  // namespace headway

@@ -1,0 +1,241 @@
+// FileLines reads each line once, whatever is in the files and however many workers share them, and
+// says which file is wrong.
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "headway/tests/comm/test_seed.h"
+#include "headway/tests/engine/run_helpers.h"
+
+namespace headway {
+namespace {
+
+using absl::StatusCode;
+
+constexpr size_t kStripe = size_t{1} << 20;
+
+// A directory of its own for each test, removed at the end.
+class TempDir {
+ public:
+  TempDir() {
+    std::string name = (std::filesystem::temp_directory_path() / "headway-XXXXXX").string();
+    REQUIRE(mkdtemp(name.data()) != nullptr);
+    path_ = name;
+  }
+  ~TempDir() { std::filesystem::remove_all(path_); }
+
+  std::string Path(const std::string& name) const { return (path_ / name).string(); }
+  std::string Write(const std::string& name, const std::string& content) const {
+    std::ofstream(Path(name), std::ios::binary) << content;
+    return Path(name);
+  }
+
+ private:
+  std::filesystem::path path_;
+};
+
+// The lines as std::getline has them, sorted.
+std::vector<std::string> ExpectedLines(const std::vector<std::string>& paths) {
+  std::vector<std::string> lines;
+  for (const std::string& path : paths) {
+    std::ifstream file(path, std::ios::binary);
+    for (std::string line; std::getline(file, line);) {
+      // getline does not see whether the last line had an end; without one '\r' is its last byte.
+      if (!line.empty() && line.back() == '\r' && !file.eof()) line.pop_back();
+      lines.push_back(line);
+    }
+  }
+  std::sort(lines.begin(), lines.end());
+  return lines;
+}
+
+absl::Status ReadLines(const std::vector<std::string>& paths, RunOptions options,
+                       std::vector<std::string>* lines) {
+  Collected<std::string> collected;
+  Dataflow flow("lines", [&](Scope<>& scope) {
+    scope.Input("lines", FileLines(paths)) | CollectInto("collect", collected);
+  });
+  absl::Status status = RunMain(flow, options);
+  *lines = collected.Sorted();
+  return status;
+}
+
+void CheckLines(const std::vector<std::string>& paths) {
+  const std::vector<std::string> expected = ExpectedLines(paths);
+  for (int workers : kWorkerCounts) {
+    CAPTURE(workers);
+    std::vector<std::string> lines;
+    CheckOk(ReadLines(paths, {.worker_count = workers}, &lines));
+    // Not CHECK(lines == expected): it would print megabytes.
+    const bool equal = lines == expected;
+    CHECK_MESSAGE(equal, lines.size() << " lines instead of " << expected.size());
+  }
+}
+
+TEST_CASE("files without content, without a last line end, with empty lines, with CRLF") {
+  TempDir dir;
+  for (const std::string content :
+       {"", "\n", "\n\n\n", "a", "a\n", "a\nb", "\na", "a\r\nb\r\n", "\r\n", "\r\n\r\n", "a\r",
+        "a\rb\n", "a\r\r\nb", "\r", "a\n\r"}) {
+    CAPTURE(content);
+    CheckLines({dir.Write("file", content)});
+  }
+}
+
+TEST_CASE("bytes that are no text are lines like others") {
+  TempDir dir;
+  std::string content = "caf\xe9\n\xff\xfe\n\xc3\n\x80\x80\x80\n\xed\xa0\x80\n";
+  content += std::string("zero\0inside\n", 12);
+  for (int byte = 0; byte < 256; ++byte) content += static_cast<char>(byte);
+  CheckLines({dir.Write("file", content)});
+}
+
+TEST_CASE("no files at all, and several ones, with empty ones among them") {
+  TempDir dir;
+  CheckLines({});
+  CheckLines({dir.Write("empty1", ""), dir.Write("one", "1\n2\n3"), dir.Write("empty2", ""),
+              dir.Write("two", "4\n5\n"), dir.Write("empty3", "")});
+  std::string same = dir.Write("same", "x\ny\n");
+  CheckLines({same, same, same});
+}
+
+TEST_CASE("line ends at, before and after the borders of stripes") {
+  TempDir dir;
+  for (int before = -2; before <= 2; ++before) {
+    CAPTURE(before);
+    // Lines that end around each of three borders, with short lines between.
+    std::string content;
+    for (size_t border = 1; border <= 3; ++border) {
+      while (content.size() + 100 < border * kStripe) {
+        content += std::to_string(content.size()) + std::string(60, 'y') + "\n";
+      }
+      const size_t end = border * kStripe + static_cast<size_t>(before + 2) - 2;
+      content += std::string(end - content.size(), 'x') + "\n";
+    }
+    CheckLines({dir.Write("open", content + "last")});
+    CheckLines({dir.Write("closed", content)});
+    CheckLines({dir.Write("crlf", content.substr(0, content.size() - 1) + "\r\nlast\r\n")});
+  }
+}
+
+TEST_CASE("a file of exactly one or two stripes") {
+  TempDir dir;
+  for (size_t size : {kStripe - 1, kStripe, kStripe + 1, 2 * kStripe}) {
+    CAPTURE(size);
+    CheckLines({dir.Write("one line", std::string(size, 'x'))});
+    CheckLines({dir.Write("closed", std::string(size - 1, 'x') + "\n")});
+    CheckLines({dir.Write("empty lines", std::string(size, '\n'))});
+  }
+}
+
+TEST_CASE("lines of 10 MB among short ones") {
+  TempDir dir;
+  std::string content = "first\n" + std::string(10'000'000, 'a') + "\nbetween\n" +
+                        std::string(10'000'000, 'b') + "\r\n" + std::string(3 * kStripe, 'c');
+  CheckLines({dir.Write("long", content), dir.Write("short", "1\n2\n")});
+}
+
+TEST_CASE("random files") {
+  const uint64_t seed = internal::TestSeed("random files");
+  std::mt19937_64 random(seed);
+  TempDir dir;
+  for (int round = 0; round < 6; ++round) {
+    CAPTURE(seed);
+    CAPTURE(round);
+    std::vector<std::string> paths;
+    for (int file = 0; file < 3; ++file) {
+      std::string content;
+      const size_t size = random() % (3 * kStripe);
+      const uint64_t longest = uint64_t{1} << (random() % 21);
+      while (content.size() < size) {
+        content.append(random() % longest, static_cast<char>('a' + random() % 26));
+        content += random() % 4 == 0 ? "\r\n" : "\n";
+      }
+      if (random() % 2 == 0) content += "open end";
+      paths.push_back(dir.Write("file" + std::to_string(file), content));
+    }
+    CheckLines(paths);
+  }
+}
+
+TEST_CASE("a file that cannot be read is an error that names it, the step and a worker") {
+  TempDir dir;
+  const std::string good = dir.Write("good", "1\n2\n");
+  struct Bad {
+    std::string path;
+    StatusCode code;
+  };
+  for (const Bad& bad :
+       {Bad{dir.Path("missing"), StatusCode::kNotFound}, Bad{dir.Path(""), StatusCode::kInvalidArgument},
+        Bad{good + "/below", StatusCode::kFailedPrecondition},
+        Bad{"/dev/null", StatusCode::kInvalidArgument},
+        Bad{"", StatusCode::kNotFound}}) {
+    for (int workers : kWorkerCounts) {
+      CAPTURE(workers);
+      std::vector<std::string> lines;
+      CheckError(ReadLines({good, bad.path}, {.worker_count = workers}, &lines), bad.code,
+                 {"'" + bad.path + "'", "step 'lines'", "on worker "});
+    }
+  }
+}
+
+TEST_CASE("a file without the permission to read it") {
+  if (geteuid() == 0) {
+    MESSAGE("root may read everything: not tested");
+    return;
+  }
+  TempDir dir;
+  const std::string path = dir.Write("secret", "1\n");
+  REQUIRE(chmod(path.c_str(), 0) == 0);
+  std::vector<std::string> lines;
+  CheckError(ReadLines({path}, {}, &lines), StatusCode::kPermissionDenied,
+             {"'" + path + "'", "step 'lines'", OnWorker(0)});
+}
+
+TEST_CASE("a file that becomes shorter while it is read") {
+  TempDir dir;
+  std::string content;
+  while (content.size() < 10 * kStripe) content += std::to_string(content.size()) + "\n";
+  for (int workers : kWorkerCounts) {
+    CAPTURE(workers);
+    const std::string path = dir.Write("file", content);
+    std::atomic<bool> cut{false};
+    Dataflow flow("lines", [&](Scope<>& scope) {
+      // The readers have opened the file when the first line comes.
+      scope.Input("lines", FileLines(path)) | Inspect("cut", [&](std::string_view) {
+        if (!cut.exchange(true)) CHECK(truncate(path.c_str(), 100) == 0);
+      });
+    });
+    absl::Status status = RunMain(flow, {.worker_count = workers});
+    CheckError(status, StatusCode::kDataLoss,
+               {"'" + path + "' became shorter", "step 'lines'", "on worker "});
+  }
+}
+
+TEST_CASE("a file that is removed while it is read is read to its end") {
+  TempDir dir;
+  std::string content;
+  while (content.size() < 3 * kStripe) content += std::to_string(content.size()) + "\n";
+  const std::string path = dir.Write("file", content);
+  const size_t expected = ExpectedLines({path}).size();
+  Collected<std::string> lines;
+  Dataflow flow("lines", [&](Scope<>& scope) {
+    scope.Input("lines", FileLines(path)) | Inspect("remove", [&](std::string_view line) {
+      unlink(path.c_str());
+      lines.Add(std::string(line));
+    });
+  });
+  CheckOk(RunMain(flow));
+  CHECK(lines.size() == expected);
+}
+
+}  // namespace
+}  // namespace headway
