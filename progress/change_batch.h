@@ -48,7 +48,14 @@ class ChangeBatch {
 
   // The net changes, one for each time, none of them zero. Valid until the next non-const call.
   std::span<const Change> Net() {
-    Compact();
+    if (changes_.size() > kDirect) {
+      Compact();
+    } else {
+      // Update has kept these apart.
+      for (size_t i = changes_.size(); i-- > 0;) {
+        if (changes_[i].delta == 0) changes_.Erase(i);
+      }
+    }
     return changes_.span();
   }
 
@@ -66,10 +73,8 @@ class ChangeBatch {
   static constexpr uint32_t kCompactAtLeast = 16;
 
   void Compact() {
-    if (changes_.size() > kDirect) {
-      std::sort(changes_.begin(), changes_.end(),
-                [](const Change& a, const Change& b) { return Traits::TotalLess(a.time, b.time); });
-    }
+    std::sort(changes_.begin(), changes_.end(),
+              [](const Change& a, const Change& b) { return Traits::TotalLess(a.time, b.time); });
     size_t kept = 0;
     for (const Change& change : changes_) {
       if (kept > 0 && changes_[kept - 1].time == change.time) {

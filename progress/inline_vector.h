@@ -108,9 +108,10 @@ class InlineVector {
 
   void Assign(const InlineVector& other) {
     Reserve(other.size_);
-    if (other.size_ > 0) {
-      std::memcpy(static_cast<void*>(data()), static_cast<const void*>(other.data()),
-                  other.size_ * sizeof(T));
+    if (other.capacity_ == kInline) {
+      std::memcpy(static_cast<void*>(data()), other.storage_.local, sizeof(other.storage_.local));
+    } else {
+      std::memcpy(static_cast<void*>(data()), other.storage_.heap, other.size_ * sizeof(T));
     }
     size_ = other.size_;
   }

@@ -75,7 +75,7 @@ TEST_CASE("an inline vector behaves like a vector") {
   for (const uint64_t seed : Seeds(50)) {
     CAPTURE(seed);
     Random random(seed);
-    internal::InlineVector<uint32_t, 2> vector;
+    internal::InlineVector<uint64_t, 2> vector;
     std::vector<uint32_t> model;
     for (int step = 0; step < 200; ++step) {
       const auto value = static_cast<uint32_t>(step);
