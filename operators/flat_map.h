@@ -1,12 +1,16 @@
 #ifndef HEADWAY_OPERATORS_FLAT_MAP_H_
 #define HEADWAY_OPERATORS_FLAT_MAP_H_
 
+#include <algorithm>
+#include <cstddef>
 #include <deque>
+#include <memory>
 #include <optional>
 #include <ranges>
 #include <string>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "headway/engine/transform.h"
 
@@ -33,29 +37,43 @@ class FlatMapReceiver final : public Receiver<D, T>, public Resumable {
   void Push(const T& time, Batch<D>&& batch) override {
     OutputPortBase& port = *graph_.pushing_port();
     size_t next = 0;
-    if (left_.empty() && graph_.MayGoOn(port, *this)) {
+    if (!Holds(port) && graph_.MayGoOn(port, *this)) {
       output_.set_time(&time);
-      if (Process(batch, next, port)) return;
+      if (Process(batch, next, in_work_, port)) return;
     }
-    left_.push_back({std::move(batch), time, next, port.HoldCurrentTime()});
+    left_.push_back(
+        {std::move(batch), time, next, std::exchange(in_work_, nullptr), port.HoldCurrentTime()});
     graph_.AddStalled(this);
   }
 
+  // Each port goes on in its own order, and none waits for another: the port of the first batch may
+  // need the credit of a node that cannot run before its own batches, further behind, have gone on.
   bool Resume() override {
     bool did_work = false;
-    while (!left_.empty()) {
-      Left& left = left_.front();
+    std::vector<OutputPortBase*> waiting;
+    for (size_t i = 0; i < left_.size();) {
+      Left& left = left_[i];
       OutputPortBase& port = *left.hold.port;
-      if (!graph_.MayGoOn(port, *this)) break;
-      did_work = true;
-      output_.set_time(&left.time);
-      graph_.set_pushing_port(&port);
-      const bool done = Process(left.batch, left.next, port);
-      graph_.set_pushing_port(nullptr);
-      port.Flush();
-      if (!done) break;
-      port.ReleaseHold(left.hold);
-      left_.pop_front();
+      if (std::find(waiting.begin(), waiting.end(), &port) != waiting.end()) {
+        ++i;
+        continue;
+      }
+      bool done = false;
+      if (graph_.MayGoOn(port, *this)) {
+        did_work = true;
+        output_.set_time(&left.time);
+        graph_.set_pushing_port(&port);
+        done = Process(left.batch, left.next, left.in_work, port);
+        graph_.set_pushing_port(nullptr);
+        port.Flush();
+      }
+      if (done) {
+        port.ReleaseHold(left.hold);
+        left_.erase(left_.begin() + static_cast<std::ptrdiff_t>(i));
+      } else {
+        waiting.push_back(&port);
+        ++i;
+      }
     }
     return did_work;
   }
@@ -71,38 +89,47 @@ class FlatMapReceiver final : public Receiver<D, T>, public Resumable {
   TransformOutput<R, T>& output() { return output_; }
 
  private:
+  // What a record became, and the position in it. At an address of its own, which iterators need.
+  struct InWork {
+    std::optional<Range> results;
+    std::optional<std::ranges::iterator_t<Range>> position;
+  };
   struct Left {
     Batch<D> batch;
     T time;
     size_t next;
+    std::unique_ptr<InWork> in_work;
     OutputPortBase::Hold hold;
   };
 
   // Goes on with record `next` of the batch; false if it had to stop.
-  bool Process(Batch<D>& batch, size_t& next, OutputPortBase& port) {
+  bool Process(Batch<D>& batch, size_t& next, std::unique_ptr<InWork>& in_work,
+               OutputPortBase& port) {
     bool done = true;
-    graph_.GuardStep(step_id_, [&] { done = ProcessUntilNoCredit(batch, next, port); });
+    if (in_work == nullptr) in_work = std::make_unique<InWork>();
+    graph_.GuardStep(step_id_, [&] { done = ProcessUntilNoCredit(batch, next, *in_work, port); });
     output_.Flush();
     return done;
   }
 
-  bool ProcessUntilNoCredit(Batch<D>& batch, size_t& next, OutputPortBase& port) {
+  bool ProcessUntilNoCredit(Batch<D>& batch, size_t& next, InWork& in_work, OutputPortBase& port) {
+    auto& [results, position] = in_work;
     uint64_t flushes = output_.flush_count();
     while (next < batch.size()) {
-      if (!position_.has_value()) {
-        results_.emplace(f_(batch.Take(next)));
-        position_.emplace(std::ranges::begin(*results_));
+      if (!position.has_value()) {
+        results.emplace(f_(batch.Take(next)));
+        position.emplace(std::ranges::begin(*results));
       }
-      while (*position_ != std::ranges::end(*results_)) {
-        output_.Give(**position_);
-        ++*position_;
+      while (*position != std::ranges::end(*results)) {
+        output_.Give(**position);
+        ++*position;
         if (output_.flush_count() != flushes) {
           flushes = output_.flush_count();
           if (!graph_.MayGoOn(port, *this)) return false;
         }
       }
-      position_.reset();
-      results_.reset();
+      position.reset();
+      results.reset();
       ++next;
     }
     return true;
@@ -112,15 +139,15 @@ class FlatMapReceiver final : public Receiver<D, T>, public Resumable {
   const std::string step_id_;
   F f_;
   TransformOutput<R, T> output_;
-  std::deque<Left> left_;         // bounded: its port's node does not run while it is not empty
-  std::optional<Range> results_;  // of the record in work, with the position in it
-  std::optional<std::ranges::iterator_t<Range>> position_;
+  std::deque<Left> left_;            // bounded: the node of a port that has some here does not run
+  std::unique_ptr<InWork> in_work_;  // of a batch that goes through at once
 };
 
 }  // namespace internal
 
 // Replaces each record by the elements of the range that f(record) returns: a container, a view, a
-// generator.
+// generator. A range may be in use when `f` is called for the next record, so it does not refer to
+// what that call changes.
 template <class F>
 auto FlatMap(std::string step_id, F f) {
   return [step_id = std::move(step_id),
