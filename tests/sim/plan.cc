@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_format.h"
+
 namespace headway::sim {
 namespace {
 
@@ -390,6 +392,28 @@ std::vector<Emission> Spontaneous(const Plan& plan, int op, int worker) {
     AddEmission(plan, {output, at, {Mix(id), static_cast<uint32_t>(id), 0}}, emissions);
   }
   return emissions;
+}
+
+std::string Describe(const Plan& plan) {
+  constexpr const char* kKinds[] = {"input", "operator", "map",   "filter", "flat map", "exchange",
+                                    "merge", "scope",    "enter", "leave",  "feedback", "connect"};
+  constexpr const char* kPacts[] = {"pipeline", "exchange", "broadcast", "gather"};
+  std::string text;
+  for (const Element& element : plan.elements) {
+    absl::StrAppendFormat(&text, "\n    scope %d: %s %d", element.scope,
+                          kKinds[static_cast<int>(element.kind)], element.index);
+    for (int stream : element.in) absl::StrAppendFormat(&text, " <%d", stream);
+    for (int stream : element.out) {
+      absl::StrAppendFormat(&text, " >%d@%d", stream, plan.streams[stream].location);
+    }
+    if (element.kind != Kind::kOperator) continue;
+    const OperatorPlan& op = plan.operators[element.index];
+    for (PactKind pact : op.pacts) {
+      absl::StrAppendFormat(&text, " %s", kPacts[static_cast<int>(pact)]);
+    }
+    if (op.aggregates) text += " aggregates";
+  }
+  return text;
 }
 
 }  // namespace headway::sim

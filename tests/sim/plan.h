@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "headway/comm/stable_hash.h"
@@ -119,6 +120,9 @@ struct Plan {
 
 // A random plan. Without cycles if they are not allowed.
 Plan MakePlan(Random& random, int workers, uint32_t first_epoch, bool allow_cycles);
+
+// The elements, one per line, with the streams that they take and make.
+std::string Describe(const Plan& plan);
 
 // ---- What happens to records ----
 

@@ -74,11 +74,9 @@ std::string Simulation::Describe() const {
       workers_count_, first_epoch_, max_bytes_in_flight_, rings_.mailbox_messages,
       rings_.progress_frames, respects_credit_ ? "respects" : "ignores");
   for (const Dataflow& dataflow : dataflows_) {
-    const Plan& plan = dataflow.plan;
-    absl::StrAppendFormat(&text, " a dataflow of %d elements, %d operators, %d scopes%s%s;",
-                          plan.elements.size(), plan.operators.size(), plan.scopes.size(),
-                          plan.has_cycle ? ", with a cycle" : "",
-                          dataflow.to_be_cancelled ? ", to be cancelled" : "");
+    absl::StrAppendFormat(
+        &text, "\n  a dataflow%s%s:%s", dataflow.plan.has_cycle ? " with a cycle" : "",
+        dataflow.to_be_cancelled ? ", to be cancelled" : "", sim::Describe(dataflow.plan));
   }
   return text;
 }

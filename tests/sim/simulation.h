@@ -26,7 +26,7 @@ class Simulation {
   // What was violated; empty if nothing. Once.
   std::string Run();
 
-  // What the seed stands for, in a line.
+  // What the seed stands for.
   std::string Describe() const;
 
   // What happened, to see that a simulation is worth something.
