@@ -385,9 +385,11 @@ bool Graph::HasCreditApartFromHolds(OutputPortBase& port) {
     if (flow.InFlight() > kCycleLimitFactor * flow.max_bytes_in_flight()) {
       FailAndThrow(port.node().step_id(),
                    absl::ResourceExhaustedError(
-                       absl::StrFormat("the cycle it belongs to amplifies: %d bytes are in flight "
-                                       "where the limit is %d; make the cycle "
-                                       "produce less for each record, or raise max_bytes_in_flight",
+                       absl::StrFormat("the cycle it belongs to amplifies past the limit: %d bytes "
+                                       "are in flight, and max_bytes_in_flight is %d. "
+                                       "A cycle may hold twice the limit; make it produce less for "
+                                       "each record, feed it less at a time, or "
+                                       "raise max_bytes_in_flight",
                                        flow.InFlight(), flow.max_bytes_in_flight())));
     }
     return true;

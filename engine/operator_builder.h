@@ -12,6 +12,7 @@
 #include "headway/engine/capability.h"
 #include "headway/engine/channel.h"
 #include "headway/engine/graph.h"
+#include "headway/engine/keyed_state.h"
 #include "headway/engine/node_io.h"
 #include "headway/engine/scope.h"
 
@@ -126,6 +127,15 @@ class OperatorBuilder {
   template <class D>
   Stream<D, T> StreamOf(NodeOutput<D, T>& output) {
     return Stream<D, T>(scope_, output.tee(), output.location, {&output});
+  }
+
+  // State under keys that recovery snapshots and restores under this step's id. Lives as long as
+  // the dataflow.
+  template <class K, class S>
+  KeyedState<K, S>& AddState() {
+    auto& state = graph_.Make<KeyedState<K, S>>();
+    graph_.AddState(node_.step_id(), &state);
+    return state;
   }
 
   internal::Node& node() { return node_; }

@@ -10,7 +10,7 @@ EpochClock::EpochClock(Graph& graph, Node& node, Capability<Epoch> capability)
   const EpochConfig& config = graph.worker().run.options().epoch_config;
   if (const auto* periodic = std::get_if<PeriodicEpochConfig>(&config)) {
     epoch_length_nanos_ = std::max<int64_t>(1, absl::ToInt64Nanoseconds(periodic->epoch_length));
-    epoch_end_nanos_ = graph.worker().NowNanos() + epoch_length_nanos_;
+    epoch_end_nanos_ = Later(graph.worker().NowNanos(), epoch_length_nanos_);
     graph_.ActivateAt(node_, epoch_end_nanos_);
   }
 }
@@ -32,7 +32,7 @@ void EpochClock::CloseDueEpochs() {
   const int64_t now = graph_.worker().NowNanos();
   if (now < epoch_end_nanos_) return;
   capability_.Downgrade(capability_.time() + 1);
-  epoch_end_nanos_ = now + epoch_length_nanos_;
+  epoch_end_nanos_ = Later(now, epoch_length_nanos_);
   graph_.ActivateAt(node_, epoch_end_nanos_);
 }
 

@@ -1,7 +1,7 @@
 #ifndef HEADWAY_ENGINE_SOURCE_H_
 #define HEADWAY_ENGINE_SOURCE_H_
 
-#include <concepts>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -85,6 +85,12 @@ class SourceOutput {
 
 namespace internal {
 
+// `now` and some more; the end of time if that is too much.
+inline int64_t Later(int64_t now, int64_t nanos) {
+  int64_t later;
+  return __builtin_add_overflow(now, nanos, &later) ? std::numeric_limits<int64_t>::max() : later;
+}
+
 // Decides in which epoch a source emits, and when it has to pause. Not dependent on the record
 // type.
 class EpochClock {
@@ -152,7 +158,7 @@ class SourceNode final : public SourceControl {
     clock_.AfterPoll();
     wait_until_nanos_ = 0;
     if (state->wait > absl::ZeroDuration()) {
-      wait_until_nanos_ = graph_.worker().NowNanos() + absl::ToInt64Nanoseconds(state->wait);
+      wait_until_nanos_ = Later(graph_.worker().NowNanos(), absl::ToInt64Nanoseconds(state->wait));
       graph_.ActivateAt(node_, wait_until_nanos_);
     } else {
       graph_.Activate(node_);

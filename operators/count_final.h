@@ -6,7 +6,6 @@
 #include <string>
 #include <utility>
 
-#include "headway/engine/keyed_state.h"
 #include "headway/engine/operator_builder.h"
 
 namespace headway {
@@ -25,8 +24,7 @@ auto CountFinal(std::string step_id, KeyFn key = {}) {
     OperatorBuilder<T> builder(stream.scope(), step_id);
     NodeInput<D, T>& input = builder.AddInput(stream, pact::Exchange{key});
     auto& output = builder.template AddOutput<std::pair<K, int64_t>>();
-    auto& counts = builder.graph().template Make<KeyedState<K, int64_t>>();
-    builder.graph().AddState(builder.node().step_id(), &counts);
+    auto& counts = builder.template AddState<K, int64_t>();
     builder.Build([&](std::vector<Capability<T>> first) {
       return [&input, &output, &counts, key, held = std::move(first[0])]() mutable {
         input.ForEach([&](const CapabilityRef<T>&, Batch<D>& batch) {

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "headway/engine/epoch_order.h"
-#include "headway/engine/keyed_state.h"
 #include "headway/engine/operator_builder.h"
 
 namespace headway {
@@ -33,8 +32,7 @@ auto StatefulMap(std::string step_id, F f) {
     NodeInput<D, T>& input = builder.AddInput(
         stream, pact::Exchange{[](const D& record) -> const K& { return record.first; }});
     auto& output = builder.template AddOutput<std::pair<K, R>>();
-    auto& states = builder.graph().template Make<KeyedState<K, S>>();
-    builder.graph().AddState(builder.node().step_id(), &states);
+    auto& states = builder.template AddState<K, S>();
     const bool in_order = builder.graph().worker().run.options().apply_in_epoch_order;
     if (!in_order) builder.IgnoreFrontier(0);
     builder.BuildWithoutCapabilities(
