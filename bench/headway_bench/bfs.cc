@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -31,22 +32,31 @@ class Part {
     edges_.insert(edges_.end(), batch.begin(), batch.end());
   }
 
-  // Sorts the edges by their source.
+  // Sorts the edges by their source. The loops keep what they need in variables: stores to an array
+  // of numbers could change a member, so the compiler would load it again and again.
   void IndexEdges() {
-    for (const Edge& edge : edges_) ++offsets_[edge.from / workers_ + 1];
+    const uint32_t workers = workers_;
+    uint32_t* const counts = offsets_.data() + 1;
+    for (const Edge& edge : edges_) ++counts[edge.from / workers];
     for (size_t place = 1; place < offsets_.size(); ++place) offsets_[place] += offsets_[place - 1];
     std::vector<uint32_t> next = offsets_;
     targets_.resize(edges_.size());
-    for (const Edge& edge : edges_) targets_[next[edge.from / workers_]++] = edge.to;
+    uint32_t* const targets = targets_.data();
+    for (const Edge& edge : edges_) targets[next[edge.from / workers]++] = edge.to;
     edges_ = std::vector<Edge>();
   }
 
-  // Notes that a node can be reached in `level` steps.
-  void Reach(uint32_t node, uint64_t level) {
-    const uint32_t place = node / workers_;
-    if (levels_of_[place] != kUnreached) return;
-    levels_of_[place] = static_cast<uint32_t>(level);
-    reached_[level % 2].push_back(place);
+  // Notes that nodes can be reached in `level` steps.
+  void Reach(std::span<const uint32_t> nodes, uint64_t level) {
+    const uint32_t workers = workers_;
+    uint32_t* const levels_of = levels_of_.data();
+    std::vector<uint32_t>& reached = reached_[level % 2];
+    for (uint32_t node : nodes) {
+      const uint32_t place = node / workers;
+      if (levels_of[place] != kUnreached) continue;
+      levels_of[place] = static_cast<uint32_t>(level);
+      reached.push_back(place);
+    }
   }
 
   // Sends the newly reached nodes of a level along their edges.
@@ -55,7 +65,10 @@ class Part {
     std::vector<uint32_t>& reached = reached_[level % 2];
     if (!reached.empty()) levels_ = level + 1;
     for (uint32_t place : reached) {
-      for (uint32_t i = offsets_[place]; i < offsets_[place + 1]; ++i) session.Give(targets_[i]);
+      const uint32_t* const end = targets_.data() + offsets_[place + 1];
+      for (const uint32_t* to = targets_.data() + offsets_[place]; to != end; ++to) {
+        session.Give(*to);
+      }
     }
     reached.clear();
   }
@@ -103,7 +116,7 @@ auto BreadthFirst(Stream<uint32_t> proposals, ModuloKey key, Part& part, bool ha
             if (std::ranges::find(open, level, &Capability<>::time) == open.end()) {
               open.push_back(time.Retain());
             }
-            for (uint32_t node : batch) part.Reach(node, level);
+            part.Reach({batch.begin(), batch.end()}, level);
           });
           std::ranges::sort(open, {}, &Capability<>::time);
           auto next = open.begin();
@@ -114,7 +127,7 @@ auto BreadthFirst(Stream<uint32_t> proposals, ModuloKey key, Part& part, bool ha
             }
             if (level == 0) {
               part.IndexEdges();
-              if (has_root) part.Reach(0, 0);
+              if (has_root) part.Reach(std::array<uint32_t, 1>{0}, 0);
             }
             part.VisitNeighbours(level, out.SessionAt(*next));
           }

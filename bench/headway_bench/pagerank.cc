@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -48,12 +49,18 @@ class Part {
     edge_changes_.insert(edge_changes_.end(), batch.begin(), batch.end());
   }
 
-  void Receive(const RankChange& change, uint64_t iteration) {
-    const uint32_t place = change.node / workers_;
-    int64_t& arrived = arrived_[iteration % 2][place];
-    // A sum that passes through zero lists its place again, which is harmless.
-    if (arrived == 0) touched_[iteration % 2].push_back(place);
-    arrived += change.change;
+  // The loop keeps what it needs in variables: its stores could change a member, so the compiler
+  // would load it again and again.
+  void Receive(std::span<const RankChange> changes, uint64_t iteration) {
+    const uint32_t workers = workers_;
+    int64_t* const arrived = arrived_[iteration % 2].data();
+    std::vector<uint32_t>& touched = touched_[iteration % 2];
+    for (const RankChange& change : changes) {
+      const uint32_t place = change.node / workers;
+      // A sum that passes through zero lists its place again, which is harmless.
+      if (arrived[place] == 0) touched.push_back(place);
+      arrived[place] += change.change;
+    }
   }
 
   // Applies the edge changes that have arrived, and tells destinations what changes for them.
@@ -148,7 +155,7 @@ auto Pagerank(Stream<RankChange> rank_changes, ModuloKey key, Part& part, uint64
           ranks.ForEach([&](const CapabilityRef<Epoch>& time, Batch<RankChange>& batch) {
             hold(time);
             const uint64_t iteration = time.time() % kStride;
-            for (const RankChange& change : batch) part.Receive(change, iteration);
+            part.Receive({batch.begin(), batch.end()}, iteration);
           });
           std::ranges::sort(open, {}, &Capability<>::time);
           auto next = open.begin();

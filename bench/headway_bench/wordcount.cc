@@ -7,7 +7,6 @@
 #include <string_view>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_format.h"
 #include "headway/bench/headway_bench/benchmarks.h"
 #include "headway/bench/headway_bench/steps.h"
@@ -34,7 +33,9 @@ class Words {
     using difference_type = ptrdiff_t;
 
     Iterator() = default;
-    explicit Iterator(std::string_view line) : rest_(line) { FindNext(); }
+    explicit Iterator(std::string_view line) : next_(line.data()), end_(line.data() + line.size()) {
+      FindNext();
+    }
     Record operator*() const {
       if constexpr (std::is_same_v<Record, WordChange>) {
         return {std::string(word_), 1};
@@ -51,16 +52,18 @@ class Words {
 
    private:
     void FindNext() {
-      size_t begin = 0;
-      while (begin < rest_.size() && IsSpace(rest_[begin])) ++begin;
-      size_t end = begin;
-      while (end < rest_.size() && !IsSpace(rest_[end])) ++end;
-      word_ = rest_.substr(begin, end - begin);
-      rest_.remove_prefix(end);
+      while (next_ != end_ && IsSpace(*next_)) ++next_;
+      const char* begin = next_;
+      while (next_ != end_ && !IsSpace(*next_)) ++next_;
+      word_ = std::string_view(begin, static_cast<size_t>(next_ - begin));
     }
-    static bool IsSpace(char c) { return absl::ascii_isspace(static_cast<unsigned char>(c)); }
+    // ASCII white space as the peer sees it, without the vertical tab.
+    static bool IsSpace(char c) {
+      return c == ' ' || c == '\n' || c == '\t' || c == '\r' || c == '\f';
+    }
 
-    std::string_view rest_;
+    const char* next_ = nullptr;
+    const char* end_ = nullptr;
     std::string_view word_;  // empty at the end
   };
 
