@@ -3,6 +3,7 @@
 
 // The one header that an application needs: the engine, and the library of steps.
 
+#include "headway/engine/activator.h"
 #include "headway/engine/input_handle.h"
 #include "headway/engine/iterate.h"
 #include "headway/engine/operators.h"

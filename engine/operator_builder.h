@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "headway/engine/activator.h"
 #include "headway/engine/capability.h"
 #include "headway/engine/channel.h"
 #include "headway/engine/graph.h"
@@ -137,6 +138,9 @@ class OperatorBuilder {
     graph_.AddState(node_.step_id(), &state);
     return state;
   }
+
+  // What activates the operator though no batch came and no frontier changed.
+  Activator activator() { return Activator(graph_, node_); }
 
   internal::Node& node() { return node_; }
   internal::Graph& graph() { return graph_; }

@@ -12,8 +12,11 @@ RunState::RunState(int worker_count, RunOptions options, Fabric::Options rings)
       options_(std::move(options)),
       clock_(options_.clock != nullptr ? options_.clock : &real_clock_),
       fabric_(worker_count, rings),
+      activation_gate_(std::make_shared<ActivationGate>(fabric_)),
       flow_control_(worker_count, options_.max_bytes_in_flight),
       stop_listening_(options_.stop, [this] { fabric_.WakeAll(); }) {}
+
+RunState::~RunState() { activation_gate_->Close(); }
 
 void RunState::Fail(absl::Status status) {
   {

@@ -18,16 +18,39 @@
 
 namespace headway::internal {
 
+// The way into a run for other threads. Open while the run lasts. Thread safe.
+class ActivationGate {
+ public:
+  explicit ActivationGate(Fabric& fabric) : fabric_(&fabric) {}
+
+  void Activate(int worker, uint64_t token) {
+    std::lock_guard lock(mutex_);
+    if (fabric_ != nullptr) fabric_->Activate(worker, token);
+  }
+  void Close() {
+    std::lock_guard lock(mutex_);
+    fabric_ = nullptr;
+  }
+
+ private:
+  std::mutex mutex_;
+  Fabric* fabric_;  // guarded by mutex_
+};
+
 // What the workers of one process share in a run: their connections, the limits, the first failure,
 // the request to stop. Thread safe. Owned by the run's entry point; outlives its workers.
 class RunState {
  public:
   // `rings` are the sizes of the connections; small ones are for tests.
   RunState(int worker_count, RunOptions options, Fabric::Options rings = {});
+  ~RunState();
+  RunState(const RunState&) = delete;
+  RunState& operator=(const RunState&) = delete;
 
   const RunOptions& options() const { return options_; }
   Clock& clock() const { return *clock_; }
   Fabric& fabric() { return fabric_; }
+  const std::shared_ptr<ActivationGate>& activation_gate() const { return activation_gate_; }
   FlowControl& flow_control() { return flow_control_; }
   int worker_count() const { return worker_count_; }
 
@@ -57,6 +80,7 @@ class RunState {
   RealClock real_clock_;
   Clock* const clock_;
   Fabric fabric_;
+  const std::shared_ptr<ActivationGate> activation_gate_;
   FlowControl flow_control_;
   const StopListener stop_listening_;
   std::atomic<bool> failed_{false};

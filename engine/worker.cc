@@ -137,6 +137,7 @@ bool Worker::StepOnce() {
   for (Graph* graph : stepping_) {
     any |= graph->Step();
     if (graph->Complete()) {
+      any = true;  // who waits for the end looks again
       std::erase(context_.active_graphs, graph);
       const uint32_t id = graph->id();
       by_id_[id] = nullptr;

@@ -1,0 +1,8 @@
+// expect: Map: the function must take one record of the stream
+#include <string>
+
+#include "headway/headway.h"
+
+void Build(const headway::Stream<int>& stream) {
+  stream | headway::Map("bad", [](const std::string& text) { return text.size(); });
+}

@@ -1,0 +1,4 @@
+// expect: the right side of | must be a step
+#include "headway/headway.h"
+
+void Build(const headway::Stream<int>& stream) { stream | 42; }
