@@ -88,7 +88,7 @@ class LoopHandle {
     for (internal::OutputPortBase* port : stream.ports()) port->channels.push_back(&channel);
     node_.logic = [&input, &output = output_] {
       input.ForEach([&](const CapabilityRef<T>& time, Batch<D>& batch) {
-        output.SessionAt(time).GiveBatch(std::move(batch));
+        output.SessionAtTime(time.time()).GiveBatch(std::move(batch));
       });
     };
     return channel;

@@ -39,6 +39,16 @@ class CapabilityRef {
 
   const T& time() const { return time_; }
 
+  // Whether a record at this time may be sent at the output of that ledger, at the same time.
+  bool MaySend(const internal::CapabilityLedger<T>* ledger) const {
+    for (const internal::InputToOutput<T>& output : outputs_) {
+      if (output.ledger != ledger || !output.summary.has_value()) continue;
+      const std::optional<T> first = TimestampTraits<T>::ResultsIn(time_, *output.summary);
+      return first.has_value() && TimestampTraits<T>::LessEqual(*first, time_);
+    }
+    return false;
+  }
+
   // A capability at this time for output number `output`.
   Capability<T> Retain(size_t output = 0) const { return Delayed(time_, output); }
 
@@ -151,7 +161,16 @@ class NodeOutput : public internal::OutputPortBase {
     }
     return SessionAtTime(capability.time());
   }
-  Session SessionAt(const CapabilityRef<T>& capability) { return SessionAtTime(capability.time()); }
+  Session SessionAt(const CapabilityRef<T>& capability) {
+    if (!capability.MaySend(ledger_)) [[unlikely]] {
+      graph_.FailAndThrow(node_.step_id(), absl::FailedPreconditionError(absl::StrFormat(
+                                               "a batch at time %s gives no right to send at that "
+                                               "time through this output; use a capability for "
+                                               "what the time becomes at the output",
+                                               TimestampTraits<T>::Format(capability.time()))));
+    }
+    return SessionAtTime(capability.time());
+  }
 
   // For steps that have checked the right to send at this time themselves.
   Session SessionAtTime(const T& time) {

@@ -24,7 +24,7 @@ constexpr int64_t kSpinNanosWhenCrowded = 5'000;
 constexpr int kMaxIdleSpins = 100'000;
 // A clock that the host moves does not wake a worker that sleeps: it looks this often.
 constexpr absl::Duration kForeignClockPoll = absl::Milliseconds(1);
-// How often an idle worker gives half of its free blocks back.
+// A worker that had nothing to do for this long gives half of its free blocks back.
 constexpr absl::Duration kTrimPeriod = absl::Seconds(1);
 // The clock is read every so many steps, and in every step that follows an idle one.
 constexpr uint32_t kStepsPerClockRead = 16;
@@ -107,6 +107,7 @@ absl::Status Worker::StepOrPark(absl::Duration timeout) {
   if (context_.run.failed()) return context_.run.status();
   if (did_work_) {
     idle_since_nanos_ = -1;
+    worked_since_trim_ = true;
   } else if (context_.run.options().waiting == Waiting::kSpinThenPark) {
     Wait(timeout);
   }
@@ -231,8 +232,9 @@ void Worker::Wait(absl::Duration timeout) {
     return;
   }
   if (now - trimmed_nanos_ >= absl::ToInt64Nanoseconds(kTrimPeriod)) {
+    if (!worked_since_trim_) context_.endpoint.pool().Trim();
+    worked_since_trim_ = false;
     trimmed_nanos_ = now;
-    context_.endpoint.pool().Trim();
   }
   if (context_.endpoint.pool().CanTrim()) timeout = std::min(timeout, kTrimPeriod);
   if (!context_.timers.empty()) {

@@ -104,6 +104,7 @@ class Worker {
   int64_t idle_since_nanos_ = -1;
   int idle_spins_ = 0;
   int64_t trimmed_nanos_ = 0;
+  bool worked_since_trim_ = false;
   bool stop_seen_ = false;  // a request to stop that came before the current step
 };
 

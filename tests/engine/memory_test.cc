@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <barrier>
 #include <numeric>
 #include <string>
 #include <vector>
@@ -198,11 +199,12 @@ template <class D, class MakeRecord, class Key>
 uint64_t AllocationsInSteadyState(int workers, bool (*sends)(int worker), MakeRecord make,
                                   Key key) {
   constexpr uint64_t kRecords = 20'000;
-  constexpr Epoch kWarmUp = 60;
-  constexpr Epoch kRounds = 100;
+  constexpr Epoch kWarmUp = 10;
+  constexpr Epoch kRounds = 50;
   std::atomic<uint64_t> before{0};
   std::atomic<uint64_t> after{0};
   std::atomic<uint64_t> received{0};
+  std::barrier all_have_sent(workers);
   absl::Status status = Execute({.workers = workers}, [&](Worker& worker) -> absl::Status {
     InputHandle<D> input;
     ProbeHandle<> probe;
@@ -214,10 +216,14 @@ uint64_t AllocationsInSteadyState(int workers, bool (*sends)(int worker), MakeRe
     for (Epoch round = 0; round < kRounds; ++round) {
       // The probe has passed the round before on every worker, so what it allocated is counted.
       if (worker.index() == 0 && round == kWarmUp) before = AllocationCount();
+      // Rounds of the warm-up are larger, and nobody takes anything before all have sent: whatever
+      // the schedule, there are then enough blocks for all later rounds.
+      const uint64_t records = round < kWarmUp ? 4 * kRecords : kRecords;
       if (sends(worker.index())) {
-        for (uint64_t i = 0; i < kRecords; ++i) input.Send(make(i));
+        for (uint64_t i = 0; i < records; ++i) input.Send(make(i));
       }
       input.AdvanceTo(round + 1);
+      if (round < kWarmUp) all_have_sent.arrive_and_wait();
       HEADWAY_RETURN_IF_ERROR(worker.StepWhile([&] { return probe.LessThan(input.time()); }));
     }
     if (worker.index() == 0) after = AllocationCount();
