@@ -34,9 +34,10 @@ auto SumInto(uint64_t& total, Pact pact) {
 
 // Sends the numbers of a range, in whole batches.
 inline void SendRange(InputHandle<uint64_t>& input, Range range) {
-  while (range.first < range.last && input.state()->graph != nullptr) {
+  const auto state = input.state();
+  while (range.first < range.last && state->graph != nullptr) {
     Batch<uint64_t> batch;
-    batch.AllocateRoom(input.state()->graph->worker().endpoint);
+    batch.AllocateRoom(state->graph->worker().endpoint);
     const uint64_t count = std::min<uint64_t>(range.size(), batch.room());
     std::iota(batch.end(), batch.end() + count, range.first);
     batch.Grow(count);
