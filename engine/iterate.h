@@ -56,14 +56,26 @@ template <class D, class T = Epoch>
 class LoopHandle {
  public:
   // Made by Scope::Feedback: `output` is the port of the cycle's own node.
-  LoopHandle(internal::Node& node, NodeOutput<D, T>& output,
+  LoopHandle(Scope<T>& scope, internal::Node& node, NodeOutput<D, T>& output,
              typename TimestampTraits<T>::Summary summary)
-      : node_(node), output_(output), summary_(std::move(summary)) {}
+      : scope_(scope), node_(node), output_(output), summary_(std::move(summary)) {}
 
   // Closes the cycle with `stream`. Once.
   void Connect(const Stream<D, T>& stream) {
     Scope<T>& scope = stream.scope();
     internal::Graph& graph = scope.graph();
+    if (std::exchange(connected_, true)) {
+      graph.FailAndThrow(
+          node_.step_id(),
+          absl::InvalidArgumentError("the cycle is closed twice; merge the streams before"));
+    }
+    if (&scope != &scope_) {
+      graph.FailAndThrow(node_.step_id(),
+                         absl::InvalidArgumentError(
+                             "the stream that closes the cycle and its beginning belong to "
+                             "different scopes; bring "
+                             "a stream into a nested scope with Enter, and out of it with Leave"));
+    }
     scope.AddEdge(stream.location(), output_.location, summary_);
     scope.LinkCycleToEnd(output_.location);
     internal::Receiver<D, T>* next;
@@ -94,9 +106,11 @@ class LoopHandle {
     return channel;
   }
 
+  Scope<T>& scope_;
   internal::Node& node_;
   NodeOutput<D, T>& output_;
   typename TimestampTraits<T>::Summary summary_;
+  bool connected_ = false;
 };
 
 // stream | ConnectLoop(handle) closes the cycle that Scope::Feedback began.
@@ -114,7 +128,7 @@ std::pair<LoopHandle<D, T>, Stream<D, T>> Scope<T>::Feedback(
   output.location = AddLocation("the cycle '" + node.step_id() + "'");
   node.outputs.push_back(&output);
   node.logic = [] {};
-  return {LoopHandle<D, T>(node, output, std::move(summary)),
+  return {LoopHandle<D, T>(*this, node, output, std::move(summary)),
           Stream<D, T>(*this, output.tee(), output.location, {&output})};
 }
 

@@ -141,7 +141,7 @@ TEST_CASE("a cycle that does not advance time") {
         auto [loop, again] = scope.Feedback<int64_t>("loop", 0);
         scope.Input("numbers", NumbersOfEachWorker(10)) | Merge("merge", again) | ConnectLoop(loop);
       },
-      StatusCode::kInvalidArgument, {"step 'loop'", "cycle"});
+      StatusCode::kInvalidArgument, {"the cycle 'loop'", "step 'merge'"});
   CheckBuildFails(
       [](Scope<>& scope) {
         auto numbers = scope.Input("numbers", NumbersOfEachWorker(10));
