@@ -96,6 +96,8 @@ class Graph {
   bool Step();
   // True while a step would find something to do: the worker does not park then.
   bool HasWork() const;
+  // Whether a round waits for room in the log of this worker.
+  bool HasUnsentProgress() const { return unsent_; }
   // True while a node or a transform waits for credit.
   bool WaitsForCredit() const { return !blocked_.empty() || !stalled_.empty(); }
   // True when nothing can ever happen again in this dataflow, on any worker.

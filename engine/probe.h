@@ -38,7 +38,8 @@ class ProbeHandle {
            (state_->tracker == nullptr || state_->tracker->frontier(state_->location).empty());
   }
 
-  // Made by the step Probe. A handle is attached once.
+  // Made by the step Probe. A handle looks at one place: attaching it again while its dataflow
+  // lives is an InvalidArgument failure.
   template <class D>
   void Attach(const Stream<D, T>& stream) {
     struct Detach {
@@ -46,6 +47,12 @@ class ProbeHandle {
       ~Detach() { state->tracker = nullptr; }
       std::shared_ptr<internal::ProbeState<T>> state;
     };
+    if (state_->tracker != nullptr) {
+      stream.scope().graph().Fail(
+          "", absl::InvalidArgumentError(
+                  "a ProbeHandle is attached to two streams; use a handle for each"));
+      return;
+    }
     *state_ = {true, &stream.scope().tracker(), stream.location()};
     stream.scope().graph().template Make<Detach>(state_);
   }

@@ -259,6 +259,7 @@ std::vector<internal::SourceControl*> Worker::Sources() const {
 bool Worker::CompletedBefore(Epoch epoch) const {
   return std::all_of(graphs_.begin(), graphs_.end(), [epoch](const auto& entry) {
     Graph& graph = *entry.second;
+    if (graph.HasUnsentProgress()) return false;  // peers still need it
     return !graph.has_completion() || !graph.root().frontier(graph.completion()).LessThan(epoch);
   });
 }

@@ -174,10 +174,10 @@ TEST_CASE("a file that cannot be read is an error that names it, the step and a 
     StatusCode code;
   };
   for (const Bad& bad :
-       {Bad{dir.Path("missing"), StatusCode::kNotFound}, Bad{dir.Path(""), StatusCode::kInvalidArgument},
+       {Bad{dir.Path("missing"), StatusCode::kNotFound},
+        Bad{dir.Path(""), StatusCode::kInvalidArgument},
         Bad{good + "/below", StatusCode::kFailedPrecondition},
-        Bad{"/dev/null", StatusCode::kInvalidArgument},
-        Bad{"", StatusCode::kNotFound}}) {
+        Bad{"/dev/null", StatusCode::kInvalidArgument}, Bad{"", StatusCode::kNotFound}}) {
     for (int workers : kWorkerCounts) {
       CAPTURE(workers);
       std::vector<std::string> lines;

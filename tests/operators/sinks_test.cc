@@ -108,8 +108,8 @@ TEST_CASE("standard output on a full disk is an error of the step that prints") 
              text.find("on worker ") != std::string::npos &&
              text.find("No space left on device") != std::string::npos;
     }));
-    CHECK(InChildWithOutputTo(
-        "/dev/null", [&] { return RunMain(flow, {.worker_count = workers}).ok(); }));
+    CHECK(InChildWithOutputTo("/dev/null",
+                              [&] { return RunMain(flow, {.worker_count = workers}).ok(); }));
   }
 }
 
@@ -138,8 +138,7 @@ TEST_CASE("a sink is flushed at the end of each epoch that had records") {
         Filter("not_3", [](int x) { return x != 3; }) | Output("out", NotingSink{&notes});
   });
   CheckOk(RunMain(flow, {.epoch_config = TestingEpochConfig{}, .max_epochs_in_flight = 1}));
-  CHECK(notes.InOrder() ==
-        std::vector<std::string>{"1", "flush", "2", "flush", "4", "flush"});
+  CHECK(notes.InOrder() == std::vector<std::string>{"1", "flush", "2", "flush", "4", "flush"});
 }
 
 TEST_CASE("TestingSink collects what all workers write, once the run is over") {
