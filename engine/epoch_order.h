@@ -1,6 +1,7 @@
 #ifndef HEADWAY_ENGINE_EPOCH_ORDER_H_
 #define HEADWAY_ENGINE_EPOCH_ORDER_H_
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -23,13 +24,17 @@ class EpochOrder {
   template <class Apply>
   void ForEach(NodeInput<D, T>& input, Apply&& apply) {
     input.ForEach([&](const CapabilityRef<T>& time, Batch<D>& batch) {
-      if (!enabled_ || !input.frontier().LessThan(time.time())) {
+      if (!enabled_) {
         apply(time, batch);
       } else {
         waiting_.push_back({time.Retain(), std::move(batch)});
       }
     });
+    // What still waits in the input may be earlier than what is here.
     if (waiting_.empty() || !input.empty()) return;
+    std::stable_sort(waiting_.begin(), waiting_.end(), [](const Waiting& a, const Waiting& b) {
+      return TimestampTraits<T>::TotalLess(a.capability.time(), b.capability.time());
+    });
     std::vector<Waiting> still_waiting;
     for (Waiting& entry : waiting_) {
       if (input.frontier().LessThan(entry.capability.time())) {

@@ -78,6 +78,7 @@ void ChannelBase::CountTaken(const Block& block) {
   const int64_t bytes = ChargedBytes(block);
   context.run.flow_control().AddTaken(context.index, bytes);
   credits_->AddTaken(context.index, static_cast<int>(block.sender), bytes);
+  context.took_bytes = true;
   if (context.run.flow_control().TakeStarving()) context.endpoint.WakeAll();
 }
 
@@ -238,7 +239,15 @@ void Graph::ActivateAt(Node& node, int64_t nanos) {
 }
 
 void Graph::DeliverBlock(uint32_t channel, Block* block) {
-  HEADWAY_CHECK(channel < channels_.size());
+  if (channel >= channels_.size()) {
+    Fail(
+        "",
+        absl::InvalidArgumentError(
+            "another worker sent a batch for a channel that does not exist here: the workers build "
+            "different dataflows"));
+    worker_.endpoint.Recycle(block);
+    return;
+  }
   channels_[channel]->target().Accept(block);
 }
 
@@ -268,7 +277,10 @@ bool Graph::HasWork() const {
   return !ready_.empty() || unsent_ || tracker_.HasPending() || needs_propagation_;
 }
 
-bool Graph::Complete() const { return built_ && !unsent_ && ready_.empty() && tracker_.Complete(); }
+bool Graph::Complete() const {
+  return built_ && !unsent_ && ready_.empty() && blocked_.empty() && stalled_.empty() &&
+         tracker_.Complete();
+}
 
 bool Graph::Propagate() {
   if (!needs_propagation_) return false;
@@ -309,12 +321,19 @@ bool Graph::RunActiveNodes() {
   return ran;
 }
 
+void Graph::AwaitCredit(Node& node) {
+  node.active = true;
+  blocked_.push_back(&node);
+}
+
 void Graph::RunNode(Node& node) {
   try {
-    for (OutputPortBase* output : node.outputs) {
-      if (!HasCredit(*output)) {
-        blocked_.push_back(&node);
-        return;
+    if (!node.checks_credit_itself) {
+      for (OutputPortBase* output : node.outputs) {
+        if (!HasCredit(*output)) {
+          AwaitCredit(node);
+          return;
+        }
       }
     }
     node.active = false;
@@ -382,12 +401,15 @@ bool Graph::HasCreditApartFromHolds(OutputPortBase& port) {
   if (worker_.credit.PoolHasRoom()) return true;
   if (port.node().in_cycle) {
     const FlowControl& flow = worker_.run.flow_control();
-    if (flow.InFlight() > kCycleLimitFactor * flow.max_bytes_in_flight()) {
+    const int64_t exclusive =
+        kExclusiveBytes * worker_.count * static_cast<int64_t>(channels_.size());
+    if (flow.InFlight() > kCycleLimitFactor * flow.max_bytes_in_flight() + exclusive) {
       FailAndThrow(port.node().step_id(),
                    absl::ResourceExhaustedError(
                        absl::StrFormat("the cycle it belongs to amplifies past the limit: %d bytes "
                                        "are in flight, and max_bytes_in_flight is %d. "
-                                       "A cycle may hold twice the limit; make it produce less for "
+                                       "A cycle may hold twice the limit, and the exclusive credit "
+                                       "of its channels; make it produce less for "
                                        "each record, feed it less at a time, or "
                                        "raise max_bytes_in_flight",
                                        flow.InFlight(), flow.max_bytes_in_flight())));

@@ -55,6 +55,8 @@ class Graph {
   // Registers a step's full id; an empty or repeated one is an InvalidArgument failure of the
   // build.
   void ClaimStepId(const std::string& step_id);
+  // Adds to what is compared between the workers.
+  void DescribeStep(std::string description) { steps_.push_back(std::move(description)); }
   Node& AddNode(std::string step_id);
   // Gives the channel its number, and its input the frames that carry it.
   void AddChannel(ChannelBase* channel);
@@ -108,6 +110,8 @@ class Graph {
 
   void Activate(Node& node);
   void ActivateByIndex(uint32_t node_index);
+  // Runs the node again when there may be credit.
+  void AwaitCredit(Node& node);
   // Activates the node when the clock has reached `nanos`.
   void ActivateAt(Node& node, int64_t nanos);
   void MarkActive();

@@ -143,7 +143,8 @@ class Node {
   std::vector<OutputPortBase*> outputs;
   bool active = false;    // in the queue of nodes that want to run, or waiting for credit
   bool in_cycle = false;  // always runs: pausing it could stop the cycle for ever
-  int taken = 0;          // batches taken in this activation
+  bool checks_credit_itself = false;  // runs without credit: a source closes its epochs
+  int taken = 0;                      // batches taken in this activation
 
  private:
   const std::string step_id_;

@@ -217,7 +217,7 @@ class NodeOutput : public internal::OutputPortBase {
   }
   void PushBatch(Batch<D>&& batch) {
     Batch<D> pushed = std::move(batch);
-    if (graph_.worker().run.failed()) return;
+    if (graph_.worker().run.failed()) throw internal::StepFailed();  // nothing more is done
     ++batch_count_;
     graph_.set_pushing_port(this);
     tee_.Push(time_, std::move(pushed));

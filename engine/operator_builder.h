@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <typeinfo>
 #include <utility>
 #include <vector>
 
@@ -65,6 +66,9 @@ class OperatorBuilder {
         absl::StrFormat("input %d of step '%s'", node_.inputs.size(), node_.step_id()));
     auto& channel = internal::MakeChannel<D, T>(std::move(pact), graph_, input, scope_.tracker());
     graph_.AddChannel(&channel);
+    graph_.DescribeStep(
+        absl::StrFormat("an input of step '%s' with records of type %s, times of type %s, pact %s",
+                        node_.step_id(), typeid(D).name(), typeid(T).name(), typeid(Pact).name()));
     node_.inputs.push_back(&input);
     CheckScope(stream);
     if (&stream.scope().graph() == &graph_ && &stream.scope().tracker() == &scope_.tracker()) {

@@ -14,7 +14,7 @@ namespace headway {
 namespace {
 
 absl::Status Validate(int workers, const RunOptions& options) {
-  constexpr int kMaxWorkers = 1024;
+  constexpr int kMaxWorkers = 256;
   if (workers < 1 || workers > kMaxWorkers) {
     return absl::InvalidArgumentError(
         absl::StrFormat("a run needs 1 to %d workers, not %d", kMaxWorkers, workers));

@@ -22,11 +22,15 @@ void RunState::Fail(absl::Status status) {
   {
     std::lock_guard lock(mutex_);
     if (failed()) return;
-    if (options_.log_hook != nullptr) {
-      options_.log_hook(LogSeverity::kError, std::string(status.message()));
-    }
-    status_ = std::move(status);
+    status_ = status;
     failed_.store(true, std::memory_order_release);
+  }
+  if (options_.log_hook != nullptr) {
+    try {
+      options_.log_hook(LogSeverity::kError, std::string(status.message()));
+    } catch (...) {
+      // A hook that throws has nobody to be reported to: it is the reporter.
+    }
   }
   fabric_.WakeAll();
 }

@@ -143,6 +143,10 @@ class SourceNode final : public SourceControl {
   void Run() {
     if (clock_.finished() || stopped_ || graph_.worker().run.stop_requested()) return;
     clock_.CloseDueEpochs();
+    if (!graph_.HasCredit(output_)) {
+      graph_.AwaitCredit(node_);
+      return;
+    }
     const int64_t now = wait_until_nanos_ == 0 ? 0 : graph_.worker().NowNanos();
     const int64_t budget = clock_.Budget();
     if (budget == 0 || now < wait_until_nanos_)
@@ -191,6 +195,7 @@ auto Scope<T>::Input(std::string_view step_id, Source source) {
     auto& node = graph_.template Make<internal::SourceNode<D, Reader>>(
         graph_, builder.node(), output, std::move(first[0]), *std::move(reader));
     graph_.AddSource(&node);
+    builder.node().checks_credit_itself = true;
     return [&node] { node.Run(); };
   });
   return builder.StreamOf(output);

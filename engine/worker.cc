@@ -6,6 +6,7 @@
 #include <chrono>
 #include <functional>
 #include <thread>
+#include <utility>
 
 #include "absl/strings/str_format.h"
 #include "headway/engine/source_control.h"
@@ -85,6 +86,11 @@ absl::Status Worker::Build(std::string_view name, absl::FunctionRef<void(Scope<>
 }
 
 absl::Status Worker::Cancel(std::string_view name) {
+  if (!stepping_.empty()) {
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "dataflow '%s' cannot be cancelled by one of the worker's operators; do it between steps",
+        name));
+  }
   for (auto entry = graphs_.rbegin(); entry != graphs_.rend(); ++entry) {
     if (entry->second->name() != name) continue;
     const uint32_t id = entry->first;
@@ -116,7 +122,6 @@ absl::Status Worker::StepOrPark(absl::Duration timeout) {
 
 bool Worker::StepOnce() {
   if (context_.run.failed()) return false;
-  stop_seen_ = context_.run.stop_requested();
   internal::Endpoint& endpoint = context_.endpoint;
   bool any =
       endpoint.Receive([this](const internal::Message& message, int) { DeliverMessage(message); });
@@ -206,6 +211,7 @@ void Worker::DeliverPending(Graph& graph) {
 
 void Worker::Drop(internal::Block* block) {
   context_.run.flow_control().AddTaken(index(), internal::ChargedBytes(*block));
+  context_.took_bytes = true;
   context_.endpoint.Recycle(block);
 }
 
@@ -243,8 +249,14 @@ void Worker::Wait(absl::Duration timeout) {
   }
   std::optional<std::chrono::nanoseconds> limit;
   if (timeout != absl::InfiniteDuration()) limit = absl::ToChronoNanoseconds(timeout);
-  if (context_.run.flow_control().TakeStarvingBeforePark()) context_.endpoint.WakeAll();
+  // Only who has made room has a reason to wake those that wait for it.
+  if (std::exchange(context_.took_bytes, false) &&
+      context_.run.flow_control().TakeStarvingBeforePark()) {
+    context_.endpoint.WakeAll();
+  }
   context_.endpoint.Park(limit, [this] { return HasWork(); });
+  stop_seen_ =
+      context_.run.stop_requested();  // the caller looks at its condition before the next wait
   idle_since_nanos_ = -1;
 }
 

@@ -105,7 +105,7 @@ class Worker {
   int idle_spins_ = 0;
   int64_t trimmed_nanos_ = 0;
   bool worked_since_trim_ = false;
-  bool stop_seen_ = false;  // a request to stop that came before the current step
+  bool stop_seen_ = false;  // a request to stop that came before the last wait ended
 };
 
 }  // namespace headway

@@ -20,6 +20,8 @@ struct WorkerContext {
   Endpoint& endpoint;
   FlowControl::View credit;
 
+  bool took_bytes = false;  // since it last looked whether others wait for credit
+
   std::vector<Graph*> active_graphs;  // each at most once
 
   struct Timer {

@@ -69,7 +69,7 @@ FileLines::Reader::~Reader() {
 absl::Status FileLines::Reader::OpenFile() {
   if (descriptor_ >= 0) close(descriptor_);
   const std::string& path = paths_[file_];
-  descriptor_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  descriptor_ = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor_ < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot open '", path, "'"));
   struct stat info;
   if (fstat(descriptor_, &info) != 0) {

@@ -1,7 +1,6 @@
 #ifndef HEADWAY_OPERATORS_IO_TESTING_H_
 #define HEADWAY_OPERATORS_IO_TESTING_H_
 
-#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -53,35 +52,32 @@ class TestingSource {
 template <class D>
 class TestingSink {
  public:
-  explicit TestingSink(std::vector<D>* collected)
-      : shared_(std::make_shared<Shared>()), collected_(collected) {}
+  explicit TestingSink(std::vector<D>* collected) : collected_(collected) {}
 
   class Writer {
    public:
-    Writer(std::shared_ptr<std::mutex> mutex, std::vector<D>* collected)
-        : mutex_(std::move(mutex)), collected_(collected) {}
+    explicit Writer(std::vector<D>* collected) : collected_(collected) {}
     absl::Status Write(ReadType<D> record) {
       unflushed_.emplace_back(record);
       return absl::OkStatus();
     }
     absl::Status Flush() {
-      std::lock_guard lock(*mutex_);
+      // Each worker may have made a sink of its own for the vector, so the lock is common to all.
+      static std::mutex mutex;
+      std::lock_guard lock(mutex);
       for (D& record : unflushed_) collected_->push_back(std::move(record));
       unflushed_.clear();
       return absl::OkStatus();
     }
 
    private:
-    std::shared_ptr<std::mutex> mutex_;
     std::vector<D>* collected_;
     std::vector<D> unflushed_;
   };
 
-  absl::StatusOr<Writer> Open(const SinkContext&) { return Writer(shared_, collected_); }
+  absl::StatusOr<Writer> Open(const SinkContext&) { return Writer(collected_); }
 
  private:
-  using Shared = std::mutex;
-  std::shared_ptr<Shared> shared_;
   std::vector<D>* collected_;
 };
 
