@@ -423,6 +423,45 @@ TEST_CASE("workers that build different graphs") {
   }
 }
 
+TEST_CASE("workers that build graphs whose records are of different types") {
+  Dataflow flow("flow", [](Scope<>& scope) {
+    auto numbers = scope.Input("numbers", NumbersOfEachWorker(10));
+    if (scope.worker_index() == 0) {
+      numbers | Map("convert", [](int64_t x) { return static_cast<int>(x); }) | Exchange("spread");
+    } else {
+      numbers | Map("convert", [](int64_t x) { return std::to_string(x); }) | Exchange("spread");
+    }
+  });
+  CheckError(RunMain(flow, {.worker_count = 2}), StatusCode::kInvalidArgument,
+             {"different dataflows", "step 'spread'"});
+}
+
+TEST_CASE("a dataflow that one of its own operators cancels goes on, and the call says why") {
+  absl::Status cancelled;
+  int64_t seen = 0;
+  absl::Status status = Execute({.workers = 1}, [&](Worker& worker) -> absl::Status {
+    InputHandle<int64_t> input;
+    HEADWAY_RETURN_IF_ERROR(worker.Build("flow", [&](Scope<>& scope) {
+      scope.Input(input) | Exchange("spread") | Inspect("cancel", [&](int64_t x) {
+        cancelled = worker.Cancel("flow");
+        seen += x;
+      });
+    }));
+    input.Send(7);
+    return absl::OkStatus();
+  });
+  CHECK_MESSAGE(status.ok(), status.ToString());
+  CHECK(cancelled.code() == StatusCode::kFailedPrecondition);
+  CHECK(seen == 7);
+}
+
+TEST_CASE("a log hook that throws does not hide the failure") {
+  absl::Status status =
+      Execute({.workers = 1, .run = {.log_hook = [](LogSeverity, std::string_view) { throw 1; }}},
+              [&](Worker&) -> absl::Status { return absl::NotFoundError("no such thing"); });
+  CheckError(status, StatusCode::kNotFound, {"no such thing"});
+}
+
 TEST_CASE("a worker that ends without building what the others have built") {
   for (int workers : {2, 3, 8}) {
     CAPTURE(workers);

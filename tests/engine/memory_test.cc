@@ -181,6 +181,16 @@ TEST_CASE("a cycle under the limit does not deadlock") {
   }
 }
 
+TEST_CASE("a cycle that does not amplify goes on under any limit") {
+  for (int workers : {1, 2, 3}) {
+    CAPTURE(workers);
+    std::atomic<uint64_t> left{0};
+    absl::Status status = RunCycle(workers, 1, 50, 1, 1, left);
+    CHECK_MESSAGE(status.ok(), status.ToString());
+    CHECK(left == static_cast<uint64_t>(workers));
+  }
+}
+
 TEST_CASE("a cycle that amplifies past the limit ends with ResourceExhausted") {
   for (int workers : {1, 2, 3}) {
     CAPTURE(workers);
