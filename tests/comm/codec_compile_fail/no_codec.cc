@@ -1,3 +1,5 @@
+// expect: this record type crosses an exchange and needs a Codec
+
 // Must not compile, with the sentence of RequireCodec: a record that owns a unique_ptr has no
 // codec.
 
