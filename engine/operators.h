@@ -19,22 +19,32 @@
 
 namespace headway {
 
+namespace internal {
+
+template <class R, class D, class T, class Pact, class Constructor>
+Stream<R, T> BuildUnary(const Stream<D, T>& stream, std::string_view step_id, Pact pact,
+                        bool watch_frontier, Constructor& constructor) {
+  OperatorBuilder<T> builder(stream.scope(), step_id);
+  NodeInput<D, T>& input = builder.AddInput(stream, std::move(pact));
+  NodeOutput<R, T>& output = builder.template AddOutput<R>();
+  if (!watch_frontier) builder.IgnoreFrontier(0);
+  builder.Build([&](std::vector<Capability<T>> first) {
+    return [&input, &output, logic = constructor(std::move(first[0]))]() mutable {
+      logic(input, output);
+    };
+  });
+  return builder.StreamOf(output);
+}
+
+}  // namespace internal
+
 // stream | Unary<R>("id", pact, [](Capability<T> first) { return [](NodeInput<D, T>& in,
 // NodeOutput<R, T>& out) {...}; }): runs when batches have come; does not look at the frontier.
 template <class R, class Pact, class Constructor>
 auto Unary(std::string step_id, Pact pact, Constructor constructor) {
   return [=, constructor =
                  std::move(constructor)]<class D, class T>(const Stream<D, T>& stream) mutable {
-    OperatorBuilder<T> builder(stream.scope(), step_id);
-    NodeInput<D, T>& input = builder.AddInput(stream, pact);
-    NodeOutput<R, T>& output = builder.template AddOutput<R>();
-    builder.IgnoreFrontier(0);
-    builder.Build([&](std::vector<Capability<T>> first) {
-      return [&input, &output, logic = constructor(std::move(first[0]))]() mutable {
-        logic(input, output);
-      };
-    });
-    return builder.StreamOf(output);
+    return internal::BuildUnary<R>(stream, step_id, pact, false, constructor);
   };
 }
 
@@ -43,15 +53,7 @@ template <class R, class Pact, class Constructor>
 auto UnaryFrontier(std::string step_id, Pact pact, Constructor constructor) {
   return [=, constructor =
                  std::move(constructor)]<class D, class T>(const Stream<D, T>& stream) mutable {
-    OperatorBuilder<T> builder(stream.scope(), step_id);
-    NodeInput<D, T>& input = builder.AddInput(stream, pact);
-    NodeOutput<R, T>& output = builder.template AddOutput<R>();
-    builder.Build([&](std::vector<Capability<T>> first) {
-      return [&input, &output, logic = constructor(std::move(first[0]))]() mutable {
-        logic(input, output);
-      };
-    });
-    return builder.StreamOf(output);
+    return internal::BuildUnary<R>(stream, step_id, pact, true, constructor);
   };
 }
 
