@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <atomic>
 #include <exception>
+#include <new>
+#include <optional>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -99,7 +101,14 @@ absl::Status RunUntilDone(Worker& worker, const RunOptions& options, StopAgreeme
 
 absl::Status RunThreads(int workers, const RunOptions& options,
                         absl::FunctionRef<absl::Status(Worker&)> program) {
-  internal::RunState run(workers, options);
+  std::optional<internal::RunState> made;
+  try {
+    made.emplace(workers, options);
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError(absl::StrFormat(
+        "not enough memory for the connections of %d workers; use fewer workers", workers));
+  }
+  internal::RunState& run = *made;
   std::vector<std::thread> threads;
   for (int index = 1; index < workers; ++index) {
     try {
