@@ -32,8 +32,11 @@ struct alignas(64) Block {
   // Bytes of payload in use: what flow control charges.
   uint32_t byte_count = 0;
 
-  // The worker that sent the block: whose credit its bytes are.
-  uint32_t sender = 0;
+  // The worker that sent the block, counted through the cluster: whose credit its bytes are.
+  uint16_t sender = 0;
+
+  // Whether the block lies in a slab of a connection (Slab::PlaceBlock).
+  bool in_slab = false;
 
   // The timestamp of the records, in the representation of its type (see SetTime).
   alignas(8) std::byte time[32] = {};

@@ -3,6 +3,8 @@
 #include <bit>
 #include <new>
 
+#include "headway/comm/slab.h"
+
 namespace headway::internal {
 namespace {
 
@@ -26,6 +28,10 @@ void BlockPool::Trim() {
 
 void BlockPool::FreeBlock(Block* block) {
   if (block->destroy_records != nullptr) block->destroy_records(block);
+  if (block->in_slab) {
+    Slab::Of(block)->Unref();
+    return;
+  }
   ::operator delete(block, std::align_val_t{alignof(Block)});
 }
 

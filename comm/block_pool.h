@@ -15,6 +15,11 @@ inline constexpr size_t kBlockBytes = 16 * 1024;
 // Bytes of payload of a default block.
 inline constexpr size_t kBlockPayloadBytes = kBlockBytes - sizeof(Block);
 
+// Whether a block is of the size that pools keep, and memory of its own.
+inline bool IsDefault(const Block& block) {
+  return block.capacity == kBlockPayloadBytes && !block.in_slab;
+}
+
 // The free list of one worker's blocks, most recently used first, so that a block is reused while
 // the cache still holds it.
 //
@@ -57,7 +62,7 @@ class BlockPool {
       block->destroy_records(block);
       block->destroy_records = nullptr;
     }
-    if (block->capacity != kBlockPayloadBytes) {
+    if (!IsDefault(*block)) {
       FreeBlock(block);
       return;
     }

@@ -170,7 +170,7 @@ class Endpoint {
 // Only blocks of the default size count: the others are freed when they are consumed.
 inline int64_t Endpoint::CountDefaultBlocks(const Block* chain) {
   int64_t count = 0;
-  for (; chain != nullptr; chain = chain->next) count += chain->capacity == kBlockPayloadBytes;
+  for (; chain != nullptr; chain = chain->next) count += IsDefault(*chain);
   return count;
 }
 

@@ -1,26 +1,49 @@
 #ifndef HEADWAY_COMM_TRANSPORT_H_
 #define HEADWAY_COMM_TRANSPORT_H_
 
-#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 
-#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
-#include "headway/comm/parker.h"
+#include "headway/comm/block.h"
+#include "headway/comm/slab.h"
+#include "headway/comm/wire.h"
 
 namespace headway::internal {
 
 // What a frame carries, and so how urgent it is.
 enum class FrameClass : uint8_t {
-  kControl,   // handshakes, credits, what keeps a link going
-  kProgress,  // progress batches; they overtake data
-  kData,      // records
+  kControl,   // credits and what keeps a cluster together
+  kProgress,  // progress rounds; they overtake data
+  kData,      // batches
   kGoodbye,   // the last frame of a sender that ends well; it overtakes nothing
   kAbort,     // the sender failed; it overtakes everything
+};
+
+// A frame to send: a head, and for a batch the block with its records, from which they are written
+// to the socket without another copy.
+struct OutgoingFrame {
+  FrameClass frame_class = FrameClass::kControl;
+  std::span<const std::byte> head;  // copied; its size is a multiple of 64
+  // After the head go the first `front_bytes` of the block's payload, zeros up to a multiple of 64
+  // of front and back, and the last `back_bytes` of the payload. The transport owns the block until
+  // TakeWritten.
+  Block* body = nullptr;
+  uint32_t front_bytes = 0;
+  uint32_t back_bytes = 0;
+};
+
+// A frame that has arrived and passed VerifyFrame. It is valid during the call; a block that
+// slab->PlaceBlock makes of its records, when nothing else of the frame is needed any more, keeps
+// the memory.
+struct IncomingFrame {
+  const wire::Frame* frame;
+  std::span<std::byte> bytes;  // all of it, 64-byte aligned
+  Slab* slab;                  // in which they lie
 };
 
 // The connections of this process to the other processes of its cluster: the border behind which
@@ -28,17 +51,21 @@ enum class FrameClass : uint8_t {
 //
 // Frames of one link and one class arrive once, complete and in the order in which they were sent.
 // Between classes only what FrameClass says is promised. A link that cannot keep this promise is
-// lost, for good, and both ends learn of it.
+// lost, for good, and both ends learn of it. Frames to a process whose link is lost are dropped.
 //
-// Thread safety: all methods may be called by every worker of the process. Poll calls its handlers
-// on the calling thread, one call at a time for the whole process, in the order of arrival.
+// Thread safety: one thread at a time calls the methods, which may be another one each time (the
+// workers pass the transport from hand to hand); only Wake is for any thread at any time.
 class Transport {
  public:
-  // Gets a frame. The bytes are valid during the call.
-  using FrameHandler =
-      absl::FunctionRef<void(int process, FrameClass frame_class, std::span<const std::byte>)>;
-  // Gets the loss of the link to a process, at most once for each, and why it happened.
-  using LossHandler = absl::FunctionRef<void(int process, const absl::Status& cause)>;
+  // What arrives, in the order of arrival.
+  class Handler {
+   public:
+    virtual ~Handler() = default;
+    virtual void OnFrame(int process, const IncomingFrame& frame) = 0;
+    // The link to a process is lost; at most once for each. The message names the process and says
+    // what happened. A link that ends after the process's Goodbye is not lost.
+    virtual void OnLoss(int process, const absl::Status& cause) = 0;
+  };
 
   virtual ~Transport() = default;
 
@@ -46,47 +73,29 @@ class Transport {
   virtual int process_id() const = 0;
   // Number of processes of the cluster, this one included.
   virtual int process_count() const = 0;
+  // How messages name a process: "process 2 (host:2103)".
+  virtual std::string Describe(int process) const = 0;
 
-  // Sends one frame to another process, or queues it; it never waits. The bytes are copied or
-  // written before it returns. Unavailable: the link is lost (the message says why).
-  // InvalidArgument: no such other process.
-  virtual absl::Status Send(int process, FrameClass frame_class,
-                            std::span<const std::byte> frame) = 0;
+  // Queues a frame; it never waits and never fails. REQUIRES: another process.
+  virtual void Send(int process, const OutgoingFrame& frame) = 0;
+  // Writes what the connections take now, in order of class. Returns whether nothing is left.
+  virtual bool Flush() = 0;
+  // Bytes that wait for a process, of one class.
+  virtual size_t QueuedBytes(int process, FrameClass frame_class) const = 0;
+  // Blocks of frames that were written, or dropped; the caller owns them.
+  virtual BlockList TakeWritten() = 0;
 
-  // Handles what has arrived, without waiting for more. Returns whether there was anything.
-  virtual bool Poll(FrameHandler on_frame, LossHandler on_loss) = 0;
+  // Handles what has arrived, without waiting for more. Returns whether there was anything. Keeps
+  // the connections alive (heartbeats, timeouts), so somebody has to call it or Wait about every 20
+  // milliseconds.
+  virtual bool Poll(Handler& handler) = 0;
 
-  // Waits until Poll has something to do, Wake is called, or `timeout` has passed (none: without
-  // limit). It may return early. A Wake that comes before Wait ends that Wait. One thread waits at
-  // a time.
+  // Waits until Poll or Flush has something to do, Wake is called, or `timeout` has passed (none:
+  // without limit). It may return early. A Wake that comes before Wait ends that Wait.
   virtual void Wait(std::optional<std::chrono::nanoseconds> timeout) = 0;
 
-  // Ends a Wait.
+  // Ends a Wait. Thread safe.
   virtual void Wake() = 0;
-};
-
-// The transport of a process that is a whole cluster by itself: it has no links, so nothing can be
-// sent and nothing arrives.
-class SingleProcessTransport final : public Transport {
- public:
-  int process_id() const override { return 0; }
-  int process_count() const override { return 1; }
-  absl::Status Send(int, FrameClass, std::span<const std::byte>) override {
-    return absl::InvalidArgumentError("cannot send a frame: this process has no peers");
-  }
-  bool Poll(FrameHandler, LossHandler) override { return false; }
-  void Wait(std::optional<std::chrono::nanoseconds> timeout) override {
-    parker_.Park(timeout, [this] { return woken_.load(std::memory_order_relaxed); });
-    woken_.store(false, std::memory_order_relaxed);
-  }
-  void Wake() override {
-    woken_.store(true, std::memory_order_relaxed);
-    parker_.Unpark();
-  }
-
- private:
-  Parker parker_;
-  std::atomic<bool> woken_{false};
 };
 
 }  // namespace headway::internal

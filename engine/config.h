@@ -2,10 +2,12 @@
 #define HEADWAY_ENGINE_CONFIG_H_
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
@@ -73,6 +75,18 @@ enum class Waiting {
   kSpin,          // never sleeps: lowest latency, one core for each worker
 };
 
+// What runs of several processes have in common, the same in all of them.
+struct ClusterConfig {
+  // Proves membership, in both directions. Without a secret a cluster uses loopback addresses only,
+  // unless it is `insecure`.
+  std::string secret = {};
+  bool insecure = false;
+  std::string name = {};  // two clusters of different names refuse each other
+  absl::Duration connect_timeout = absl::Seconds(30);  // for all processes to be there
+  absl::Duration peer_timeout = absl::Seconds(10);     // silence after which a process is given up
+  size_t max_frame_bytes = size_t{256} << 20;          // the largest batch
+};
+
 // What all entry points have in common. An aggregate, meant for designated initializers.
 struct RunOptions {
   int worker_count = 1;  // threads that RunMain starts
@@ -84,6 +98,7 @@ struct RunOptions {
   bool apply_in_epoch_order = false;  // stateful steps and sinks hold what belongs to later epochs
   Waiting waiting = Waiting::kSpinThenPark;
   StopHandle stop = {};
+  ClusterConfig cluster = {};
   LogHook log_hook = nullptr;
   Clock* clock = nullptr;  // null: the system's clocks. Not owned; outlives the run
 };

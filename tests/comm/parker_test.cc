@@ -7,8 +7,6 @@
 #include <thread>
 #include <vector>
 
-#include "headway/comm/transport.h"
-
 namespace headway::internal {
 namespace {
 
@@ -90,19 +88,6 @@ TEST_CASE("no wake-up is lost when several wakers share a parker and one fence")
   }
   for (std::thread& thread : threads) thread.join();
   CHECK(inbox[0].load() + inbox[1].load() == 0);
-}
-
-TEST_CASE("a process without peers has a transport that sends nothing and can be woken") {
-  SingleProcessTransport transport;
-  CHECK(transport.process_count() == 1);
-  CHECK(transport.Send(1, FrameClass::kData, {}).code() == absl::StatusCode::kInvalidArgument);
-  CHECK_FALSE(transport.Poll([](int, FrameClass, std::span<const std::byte>) {},
-                             [](int, const absl::Status&) {}));
-  transport.Wake();
-  transport.Wait(std::nullopt);
-  std::thread waker([&] { transport.Wake(); });
-  transport.Wait(std::nullopt);
-  waker.join();
 }
 
 }  // namespace
