@@ -43,20 +43,6 @@ TEST_CASE("TestingEpochConfig closes an epoch after each item") {
   }
 }
 
-// Has nothing to emit for ever, or until `done`.
-struct Silent {
-  using Record = int64_t;
-  struct Reader {
-    absl::Duration wait;
-    absl::StatusOr<SourceState> Poll(SourceOutput<int64_t>&) { return SourceState::Idle(wait); }
-    std::string Snapshot() const { return ""; }
-  };
-  absl::StatusOr<Reader> Open(const SourceContext&, std::optional<std::string>) {
-    return Reader{wait};
-  }
-  absl::Duration wait = absl::Hours(1);
-};
-
 TEST_CASE("PeriodicEpochConfig closes epochs by the run's clock, though no item comes") {
   for (int workers : kWorkerCounts) {
     for (absl::Duration wait : {absl::Hours(1), absl::InfiniteDuration()}) {

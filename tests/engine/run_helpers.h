@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <initializer_list>
 #include <mutex>
@@ -89,6 +90,25 @@ inline auto NumbersOfEachWorker(int64_t count) {
         for (int64_t i = resume.value_or(0); i < count; ++i) co_yield {i + 1, index * 1000 + i};
       });
 }
+
+// A source that never has anything to emit, and asks for `wait` until it is polled again.
+struct Silent {
+  using Record = int64_t;
+  struct Reader {
+    absl::StatusOr<SourceState> Poll(SourceOutput<int64_t>&) {
+      if (polls != nullptr) ++*polls;
+      return SourceState::Idle(wait);
+    }
+    std::string Snapshot() const { return ""; }
+    absl::Duration wait;
+    std::atomic<int>* polls;
+  };
+  absl::StatusOr<Reader> Open(const SourceContext&, std::optional<std::string>) {
+    return Reader{wait, polls};
+  }
+  absl::Duration wait = absl::Hours(1);
+  std::atomic<int>* polls = nullptr;  // counts them
+};
 
 }  // namespace headway
 
