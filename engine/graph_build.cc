@@ -1,0 +1,147 @@
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "headway/engine/capability.h"
+#include "headway/engine/channel.h"
+#include "headway/engine/graph.h"
+#include "headway/engine/source_control.h"
+
+// How a Graph is built and taken down.
+
+namespace headway::internal {
+
+Graph::Graph(WorkerContext& worker, uint32_t id, std::string name)
+    : worker_(worker), id_(id), name_(std::move(name)), root_(tracker_.AddScope<Epoch>()) {
+  completion_ = root_.AddLocation();
+  NameLocation(completion_, "the end of the dataflow");
+}
+
+Graph::~Graph() {
+  for (CapabilityLedgerBase* ledger : ledgers_) ledger->Close();
+  for (ChannelBase* channel : channels_) channel->target().Discard();
+  nodes_.clear();  // with the state that the logic holds
+  while (!owned_.empty()) {
+    Owned object = owned_.back();
+    owned_.pop_back();
+    object.destroy(object.object);
+  }
+}
+
+void Graph::ClaimStepId(const std::string& step_id) {
+  if (step_id.empty()) {
+    Fail(step_id, absl::InvalidArgumentError(
+                      "a step needs an id; give it a name that is unique in the dataflow"));
+  } else if (!step_ids_.insert(step_id).second) {
+    Fail(step_id,
+         absl::InvalidArgumentError("this step id is used twice; ids are unique in a dataflow"));
+  }
+  steps_.push_back(absl::StrCat("step '", step_id, "'"));
+}
+
+Node& Graph::AddNode(std::string step_id) {
+  ClaimStepId(step_id);
+  nodes_.push_back(
+      std::make_unique<Node>(std::move(step_id), static_cast<uint32_t>(nodes_.size())));
+  return *nodes_.back();
+}
+
+void Graph::AddChannel(ChannelBase* channel) {
+  channel->id = static_cast<uint32_t>(channels_.size());
+  channel->credits_ = worker_.run.CreditsOf(id_, channel->id);
+  channels_.push_back(channel);
+}
+
+void Graph::AddLedger(CapabilityLedgerBase* ledger) { ledgers_.push_back(ledger); }
+
+void Graph::NameLocation(LocationId location, std::string name) {
+  if (location_names_.size() <= location) location_names_.resize(location + 1);
+  location_names_[location] = std::move(name);
+}
+
+void Graph::MarkSuccessor(LocationId location) {
+  if (has_successor_.size() <= location) has_successor_.resize(location + 1);
+  has_successor_[location] = true;
+}
+
+bool Graph::HasSuccessor(LocationId location) const {
+  return location < has_successor_.size() && has_successor_[location];
+}
+
+bool Graph::Reaches(const OutputPortBase* from, const OutputPortBase& loop) const {
+  if (from == &loop) return true;
+  // A port of another cycle stands for the ports that feed that cycle.
+  for (const ConnectedPorts& connected : connected_ports_) {
+    if (connected.loop != from) continue;
+    for (const OutputPortBase* port : connected.ports) {
+      if (Reaches(port, loop)) return true;
+    }
+  }
+  return false;
+}
+
+bool Graph::ConnectPorts(OutputPortBase& loop, const std::vector<OutputPortBase*>& ports) {
+  for (const OutputPortBase* port : ports) {
+    if (Reaches(port, loop)) return false;
+  }
+  connected_ports_.push_back({&loop, ports});
+  return true;
+}
+
+void Graph::ResolvePorts() {
+  auto add_all = [](auto& to, const auto& from) {
+    bool added = false;
+    for (auto* item : from) {
+      if (std::find(to.begin(), to.end(), item) != to.end()) continue;
+      to.push_back(item);
+      added = true;
+    }
+    return added;
+  };
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (const ConnectedPorts& connected : connected_ports_) {
+      for (OutputPortBase* port : connected.ports) {
+        changed |= add_all(port->buffers, connected.loop->buffers);
+        changed |= add_all(port->channels, connected.loop->channels);
+      }
+    }
+  }
+  connected_ports_.clear();
+}
+
+absl::Status Graph::Finish() {
+  if (worker_.run.failed()) return worker_.run.status();
+  ResolvePorts();
+  if (has_completion()) {
+    for (auto link = scope_links_.rbegin(); link != scope_links_.rend(); ++link) {
+      link->second(*this, link->first);
+    }
+    root_.Watch(completion_);
+  }
+  absl::Status status = tracker_.Finish([this](LocationId location) {
+    return location < location_names_.size() && !location_names_[location].empty()
+               ? location_names_[location]
+               : absl::StrCat("location ", location);
+  });
+  if (!status.ok()) return status;
+  watchers_.resize(tracker_.location_count());
+  for (const std::unique_ptr<Node>& node : nodes_) {
+    for (InputPortBase* input : node->inputs) {
+      if (input->watches_frontier) watchers_[input->location].push_back(node.get());
+      node->in_cycle |= tracker_.IsInCycle(input->location);
+    }
+  }
+  if (has_completion()) {
+    for (SourceControl* source : sources_) watchers_[completion_].push_back(&source->node());
+  }
+  built_ = true;
+  ActivateWatchers();
+  MarkActive();
+  return worker_.run.CheckSameGraph(id_, worker_.index, steps_);
+}
+
+}  // namespace headway::internal
