@@ -109,6 +109,14 @@ class Endpoint {
     parker_->Park(timeout, [&] { return HasIncoming() || has_work(); });
   }
 
+  // The same for a worker that sleeps in wait(timeout), from which the waker of its parker ends it.
+  template <class HasWork, class WaitElsewhere>
+  void ParkElsewhere(std::optional<std::chrono::nanoseconds> timeout, HasWork&& has_work,
+                     WaitElsewhere&& wait) {
+    if (!Flush()) timeout = std::min(timeout.value_or(kSpillRetry), kSpillRetry);
+    parker_->ParkElsewhere([&] { return HasIncoming() || has_work(); }, [&] { wait(timeout); });
+  }
+
   // Makes this worker run TakeActivations soon, and wakes it. A token that is already waiting is
   // not added again. Thread-safe; a thread that may outlive the endpoint uses Fabric::Activate.
   void ActivateFromAnyThread(uint64_t token);

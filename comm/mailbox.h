@@ -21,6 +21,11 @@ struct Message {
   uint32_t channel = 0;
   uint32_t extra = 0;
   Block* block = nullptr;
+  // For what crosses processes: the parts of the block's payload that are used, and what its sender
+  // is charged.
+  uint32_t front_bytes = 0;
+  uint32_t back_bytes = 0;
+  uint32_t charged_bytes = 0;
 };
 
 // The mailbox of one ordered pair of workers: a bounded queue with one producer and one consumer.

@@ -19,11 +19,15 @@ void Parker::Wait(std::optional<std::chrono::nanoseconds> timeout) {
     limit.tv_sec = static_cast<time_t>(timeout->count() / 1'000'000'000);
     limit.tv_nsec = static_cast<long>(timeout->count() % 1'000'000'000);
   }
-  syscall(SYS_futex, reinterpret_cast<uint32_t*>(&parked_), FUTEX_WAIT_PRIVATE, 1,
+  syscall(SYS_futex, reinterpret_cast<uint32_t*>(&parked_), FUTEX_WAIT_PRIVATE, kHere,
           timeout.has_value() ? &limit : nullptr, nullptr, 0);
 }
 
-void Parker::FutexWake() {
+void Parker::Wake(uint32_t parked) {
+  if (parked == kElsewhere) {
+    waker_();
+    return;
+  }
   syscall(SYS_futex, reinterpret_cast<uint32_t*>(&parked_), FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr,
           0);
 }

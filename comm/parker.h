@@ -4,7 +4,9 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <utility>
 
 namespace headway::internal {
 
@@ -28,11 +30,24 @@ class alignas(64) Parker {
   // that it parks.
   template <class HasWork>
   void Park(std::optional<std::chrono::nanoseconds> timeout, HasWork&& has_work) {
-    parked_.exchange(1, std::memory_order_seq_cst);
+    parked_.exchange(kHere, std::memory_order_seq_cst);
     Fence();
     if (!has_work()) Wait(timeout);
     parked_.store(0, std::memory_order_relaxed);
   }
+
+  // The same for an owner that sleeps somewhere else, in wait(): whoever wakes it calls the waker.
+  template <class HasWork, class WaitElsewhere>
+  void ParkElsewhere(HasWork&& has_work, WaitElsewhere&& wait) {
+    parked_.exchange(kElsewhere, std::memory_order_seq_cst);
+    Fence();
+    if (!has_work()) wait();
+    parked_.store(0, std::memory_order_relaxed);
+  }
+
+  // How to wake an owner that sleeps in ParkElsewhere. Thread safe, and it may be called when the
+  // owner is awake again. Set before the first park and wake-up.
+  void SetWaker(std::function<void()> waker) { waker_ = std::move(waker); }
 
   // Wakes the owner if it is parked, after the caller's earlier writes.
   void Unpark() {
@@ -49,10 +64,14 @@ class alignas(64) Parker {
   bool WakeIfParked();
 
  private:
+  static constexpr uint32_t kHere = 1;
+  static constexpr uint32_t kElsewhere = 2;
+
   void Wait(std::optional<std::chrono::nanoseconds> timeout);
-  void FutexWake();
+  void Wake(uint32_t parked);
 
   std::atomic<uint32_t> parked_{0};
+  std::function<void()> waker_;
 };
 
 #if defined(__SANITIZE_THREAD__)
@@ -71,8 +90,9 @@ class alignas(64) Parker {
 inline void Parker::Fence() {}
 
 inline bool Parker::WakeIfParked() {
-  if (parked_.fetch_and(0, std::memory_order_seq_cst) == 0) return false;
-  FutexWake();
+  const uint32_t parked = parked_.fetch_and(0, std::memory_order_seq_cst);
+  if (parked == 0) return false;
+  Wake(parked);
   return true;
 }
 
@@ -82,8 +102,9 @@ inline void Parker::Fence() { std::atomic_thread_fence(std::memory_order_seq_cst
 
 inline bool Parker::WakeIfParked() {
   if (parked_.load(std::memory_order_relaxed) == 0) return false;
-  if (parked_.exchange(0, std::memory_order_seq_cst) == 0) return false;
-  FutexWake();
+  const uint32_t parked = parked_.exchange(0, std::memory_order_seq_cst);
+  if (parked == 0) return false;
+  Wake(parked);
   return true;
 }
 

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "headway/comm/block.h"
 #include "headway/comm/slab.h"
 #include "headway/comm/wire.h"
@@ -96,6 +97,10 @@ class Transport {
 
   // Ends a Wait. Thread safe.
   virtual void Wake() = 0;
+
+  // Writes what is queued, ends the connections and waits for the others to end them too, at most
+  // for `timeout`. Nothing but TakeWritten may be called after it.
+  virtual void Close(absl::Duration timeout) = 0;
 };
 
 }  // namespace headway::internal

@@ -31,6 +31,13 @@ namespace headway {
 
 namespace internal {
 
+// The parts of a block's payload that hold a batch: so many bytes from the front, so many up to the
+// end. What lies between is not sent to another process.
+struct WireParts {
+  uint32_t front_bytes = 0;
+  uint32_t back_bytes = 0;
+};
+
 // What all batches share: ownership of one block, and the worker's endpoint to which the block is
 // given back.
 class BlockOwner {
@@ -154,6 +161,15 @@ class VectorBatch {
   // count <= room().
   void Grow(size_t count) { size_ += static_cast<uint32_t>(count); }
 
+  // What another process needs of a block that a batch of plain records released, and whether a
+  // block from there holds as many records as it says.
+  static internal::WireParts PartsOf(const internal::Block& block) {
+    return {.front_bytes = static_cast<uint32_t>(block.record_count * sizeof(D))};
+  }
+  static bool CheckParts(const internal::Block& block) {
+    return block.record_count <= block.capacity / sizeof(D);
+  }
+
   // Gives up the block; the records in it go to who adopts it.
   internal::Block* Release() {
     internal::Block* block = owner_.Release();
@@ -241,6 +257,26 @@ class StringBatch {
     size_ = static_cast<uint32_t>(count);
   }
   void Clear() { Truncate(0); }
+
+  // What another process needs of a block that a batch released, and whether a block from there
+  // holds the strings that it says.
+  static internal::WireParts PartsOf(const internal::Block& block) {
+    const uint32_t ends_bytes = block.record_count * static_cast<uint32_t>(sizeof(uint32_t));
+    return {.front_bytes = block.byte_count - ends_bytes, .back_bytes = ends_bytes};
+  }
+  static bool CheckParts(const internal::Block& block) {
+    const uint32_t capacity = block.capacity & ~uint32_t{3};
+    if (block.record_count > capacity / sizeof(uint32_t)) return false;
+    const auto* ends = reinterpret_cast<const uint32_t*>(block.payload() + capacity);
+    const uint32_t limit = capacity - block.record_count * static_cast<uint32_t>(sizeof(uint32_t));
+    uint32_t last = 0;
+    for (uint32_t i = 0; i < block.record_count; ++i) {
+      const uint32_t end = ends[-static_cast<ptrdiff_t>(i) - 1];
+      if (end < last || end > limit) return false;
+      last = end;
+    }
+    return true;
+  }
 
   internal::Block* Release() {
     internal::Block* block = owner_.Release();

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "headway/comm/stable_hash.h"
 #include "headway/engine/batch.h"
 #include "headway/engine/graph.h"
+#include "headway/engine/remote_batch.h"
 #include "headway/engine/tee.h"
 
 // Channels carry batches from an output (with its transforms) to an input of a node, on this worker
@@ -55,10 +57,19 @@ class ChannelBase : public Flushable {
   // Whether the sender may have another batch in flight though the shared pool is full.
   bool HasExclusiveCredit() const;
   void CountTaken(const Block& block);
+  // Another process has taken `bytes` of what this worker sent it.
+  void AddCredit(int64_t bytes);
+
+  // Takes a batch that came from another process.
+  virtual void AcceptRemote(Block* block);
 
  protected:
-  // Hands the block to the input on `worker`. The caller has counted it as a pointstamp.
+  // Hands the block to the input on `worker`, of this process or another one. The caller has
+  // counted it as a pointstamp.
   void Deliver(int worker, Block* block);
+  void DeliverRemote(int worker, const PackedBatch& batch);
+  // Ends the run because of what came from another process; frees the block.
+  void RefuseRemote(int sender, std::string_view why);
 
   Graph& graph_;
   InputPortBase& target_;
@@ -82,34 +93,79 @@ class PipelineChannel : public ChannelBase, public Receiver<D, T> {
 
  protected:
   void Send(int worker, const T& time, Batch<D>&& batch) {
+    Deliver(worker, Count(time, std::move(batch)));
+  }
+
+  // Takes the batch's block; it is a pointstamp from now on.
+  Block* Count(const T& time, Batch<D>&& batch) {
     Block* block = batch.Release();
     block->SetTime(time);
     tracker_.Record(target_.location, time, +1);
-    Deliver(worker, block);
+    return block;
   }
 
- private:
   ScopeTracker<T>& tracker_;
 };
 
+// A channel whose records may go to workers of other processes; the base of those that say which.
 template <class D, class T>
-class GatherChannel final : public PipelineChannel<D, T> {
+class RoutedChannel : public PipelineChannel<D, T> {
  public:
   using PipelineChannel<D, T>::PipelineChannel;
-  void Push(const T& time, Batch<D>&& batch) override { this->Send(0, time, std::move(batch)); }
+
+  void AcceptRemote(Block* block) override {
+    const T time = block->Time<T>();
+    const uint16_t sender = block->sender;
+    uint32_t charged = block->byte_count;
+    BlockList batches;
+    if (!UnpackBatch<D>(this->graph_.worker().endpoint, block, &batches)) {
+      this->RefuseRemote(sender, "a batch that is not of this step's record type");
+      return;
+    }
+    // The sender has counted one batch.
+    const auto more = static_cast<int64_t>(batches.count()) - 1;
+    if (more > 0) this->tracker_.Record(this->target_.location, time, more);
+    while (Block* batch = batches.PopFront()) {
+      batch->SetTime(time);
+      batch->sender = sender;
+      batch->byte_count = std::exchange(charged, 0);
+      this->target_.Accept(batch);
+    }
+  }
+
+ protected:
+  void SendTo(int worker, const T& time, Batch<D>&& batch) {
+    WorkerContext& context = this->graph_.worker();
+    Block* block = this->Count(time, std::move(batch));
+    if (context.run.topology().IsLocal(worker)) {
+      this->Deliver(worker, block);
+    } else {
+      this->DeliverRemote(worker, PackBatch<D>(context.endpoint, block, encoder_));
+    }
+  }
+
+ private:
+  Encoder encoder_;
 };
 
 template <class D, class T>
-class BroadcastChannel final : public PipelineChannel<D, T> {
+class GatherChannel final : public RoutedChannel<D, T> {
  public:
-  using PipelineChannel<D, T>::PipelineChannel;
+  using RoutedChannel<D, T>::RoutedChannel;
+  void Push(const T& time, Batch<D>&& batch) override { this->SendTo(0, time, std::move(batch)); }
+};
+
+template <class D, class T>
+class BroadcastChannel final : public RoutedChannel<D, T> {
+ public:
+  using RoutedChannel<D, T>::RoutedChannel;
   void Push(const T& time, Batch<D>&& batch) override {
     WorkerContext& worker = this->graph_.worker();
     for (int peer = 0; peer < worker.count; ++peer) {
       if (peer == worker.index) continue;
       Batch<D> copy;
       copy.CopyFrom(worker.endpoint, batch);
-      this->Send(peer, time, std::move(copy));
+      this->SendTo(peer, time, std::move(copy));
     }
     this->Send(worker.index, time, std::move(batch));
   }
@@ -118,10 +174,10 @@ class BroadcastChannel final : public PipelineChannel<D, T> {
 // Partitions batches by the hash of a key into one buffer for each worker. A buffer is sent when it
 // is full, when the time changes, and when the producer returns.
 template <class D, class T, class KeyFn>
-class ExchangeChannel final : public PipelineChannel<D, T> {
+class ExchangeChannel final : public RoutedChannel<D, T> {
  public:
   ExchangeChannel(Graph& graph, InputPortBase& target, ScopeTracker<T>& tracker, KeyFn key)
-      : PipelineChannel<D, T>(graph, target, tracker),
+      : RoutedChannel<D, T>(graph, target, tracker),
         key_(std::move(key)),
         buffers_(static_cast<size_t>(graph.worker().count)) {}
 
@@ -148,7 +204,7 @@ class ExchangeChannel final : public PipelineChannel<D, T> {
   void Flush() override {
     for (size_t worker = 0; worker < buffers_.size(); ++worker) {
       if (!buffers_[worker].empty()) {
-        this->Send(static_cast<int>(worker), time_, std::move(buffers_[worker]));
+        this->SendTo(static_cast<int>(worker), time_, std::move(buffers_[worker]));
       }
     }
   }
@@ -197,7 +253,7 @@ class ExchangeChannel final : public PipelineChannel<D, T> {
   template <class U>
   void MakeRoom(int target, const U& record) {
     Batch<D>& buffer = buffers_[static_cast<size_t>(target)];
-    if (!buffer.empty()) this->Send(target, time_, std::move(buffer));
+    if (!buffer.empty()) this->SendTo(target, time_, std::move(buffer));
     buffer.Allocate(this->graph_.worker().endpoint, record);
   }
 

@@ -36,17 +36,12 @@ void Graph::ActivateAt(Node& node, int64_t nanos) {
   std::push_heap(worker_.timers.begin(), worker_.timers.end(), std::greater<>());
 }
 
-void Graph::DeliverBlock(uint32_t channel, Block* block) {
-  if (channel >= channels_.size()) {
-    Fail(
-        "",
-        absl::InvalidArgumentError(
-            "another worker sent a batch for a channel that does not exist here: the workers build "
-            "different dataflows"));
-    worker_.endpoint.Recycle(block);
-    return;
-  }
-  channels_[channel]->target().Accept(block);
+ChannelBase* Graph::ChannelOf(uint32_t channel) {
+  if (channel < channels_.size()) return channels_[channel];
+  Fail("", absl::InvalidArgumentError(
+               "another worker sent a batch for a channel that does not exist here: the workers "
+               "build different dataflows"));
+  return nullptr;
 }
 
 void Graph::ApplyProgress(std::span<const std::byte> encoded) {
@@ -151,6 +146,7 @@ bool Graph::PublishProgress() {
   if (unsent_) {
     if (!worker_.endpoint.TryPublishProgress(id_, encoded_)) return false;
     unsent_ = false;
+    worker_.network_output = true;
   }
   if (!tracker_.HasPending()) return false;
   encoded_.clear();
@@ -158,7 +154,10 @@ bool Graph::PublishProgress() {
   needs_propagation_ = true;
   // When the log is full the round waits here, and the next ones add up in the tracker until there
   // is room.
-  if (!alone) unsent_ = !worker_.endpoint.TryPublishProgress(id_, encoded_);
+  if (!alone) {
+    unsent_ = !worker_.endpoint.TryPublishProgress(id_, encoded_);
+    worker_.network_output = true;
+  }
   return true;
 }
 
@@ -168,8 +167,8 @@ void Graph::Fail(std::string_view step_id, const absl::Status& status) {
   std::string where = step_id.empty() ? absl::StrFormat("dataflow '%s'", name_)
                                       : absl::StrFormat("step '%s'", step_id);
   worker_.run.Fail(absl::Status(
-      status.code(),
-      absl::StrFormat("%s on worker %d: %s", where, worker_.index, std::string(status.message()))));
+      status.code(), absl::StrFormat("%s on %s: %s", where, worker_.run.Describe(worker_.index),
+                                     std::string(status.message()))));
 }
 
 void Graph::FailAndThrow(std::string_view step_id, const absl::Status& status) {

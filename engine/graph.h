@@ -105,7 +105,8 @@ class Graph {
   // True when nothing can ever happen again in this dataflow, on any worker.
   bool Complete() const;
 
-  void DeliverBlock(uint32_t channel, Block* block);
+  // The channel of a message from another worker; null, and the run has failed, if there is none.
+  ChannelBase* ChannelOf(uint32_t channel);
   void ApplyProgress(std::span<const std::byte> encoded);
 
   void Activate(Node& node);

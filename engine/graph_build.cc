@@ -8,6 +8,7 @@
 #include "headway/engine/capability.h"
 #include "headway/engine/channel.h"
 #include "headway/engine/graph.h"
+#include "headway/engine/network.h"
 #include "headway/engine/source_control.h"
 
 // How a Graph is built and taken down.
@@ -141,7 +142,12 @@ absl::Status Graph::Finish() {
   built_ = true;
   ActivateWatchers();
   MarkActive();
-  return worker_.run.CheckSameGraph(id_, worker_.index, steps_);
+  absl::Status same = worker_.run.CheckSameGraph(id_, worker_.run.Describe(worker_.index), steps_);
+  if (Network* network = worker_.run.network()) {
+    network->AddDataflow(id_, tracker_.ChangeSizes(), steps_);
+    worker_.network_output = true;
+  }
+  return same;
 }
 
 }  // namespace headway::internal

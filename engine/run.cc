@@ -1,21 +1,112 @@
 #include "headway/engine/run.h"
 
 #include <algorithm>
-#include <atomic>
 #include <exception>
+#include <memory>
 #include <new>
 #include <optional>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_format.h"
+#include "headway/engine/network.h"
+#include "headway/engine/run_process.h"
 #include "headway/engine/source_control.h"
 
 namespace headway {
 namespace {
 
-absl::Status Validate(int workers, const RunOptions& options) {
+using Program = absl::FunctionRef<absl::Status(internal::RunState&, Worker&)>;
+
+void RunWorker(internal::RunState& run, int local_index, Program program) {
+  const int index = run.topology().first_worker() + local_index;
+  try {
+    Worker worker(run, local_index);
+    absl::Status status = program(run, worker);
+    if (!status.ok()) run.Fail(status);
+  } catch (const std::exception& error) {
+    run.Fail(absl::AbortedError(
+        absl::StrFormat("the program of %s threw: %s", run.Describe(index), error.what())));
+  } catch (...) {
+    run.Fail(absl::AbortedError(absl::StrFormat(
+        "the program of %s threw an exception that is no std::exception", run.Describe(index))));
+  }
+}
+
+// While the workers agree on a stop, an idle one looks this often.
+constexpr absl::Duration kStopPoll = absl::Milliseconds(1);
+
+void ProposeStop(internal::RunState& run, Epoch epoch) {
+  const std::optional<Epoch> of_process = run.stop_agreement().Propose(epoch);
+  if (of_process.has_value() && run.network() != nullptr) {
+    run.network()->AnnounceStopAt(*of_process);
+  }
+}
+
+absl::Status RunUntilDone(internal::RunState& run, Worker& worker) {
+  absl::Status status =
+      worker.StepWhile([&] { return worker.HasDataflows() && !run.stop_requested(); });
+  if (!status.ok()) return status;
+  if (!worker.HasDataflows()) {
+    ProposeStop(run, 0);
+    return absl::OkStatus();
+  }
+  Epoch next = 0;
+  for (internal::SourceControl* source : worker.Sources())
+    next = std::max(next, source->epoch() + 1);
+  ProposeStop(run, next);
+  std::optional<Epoch> agreed;
+  while (status.ok() && worker.HasDataflows() && !agreed.has_value()) {
+    status = worker.StepOrPark(kStopPoll);
+    agreed = run.stop_agreement().Agreed();
+  }
+  if (!agreed.has_value()) return status;
+  for (internal::SourceControl* source : worker.Sources()) source->StopAt(*agreed);
+  while (status.ok() && worker.HasDataflows() && !worker.CompletedBefore(*agreed)) {
+    status = worker.StepOrPark(kStopPoll);
+  }
+  return status;
+}
+
+absl::Status RunThreads(const internal::Topology& topology, const RunOptions& options,
+                        std::unique_ptr<internal::Transport> transport, Program program) {
+  const int workers = topology.workers_per_process;
+  std::optional<internal::RunState> made;
+  std::optional<internal::Network> network;
+  try {
+    made.emplace(topology, options);
+    if (transport != nullptr) {
+      network.emplace(*made, std::move(transport));
+      made->set_network(&*network);
+    }
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError(absl::StrFormat(
+        "not enough memory for the connections of %d workers; use fewer workers", workers));
+  } catch (const std::system_error& error) {
+    return absl::ResourceExhaustedError(
+        absl::StrFormat("cannot start the network's watchdog: %s", error.what()));
+  }
+  internal::RunState& run = *made;
+  std::vector<std::thread> threads;
+  for (int index = 1; index < workers; ++index) {
+    try {
+      threads.emplace_back([&run, index, program] { RunWorker(run, index, program); });
+    } catch (const std::system_error& error) {
+      run.Fail(absl::ResourceExhaustedError(absl::StrFormat(
+          "cannot start the thread of worker %d: %s; use fewer workers", index, error.what())));
+      break;
+    }
+  }
+  RunWorker(run, 0, program);
+  for (std::thread& thread : threads) thread.join();
+  return network.has_value() ? network->Finish() : run.status();
+}
+
+}  // namespace
+
+absl::Status internal::ValidateRun(int workers, const RunOptions& options) {
   constexpr int kMaxWorkers = 256;
   if (workers < 1 || workers > kMaxWorkers) {
     return absl::InvalidArgumentError(
@@ -39,109 +130,35 @@ absl::Status Validate(int workers, const RunOptions& options) {
   return absl::OkStatus();
 }
 
-void RunWorker(internal::RunState& run, int index,
-               absl::FunctionRef<absl::Status(Worker&)> program) {
-  try {
-    Worker worker(run, index);
-    absl::Status status = program(worker);
-    if (!status.ok()) run.Fail(status);
-  } catch (const std::exception& error) {
-    run.Fail(absl::AbortedError(
-        absl::StrFormat("the program of worker %d threw: %s", index, error.what())));
-  } catch (...) {
-    run.Fail(absl::AbortedError(absl::StrFormat(
-        "the program of worker %d threw an exception that is no std::exception", index)));
-  }
-}
-
-// Agreement of the workers on the epoch at which a graceful stop ends the run: the latest that any
-// source has reached.
-class StopAgreement {
- public:
-  explicit StopAgreement(int workers) : missing_(workers) {}
-
-  void Propose(Epoch epoch) {
-    Epoch seen = epoch_.load();
-    while (seen < epoch && !epoch_.compare_exchange_weak(seen, epoch)) {
-    }
-    missing_.fetch_sub(1);
-  }
-  bool Reached() const { return missing_.load() == 0; }
-  Epoch epoch() const { return epoch_.load(); }
-
- private:
-  std::atomic<Epoch> epoch_{0};
-  std::atomic<int> missing_;
-};
-
-// While the workers agree on a stop, an idle one looks this often.
-constexpr absl::Duration kStopPoll = absl::Milliseconds(1);
-
-absl::Status RunUntilDone(Worker& worker, const RunOptions& options, StopAgreement& agreement) {
-  absl::Status status =
-      worker.StepWhile([&] { return worker.HasDataflows() && !options.stop.requested(); });
-  if (!status.ok()) return status;
-  if (!worker.HasDataflows()) {
-    agreement.Propose(0);
-    return absl::OkStatus();
-  }
-  Epoch next = 0;
-  for (internal::SourceControl* source : worker.Sources())
-    next = std::max(next, source->epoch() + 1);
-  agreement.Propose(next);
-  while (status.ok() && worker.HasDataflows() && !agreement.Reached()) {
-    status = worker.StepOrPark(kStopPoll);
-  }
-  for (internal::SourceControl* source : worker.Sources()) source->StopAt(agreement.epoch());
-  while (status.ok() && worker.HasDataflows() && !worker.CompletedBefore(agreement.epoch())) {
-    status = worker.StepOrPark(kStopPoll);
-  }
-  return status;
-}
-
-absl::Status RunThreads(int workers, const RunOptions& options,
-                        absl::FunctionRef<absl::Status(Worker&)> program) {
-  std::optional<internal::RunState> made;
-  try {
-    made.emplace(workers, options);
-  } catch (const std::bad_alloc&) {
-    return absl::ResourceExhaustedError(absl::StrFormat(
-        "not enough memory for the connections of %d workers; use fewer workers", workers));
-  }
-  internal::RunState& run = *made;
-  std::vector<std::thread> threads;
-  for (int index = 1; index < workers; ++index) {
-    try {
-      threads.emplace_back([&run, index, program] { RunWorker(run, index, program); });
-    } catch (const std::system_error& error) {
-      run.Fail(absl::ResourceExhaustedError(absl::StrFormat(
-          "cannot start the thread of worker %d: %s; use fewer workers", index, error.what())));
-      break;
-    }
-  }
-  RunWorker(run, 0, program);
-  for (std::thread& thread : threads) thread.join();
-  return run.status();
-}
-
-}  // namespace
-
 absl::Status Execute(const Config& config, absl::FunctionRef<absl::Status(Worker&)> program) {
-  if (absl::Status status = Validate(config.workers, config.run); !status.ok()) return status;
-  return RunThreads(config.workers, config.run, [&](Worker& worker) {
-    absl::Status status = program(worker);
-    if (status.ok()) worker.EndBuilding();
-    return status.ok() ? worker.StepWhile([&] { return worker.HasDataflows(); }) : status;
-  });
+  if (absl::Status status = internal::ValidateRun(config.workers, config.run); !status.ok())
+    return status;
+  return RunThreads({.workers_per_process = config.workers}, config.run, nullptr,
+                    [&](internal::RunState&, Worker& worker) {
+                      absl::Status status = program(worker);
+                      if (status.ok()) worker.EndBuilding();
+                      return status.ok() ? worker.StepWhile([&] { return worker.HasDataflows(); })
+                                         : status;
+                    });
 }
 
 absl::Status RunMain(const Dataflow& dataflow, const RunOptions& options) {
-  if (absl::Status status = Validate(options.worker_count, options); !status.ok()) return status;
-  StopAgreement agreement(options.worker_count);
-  return RunThreads(options.worker_count, options, [&](Worker& worker) {
+  return internal::RunProcess(dataflow, options, options.worker_count, nullptr);
+}
+
+absl::Status internal::RunProcess(const Dataflow& dataflow, const RunOptions& options, int workers,
+                                  std::unique_ptr<Transport> transport) {
+  if (absl::Status status = ValidateRun(workers, options); !status.ok()) return status;
+  Topology topology{.workers_per_process = workers};
+  if (transport != nullptr && transport->process_count() == 1) transport = nullptr;
+  if (transport != nullptr) {
+    topology.process = transport->process_id();
+    topology.process_count = transport->process_count();
+  }
+  return RunThreads(topology, options, std::move(transport), [&](RunState& run, Worker& worker) {
     absl::Status status =
         worker.Build(dataflow.name(), [&](Scope<>& scope) { dataflow.Build(scope); });
-    return status.ok() ? RunUntilDone(worker, options, agreement) : status;
+    return status.ok() ? RunUntilDone(run, worker) : status;
   });
 }
 

@@ -7,14 +7,18 @@
 
 namespace headway::internal {
 
-RunState::RunState(int worker_count, RunOptions options, Fabric::Options rings)
-    : worker_count_(worker_count),
+RunState::RunState(const Topology& topology, RunOptions options, Fabric::Options rings)
+    : topology_(topology),
       options_(std::move(options)),
       clock_(options_.clock != nullptr ? options_.clock : &real_clock_),
-      fabric_(worker_count, rings),
+      // The network has an endpoint beside the workers.
+      fabric_(worker_count() + (topology.process_count > 1 ? 1 : 0), rings),
       activation_gate_(std::make_shared<ActivationGate>(fabric_)),
-      flow_control_(worker_count, options_.max_bytes_in_flight),
-      stop_listening_(options_.stop, [this] { fabric_.WakeAll(); }) {}
+      // Each process may have an equal part of the limit in flight, to whomever: so that what all
+      // of them send to one, and what that one sends, together stay within it.
+      flow_control_(worker_count(), options_.max_bytes_in_flight / topology.process_count),
+      stop_listening_(options_.stop, [this] { fabric_.WakeAll(); }),
+      stop_agreement_(worker_count(), topology.process_count) {}
 
 RunState::~RunState() { activation_gate_->Close(); }
 
@@ -41,21 +45,31 @@ absl::Status RunState::status() const {
   return status_;
 }
 
+void RunState::RequestStop() {
+  StopHandle stop = options_.stop;
+  if (!stop.requested()) stop.RequestStop();
+}
+
+std::string RunState::Describe(int worker) const {
+  if (topology_.process_count == 1) return absl::StrFormat("worker %d", worker);
+  return absl::StrFormat("worker %d of process %d", worker, topology_.ProcessOf(worker));
+}
+
 std::shared_ptr<ChannelCredits> RunState::CreditsOf(uint32_t dataflow, uint32_t channel) {
   std::lock_guard lock(mutex_);
   SharedCredits& shared = credits_[{dataflow, channel}];
-  if (shared.credits == nullptr) shared.credits = std::make_shared<ChannelCredits>(worker_count_);
+  if (shared.credits == nullptr) shared.credits = std::make_shared<ChannelCredits>(worker_count());
   std::shared_ptr<ChannelCredits> credits = shared.credits;
-  if (++shared.given_count == worker_count_) credits_.erase({dataflow, channel});
+  if (++shared.given_count == worker_count()) credits_.erase({dataflow, channel});
   return credits;
 }
 
-absl::Status RunState::CheckSameGraph(uint32_t dataflow, int worker,
+absl::Status RunState::CheckSameGraph(uint32_t dataflow, const std::string& builder,
                                       const std::vector<std::string>& steps) {
   std::lock_guard lock(mutex_);
   BuiltGraph& graph = graphs_[dataflow];
   if (graph.built_count++ == 0) {
-    graph.first_worker = worker;
+    graph.first_builder = builder;
     graph.steps = steps;
   }
   absl::Status status;
@@ -64,16 +78,17 @@ absl::Status RunState::CheckSameGraph(uint32_t dataflow, int worker,
     std::string theirs = i < graph.steps.size() ? graph.steps[i] : "nothing";
     if (mine != theirs) {
       status = absl::InvalidArgumentError(
-          absl::StrFormat("workers build different dataflows: as step number %d worker %d has %s "
-                          "where worker %d has %s; the function "
-                          "that builds a dataflow must do the same on every worker",
-                          i, worker, mine, graph.first_worker, theirs));
+          absl::StrFormat("workers build different dataflows: as step number %d %s has %s where %s "
+                          "has %s; the function that builds a dataflow must do the same on every "
+                          "worker",
+                          i, builder, mine, graph.first_builder, theirs));
     }
   }
   if (status.ok() && ended_.has_value() && ended_->dataflow_count <= dataflow) {
-    status = NotBuilt(ended_->worker, dataflow, worker);
+    status = NotBuilt(ended_->worker, dataflow, builder);
   }
-  if (graph.built_count == worker_count_) graphs_.erase(dataflow);
+  const int builders = worker_count() + topology_.process_count - 1;
+  if (graph.built_count == builders) graphs_.erase(dataflow);
   return status;
 }
 
@@ -85,17 +100,17 @@ void RunState::EndBuilding(int worker, uint32_t dataflow_count) {
     ended_ = {worker, dataflow_count};
     auto missing = graphs_.lower_bound(dataflow_count);
     if (missing != graphs_.end()) {
-      status = NotBuilt(worker, missing->first, missing->second.first_worker);
+      status = NotBuilt(worker, missing->first, missing->second.first_builder);
     }
   }
   if (!status.ok()) Fail(status);
 }
 
-absl::Status RunState::NotBuilt(int worker, uint32_t dataflow, int builder) {
+absl::Status RunState::NotBuilt(int worker, uint32_t dataflow, const std::string& builder) const {
   return absl::InvalidArgumentError(absl::StrFormat(
-      "worker %d has ended without building dataflow number %d, which worker %d has built; every "
-      "worker must build the same dataflows in the same order",
-      worker, dataflow, builder));
+      "%s has ended without building dataflow number %d, which %s has built; every worker must "
+      "build the same dataflows in the same order",
+      Describe(worker), dataflow, builder));
 }
 
 }  // namespace headway::internal

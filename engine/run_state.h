@@ -14,9 +14,13 @@
 #include "headway/comm/clock.h"
 #include "headway/comm/fabric.h"
 #include "headway/comm/flow_control.h"
+#include "headway/comm/topology.h"
 #include "headway/engine/config.h"
+#include "headway/engine/stop_agreement.h"
 
 namespace headway::internal {
+
+class Network;
 
 // The way into a run for other threads. Open while the run lasts. Thread safe.
 class ActivationGate {
@@ -42,7 +46,10 @@ class ActivationGate {
 class RunState {
  public:
   // `rings` are the sizes of the connections; small ones are for tests.
-  RunState(int worker_count, RunOptions options, Fabric::Options rings = {});
+  RunState(int worker_count, RunOptions options, Fabric::Options rings = {})
+      : RunState(Topology{.workers_per_process = worker_count}, std::move(options), rings) {}
+  // The part of a run that is in one process of several.
+  RunState(const Topology& topology, RunOptions options, Fabric::Options rings = {});
   ~RunState();
   RunState(const RunState&) = delete;
   RunState& operator=(const RunState&) = delete;
@@ -52,7 +59,15 @@ class RunState {
   Fabric& fabric() { return fabric_; }
   const std::shared_ptr<ActivationGate>& activation_gate() const { return activation_gate_; }
   FlowControl& flow_control() { return flow_control_; }
-  int worker_count() const { return worker_count_; }
+  const Topology& topology() const { return topology_; }
+  // Workers of this process.
+  int worker_count() const { return topology_.workers_per_process; }
+  // The connections to the other processes; null if there are none. Set before the workers start.
+  Network* network() const { return network_; }
+  void set_network(Network* network) { network_ = network; }
+
+  // "worker 5", or "worker 5 of process 2".
+  std::string Describe(int worker) const;
 
   // The first failure wins and ends the run: every worker returns it from its next step.
   void Fail(absl::Status status);
@@ -60,22 +75,26 @@ class RunState {
   absl::Status status() const;
 
   bool stop_requested() const { return options_.stop.requested(); }
+  void RequestStop();
+  StopAgreement& stop_agreement() { return stop_agreement_; }
 
   // The byte credits of a channel, shared by the workers; made by whoever comes first.
   std::shared_ptr<ChannelCredits> CreditsOf(uint32_t dataflow, uint32_t channel);
 
-  // Checks that every worker builds the same graph. Each entry of `steps` describes one step; the
-  // first step that differs from what another worker built is an InvalidArgument error.
-  absl::Status CheckSameGraph(uint32_t dataflow, int worker, const std::vector<std::string>& steps);
+  // Checks that every worker, and every other process, builds the same graph. Each entry of `steps`
+  // describes one step; the first step that differs from what another builder built is an
+  // InvalidArgument error. `builder` is a worker's or a process's description.
+  absl::Status CheckSameGraph(uint32_t dataflow, const std::string& builder,
+                              const std::vector<std::string>& steps);
 
   // A worker that has built `dataflow_count` dataflows builds no more. The run fails when another
   // one has built, or builds later, a dataflow that this one has not.
   void EndBuilding(int worker, uint32_t dataflow_count);
 
  private:
-  static absl::Status NotBuilt(int worker, uint32_t dataflow, int builder);
+  absl::Status NotBuilt(int worker, uint32_t dataflow, const std::string& builder) const;
 
-  const int worker_count_;
+  const Topology topology_;
   const RunOptions options_;
   RealClock real_clock_;
   Clock* const clock_;
@@ -83,6 +102,8 @@ class RunState {
   const std::shared_ptr<ActivationGate> activation_gate_;
   FlowControl flow_control_;
   const StopListener stop_listening_;
+  StopAgreement stop_agreement_;
+  Network* network_ = nullptr;
   std::atomic<bool> failed_{false};
 
   mutable std::mutex mutex_;  // guards what follows
@@ -95,7 +116,7 @@ class RunState {
       credits_;  // until every worker has its own
   struct BuiltGraph {
     int built_count = 0;
-    int first_worker = 0;
+    std::string first_builder;
     std::vector<std::string> steps;
   };
   std::map<uint32_t, BuiltGraph> graphs_;  // until every worker has built it

@@ -9,6 +9,8 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "headway/engine/channel.h"
+#include "headway/engine/network.h"
 #include "headway/engine/source_control.h"
 
 namespace headway {
@@ -32,29 +34,31 @@ constexpr uint32_t kStepsPerClockRead = 16;
 // Progress of a dataflow that this worker has not built yet.
 constexpr size_t kMaxPendingProgressBytes = size_t{64} << 20;
 
-int64_t SpinNanos(int workers) {
-  if (workers == 1) return 0;
+int64_t SpinNanos(const internal::Topology& topology) {
+  const int workers = topology.workers_per_process;
+  if (topology.worker_count() == 1) return 0;
   return workers <= static_cast<int>(std::thread::hardware_concurrency()) ? kSpinNanos
                                                                           : kSpinNanosWhenCrowded;
 }
 
 }  // namespace
 
-Worker::Worker(internal::RunState& run, int index)
-    : endpoint_(&run.fabric(), index),
-      context_{.index = index,
-               .count = run.worker_count(),
+Worker::Worker(internal::RunState& run, int local_index)
+    : endpoint_(&run.fabric(), local_index),
+      context_{.index = run.topology().first_worker() + local_index,
+               .count = run.topology().worker_count(),
+               .local_index = local_index,
                .run = run,
                .endpoint = endpoint_,
-               .credit = internal::FlowControl::View(&run.flow_control(), index),
+               .credit = internal::FlowControl::View(&run.flow_control(), local_index),
                .active_graphs = {},
                .timers = {}},
-      spin_nanos_(SpinNanos(run.worker_count())) {}
+      spin_nanos_(SpinNanos(run.topology())) {}
 
 Worker::~Worker() {
   graphs_.clear();
   for (auto& [id, frames] : pending_) {
-    for (const internal::Message& message : frames.messages) Drop(message.block);
+    for (const internal::Message& message : frames.messages) Drop(message);
   }
   context_.endpoint.Close();
 }
@@ -152,6 +156,9 @@ bool Worker::StepOnce() {
   }
   stepping_.clear();
   endpoint.Flush();
+  if (internal::Network* network = context_.run.network()) {
+    any |= network->Pump(std::exchange(context_.network_output, false));
+  }
   return any;
 }
 
@@ -172,13 +179,32 @@ Graph* Worker::Find(uint32_t id) { return id < by_id_.size() ? by_id_[id] : null
 
 void Worker::DeliverMessage(const internal::Message& message) {
   if (Graph* graph = Find(message.dataflow)) {
-    graph->DeliverBlock(message.channel, message.block);
+    DeliverTo(*graph, message);
   } else if (message.dataflow < by_id_.size()) {
-    Drop(message.block);
+    Drop(message);
   } else {
     pending_[message.dataflow].messages.push_back(
         message);  // bounded by the credits of the senders
   }
+}
+
+void Worker::DeliverTo(Graph& graph, const internal::Message& message) {
+  internal::ChannelBase* channel = graph.ChannelOf(message.channel);
+  if (channel == nullptr) {
+    Drop(message);
+  } else if (message.kind == internal::kDataMessage) {
+    channel->target().Accept(message.block);
+  } else if (message.kind == internal::kRemoteBatch) {
+    channel->AcceptRemote(message.block);
+  } else {
+    channel->AddCredit(message.charged_bytes);
+    AddCredit(message);
+  }
+}
+
+void Worker::AddCredit(const internal::Message& message) {
+  context_.run.flow_control().AddTaken(context_.local_index, message.charged_bytes);
+  context_.TellOfRoom();
 }
 
 void Worker::DeliverProgress(uint32_t dataflow, std::span<const std::byte> bytes) {
@@ -203,16 +229,25 @@ void Worker::DeliverPending(Graph& graph) {
   auto frames = pending_.find(graph.id());
   if (frames == pending_.end()) return;
   for (const internal::Message& message : frames->second.messages) {
-    graph.DeliverBlock(message.channel, message.block);
+    DeliverTo(graph, message);
   }
   for (const std::vector<std::byte>& bytes : frames->second.progress) graph.ApplyProgress(bytes);
   pending_.erase(frames);
 }
 
-void Worker::Drop(internal::Block* block) {
-  context_.run.flow_control().AddTaken(index(), internal::ChargedBytes(*block));
-  context_.took_bytes = true;
-  context_.endpoint.Recycle(block);
+void Worker::Drop(const internal::Message& message) {
+  if (message.kind == internal::kCredit) {
+    AddCredit(message);
+    return;
+  }
+  if (message.kind == internal::kRemoteBatch) {
+    context_.ReturnRemote(message.dataflow, message.channel, *message.block);
+  } else {
+    context_.run.flow_control().AddTaken(context_.local_index,
+                                         internal::ChargedBytes(*message.block));
+    context_.took_bytes = true;
+  }
+  context_.endpoint.Recycle(message.block);
 }
 
 bool Worker::HasWork() {
@@ -254,7 +289,11 @@ void Worker::Wait(absl::Duration timeout) {
       context_.run.flow_control().TakeStarvingBeforePark()) {
     context_.endpoint.WakeAll();
   }
-  context_.endpoint.Park(limit, [this] { return HasWork(); });
+  internal::Network* network = context_.run.network();
+  if (network == nullptr ||
+      !network->TryWait(context_.endpoint, limit, [this] { return HasWork(); })) {
+    context_.endpoint.Park(limit, [this] { return HasWork(); });
+  }
   stop_seen_ =
       context_.run.stop_requested();  // the caller looks at its condition before the next wait
   idle_since_nanos_ = -1;

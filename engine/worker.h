@@ -27,12 +27,14 @@ namespace headway {
 // and do nothing else.
 class Worker {
  public:
-  // Made by the entry points. `run` outlives the worker.
-  Worker(internal::RunState& run, int index);
+  // Made by the entry points. `run` outlives the worker, which is number `local_index` of its
+  // process.
+  Worker(internal::RunState& run, int local_index);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
+  // This worker, and how many there are, counted through all processes.
   int index() const { return context_.index; }
   int count() const { return context_.count; }
 
@@ -85,7 +87,9 @@ class Worker {
   bool RunTimers();
   void DeliverMessage(const internal::Message& message);
   void DeliverProgress(uint32_t dataflow, std::span<const std::byte> bytes);
-  void Drop(internal::Block* block);
+  void DeliverTo(internal::Graph& graph, const internal::Message& message);
+  void AddCredit(const internal::Message& message);
+  void Drop(const internal::Message& message);
   void DeliverPending(internal::Graph& graph);
   void Wait(absl::Duration timeout);
   bool HasWork();

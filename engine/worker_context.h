@@ -14,13 +14,15 @@ class Graph;
 // What a worker gives to its dataflows: its connections, the clock, and the lists by which they ask
 // to be stepped. Belongs to the worker and its thread.
 struct WorkerContext {
-  int index;  // of this worker, 0 to count - 1
-  int count;  // workers of the whole run
+  int index;        // of this worker, 0 to count - 1
+  int count;        // workers of the whole run
+  int local_index;  // among the workers of its process
   RunState& run;
   Endpoint& endpoint;
   FlowControl::View credit;
 
-  bool took_bytes = false;  // since it last looked whether others wait for credit
+  bool network_output = false;  // something waits to be sent to other processes
+  bool took_bytes = false;      // since it last looked whether others wait for credit
 
   std::vector<Graph*> active_graphs;  // each at most once
 
@@ -33,6 +35,14 @@ struct WorkerContext {
   std::vector<Timer> timers;  // a min-heap
 
   int64_t NowNanos() { return run.clock().NowNanos(); }
+
+  // Bytes in flight have become fewer.
+  void TellOfRoom() {
+    took_bytes = true;
+    if (run.flow_control().TakeStarving()) endpoint.WakeAll();
+  }
+  // A block of another process was taken: its sender is to get its credit back.
+  void ReturnRemote(uint32_t dataflow, uint32_t channel, const Block& block);
 };
 
 }  // namespace headway::internal

@@ -121,6 +121,15 @@ bool Tracker::Publish(std::vector<std::byte>* encoded) {
   return any;
 }
 
+std::vector<uint32_t> Tracker::ChangeSizes() const {
+  std::vector<uint32_t> sizes;
+  sizes.reserve(core_.locations.size());
+  for (const auto& location : core_.locations) {
+    sizes.push_back(static_cast<uint32_t>(location.scope->encoded_change_bytes()));
+  }
+  return sizes;
+}
+
 absl::Status Tracker::Apply(std::span<const std::byte> encoded) {
   HEADWAY_CHECK(core_.finished);
   // All of it is validated before any of it counts.

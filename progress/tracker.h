@@ -125,6 +125,9 @@ class Tracker {
   // Whether anything was recorded since the last Publish, even if it cancels. O(1).
   bool HasPending() const { return !core_.with_pending.empty(); }
 
+  // The size of an encoded change at each location, for a RoundSum.
+  std::vector<uint32_t> ChangeSizes() const;
+
   size_t location_count() const { return core_.locations.size(); }
 
   // How many times an implied frontier was recomputed, of one location each: the work done so far,

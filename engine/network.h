@@ -1,0 +1,145 @@
+#ifndef HEADWAY_ENGINE_NETWORK_H_
+#define HEADWAY_ENGINE_NETWORK_H_
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "headway/comm/endpoint.h"
+#include "headway/comm/transport.h"
+#include "headway/progress/round_sum.h"
+
+namespace headway::internal {
+
+class RunState;
+
+// Messages between a worker and the network of its process, beside kDataMessage.
+inline constexpr uint32_t kRemoteBatch = 2;  // a batch to or from a worker of another process
+inline constexpr uint32_t kReturned = 3;     // bytes taken of a batch of another process
+inline constexpr uint32_t kCredit = 4;       // bytes that another process has taken
+
+// Speaks with the other processes of the cluster for all workers of this one.
+//
+// To the workers it looks like one more worker of their process: it has an endpoint of its own,
+// through which it gets their batches for other processes and reads their progress, and gives them
+// what has come. Rounds of progress that it finds together it adds up, so other processes see this
+// process as one sender. No thread belongs to it but a watchdog: the workers pump it after each
+// step, whoever comes first, and an idle one waits for all.
+//
+// Thread safety: all methods, unless they say otherwise.
+class Network final : private Transport::Handler {
+ public:
+  // `run` outlives the network, and its fabric has one endpoint more than workers, for this.
+  Network(RunState& run, std::unique_ptr<Transport> transport);
+  ~Network() override;
+  Network(const Network&) = delete;
+  Network& operator=(const Network&) = delete;
+
+  // The endpoint that stands for all other processes.
+  int endpoint_index() const { return endpoint_.worker_index(); }
+
+  // Sends what the workers gave it, and hands out what has come. `urgent`: there is something to
+  // send, so that whoever is pumping right now looks again. Returns whether anything came.
+  bool Pump(bool urgent);
+
+  // Waits on a worker's thread for the other processes and for whatever would wake the worker, at
+  // most for `timeout`. Returns false, at once, if another worker does so already: then this one
+  // can sleep, and is woken.
+  bool TryWait(Endpoint& worker, std::optional<std::chrono::nanoseconds> timeout,
+               absl::FunctionRef<bool()> has_work);
+
+  // A dataflow was built here. Before its first round of progress; each worker may call it.
+  void AddDataflow(uint32_t dataflow, std::vector<uint32_t> change_bytes,
+                   const std::vector<std::string>& steps);
+
+  // The workers of this process can end at `epoch`.
+  void AnnounceStopAt(uint64_t epoch);
+
+  // Ends the connections: with a goodbye when the run went well, once all other processes have said
+  // theirs too; else with the cause of the failure. After the workers have ended. Returns the run's
+  // status.
+  absl::Status Finish();
+
+ private:
+  struct Dataflow {
+    std::vector<uint32_t> change_bytes;  // empty until it is built here
+    std::optional<RoundSum> outgoing;    // what our workers did and nobody else was told
+    std::vector<std::byte> delayed;      // rounds that came while a worker had no room for them
+  };
+
+  void OnFrame(int process, const IncomingFrame& frame) override;
+  void OnLoss(int process, const absl::Status& cause) override;
+
+  // All that follows is called by who holds mutex_.
+  bool PumpLocked();
+  void SendAnnouncements();
+  void TakeFromWorkers();
+  void SendBatch(const Message& message);
+  void AddReturned(const Message& message);
+  void SendProgress();
+  void SendCredit();
+  void SendToAll(FrameClass frame_class, std::span<const std::byte> frame);
+  void OnBatch(int process, const IncomingFrame& frame);
+  void OnProgress(int process, const wire::Frame& frame);
+  void OnCredit(int process, const wire::Frame& frame);
+  void OnGraph(int process, const wire::Frame& frame);
+  void Malformed(int process, std::string_view what);
+  void Delay(uint32_t id, std::span<const std::byte> changes);
+  void DeliverDelayed();
+  bool ProgressIsBackedUp() const;
+  void AddNewDataflows();
+  Dataflow& DataflowOf(uint32_t id);
+  void Watch();
+
+  RunState& run_;
+  const std::unique_ptr<Transport> transport_;
+
+  std::mutex mutex_;  // held by who pumps, or waits
+  std::atomic<bool> pump_again_{false};
+  std::atomic<uint64_t> pumps_{0};
+
+  // Guarded by mutex_.
+  Endpoint endpoint_;
+  FrameEncoder encoder_;
+  std::vector<Dataflow> dataflows_;  // by number
+  std::vector<uint32_t> with_outgoing_;
+  std::vector<uint32_t> with_delayed_;
+  std::vector<std::vector<FrameEncoder::ReturnedBytes>> returned_;  // by process
+  std::vector<bool> ended_;                                         // by process: has said goodbye
+  int64_t returned_bytes_ = 0;                                      // in returned_
+  bool received_ = false;
+  bool stop_announced_ = false;
+  bool abort_sent_ = false;
+
+  // What workers ask for apart from the hot path.
+  struct NewDataflow {
+    uint32_t id;
+    std::vector<uint32_t> change_bytes;
+  };
+  std::mutex requests_mutex_;                          // guards what follows
+  std::vector<std::vector<std::byte>> announcements_;  // control frames for all
+  std::vector<NewDataflow> new_dataflows_;
+  std::atomic<bool> has_requests_{false};
+  std::vector<bool> announced_;  // by dataflow
+
+  std::mutex watchdog_mutex_;
+  std::condition_variable watchdog_ends_;
+  bool ending_ = false;  // guarded by watchdog_mutex_
+  std::thread watchdog_;
+};
+
+}  // namespace headway::internal
+
+#endif  // HEADWAY_ENGINE_NETWORK_H_

@@ -1,0 +1,100 @@
+#ifndef HEADWAY_ENGINE_REMOTE_BATCH_H_
+#define HEADWAY_ENGINE_REMOTE_BATCH_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <type_traits>
+#include <utility>
+
+#include "headway/comm/codec.h"
+#include "headway/engine/batch.h"
+
+// Batches on their way to another process. A batch whose records are plain bytes, or columns of
+// them, travels as it lies in memory and is read where it arrives. Any other is written record by
+// record with the Codec of its type.
+
+namespace headway::internal {
+
+// A batch in the form in which it travels: parts of the payload of a block.
+struct PackedBatch {
+  Block* block = nullptr;
+  WireParts parts;
+};
+
+// Whether batches of D travel as they lie in memory: their type says which parts of a block to send
+// (PartsOf) and checks a block that came (CheckParts).
+template <class D>
+inline constexpr bool kReadInPlace = requires(const Block& block) {
+  { Batch<D>::PartsOf(block) } -> std::same_as<WireParts>;
+  { Batch<D>::CheckParts(block) } -> std::same_as<bool>;
+} && (!std::is_same_v<Batch<D>, VectorBatch<D>> || BitwiseEncodable<D>);
+
+// Takes a block that a Batch<D> released. `encoder` is scratch.
+template <class D>
+PackedBatch PackBatch(Endpoint& endpoint, Block* block, Encoder& encoder) {
+  if constexpr (kReadInPlace<D>) {
+    return {block, Batch<D>::PartsOf(*block)};
+  } else {
+    encoder.Clear();
+    std::byte time[sizeof(Block::time)];
+    std::memcpy(time, block->time, sizeof(time));
+    const Batch<D> batch(&endpoint, block);
+    for (size_t i = 0; i < batch.size(); ++i) {
+      Codec<std::remove_cvref_t<ReadType<D>>>::Encode(batch[i], encoder);
+    }
+    Block* packed = endpoint.pool().GetAtLeast(encoder.size());
+    std::memcpy(packed->payload(), encoder.bytes().data(), encoder.size());
+    std::memcpy(packed->time, time, sizeof(time));
+    packed->record_count = static_cast<uint32_t>(batch.size());
+    return {packed, {.front_bytes = static_cast<uint32_t>(encoder.size()), .back_bytes = 0}};
+  }
+}
+
+// Blocks up to this size are copied where they could be read in place, so that a few records that
+// an operator keeps do not hold the memory of all that came with them.
+inline constexpr uint32_t kCopyBytes = 4096;
+
+// Takes a block that came from another process, and appends the blocks of the batches that are in
+// it to `batches`. Returns false, and frees the block, if it is not what PackBatch of the same type
+// makes.
+template <class D>
+bool UnpackBatch(Endpoint& endpoint, Block* block, BlockList* batches) {
+  if constexpr (kReadInPlace<D>) {
+    if (block->record_count == 0 || !Batch<D>::CheckParts(*block)) {
+      endpoint.Recycle(block);
+      return false;
+    }
+    if (block->capacity <= kCopyBytes) {
+      const Batch<D> received(&endpoint, block);
+      Batch<D> copy;
+      copy.CopyFrom(endpoint, received);
+      block = copy.Release();
+    }
+    batches->PushBack(block);
+    return true;
+  } else {
+    const uint32_t count = block->record_count;
+    Decoder decoder(std::span<const std::byte>(block->payload(), block->capacity));
+    Batch<D> batch;
+    bool good = count > 0;
+    for (uint32_t i = 0; good && i < count; ++i) {
+      D record{};
+      good = Codec<D>::Decode(decoder, &record);
+      if (good && !batch.TryAppend(std::move(record))) {
+        if (!batch.empty()) batches->PushBack(batch.Release());
+        batch.Allocate(endpoint, record);
+        batch.TryAppend(std::move(record));
+      }
+    }
+    if (good) batches->PushBack(batch.Release());
+    endpoint.Recycle(block);
+    while (!good && !batches->empty()) endpoint.Recycle(batches->PopFront());
+    return good;
+  }
+}
+
+}  // namespace headway::internal
+
+#endif  // HEADWAY_ENGINE_REMOTE_BATCH_H_

@@ -1,0 +1,25 @@
+#ifndef HEADWAY_ENGINE_RUN_PROCESS_H_
+#define HEADWAY_ENGINE_RUN_PROCESS_H_
+
+#include <memory>
+
+#include "absl/status/status.h"
+#include "headway/comm/transport.h"
+#include "headway/engine/config.h"
+#include "headway/engine/dataflow.h"
+
+namespace headway::internal {
+
+// Checks what RunProcess is given, before anything is started for it. InvalidArgument says which
+// option is wrong.
+absl::Status ValidateRun(int workers, const RunOptions& options);
+
+// Runs one process's part of a dataflow, with `workers` threads (the caller's is one of them); each
+// process of the cluster does the same. `transport` connects it to the others; null will do
+// for a process that is alone. Returns when all processes have ended well, or with the first failure of any.
+absl::Status RunProcess(const Dataflow& dataflow, const RunOptions& options, int workers,
+                        std::unique_ptr<Transport> transport);
+
+}  // namespace headway::internal
+
+#endif  // HEADWAY_ENGINE_RUN_PROCESS_H_

@@ -1,0 +1,179 @@
+#include <cstdint>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "headway/engine/run_process.h"
+#include "memory_cluster.h"
+#include "run_helpers.h"
+
+// Runs of several processes, as threads that are connected in memory.
+
+namespace headway {
+namespace {
+
+struct Shape {
+  int processes;
+  int workers;
+  int total() const { return processes * workers; }
+};
+constexpr Shape kShapes[] = {{1, 1}, {1, 4}, {2, 1}, {2, 2}, {4, 1}, {3, 2}};
+
+void CheckAllOk(const std::vector<absl::Status>& statuses) {
+  for (const absl::Status& status : statuses) CheckOk(status);
+}
+
+std::vector<absl::Status> RunEverywhere(const Dataflow& flow, Shape shape,
+                                        const RunOptions& options = {}) {
+  return RunInMemoryCluster(flow, shape.processes, shape.workers, [&](int) {
+    RunOptions own = options;
+    own.stop = StopHandle();
+    return own;
+  });
+}
+
+TEST_CASE("numbers that are exchanged between processes arrive once, at the worker of their key") {
+  for (Shape shape : kShapes) {
+    CAPTURE(shape.processes);
+    CAPTURE(shape.workers);
+    constexpr int64_t kPerWorker = 20'000;
+    Collected<std::pair<int64_t, int>> seen;
+    Dataflow flow("numbers", [&](Scope<>& scope) {
+      const int worker = scope.worker_index();
+      scope.Input("inp", ManualSource([](int index, int, std::optional<int64_t> resume)
+                                          -> Generator<std::pair<int64_t, int64_t>> {
+                    for (int64_t i = resume.value_or(0); i < kPerWorker; ++i) {
+                      co_yield {i + 1, index * kPerWorker + i};
+                    }
+                  })) |
+          Exchange("by_value", [](int64_t n) { return n; }) |
+          Inspect("see", [&seen, worker](int64_t n) { seen.Add({n, worker}); });
+    });
+    CheckAllOk(RunEverywhere(flow, shape));
+    std::vector<std::pair<int64_t, int>> sorted = seen.Sorted();
+    REQUIRE(sorted.size() == static_cast<size_t>(kPerWorker * shape.total()));
+    for (size_t i = 0; i < sorted.size(); ++i) {
+      REQUIRE(sorted[i].first == static_cast<int64_t>(i));
+      REQUIRE(sorted[i].second == RouteHash(StableHash(sorted[i].first), shape.total()));
+    }
+  }
+}
+
+TEST_CASE("strings, and records with a codec, cross processes") {
+  for (Shape shape : kShapes) {
+    CAPTURE(shape.processes);
+    CAPTURE(shape.workers);
+    Collected<std::string> strings;
+    Collected<std::pair<std::string, std::vector<int>>> records;
+    Dataflow flow("strings", [&](Scope<>& scope) {
+      auto numbers = scope.Input("inp", NumbersOfEachWorker(300));
+      numbers |
+          Map("name", [](int64_t n) { return std::string(static_cast<size_t>(n % 97), 'x'); }) |
+          Exchange("by_name", [](std::string_view s) { return s.size(); }) |
+          CollectInto("strings", strings);
+      numbers | Map("pair", [](int64_t n) {
+        return std::pair(std::to_string(n), std::vector<int>(static_cast<size_t>(n % 5)));
+      }) | Exchange("by_pair", [](const auto& pair) {
+        return pair.first;
+      }) | CollectInto("records", records);
+    });
+    CheckAllOk(RunEverywhere(flow, shape));
+    std::vector<std::string> expected_strings;
+    std::vector<std::pair<std::string, std::vector<int>>> expected_records;
+    for (int worker = 0; worker < shape.total(); ++worker) {
+      for (int i = 0; i < 300; ++i) {
+        const int n = worker * 1000 + i;
+        expected_strings.emplace_back(static_cast<size_t>(n % 97), 'x');
+        expected_records.push_back(
+            {std::to_string(n), std::vector<int>(static_cast<size_t>(n % 5))});
+      }
+    }
+    std::sort(expected_strings.begin(), expected_strings.end());
+    std::sort(expected_records.begin(), expected_records.end());
+    CHECK(strings.Sorted() == expected_strings);
+    CHECK(records.Sorted() == expected_records);
+  }
+}
+
+TEST_CASE("a run whose limit is small ends well on several processes") {
+  RunOptions options;
+  options.max_bytes_in_flight = 1;
+  Collected<int64_t> seen;
+  Dataflow flow("small", [&](Scope<>& scope) {
+    scope.Input("inp", NumbersOfEachWorker(1000)) |
+        FlatMap("many", [](int64_t n) { return std::vector<int64_t>(100, n); }) |
+        Exchange("by_value", [](int64_t n) { return n; }) | CollectInto("see", seen);
+  });
+  CheckAllOk(RunEverywhere(flow, {2, 2}, options));
+  CHECK(seen.size() == 4 * 1000 * 100);
+}
+
+TEST_CASE("a failure on one process ends all of them with the same cause") {
+  for (Shape shape : {Shape{2, 1}, Shape{3, 2}}) {
+    CAPTURE(shape.processes);
+    Dataflow flow("failing", [&](Scope<>& scope) {
+      const int worker = scope.worker_index();
+      const int last = scope.worker_count() - 1;
+      scope.Input("inp", Silent{}) | Exchange("spread", [](int64_t n) { return n; });
+      scope.Input("bad", NumbersOfEachWorker(10)) | Map("parse", [worker, last](int64_t n) {
+        if (worker == last && n % 1000 == 5) throw std::runtime_error("no number");
+        return n;
+      });
+    });
+    for (const absl::Status& status : RunEverywhere(flow, shape)) {
+      CheckError(status, absl::StatusCode::kAborted,
+                 {"step 'parse'", "no number",
+                  "worker " + std::to_string(shape.total() - 1) + " of process " +
+                      std::to_string(shape.processes - 1)});
+    }
+  }
+}
+
+TEST_CASE("processes that build different dataflows are told the step") {
+  std::vector<std::unique_ptr<internal::Transport>> transports = MemoryMesh(2);
+  std::vector<absl::Status> statuses(2);
+  std::vector<std::thread> threads;
+  for (size_t process = 0; process < 2; ++process) {
+    threads.emplace_back([&, process] {
+      Dataflow flow("flow", [&](Scope<>& scope) {
+        scope.Input("inp", Silent{}) |
+            Exchange(process == 0 ? "here" : "there", [](int64_t n) { return n; });
+      });
+      statuses[process] = internal::RunProcess(flow, {}, 1, std::move(transports[process]));
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const absl::Status& status : statuses) {
+    CheckError(status, absl::StatusCode::kInvalidArgument, {"'here'", "'there'", "process"});
+  }
+}
+
+TEST_CASE("a stop that is asked of one process ends all of them at one epoch") {
+  for (Shape shape : {Shape{2, 1}, Shape{3, 2}}) {
+    CAPTURE(shape.processes);
+    std::vector<StopHandle> stops(static_cast<size_t>(shape.processes));
+    Collected<int64_t> seen;
+    Dataflow flow("endless", [&](Scope<>& scope) {
+      scope.Input(
+          "inp", ManualSource([](int, int,
+                                 std::optional<int64_t>) -> Generator<std::pair<int64_t, int64_t>> {
+            for (int64_t i = 0;; ++i) co_yield {i, i};
+          })) |
+          Exchange("spread", [](int64_t n) { return n; }) | Inspect("stop", [&](int64_t n) {
+            if (n == 1000) stops.back().RequestStop();
+            seen.Add(n);
+          });
+    });
+    CheckAllOk(RunInMemoryCluster(flow, shape.processes, shape.workers, [&](int process) {
+      RunOptions options{.epoch_config = TestingEpochConfig{}};
+      options.stop = stops[static_cast<size_t>(process)];
+      return options;
+    }));
+    CHECK(seen.size() > 1000);
+    for (const StopHandle& stop : stops) CHECK(stop.requested());
+  }
+}
+
+}  // namespace
+}  // namespace headway
