@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "absl/status/status.h"
+#include "headway/comm/mesh_options.h"
 #include "headway/comm/transport.h"
 #include "headway/engine/config.h"
 #include "headway/engine/dataflow.h"
@@ -14,9 +15,17 @@ namespace headway::internal {
 // option is wrong.
 absl::Status ValidateRun(int workers, const RunOptions& options);
 
+// The same for the counts of a cluster.
+absl::Status ValidateProcesses(int process_count, int workers_per_process);
+
+// What the connections of a process need to know of its run.
+MeshOptions MeshOptionsOf(const RunOptions& run, int process, int process_count,
+                          int workers_per_process);
+
 // Runs one process's part of a dataflow, with `workers` threads (the caller's is one of them); each
 // process of the cluster does the same. `transport` connects it to the others; null will do
-// for a process that is alone. Returns when all processes have ended well, or with the first failure of any.
+// for a process that is alone. Returns when all processes have ended well, or with the first
+// failure of any.
 absl::Status RunProcess(const Dataflow& dataflow, const RunOptions& options, int workers,
                         std::unique_ptr<Transport> transport);
 
