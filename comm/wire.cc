@@ -27,7 +27,9 @@ bool IsAligned(const T* at, size_t alignment) {
 std::array<std::byte, kBatchHeadBytes> MakeBatchHeadTemplate() {
   FlatBufferBuilder builder(512);
   builder.ForceDefaults(true);  // so that every field has a place
-  builder.ForceVectorAlignment(kFrameAlignment, 1, kFrameAlignment);
+  // FlatBuffers aligns to 32 at most. The records are at the end, so the check of the size below
+  // says that they are aligned to 64.
+  builder.ForceVectorAlignment(kFrameAlignment, 1, FLATBUFFERS_MAX_ALIGNMENT);
   uint8_t* records = nullptr;
   auto vector = builder.CreateUninitializedVector(kFrameAlignment, 1, &records);
   std::memset(records, 0, kFrameAlignment);
