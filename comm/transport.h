@@ -58,7 +58,7 @@ struct IncomingFrame {
 // workers pass the transport from hand to hand); only Wake is for any thread at any time.
 class Transport {
  public:
-  // What arrives, in the order of arrival.
+  // What arrives, in the order of arrival. Heartbeats are the transport's own.
   class Handler {
    public:
     virtual ~Handler() = default;

@@ -1,0 +1,76 @@
+#ifndef HEADWAY_COMM_CANDIDATE_H_
+#define HEADWAY_COMM_CANDIDATE_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "headway/comm/handshake.h"
+#include "headway/comm/link.h"
+
+namespace headway::internal {
+
+// Tells the peer why this process gives up, if it can still be told.
+void SendAbort(Link& link, const absl::Status& cause);
+
+// A connection that is not part of the mesh yet: it is being made, or shakes hands.
+//
+// Thread safety: that of its loop.
+class Candidate {
+ public:
+  enum class Origin {
+    kGiven,     // a socket that the caller has connected; there is no other
+    kDialed,    // this process connects to the peer's address
+    kAccepted,  // anybody
+  };
+
+  // `options` and `addresses` are those of the cluster, and outlive this. `expected` may only be
+  // absent if the connection was accepted.
+  Candidate(const MeshOptions& options, std::span<const std::string> addresses, Origin origin,
+            std::optional<int> expected, std::unique_ptr<Link> link, int64_t deadline_ms);
+
+  enum class Outcome {
+    kPending,
+    kDone,     // the link is ready; frames may have arrived behind the handshake
+    kRefused,  // one end refuses the other, and both know
+    kDropped,  // it ended, took too long, or is something else altogether
+  };
+  // Goes on as far as possible. status() explains the last two outcomes.
+  Outcome Advance(int64_t now_ms);
+
+  Origin origin() const { return origin_; }
+  // Which process should be there, if that is known.
+  std::optional<int> expected() const { return expected_; }
+  // Which process says that it is there, after its Hello.
+  std::optional<int> peer() const { return handshake_.peer(); }
+  // Whether there is a process of the cluster at the other end, as far as is known.
+  bool is_peer() const {
+    return origin_ != Origin::kAccepted || handshake_.peer().has_value() || handshake_.refused();
+  }
+  const absl::Status& status() const { return status_; }
+  int64_t deadline_ms() const { return deadline_ms_; }
+  bool has_link() const { return link_ != nullptr; }
+  Link& link() { return *link_; }
+  std::unique_ptr<Link> TakeLink() { return std::move(link_); }
+
+ private:
+  Outcome Drop(absl::Status status);
+  Outcome ReadFrames();
+  absl::Status HandleFrames();
+
+  const Origin origin_;
+  const std::optional<int> expected_;
+  std::unique_ptr<Link> link_;
+  Handshake handshake_;
+  const int64_t deadline_ms_;
+  bool connecting_;
+  absl::Status status_;
+};
+
+}  // namespace headway::internal
+
+#endif  // HEADWAY_COMM_CANDIDATE_H_

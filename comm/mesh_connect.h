@@ -1,0 +1,94 @@
+#ifndef HEADWAY_COMM_MESH_CONNECT_H_
+#define HEADWAY_COMM_MESH_CONNECT_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "headway/comm/address.h"
+#include "headway/comm/candidate.h"
+#include "headway/comm/descriptor.h"
+#include "headway/comm/event_loop.h"
+#include "headway/comm/link.h"
+#include "headway/comm/mesh_options.h"
+
+namespace headway::internal {
+
+// Connects a process with every other one of its cluster, whichever starts first: it listens for
+// the processes with greater ids and dials those with smaller ids, again and again, until all have
+// shaken hands or the time is over. Strangers that connect are dropped; a process of the cluster
+// that differs ends the attempt, for all processes that can be reached.
+//
+// Thread safety: that of its loop. For one use.
+class MeshConnector {
+ public:
+  // What the arguments refer to outlives this; loop, slabs and written also outlive the links.
+  // `addresses` may be absent if sockets are given.
+  MeshConnector(const MeshOptions& options, std::span<const std::string> addresses, EventLoop& loop,
+                SlabPool* slabs, BlockList* written);
+  ~MeshConnector();
+
+  // A link for each process, null for this one. TcpMesh documents the errors.
+  using Links = std::vector<std::unique_ptr<Link>>;
+  absl::StatusOr<Links> OverAddresses();
+  // Over connected sockets, one for each process; that of this one is not used.
+  absl::StatusOr<Links> OverSockets(std::vector<Descriptor> sockets);
+
+ private:
+  // A process that this one dials.
+  struct Target {
+    std::vector<SocketAddress> resolved;
+    size_t next_address = 0;  // in resolved
+    int64_t next_attempt_ms = 0;
+    int64_t backoff_ms = 0;
+    bool has_candidate = false;
+    std::string last_error;
+  };
+  struct Listener;
+
+  absl::Status CheckOptions() const;
+  absl::Status CheckAddresses();
+  absl::Status CheckRemote(const SocketAddress& address, int process) const;
+  absl::Status StartListening();
+  absl::StatusOr<Links> Run();
+  absl::Status DialMissing();
+  absl::Status Dial(int process, Target& target);
+  void DialFailed(int process, const absl::Status& status);
+  absl::Status AcceptAll();
+  absl::Status AdvanceCandidates();
+  absl::Status TakeDone(Candidate& candidate);
+  void TakeDropped(const Candidate& candidate);
+  absl::Status CheckLinks();
+  absl::Status CheckLink(int process);
+  bool Complete() const;
+  void WaitForEvents();
+  absl::Status TimedOut() const;
+  absl::Status Fail(absl::Status status);
+  void AddCandidate(Candidate::Origin origin, std::optional<int> expected, Descriptor socket,
+                    int64_t deadline_ms);
+  bool RemoteAllowed() const { return !options_.secret.empty() || options_.insecure; }
+  std::string Name(int process) const { return DescribeProcess(process, addresses_); }
+  void Log(std::string_view message) const;
+
+  const MeshOptions& options_;
+  const std::span<const std::string> addresses_;
+  EventLoop& loop_;
+  SlabPool* const slabs_;
+  BlockList* const written_;
+  int64_t deadline_ms_ = 0;
+  std::vector<HostPort> hosts_;
+  std::vector<Target> targets_;  // of the processes with smaller ids
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  std::vector<std::unique_ptr<Candidate>> candidates_;
+  Links links_;
+};
+
+}  // namespace headway::internal
+
+#endif  // HEADWAY_COMM_MESH_CONNECT_H_
