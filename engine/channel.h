@@ -211,7 +211,8 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
 
  private:
   static constexpr bool kCopiesPlainRecords = std::is_same_v<Batch<D>, VectorBatch<D>> &&
-                                              std::is_trivially_copyable_v<D> && sizeof(D) <= 32;
+                                              std::is_trivially_copyable_v<D> &&
+                                              std::is_copy_assignable_v<D> && sizeof(D) <= 32;
 
   void Partition(Batch<D>& batch) {
     const int workers = static_cast<int>(buffers_.size());
@@ -271,6 +272,8 @@ template <class D, class T>
 PipelineChannel<D, T>& MakeChannel(pact::Broadcast, Graph& graph, InputPortBase& target,
                                    ScopeTracker<T>& tracker) {
   RequireCodec<D>();
+  static_assert(std::is_copy_constructible_v<D>,
+                "pact::Broadcast gives every worker a copy, so its records must be copyable");
   return graph.Make<BroadcastChannel<D, T>>(graph, target, tracker);
 }
 template <class D, class T>

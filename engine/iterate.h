@@ -84,7 +84,8 @@ class LoopHandle {
     } else {
       next = &Queue(stream);
     }
-    stream.tee().Add(&graph.template Make<internal::LoopReceiver<D, T>>(next, summary_));
+    stream.AddReceiver(node_.step_id(),
+                       graph.template Make<internal::LoopReceiver<D, T>>(next, summary_));
   }
 
  private:
@@ -150,11 +151,11 @@ class TimeChange final : public Receiver<D, From> {
 };
 
 template <class To, class D, class From, class Convert>
-Stream<D, To> ChangeTime(const Stream<D, From>& stream, Scope<To>& scope, LocationId location,
-                         Convert convert) {
+Stream<D, To> ChangeTime(const Stream<D, From>& stream, std::string_view full_id, Scope<To>& scope,
+                         LocationId location, Convert convert) {
   Graph& graph = scope.graph();
   auto& change = graph.Make<TimeChange<D, From, To, Convert>>(graph.worker().endpoint, convert);
-  stream.tee().Add(&change);
+  stream.AddReceiver(full_id, change);
   graph.MarkSuccessor(stream.location());
   return Stream<D, To>(scope, change.tee(), location, stream.ports());
 }
@@ -175,9 +176,9 @@ auto Enter(Scope<Product<T, Inner>>& inner) {
     LocationId location = inner.AddLocation("the entrance of a nested scope");
     inner.graph().tracker().AddEnter(stream.scope().tracker(), stream.location(), inner.tracker(),
                                      location);
-    return internal::ChangeTime<InnerTime>(stream, inner, location, [](const T& time) {
-      return InnerTime{time, TimestampTraits<Inner>::Minimum()};
-    });
+    return internal::ChangeTime<InnerTime>(
+        stream, inner.FullId("Enter"), inner, location,
+        [](const T& time) { return InnerTime{time, TimestampTraits<Inner>::Minimum()}; });
   };
 }
 
@@ -194,7 +195,7 @@ auto Leave(Scope<T>& outer) {
     LocationId location = outer.AddLocation("the exit of a nested scope");
     outer.graph().tracker().AddLeave(stream.scope().tracker(), stream.location(), outer.tracker(),
                                      location);
-    return internal::ChangeTime<T>(stream, outer, location,
+    return internal::ChangeTime<T>(stream, stream.scope().FullId("Leave"), outer, location,
                                    [](const Product<T, Inner>& time) { return time.outer; });
   };
 }

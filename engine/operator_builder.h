@@ -26,7 +26,7 @@ namespace internal {
 // that the records come from.
 template <class D, class T>
 void ConnectChannel(const Stream<D, T>& stream, PipelineChannel<D, T>& channel) {
-  stream.tee().Add(&channel);
+  stream.AddReceiver(channel.target().node().step_id(), channel);
   for (OutputPortBase* port : stream.ports()) {
     port->buffers.push_back(&channel);
     port->channels.push_back(&channel);

@@ -39,7 +39,9 @@ class Stream {
       : scope_(&scope), tee_(&tee), location_(location), ports_(std::move(ports)) {}
 
   Scope<T>& scope() const { return *scope_; }
-  internal::Tee<D, T>& tee() const { return *tee_; }
+  // Gives the stream's batches to `receiver`, which belongs to the step `full_id`. Records that
+  // cannot be copied have one receiver: a second one is an InvalidArgument failure of the build.
+  void AddReceiver(std::string_view full_id, internal::Receiver<D, T>& receiver) const;
   LocationId location() const { return location_; }
   const std::vector<internal::OutputPortBase*>& ports() const { return ports_; }
 
@@ -170,6 +172,17 @@ class Scope {
   std::vector<LocationId> cycles_;
   LocationId end_ = 0;
 };
+
+template <class D, class T>
+void Stream<D, T>::AddReceiver(std::string_view full_id, internal::Receiver<D, T>& receiver) const {
+  if (!tee_->MayAdd()) {
+    scope_->graph().FailAndThrow(
+        full_id, absl::InvalidArgumentError(
+                     "another step takes the records of its stream already, and records of this "
+                     "type can only be moved; make them copyable, or use their stream once"));
+  }
+  tee_->Add(&receiver);
+}
 
 }  // namespace headway
 

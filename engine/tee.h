@@ -1,6 +1,7 @@
 #ifndef HEADWAY_ENGINE_TEE_H_
 #define HEADWAY_ENGINE_TEE_H_
 
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -18,12 +19,14 @@ class Receiver {
 };
 
 // Gives the batches of a stream to all that use it: a copy to each but the last, the batch itself
-// to that one.
+// to that one. Records that can only be moved have one use.
 template <class D, class T>
 class Tee {
  public:
   explicit Tee(Endpoint& endpoint) : endpoint_(endpoint) {}
 
+  bool MayAdd() const { return kCopies || receivers_.empty(); }
+  // REQUIRES: MayAdd().
   void Add(Receiver<D, T>* receiver) { receivers_.push_back(receiver); }
 
   void Push(const T& time, Batch<D>&& batch) {
@@ -32,10 +35,12 @@ class Tee {
       return;
     }
     if (receivers_.empty()) return;
-    for (size_t i = 0; i + 1 < receivers_.size(); ++i) {
-      Batch<D> copy;
-      copy.CopyFrom(endpoint_, batch);
-      receivers_[i]->Push(time, std::move(copy));
+    if constexpr (kCopies) {
+      for (size_t i = 0; i + 1 < receivers_.size(); ++i) {
+        Batch<D> copy;
+        copy.CopyFrom(endpoint_, batch);
+        receivers_[i]->Push(time, std::move(copy));
+      }
     }
     receivers_.back()->Push(time, std::move(batch));
   }
@@ -43,6 +48,8 @@ class Tee {
   Endpoint& endpoint() { return endpoint_; }
 
  private:
+  static constexpr bool kCopies = std::is_copy_constructible_v<D>;
+
   Endpoint& endpoint_;
   std::vector<Receiver<D, T>*> receivers_;
 };

@@ -99,8 +99,8 @@ Stream<R, T> Transform(const Stream<D, T>& stream, std::string_view step_id, Bod
   std::string id = stream.scope().FullId(step_id);
   graph.ClaimStepId(id);
   auto& receiver =
-      graph.Make<internal::TransformReceiver<D, R, T, Body>>(graph, std::move(id), std::move(body));
-  stream.tee().Add(&receiver);
+      graph.Make<internal::TransformReceiver<D, R, T, Body>>(graph, id, std::move(body));
+  stream.AddReceiver(id, receiver);
   return Stream<R, T>(stream.scope(), receiver.output().tee(), stream.location(), stream.ports());
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <deque>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <ranges>
@@ -121,7 +122,11 @@ class FlatMapReceiver final : public Receiver<D, T>, public Resumable {
         position.emplace(std::ranges::begin(*results));
       }
       while (*position != std::ranges::end(*results)) {
-        output_.Give(**position);
+        if constexpr (std::is_copy_constructible_v<R>) {
+          output_.Give(**position);
+        } else {
+          output_.Give(std::ranges::iter_move(*position));
+        }
         ++*position;
         if (output_.flush_count() != flushes) {
           flushes = output_.flush_count();
@@ -161,9 +166,9 @@ auto FlatMap(std::string step_id, F f) {
     internal::Graph& graph = stream.scope().graph();
     std::string id = stream.scope().FullId(step_id);
     graph.ClaimStepId(id);
-    auto& receiver = graph.template Make<internal::FlatMapReceiver<D, R, T, F>>(
-        graph, std::move(id), std::move(f));
-    stream.tee().Add(&receiver);
+    auto& receiver =
+        graph.template Make<internal::FlatMapReceiver<D, R, T, F>>(graph, id, std::move(f));
+    stream.AddReceiver(id, receiver);
     return Stream<R, T>(stream.scope(), receiver.output().tee(), stream.location(), stream.ports());
   };
 }

@@ -45,7 +45,7 @@ auto Merge(std::string step_id, const Stream<D, T>& second, const Others&... oth
         continue;
       }
       scope.AddEdge(stream.location(), location);
-      stream.tee().Add(&merge);
+      stream.AddReceiver(scope.FullId(step_id), merge);
       for (internal::OutputPortBase* port : stream.ports()) {
         if (std::find(ports.begin(), ports.end(), port) == ports.end()) ports.push_back(port);
       }
