@@ -312,11 +312,11 @@ TEST_CASE("no child outlives its parent, whichever signal ends it") {
           PauseForever();
         }).IgnoreError();
       });
-      std::vector<FileDescriptor> processes;
-      for (int i = 0; i < kProcesses; ++i) processes.push_back(Watch(pids.Read<pid_t>()));
-      processes.push_back(Watch(program));
+      std::vector<FileDescriptor> children;
+      for (int i = 0; i < kProcesses; ++i) children.push_back(Watch(pids.Read<pid_t>()));
       kill(whole_group ? -program : program, number);
-      for (const FileDescriptor& process : processes) CHECK(Ends(process));
+      CHECK(Ends(Watch(program)));  // first, so that its children are this process's to reap
+      for (const FileDescriptor& child : children) CHECK(Ends(child));
       CHECK_FALSE(HasChildren());
     }
   }
