@@ -70,9 +70,15 @@ absl::Status RunUntilDone(internal::RunState& run, Worker& worker) {
   return status;
 }
 
-absl::Status RunThreads(const internal::Topology& topology, const RunOptions& options,
+absl::Status RunThreads(const RunOptions& options, int workers,
                         std::unique_ptr<internal::Transport> transport, Program program) {
-  const int workers = topology.workers_per_process;
+  if (absl::Status status = internal::ValidateRun(workers, options); !status.ok()) return status;
+  internal::Topology topology{.workers_per_process = workers};
+  if (transport != nullptr && transport->process_count() == 1) transport = nullptr;
+  if (transport != nullptr) {
+    topology.process = transport->process_id();
+    topology.process_count = transport->process_count();
+  }
   std::optional<internal::RunState> made;
   std::optional<internal::Network> network;
   try {
@@ -131,31 +137,26 @@ absl::Status internal::ValidateRun(int workers, const RunOptions& options) {
 }
 
 absl::Status Execute(const Config& config, absl::FunctionRef<absl::Status(Worker&)> program) {
-  if (absl::Status status = internal::ValidateRun(config.workers, config.run); !status.ok())
-    return status;
-  return RunThreads({.workers_per_process = config.workers}, config.run, nullptr,
-                    [&](internal::RunState&, Worker& worker) {
-                      absl::Status status = program(worker);
-                      if (status.ok()) worker.EndBuilding();
-                      return status.ok() ? worker.StepWhile([&] { return worker.HasDataflows(); })
-                                         : status;
-                    });
+  return internal::ExecuteProcess(config.run, config.workers, nullptr, program);
 }
 
 absl::Status RunMain(const Dataflow& dataflow, const RunOptions& options) {
   return internal::RunProcess(dataflow, options, options.worker_count, nullptr);
 }
 
+absl::Status internal::ExecuteProcess(const RunOptions& options, int workers,
+                                      std::unique_ptr<Transport> transport,
+                                      absl::FunctionRef<absl::Status(Worker&)> program) {
+  return RunThreads(options, workers, std::move(transport), [&](RunState&, Worker& worker) {
+    absl::Status status = program(worker);
+    if (status.ok()) worker.EndBuilding();
+    return status.ok() ? worker.StepWhile([&] { return worker.HasDataflows(); }) : status;
+  });
+}
+
 absl::Status internal::RunProcess(const Dataflow& dataflow, const RunOptions& options, int workers,
                                   std::unique_ptr<Transport> transport) {
-  if (absl::Status status = ValidateRun(workers, options); !status.ok()) return status;
-  Topology topology{.workers_per_process = workers};
-  if (transport != nullptr && transport->process_count() == 1) transport = nullptr;
-  if (transport != nullptr) {
-    topology.process = transport->process_id();
-    topology.process_count = transport->process_count();
-  }
-  return RunThreads(topology, options, std::move(transport), [&](RunState& run, Worker& worker) {
+  return RunThreads(options, workers, std::move(transport), [&](RunState& run, Worker& worker) {
     absl::Status status =
         worker.Build(dataflow.name(), [&](Scope<>& scope) { dataflow.Build(scope); });
     return status.ok() ? RunUntilDone(run, worker) : status;

@@ -3,11 +3,13 @@
 
 #include <memory>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "headway/comm/mesh_options.h"
 #include "headway/comm/transport.h"
 #include "headway/engine/config.h"
 #include "headway/engine/dataflow.h"
+#include "headway/engine/worker.h"
 
 namespace headway::internal {
 
@@ -28,6 +30,11 @@ MeshOptions MeshOptionsOf(const RunOptions& run, int process, int process_count,
 // failure of any.
 absl::Status RunProcess(const Dataflow& dataflow, const RunOptions& options, int workers,
                         std::unique_ptr<Transport> transport);
+
+// The same for a program that has each worker to itself, as in Execute.
+absl::Status ExecuteProcess(const RunOptions& options, int workers,
+                            std::unique_ptr<Transport> transport,
+                            absl::FunctionRef<absl::Status(Worker&)> program);
 
 }  // namespace headway::internal
 

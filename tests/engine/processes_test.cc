@@ -5,10 +5,10 @@
 #include <vector>
 
 #include "headway/engine/run_process.h"
-#include "memory_cluster.h"
 #include "run_helpers.h"
+#include "thread_cluster.h"
 
-// Runs of several processes, as threads that are connected in memory.
+// Runs of several processes, as threads that are connected in memory or by sockets.
 
 namespace headway {
 namespace {
@@ -24,9 +24,30 @@ void CheckAllOk(const std::vector<absl::Status>& statuses) {
   for (const absl::Status& status : statuses) CheckOk(status);
 }
 
-std::vector<absl::Status> RunEverywhere(const Dataflow& flow, Shape shape,
-                                        const RunOptions& options = {}) {
-  return RunInMemoryCluster(flow, shape.processes, shape.workers, [&](int) {
+enum class Mesh { kMemory, kSockets };
+constexpr Mesh kMeshes[] = {Mesh::kMemory, Mesh::kSockets};
+
+auto Connect(Mesh mesh, Shape shape) {
+  return mesh == Mesh::kMemory ? MemoryMesh(shape.processes)
+                               : SocketMesh(shape.processes, shape.workers);
+}
+
+// Calls f(mesh, shape) for all of both.
+template <class F>
+void ForEachCluster(F&& f) {
+  for (Mesh mesh : kMeshes) {
+    CAPTURE(static_cast<int>(mesh));
+    for (Shape shape : kShapes) {
+      CAPTURE(shape.processes);
+      CAPTURE(shape.workers);
+      f(mesh, shape);
+    }
+  }
+}
+
+std::vector<absl::Status> Run(const Dataflow& flow, Mesh mesh, Shape shape,
+                              const RunOptions& options = {}) {
+  return RunInThreads(Connect(mesh, shape), flow, shape.workers, [&](int) {
     RunOptions own = options;
     own.stop = StopHandle();
     return own;
@@ -34,9 +55,7 @@ std::vector<absl::Status> RunEverywhere(const Dataflow& flow, Shape shape,
 }
 
 TEST_CASE("numbers that are exchanged between processes arrive once, at the worker of their key") {
-  for (Shape shape : kShapes) {
-    CAPTURE(shape.processes);
-    CAPTURE(shape.workers);
+  ForEachCluster([](Mesh mesh, Shape shape) {
     constexpr int64_t kPerWorker = 20'000;
     Collected<std::pair<int64_t, int>> seen;
     Dataflow flow("numbers", [&](Scope<>& scope) {
@@ -50,20 +69,18 @@ TEST_CASE("numbers that are exchanged between processes arrive once, at the work
           Exchange("by_value", [](int64_t n) { return n; }) |
           Inspect("see", [&seen, worker](int64_t n) { seen.Add({n, worker}); });
     });
-    CheckAllOk(RunEverywhere(flow, shape));
+    CheckAllOk(Run(flow, mesh, shape));
     std::vector<std::pair<int64_t, int>> sorted = seen.Sorted();
     REQUIRE(sorted.size() == static_cast<size_t>(kPerWorker * shape.total()));
     for (size_t i = 0; i < sorted.size(); ++i) {
       REQUIRE(sorted[i].first == static_cast<int64_t>(i));
       REQUIRE(sorted[i].second == RouteHash(StableHash(sorted[i].first), shape.total()));
     }
-  }
+  });
 }
 
 TEST_CASE("strings, and records with a codec, cross processes") {
-  for (Shape shape : kShapes) {
-    CAPTURE(shape.processes);
-    CAPTURE(shape.workers);
+  ForEachCluster([](Mesh mesh, Shape shape) {
     Collected<std::string> strings;
     Collected<std::pair<std::string, std::vector<int>>> records;
     Dataflow flow("strings", [&](Scope<>& scope) {
@@ -78,7 +95,7 @@ TEST_CASE("strings, and records with a codec, cross processes") {
         return pair.first;
       }) | CollectInto("records", records);
     });
-    CheckAllOk(RunEverywhere(flow, shape));
+    CheckAllOk(Run(flow, mesh, shape));
     std::vector<std::string> expected_strings;
     std::vector<std::pair<std::string, std::vector<int>>> expected_records;
     for (int worker = 0; worker < shape.total(); ++worker) {
@@ -93,25 +110,27 @@ TEST_CASE("strings, and records with a codec, cross processes") {
     std::sort(expected_records.begin(), expected_records.end());
     CHECK(strings.Sorted() == expected_strings);
     CHECK(records.Sorted() == expected_records);
-  }
+  });
 }
 
 TEST_CASE("a run whose limit is small ends well on several processes") {
-  RunOptions options;
-  options.max_bytes_in_flight = 1;
-  Collected<int64_t> seen;
-  Dataflow flow("small", [&](Scope<>& scope) {
-    scope.Input("inp", NumbersOfEachWorker(1000)) |
-        FlatMap("many", [](int64_t n) { return std::vector<int64_t>(100, n); }) |
-        Exchange("by_value", [](int64_t n) { return n; }) | CollectInto("see", seen);
+  ForEachCluster([](Mesh mesh, Shape shape) {
+    RunOptions options;
+    options.max_bytes_in_flight = 1;
+    Collected<int64_t> seen;
+    Dataflow flow("small", [&](Scope<>& scope) {
+      scope.Input("inp", NumbersOfEachWorker(500)) |
+          FlatMap("many", [](int64_t n) { return std::vector<int64_t>(100, n); }) |
+          Exchange("by_value", [](int64_t n) { return n; }) | CollectInto("see", seen);
+    });
+    CheckAllOk(Run(flow, mesh, shape, options));
+    CHECK(seen.size() == static_cast<size_t>(shape.total()) * 500 * 100);
   });
-  CheckAllOk(RunEverywhere(flow, {2, 2}, options));
-  CHECK(seen.size() == 4 * 1000 * 100);
 }
 
 TEST_CASE("a failure on one process ends all of them with the same cause") {
-  for (Shape shape : {Shape{2, 1}, Shape{3, 2}}) {
-    CAPTURE(shape.processes);
+  ForEachCluster([](Mesh mesh, Shape shape) {
+    if (shape.processes == 1) return;
     Dataflow flow("failing", [&](Scope<>& scope) {
       const int worker = scope.worker_index();
       const int last = scope.worker_count() - 1;
@@ -121,13 +140,13 @@ TEST_CASE("a failure on one process ends all of them with the same cause") {
         return n;
       });
     });
-    for (const absl::Status& status : RunEverywhere(flow, shape)) {
+    for (const absl::Status& status : Run(flow, mesh, shape)) {
       CheckError(status, absl::StatusCode::kAborted,
                  {"step 'parse'", "no number",
                   "worker " + std::to_string(shape.total() - 1) + " of process " +
                       std::to_string(shape.processes - 1)});
     }
-  }
+  });
 }
 
 TEST_CASE("processes that build different dataflows are told the step") {
@@ -150,8 +169,7 @@ TEST_CASE("processes that build different dataflows are told the step") {
 }
 
 TEST_CASE("a stop that is asked of one process ends all of them at one epoch") {
-  for (Shape shape : {Shape{2, 1}, Shape{3, 2}}) {
-    CAPTURE(shape.processes);
+  ForEachCluster([](Mesh mesh, Shape shape) {
     std::vector<StopHandle> stops(static_cast<size_t>(shape.processes));
     Collected<int64_t> seen;
     Dataflow flow("endless", [&](Scope<>& scope) {
@@ -165,14 +183,14 @@ TEST_CASE("a stop that is asked of one process ends all of them at one epoch") {
             seen.Add(n);
           });
     });
-    CheckAllOk(RunInMemoryCluster(flow, shape.processes, shape.workers, [&](int process) {
+    CheckAllOk(RunInThreads(Connect(mesh, shape), flow, shape.workers, [&](int process) {
       RunOptions options{.epoch_config = TestingEpochConfig{}};
       options.stop = stops[static_cast<size_t>(process)];
       return options;
     }));
     CHECK(seen.size() > 1000);
     for (const StopHandle& stop : stops) CHECK(stop.requested());
-  }
+  });
 }
 
 }  // namespace

@@ -1,4 +1,6 @@
-#include "memory_cluster.h"
+#include "thread_cluster.h"
+
+#include <sys/socket.h>
 
 #include <array>
 #include <condition_variable>
@@ -11,7 +13,9 @@
 #include "absl/strings/str_format.h"
 #include "headway/check.h"
 #include "headway/comm/slab.h"
+#include "headway/comm/tcp_mesh.h"
 #include "headway/engine/run_process.h"
+#include "run_helpers.h"
 
 namespace headway {
 namespace {
@@ -170,17 +174,43 @@ std::vector<std::unique_ptr<internal::Transport>> MemoryMesh(int processes) {
   return transports;
 }
 
-std::vector<absl::Status> RunInMemoryCluster(const Dataflow& dataflow, int processes,
-                                             int workers_per_process,
-                                             absl::FunctionRef<RunOptions(int)> options_of) {
-  std::vector<std::unique_ptr<internal::Transport>> transports = MemoryMesh(processes);
-  std::vector<absl::Status> statuses(static_cast<size_t>(processes));
+std::vector<std::unique_ptr<internal::Transport>> SocketMesh(int processes,
+                                                             int workers_per_process) {
+  std::vector<std::vector<int>> sockets(static_cast<size_t>(processes));
+  for (auto& of_process : sockets) of_process.assign(static_cast<size_t>(processes), -1);
+  for (size_t a = 0; a < sockets.size(); ++a) {
+    for (size_t b = a + 1; b < sockets.size(); ++b) {
+      int pair[2];
+      HEADWAY_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+      sockets[a][b] = pair[0];
+      sockets[b][a] = pair[1];
+    }
+  }
+  std::vector<std::unique_ptr<internal::Transport>> transports(sockets.size());
   std::vector<std::thread> threads;
-  for (int process = 0; process < processes; ++process) {
-    const auto index = static_cast<size_t>(process);
-    threads.emplace_back([&, index, options = options_of(process)] {
-      statuses[index] = internal::RunProcess(dataflow, options, workers_per_process,
-                                             std::move(transports[index]));
+  for (size_t process = 0; process < sockets.size(); ++process) {
+    threads.emplace_back([&, process] {
+      auto mesh = internal::TcpMesh::FromSockets({.process_id = static_cast<int>(process),
+                                                  .process_count = processes,
+                                                  .workers_per_process = workers_per_process},
+                                                 sockets[process]);
+      CheckOk(mesh.status());
+      transports[process] = *std::move(mesh);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  return transports;
+}
+
+std::vector<absl::Status> RunInThreads(std::vector<std::unique_ptr<internal::Transport>> transports,
+                                       const Dataflow& dataflow, int workers_per_process,
+                                       absl::FunctionRef<RunOptions(int)> options_of) {
+  std::vector<absl::Status> statuses(transports.size());
+  std::vector<std::thread> threads;
+  for (size_t process = 0; process < transports.size(); ++process) {
+    threads.emplace_back([&, process, options = options_of(static_cast<int>(process))] {
+      statuses[process] = internal::RunProcess(dataflow, options, workers_per_process,
+                                               std::move(transports[process]));
     });
   }
   for (std::thread& thread : threads) thread.join();

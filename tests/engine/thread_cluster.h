@@ -1,0 +1,30 @@
+#ifndef HEADWAY_TESTS_ENGINE_THREAD_CLUSTER_H_
+#define HEADWAY_TESTS_ENGINE_THREAD_CLUSTER_H_
+
+#include <memory>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "headway/comm/transport.h"
+#include "headway/headway.h"
+
+namespace headway {
+
+// Connected transports of `processes` processes that are threads of this one: what one sends is
+// copied into the memory of the other. By process.
+std::vector<std::unique_ptr<internal::Transport>> MemoryMesh(int processes);
+
+// The same over pairs of real sockets.
+std::vector<std::unique_ptr<internal::Transport>> SocketMesh(int processes,
+                                                             int workers_per_process);
+
+// Runs each process of a cluster in a thread of its own, with `options_of(process)`. Returns their
+// statuses, by process.
+std::vector<absl::Status> RunInThreads(std::vector<std::unique_ptr<internal::Transport>> transports,
+                                       const Dataflow& dataflow, int workers_per_process,
+                                       absl::FunctionRef<RunOptions(int)> options_of);
+
+}  // namespace headway
+
+#endif  // HEADWAY_TESTS_ENGINE_THREAD_CLUSTER_H_
