@@ -147,10 +147,13 @@ absl::Status RunMain(const Dataflow& dataflow, const RunOptions& options) {
 absl::Status internal::ExecuteProcess(const RunOptions& options, int workers,
                                       std::unique_ptr<Transport> transport,
                                       absl::FunctionRef<absl::Status(Worker&)> program) {
-  return RunThreads(options, workers, std::move(transport), [&](RunState&, Worker& worker) {
+  return RunThreads(options, workers, std::move(transport), [&](RunState& run, Worker& worker) {
     absl::Status status = program(worker);
-    if (status.ok()) worker.EndBuilding();
-    return status.ok() ? worker.StepWhile([&] { return worker.HasDataflows(); }) : status;
+    if (!status.ok()) return status;
+    worker.EndBuilding();
+    status = RunUntilDone(run, worker);
+    // A stop asks sources; what the host feeds by hand ends with its inputs.
+    return status.ok() ? worker.StepWhile([&] { return worker.HasDataflowsFedByHand(); }) : status;
   });
 }
 

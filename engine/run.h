@@ -25,6 +25,12 @@ struct Config {
 // Runs `program` on each of the workers (threads of this process; the caller's is worker 0). A
 // worker whose program has returned OK goes on until its dataflows are complete; a program that
 // returns an error, or throws, ends the run. `program` runs concurrently.
+//
+// A graceful stop (config.run.stop) stops the sources at once, and ends the dataflows that have
+// some as in RunMain when the programs of all workers have returned. It does not end a program: one
+// that goes on until it is told otherwise, or waits for what sources send, looks at the StopHandle
+// itself, as in StepWhile([&] { return !stop.requested() && ...; }), which a stop wakes. Dataflows
+// that are only fed by hand go on until their inputs are closed and all records have left.
 absl::Status Execute(const Config& config, absl::FunctionRef<absl::Status(Worker&)> program);
 
 }  // namespace headway

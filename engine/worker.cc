@@ -307,6 +307,11 @@ std::vector<internal::SourceControl*> Worker::Sources() const {
   return sources;
 }
 
+bool Worker::HasDataflowsFedByHand() const {
+  return std::any_of(graphs_.begin(), graphs_.end(),
+                     [](const auto& entry) { return !entry.second->has_completion(); });
+}
+
 bool Worker::CompletedBefore(Epoch epoch) const {
   return std::all_of(graphs_.begin(), graphs_.end(), [epoch](const auto& entry) {
     Graph& graph = *entry.second;

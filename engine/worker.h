@@ -73,6 +73,8 @@ class Worker {
   // other workers build more.
   void EndBuilding() { context_.run.EndBuilding(index(), static_cast<uint32_t>(by_id_.size())); }
   std::vector<internal::SourceControl*> Sources() const;
+  // Whether a dataflow without sources is still running.
+  bool HasDataflowsFedByHand() const;
   // Whether every record of the epochs before `epoch` has left the dataflows that have sources.
   bool CompletedBefore(Epoch epoch) const;
 

@@ -3,7 +3,6 @@
 
 #include <array>
 #include <atomic>
-#include <functional>
 #include <optional>
 #include <string>
 #include <thread>
@@ -13,18 +12,6 @@
 
 namespace headway {
 namespace {
-
-// Yields 0, 1, 2, ... on each worker, until asked to stop.
-auto Endless(std::atomic<int64_t>* emitted, std::function<void(int, int64_t)> before_item) {
-  return ManualSource(
-      [=](int index, int, std::optional<int64_t>) -> Generator<std::pair<int64_t, int64_t>> {
-        for (int64_t i = 0;; ++i) {
-          before_item(index, i);
-          ++*emitted;
-          co_yield {i + 1, i};
-        }
-      });
-}
 
 TEST_CASE("TestingEpochConfig closes an epoch after each item") {
   for (int workers : kWorkerCounts) {

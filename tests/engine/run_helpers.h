@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <mutex>
 #include <optional>
@@ -88,6 +89,18 @@ inline auto NumbersOfEachWorker(int64_t count) {
       [count](int index, int,
               std::optional<int64_t> resume) -> Generator<std::pair<int64_t, int64_t>> {
         for (int64_t i = resume.value_or(0); i < count; ++i) co_yield {i + 1, index * 1000 + i};
+      });
+}
+
+// Yields 0, 1, 2, ... on each worker, until asked to stop.
+inline auto Endless(std::atomic<int64_t>* emitted, std::function<void(int, int64_t)> before_item) {
+  return ManualSource(
+      [=](int index, int, std::optional<int64_t>) -> Generator<std::pair<int64_t, int64_t>> {
+        for (int64_t i = 0;; ++i) {
+          before_item(index, i);
+          ++*emitted;
+          co_yield {i + 1, i};
+        }
       });
 }
 

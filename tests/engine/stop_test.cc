@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <thread>
+#include <utility>
 
 #include "headway/tests/engine/run_helpers.h"
 
@@ -70,6 +71,60 @@ TEST_CASE("a stop that another thread asks for ends a run whose sources have not
       std::thread other = StopLater(stop, polls, workers, round);
       CheckOk(RunMain(flow, {.worker_count = workers, .stop = stop}));
       other.join();
+    }
+  }
+}
+
+TEST_CASE("a stop of Execute completes the epoch of sources, and works off what is fed by hand") {
+  for (int workers : kWorkerCounts) {
+    for (bool program_waits : {true, false}) {
+      CAPTURE(workers);
+      CAPTURE(program_waits);
+      constexpr int64_t kSent = 10'000;
+      StopHandle stop;
+      std::atomic<int64_t> emitted{0};
+      std::atomic<bool> ended{false};
+      Collected<int64_t> from_sources, by_hand;
+      auto before_item = [&](int index, int64_t i) {
+        if (index == workers - 1 && i == 500) stop.RequestStop();
+      };
+      auto note_the_end = [&](Capability<>) {
+        return [&](NodeInput<int64_t>& in, NodeOutput<int64_t>&) {
+          in.ForEach([](const CapabilityRef<Epoch>&, Batch<int64_t>&) {});
+          if (in.frontier().empty()) ended = true;
+        };
+      };
+      // Takes what comes when the sources have long stopped.
+      auto take_late = [](Capability<>) {
+        return [turns = 0](NodeInput<int64_t>& in, NodeOutput<int64_t>& out) mutable {
+          if (++turns < 10'000) return;
+          in.ForEach([&](const CapabilityRef<Epoch>& time, Batch<int64_t>& batch) {
+            out.SessionAt(time).GiveBatch(std::move(batch));
+          });
+        };
+      };
+      auto run = [&](Worker& worker) -> absl::Status {
+        InputHandle<int64_t> input;
+        HEADWAY_RETURN_IF_ERROR(worker.Build("by hand", [&](Scope<>& scope) {
+          scope.Input(input) | Exchange("spread") |
+              Unary<int64_t>("late", pact::Pipeline{}, take_late) | CollectInto("collect", by_hand);
+        }));
+        HEADWAY_RETURN_IF_ERROR(worker.Build("from sources", [&](Scope<>& scope) {
+          scope.Input("numbers", Endless(&emitted, before_item)) | Exchange("spread") |
+              CollectInto("collect", from_sources) |
+              UnaryFrontier<int64_t>("end", pact::Pipeline{}, note_the_end);
+        }));
+        if (program_waits) {
+          HEADWAY_RETURN_IF_ERROR(worker.StepWhile([&] { return !stop.requested(); }));
+        }
+        for (int64_t i = 0; i < kSent; ++i) input.Send(i);
+        return absl::OkStatus();
+      };
+      CheckOk(Execute({.workers = workers, .run = {.stop = stop}}, run));
+      CHECK(emitted > 500);
+      CHECK(static_cast<int64_t>(from_sources.size()) == emitted);
+      CHECK_FALSE(ended);
+      CHECK(static_cast<int64_t>(by_hand.size()) == kSent * workers);
     }
   }
 }
