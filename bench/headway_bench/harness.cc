@@ -1,13 +1,22 @@
 #include "headway/bench/headway_bench/harness.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
+#include <memory>
+#include <span>
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "headway/check.h"
+#include "headway/comm/tcp_mesh.h"
+#include "headway/engine/child_processes.h"
+#include "headway/engine/run_process.h"
 
 namespace headway::bench {
 
@@ -30,9 +39,13 @@ double CpuSeconds() {
 // The kernel reports kibibytes.
 uint64_t PeakRssBytes() { return static_cast<uint64_t>(ProcessUsage().ru_maxrss) * 1024; }
 
-Outcome Combine(const std::vector<Outcome>& outcomes) {
-  Outcome total;
-  for (const Outcome& outcome : outcomes) {
+Summary Combine(const std::vector<Summary>& summaries) {
+  Summary sum;
+  Outcome& total = sum.outcome;
+  for (const Summary& summary : summaries) {
+    sum.cpu_seconds += summary.cpu_seconds;
+    sum.peak_rss_bytes += summary.peak_rss_bytes;
+    const Outcome& outcome = summary.outcome;
     total.seconds = std::max(total.seconds, outcome.seconds);
     total.rounds = std::max(total.rounds, outcome.rounds);
     total.records += outcome.records;
@@ -43,12 +56,12 @@ Outcome Combine(const std::vector<Outcome>& outcomes) {
     }
     total.latencies.Merge(outcome.latencies);
   }
-  return total;
+  return sum;
 }
 
 // Names and JSON values, without those that mean nothing for this benchmark.
 std::vector<std::pair<std::string, std::string>> Fields(const Report& report) {
-  const Outcome& outcome = report.outcome;
+  const Outcome& outcome = report.total.outcome;
   std::vector<std::pair<std::string, std::string>> fields;
   auto text = [&](const char* name, std::string value) { fields.emplace_back(name, value); };
   auto whole = [&](const char* name, uint64_t value) { text(name, absl::StrFormat("%d", value)); };
@@ -75,8 +88,8 @@ std::vector<std::pair<std::string, std::string>> Fields(const Report& report) {
     real("p999_us", outcome.latencies.QuantileMicros(0.999));
   }
   whole("checksum", outcome.checksum);
-  real("cpu_seconds", report.cpu_seconds);
-  whole("peak_rss_bytes", report.peak_rss_bytes);
+  real("cpu_seconds", report.total.cpu_seconds);
+  whole("peak_rss_bytes", report.total.peak_rss_bytes);
   return fields;
 }
 
@@ -99,8 +112,8 @@ std::string Report::ToJson() const {
   return json + "}\n";
 }
 
-ProgressLine::ProgressLine(std::string_view name) : name_(name) {
-  if (isatty(STDERR_FILENO) != 0) thread_ = std::thread([this] { Run(); });
+ProgressLine::ProgressLine(std::string_view name, bool shown) : name_(name) {
+  if (shown && isatty(STDERR_FILENO) != 0) thread_ = std::thread([this] { Run(); });
 }
 
 ProgressLine::~ProgressLine() {
@@ -148,31 +161,85 @@ absl::Status Harness::Start(uint64_t total) {
   return absl::OkStatus();
 }
 
-absl::Status Harness::Finish(Outcome outcome) {
+absl::Status Harness::Finish(Outcome outcome, bool speaks_for_process) {
   HEADWAY_RETURN_IF_ERROR(Barrier());
-  if (worker_.index() == 0) shared_.cpu_seconds = CpuSeconds() - cpu_at_start_;
-  shared_.outcomes[static_cast<size_t>(worker_.index())] = std::move(outcome);
-  return absl::OkStatus();
+  Summary summary{.outcome = std::move(outcome)};
+  if (speaks_for_process) {
+    summary.cpu_seconds = CpuSeconds() - cpu_at_start_;
+    summary.peak_rss_bytes = PeakRssBytes();
+  }
+  InputHandle<Summary> input;
+  ProbeHandle<> probe;
+  HEADWAY_RETURN_IF_ERROR(worker_.Build("summaries", [&](Scope<>& scope) {
+    scope.Input(input) | Unary<Summary>("keep", pact::Gather{}, [this](Capability<>) {
+      return [this](NodeInput<Summary>& in, NodeOutput<Summary>&) {
+        in.ForEach([this](const auto&, Batch<Summary>& batch) {
+          for (Summary& each : batch) {
+            shared_.summaries.push_back(std::move(each));
+          }
+        });
+      };
+    }) | Probe(probe);
+  }));
+  input.Send(std::move(summary));
+  input.Close();
+  return worker_.StepWhile([&probe] { return !probe.Done(); });
 }
 
-absl::StatusOr<Report> Run(const Benchmark& benchmark, const Options& options) {
-  Harness::Shared shared(benchmark.name, options.workers);
-  const Config config = {
-      .workers = options.workers,
-      .run = {.waiting = options.spin ? Waiting::kSpin : Waiting::kSpinThenPark}};
-  absl::Status status = Execute(config, [&](Worker& worker) -> absl::Status {
-    Harness harness(worker, shared);
-    HEADWAY_RETURN_IF_ERROR(harness.Build());
-    absl::StatusOr<Outcome> outcome = benchmark.run(worker, harness, options);
-    if (!outcome.ok()) return outcome.status();
-    return harness.Finish(*std::move(outcome));
-  });
-  if (!status.ok()) return status;
-  return Report{.name = std::string(benchmark.name),
-                .workers = options.workers,
-                .outcome = Combine(shared.outcomes),
-                .cpu_seconds = shared.cpu_seconds,
-                .peak_rss_bytes = PeakRssBytes()};
+namespace {
+
+// One process's part: `transport` is null for a process that is alone.
+absl::Status RunProcess(const Benchmark& benchmark, const Options& options, int process,
+                        std::unique_ptr<internal::Transport> transport,
+                        absl::FunctionRef<void(const Report&)> print) {
+  Harness::Shared shared(benchmark.name, process);
+  const RunOptions run = {.waiting = options.spin ? Waiting::kSpin : Waiting::kSpinThenPark};
+  absl::Status status = internal::ExecuteProcess(
+      run, options.workers, std::move(transport), [&](Worker& worker) -> absl::Status {
+        Harness harness(worker, shared);
+        HEADWAY_RETURN_IF_ERROR(harness.Build());
+        absl::StatusOr<Outcome> outcome = benchmark.run(worker, harness, options);
+        if (!outcome.ok()) return outcome.status();
+        return harness.Finish(*std::move(outcome), worker.index() % options.workers == 0);
+      });
+  if (status.ok() && process == 0) {
+    print({.name = std::string(benchmark.name),
+           .workers = options.workers * options.processes,
+           .total = Combine(shared.summaries)});
+  }
+  return status;
+}
+
+// An address of this machine at which nothing listens now.
+std::string FreeAddress() {
+  const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  HEADWAY_CHECK(bind(listener, reinterpret_cast<sockaddr*>(&address), size) == 0);
+  HEADWAY_CHECK(getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size) == 0);
+  close(listener);
+  return absl::StrFormat("127.0.0.1:%d", ntohs(address.sin_port));
+}
+
+}  // namespace
+
+absl::Status Run(const Benchmark& benchmark, const Options& options,
+                 absl::FunctionRef<void(const Report&)> print) {
+  if (options.processes == 1) return RunProcess(benchmark, options, 0, nullptr, print);
+  std::vector<std::string> addresses;
+  for (int i = 0; options.tcp && i < options.processes; ++i) addresses.push_back(FreeAddress());
+  return internal::RunChildProcesses(
+      {.process_count = options.processes},
+      [&](int process, std::span<const int> sockets) -> absl::Status {
+        const internal::MeshOptions mesh_options =
+            internal::MeshOptionsOf({}, process, options.processes, options.workers);
+        auto mesh = options.tcp ? internal::TcpMesh::Connect(mesh_options, addresses)
+                                : internal::TcpMesh::FromSockets(mesh_options, sockets);
+        if (!mesh.ok()) return mesh.status();
+        return RunProcess(benchmark, options, process, *std::move(mesh), print);
+      });
 }
 
 }  // namespace headway::bench

@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "headway/bench/headway_bench/histogram.h"
 #include "headway/bench/headway_bench/options.h"
 #include "headway/headway.h"
@@ -29,13 +30,18 @@ struct Outcome {
   Histogram latencies = {};
 };
 
-// A benchmark's outcome over all workers, and what it cost.
-struct Report {
-  std::string name;
-  int workers = 0;
+// What a worker tells worker 0 at the end. The first worker of a process speaks for it.
+struct Summary {
   Outcome outcome;
   double cpu_seconds = 0;  // user and system time of the process while the clock ran
   uint64_t peak_rss_bytes = 0;
+};
+
+// A benchmark's outcome over all workers, and what it cost over all processes.
+struct Report {
+  std::string name;
+  int workers = 0;
+  Summary total;
 
   std::string ToText() const;
   std::string ToJson() const;
@@ -45,7 +51,7 @@ struct Report {
 // its own. Where the standard error is no terminal it does nothing.
 class ProgressLine {
  public:
-  explicit ProgressLine(std::string_view name);
+  ProgressLine(std::string_view name, bool shown);
   ~ProgressLine();
   ProgressLine(const ProgressLine&) = delete;
   ProgressLine& operator=(const ProgressLine&) = delete;
@@ -83,12 +89,11 @@ class Stopwatch {
 // a dataflow with nothing but an input and a probe is the barrier between the workers.
 class Harness {
  public:
-  // What the workers share.
+  // What the workers of a process share.
   struct Shared {
-    Shared(std::string_view name, int workers) : progress(name), outcomes(workers) {}
+    Shared(std::string_view name, int process) : progress(name, process == 0) {}
     ProgressLine progress;
-    std::vector<Outcome> outcomes;  // by worker
-    double cpu_seconds = 0;         // written by worker 0
+    std::vector<Summary> summaries;  // of all workers; worker 0's
   };
 
   Harness(Worker& worker, Shared& shared) : worker_(worker), shared_(shared) {}
@@ -110,8 +115,9 @@ class Harness {
   // Waits for all workers.
   absl::Status Barrier();
 
-  // Waits for all workers and keeps what this one found.
-  absl::Status Finish(Outcome outcome);
+  // Waits for all workers and tells worker 0 what this one found. `speaks_for_process`: adds what
+  // its process cost.
+  absl::Status Finish(Outcome outcome, bool speaks_for_process);
 
  private:
   Worker& worker_;
@@ -132,8 +138,10 @@ struct Benchmark {
   bool takes_file = false;
 };
 
-// Runs a benchmark on options.workers threads of this process.
-absl::StatusOr<Report> Run(const Benchmark& benchmark, const Options& options);
+// Runs a benchmark on options.workers threads of this process, or of options.processes processes
+// that it forks, and gives the report to `print`, in the process of worker 0.
+absl::Status Run(const Benchmark& benchmark, const Options& options,
+                 absl::FunctionRef<void(const Report&)> print);
 
 }  // namespace headway::bench
 

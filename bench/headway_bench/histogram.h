@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "headway/comm/codec.h"
+
 namespace headway::bench {
 
 // Latencies in nanoseconds, counted in buckets that are at most 1/128 of their value wide: enough
@@ -60,6 +62,9 @@ class Histogram {
   }
 
   std::vector<uint64_t> counts_;
+
+ public:
+  HEADWAY_CODEC_FIELDS(Histogram, counts_);
 };
 
 }  // namespace headway::bench

@@ -13,7 +13,8 @@ using namespace headway::bench;
 namespace {
 
 std::string Overview(const std::vector<Benchmark>& benchmarks) {
-  std::string text = "usage: headway-bench SUBCOMMAND [arguments] [-w WORKERS] [--spin] [--json]\n";
+  std::string text =
+      "usage: headway-bench SUBCOMMAND [arguments] [-w WORKERS] [-p PROCESSES] [--spin] [--json]\n";
   for (const Benchmark& benchmark : benchmarks) {
     absl::StrAppendFormat(&text, "  %-16s %s\n", benchmark.name, benchmark.summary);
   }
@@ -54,11 +55,12 @@ int main(int argc, char** argv) {
     return 0;
   }
 
-  absl::StatusOr<Report> report = Run(*benchmark, *options);
-  if (!report.ok()) {
-    absl::FPrintF(stderr, "headway-bench: %s\n", report.status().ToString());
+  const absl::Status status = Run(*benchmark, *options, [&](const Report& report) {
+    std::fputs((options->json ? report.ToJson() : report.ToText()).c_str(), stdout);
+  });
+  if (!status.ok()) {
+    absl::FPrintF(stderr, "headway-bench: %s\n", status.ToString());
     return 1;
   }
-  std::fputs((options->json ? report->ToJson() : report->ToText()).c_str(), stdout);
   return 0;
 }

@@ -35,7 +35,9 @@ std::string DescribeArguments(const std::vector<Argument>& arguments, bool takes
   }
   if (takes_file) text += "  FILE                 reads this instead of generating\n";
   text +=
-      "  -w WORKERS           threads (default 1)\n"
+      "  -w WORKERS           threads of each process (default 1)\n"
+      "  -p PROCESSES         processes on this machine (default 1)\n"
+      "  --tcp                connects them over TCP, not as SpawnCluster does\n"
       "  --spin               poll instead of sleeping when there is nothing to do\n"
       "  --json               print one JSON object instead of text\n"
       "  --help               print this\n";
@@ -68,12 +70,12 @@ absl::StatusOr<Options> Options::Parse(std::span<const std::string_view> words,
       return value.has_value() ? ParseNumber(*value) : std::nullopt;
     };
 
-    if (word == "-w") {
-      std::optional<uint64_t> workers = number();
-      if (!workers.has_value() || *workers > kMaxWorkers) {
-        return error(absl::StrFormat("-w needs a number of workers from 1 to %d", kMaxWorkers));
+    if (word == "-w" || word == "-p") {
+      std::optional<uint64_t> count = number();
+      if (!count.has_value() || *count > kMaxWorkers) {
+        return error(absl::StrFormat("%s needs a number from 1 to %d", word, kMaxWorkers));
       }
-      options.workers = static_cast<int>(*workers);
+      (word == "-w" ? options.workers : options.processes) = static_cast<int>(*count);
       continue;
     }
     if (!word.starts_with("-")) {
@@ -98,6 +100,8 @@ absl::StatusOr<Options> Options::Parse(std::span<const std::string_view> words,
       options.flags_.emplace(argument->name);
     } else if (word == "--spin") {
       options.spin = true;
+    } else if (word == "--tcp") {
+      options.tcp = true;
     } else if (word == "--json") {
       options.json = true;
     } else if (word == "--help") {

@@ -42,7 +42,9 @@ class Options {
   uint64_t number(std::string_view name) const;
   bool flag(std::string_view name) const;
 
-  int workers = 1;
+  int workers = 1;  // of each process
+  int processes = 1;
+  bool tcp = false;  // processes talk over TCP, not over socket pairs
   bool spin = false;
   bool json = false;
   bool help = false;
