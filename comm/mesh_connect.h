@@ -11,11 +11,13 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "headway/comm/address.h"
+#include "headway/comm/address_book.h"
 #include "headway/comm/candidate.h"
 #include "headway/comm/descriptor.h"
+#include "headway/comm/dialer.h"
 #include "headway/comm/event_loop.h"
 #include "headway/comm/link.h"
+#include "headway/comm/listener.h"
 #include "headway/comm/mesh_options.h"
 
 namespace headway::internal {
@@ -32,7 +34,6 @@ class MeshConnector {
   // `addresses` may be absent if sockets are given.
   MeshConnector(const MeshOptions& options, std::span<const std::string> addresses, EventLoop& loop,
                 SlabPool* slabs, BlockList* written);
-  ~MeshConnector();
 
   // A link for each process, null for this one. TcpMesh documents the errors.
   using Links = std::vector<std::unique_ptr<Link>>;
@@ -41,50 +42,35 @@ class MeshConnector {
   absl::StatusOr<Links> OverSockets(std::vector<Descriptor> sockets);
 
  private:
-  // A process that this one dials.
-  struct Target {
-    std::vector<SocketAddress> resolved;
-    size_t next_address = 0;  // in resolved
-    int64_t next_attempt_ms = 0;
-    int64_t backoff_ms = 0;
-    bool has_candidate = false;
-    std::string last_error;
-  };
-  struct Listener;
-
   absl::Status CheckOptions() const;
-  absl::Status CheckAddresses();
-  absl::Status CheckRemote(const SocketAddress& address, int process) const;
   absl::Status StartListening();
   absl::StatusOr<Links> Run();
   absl::Status DialMissing();
-  absl::Status Dial(int process, Target& target);
-  void DialFailed(int process, const absl::Status& status);
-  absl::Status AcceptAll();
+  absl::Status AcceptNew();
   absl::Status AdvanceCandidates();
   absl::Status TakeDone(Candidate& candidate);
   void TakeDropped(const Candidate& candidate);
   absl::Status CheckLinks();
   absl::Status CheckLink(int process);
+  absl::Status LostLink(int process);
+  bool IsMissing(int process) const;
   bool Complete() const;
   void WaitForEvents();
   absl::Status TimedOut() const;
   absl::Status Fail(absl::Status status);
   void AddCandidate(Candidate::Origin origin, std::optional<int> expected, Descriptor socket,
                     int64_t deadline_ms);
-  bool RemoteAllowed() const { return !options_.secret.empty() || options_.insecure; }
-  std::string Name(int process) const { return DescribeProcess(process, addresses_); }
+  void DialFailed(int process, const absl::Status& status);
   void Log(std::string_view message) const;
 
   const MeshOptions& options_;
-  const std::span<const std::string> addresses_;
   EventLoop& loop_;
   SlabPool* const slabs_;
   BlockList* const written_;
-  int64_t deadline_ms_ = 0;
-  std::vector<HostPort> hosts_;
-  std::vector<Target> targets_;  // of the processes with smaller ids
-  std::vector<std::unique_ptr<Listener>> listeners_;
+  const int64_t deadline_ms_;
+  AddressBook book_;
+  std::vector<Dialer> dialers_;         // of the processes with smaller ids
+  std::unique_ptr<Listener> listener_;  // if there are processes with greater ids
   std::vector<std::unique_ptr<Candidate>> candidates_;
   Links links_;
 };

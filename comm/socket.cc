@@ -50,10 +50,17 @@ bool IsConnectedToItself(int fd) {
 absl::StatusOr<Descriptor> Listen(const SocketAddress& address) {
   constexpr int kBacklog = 1024;
   Descriptor socket = NewSocket(address.family());
-  if (!socket.valid()) return Failed("socket", errno);
+  if (!socket.valid()) {
+    if (errno == EAFNOSUPPORT)
+      return absl::NotFoundError("the system does not know such addresses");
+    return Failed("cannot create a socket", errno);
+  }
   if (address.family() == AF_INET6) SetOption(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
   if (bind(socket.get(), address.get(), address.size) != 0 || listen(socket.get(), kBacklog) != 0) {
-    return Failed(absl::StrFormat("cannot listen at %s", address.ToString()), errno);
+    const int error = errno;
+    const std::string what = absl::StrFormat("cannot listen at %s", address.ToString());
+    if (error != EADDRNOTAVAIL) return Failed(what, error);
+    return absl::NotFoundError(absl::StrFormat("%s: %s", what, std::strerror(error)));
   }
   return socket;
 }
@@ -77,7 +84,7 @@ absl::StatusOr<Descriptor> Accept(const Descriptor& listener, SocketAddress* pee
 
 absl::StatusOr<Descriptor> StartConnect(const SocketAddress& address) {
   Descriptor socket = NewSocket(address.family());
-  if (!socket.valid()) return Failed("socket", errno);
+  if (!socket.valid()) return Failed("cannot create a socket", errno);
   SetUpConnection(socket.get());
   if (connect(socket.get(), address.get(), address.size) != 0 && errno != EINPROGRESS) {
     return Failed(absl::StrFormat("connecting to %s", address.ToString()), errno);

@@ -10,7 +10,7 @@ namespace headway::internal {
 
 // Stream sockets that do not block and are closed in programs that this one starts.
 
-// Listens at an address. Unavailable: it is in use, or not of this machine.
+// Listens at an address. Unavailable: it is in use. NotFound: it is not of this machine.
 absl::StatusOr<Descriptor> Listen(const SocketAddress& address);
 
 // Accepts a connection, and says where it comes from; an invalid one if there is none.

@@ -22,6 +22,12 @@ bool IsAligned(const T* at, size_t alignment) {
   return reinterpret_cast<uintptr_t>(at) % alignment == 0;
 }
 
+// Whether the elements of a vector can be read in place; one without any may lie anywhere.
+template <class T>
+bool HasAlignedElements(const flatbuffers::Vector<T>* vector, size_t alignment) {
+  return vector != nullptr && (vector->size() == 0 || IsAligned(vector->data(), alignment));
+}
+
 // Puts a batch frame with 64 bytes of records together; the head of every other one differs in its
 // fields only.
 std::array<std::byte, kBatchHeadBytes> MakeBatchHeadTemplate() {
@@ -65,14 +71,14 @@ absl::Status CheckBody(const wire::Frame& frame, std::span<const std::byte> byte
       return CheckBatch(*frame.body_as_Batch(), bytes);
     case wire::Body::Progress: {
       const auto* changes = frame.body_as_Progress()->changes();
-      if (changes == nullptr || !IsAligned(changes->data(), 8) || changes->size() % 8 != 0) {
+      if (!HasAlignedElements(changes, 8) || changes->size() % 8 != 0) {
         return Malformed("the changes of a progress frame are absent or not aligned");
       }
       return absl::OkStatus();
     }
     case wire::Body::Credit: {
       const auto* returned = frame.body_as_Credit()->returned();
-      if (returned == nullptr || !IsAligned(returned->data(), alignof(wire::Returned))) {
+      if (!HasAlignedElements(returned, alignof(wire::Returned))) {
         return Malformed("the entries of a credit frame are absent or not aligned");
       }
       return absl::OkStatus();

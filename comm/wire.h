@@ -49,7 +49,7 @@ struct HelloFields {
   uint32_t process = 0;
   uint32_t process_count = 0;
   uint32_t workers_per_process = 0;
-  std::string cluster;
+  std::string cluster = {};
   bool secret = false;
   std::array<std::byte, kNonceBytes> nonce = {};
 

@@ -135,7 +135,7 @@ void PollUntil(std::span<TcpMesh* const> meshes, std::span<Recorder> recorders,
                const std::function<bool()>& done) {
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
   while (!done()) {
-    REQUIRE(std::chrono::steady_clock::now() < deadline);
+    if (std::chrono::steady_clock::now() >= deadline) FAIL("nothing happens");
     for (size_t i = 0; i < meshes.size(); ++i) {
       meshes[i]->Flush();
       meshes[i]->Poll(recorders[i]);

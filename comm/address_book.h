@@ -1,0 +1,49 @@
+#ifndef HEADWAY_COMM_ADDRESS_BOOK_H_
+#define HEADWAY_COMM_ADDRESS_BOOK_H_
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "headway/comm/address.h"
+#include "headway/comm/mesh_options.h"
+
+namespace headway::internal {
+
+// Where the processes of a cluster are, and whether they may be there: a cluster that has neither a
+// secret nor says that it is insecure stays within its machine.
+class AddressBook {
+ public:
+  // `addresses` has one for each process, or none at all if the caller has connected sockets; it
+  // outlives this.
+  AddressBook(const MeshOptions& options, std::span<const std::string> addresses)
+      : remote_allowed_(!options.secret.empty() || options.insecure), addresses_(addresses) {}
+
+  // InvalidArgument: an address is malformed or given twice, or may not be used, as far as is known
+  // now. To be called before Resolve.
+  absl::Status Check(int process_count);
+
+  // The addresses of a process, which may take seconds. InvalidArgument: one may not be used.
+  // Unavailable: they are not known now.
+  absl::StatusOr<std::vector<SocketAddress>> Resolve(int process) const;
+
+  // Whether a process may be at an address.
+  bool Allows(const SocketAddress& address) const {
+    return remote_allowed_ || address.IsLoopback();
+  }
+
+  // How messages name a process.
+  std::string Name(int process) const { return DescribeProcess(process, addresses_); }
+  std::span<const std::string> addresses() const { return addresses_; }
+
+ private:
+  const bool remote_allowed_;
+  const std::span<const std::string> addresses_;
+  std::vector<HostPort> hosts_;  // of the processes
+};
+
+}  // namespace headway::internal
+
+#endif  // HEADWAY_COMM_ADDRESS_BOOK_H_

@@ -1,0 +1,41 @@
+#include "headway/comm/dialer.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "headway/comm/socket.h"
+
+namespace headway::internal {
+namespace {
+
+constexpr int64_t kFirstPauseMs = 5;
+constexpr int64_t kMaxPauseMs = 500;
+
+}  // namespace
+
+absl::StatusOr<Descriptor> Dialer::Dial() {
+  due_ms_ = std::numeric_limits<int64_t>::max();
+  if (next_address_ == addresses_.size()) {
+    addresses_.clear();
+    next_address_ = 0;
+    absl::StatusOr<std::vector<SocketAddress>> resolved = book_.Resolve(process_);
+    if (!resolved.ok()) return resolved.status();
+    addresses_ = *std::move(resolved);
+    if (addresses_.empty()) return absl::UnavailableError("its host has no address");
+  }
+  return StartConnect(addresses_[next_address_++]);
+}
+
+bool Dialer::Failed(const absl::Status& status, int64_t now_ms) {
+  due_ms_ = now_ms;
+  if (next_address_ == addresses_.size()) {
+    pause_ms_ = std::clamp(2 * pause_ms_, kFirstPauseMs, kMaxPauseMs);
+    due_ms_ += pause_ms_;
+  }
+  const bool is_news = last_error_ != status.message();
+  last_error_ = std::string(status.message());
+  return is_news;
+}
+
+}  // namespace headway::internal

@@ -1,0 +1,50 @@
+#ifndef HEADWAY_COMM_DIALER_H_
+#define HEADWAY_COMM_DIALER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "headway/comm/address_book.h"
+#include "headway/comm/descriptor.h"
+
+namespace headway::internal {
+
+// When and where to dial one process that may not have started yet: all its addresses in turn, and
+// then again after a while. The pauses double, up to half a second.
+//
+// Times are the loop's milliseconds. Thread safety: none.
+class Dialer {
+ public:
+  // `book` outlives this.
+  Dialer(const AddressBook& book, int process) : book_(book), process_(process) {}
+
+  // When to dial next; forever, if an attempt is under way or no more is needed.
+  int64_t due_ms() const { return due_ms_; }
+
+  // Starts an attempt. Unavailable and ResourceExhausted: it failed, tell Failed so.
+  // InvalidArgument: it makes no sense to try again.
+  absl::StatusOr<Descriptor> Dial();
+
+  // The attempt has failed; there is another one later. Returns whether this is news.
+  bool Failed(const absl::Status& status, int64_t now_ms);
+
+  // Why the last attempt failed; empty if none has.
+  const std::string& last_error() const { return last_error_; }
+
+ private:
+  const AddressBook& book_;
+  const int process_;
+  std::vector<SocketAddress> addresses_;
+  size_t next_address_ = 0;
+  int64_t due_ms_ = 0;
+  int64_t pause_ms_ = 0;
+  std::string last_error_;
+};
+
+}  // namespace headway::internal
+
+#endif  // HEADWAY_COMM_DIALER_H_

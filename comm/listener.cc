@@ -1,0 +1,48 @@
+#include "headway/comm/listener.h"
+
+#include <utility>
+
+#include "headway/comm/socket.h"
+
+namespace headway::internal {
+
+Listener::Place::Place(EventLoop& loop, Descriptor listening)
+    : socket(std::move(listening)), watcher(loop, socket.get()) {
+  watcher.Watch(true, false);
+}
+
+absl::StatusOr<std::unique_ptr<Listener>> Listener::Create(
+    EventLoop& loop, std::span<const SocketAddress> addresses) {
+  auto listener = std::make_unique<Listener>();
+  absl::Status failure = absl::UnavailableError("its host has no address");
+  for (const SocketAddress& address : addresses) {
+    absl::StatusOr<Descriptor> socket = Listen(address);
+    if (socket.ok()) {
+      listener->places_.push_back(std::make_unique<Place>(loop, *std::move(socket)));
+    } else if (socket.status().code() != absl::StatusCode::kNotFound) {
+      return socket.status();
+    } else {
+      failure = absl::UnavailableError(socket.status().message());
+    }
+  }
+  if (listener->places_.empty()) return failure;
+  return listener;
+}
+
+absl::StatusOr<std::vector<Listener::Accepted>> Listener::Accept() {
+  std::vector<Accepted> accepted;
+  for (const auto& place : places_) {
+    if (!place->watcher.readable()) continue;
+    place->watcher.Clear();
+    while (true) {
+      SocketAddress peer;
+      absl::StatusOr<Descriptor> socket = internal::Accept(place->socket, &peer);
+      if (!socket.ok()) return socket.status();
+      if (!socket->valid()) break;
+      accepted.push_back({*std::move(socket), peer});
+    }
+  }
+  return accepted;
+}
+
+}  // namespace headway::internal

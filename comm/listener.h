@@ -1,0 +1,44 @@
+#ifndef HEADWAY_COMM_LISTENER_H_
+#define HEADWAY_COMM_LISTENER_H_
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "headway/comm/address.h"
+#include "headway/comm/descriptor.h"
+#include "headway/comm/event_loop.h"
+
+namespace headway::internal {
+
+// Listens at all addresses of a process.
+//
+// Thread safety: that of its loop.
+class Listener {
+ public:
+  // Listens at those of the addresses that this machine has. Unavailable: it has none of them, or
+  // one is in use.
+  static absl::StatusOr<std::unique_ptr<Listener>> Create(EventLoop& loop,
+                                                          std::span<const SocketAddress> addresses);
+
+  struct Accepted {
+    Descriptor socket;
+    SocketAddress peer;
+  };
+  // Those who have connected since. ResourceExhausted: no descriptors are left.
+  absl::StatusOr<std::vector<Accepted>> Accept();
+
+ private:
+  struct Place {
+    Place(EventLoop& loop, Descriptor listening);
+    Descriptor socket;  // outlives watcher
+    Watcher watcher;
+  };
+  std::vector<std::unique_ptr<Place>> places_;
+};
+
+}  // namespace headway::internal
+
+#endif  // HEADWAY_COMM_LISTENER_H_
