@@ -45,6 +45,11 @@ Candidate::Outcome Candidate::Drop(absl::Status status) {
 }
 
 Candidate::Outcome Candidate::Advance(int64_t now_ms) {
+  if (outcome_ == Outcome::kPending) outcome_ = Step(now_ms);
+  return outcome_;
+}
+
+Candidate::Outcome Candidate::Step(int64_t now_ms) {
   if (connecting_ && link_->writable()) {
     if (absl::Status status = FinishConnect(link_->fd()); !status.ok()) return Drop(status);
     connecting_ = false;

@@ -39,7 +39,7 @@ class Candidate {
     kRefused,  // one end refuses the other, and both know
     kDropped,  // it ended, took too long, or is something else altogether
   };
-  // Goes on as far as possible. status() explains the last two outcomes.
+  // Goes on as far as possible, until the outcome is not kPending. status() explains the last two.
   Outcome Advance(int64_t now_ms);
 
   Origin origin() const { return origin_; }
@@ -47,17 +47,13 @@ class Candidate {
   std::optional<int> expected() const { return expected_; }
   // Which process says that it is there, after its Hello.
   std::optional<int> peer() const { return handshake_.peer(); }
-  // Whether there is a process of the cluster at the other end, as far as is known.
-  bool is_peer() const {
-    return origin_ != Origin::kAccepted || handshake_.peer().has_value() || handshake_.refused();
-  }
   const absl::Status& status() const { return status_; }
   int64_t deadline_ms() const { return deadline_ms_; }
-  bool has_link() const { return link_ != nullptr; }
   Link& link() { return *link_; }
   std::unique_ptr<Link> TakeLink() { return std::move(link_); }
 
  private:
+  Outcome Step(int64_t now_ms);
   Outcome Drop(absl::Status status);
   Outcome ReadFrames();
   absl::Status HandleFrames();
@@ -68,6 +64,7 @@ class Candidate {
   Handshake handshake_;
   const int64_t deadline_ms_;
   bool connecting_;
+  Outcome outcome_ = Outcome::kPending;
   absl::Status status_;
 };
 

@@ -86,6 +86,9 @@ absl::Status Handshake::Receive(const wire::Frame& frame, std::span<const std::b
 }
 
 absl::Status Handshake::CheckHello(const HelloFields& hello) {
+  if (hello.process < static_cast<uint32_t>(options_.process_count)) {
+    peer_ = static_cast<int>(hello.process);
+  }
   const std::string peer = DescribeProcess(static_cast<int>(hello.process), addresses_);
   const std::string own = DescribeProcess(options_.process_id, addresses_);
   if (hello.version != kWireVersion) {
@@ -132,7 +135,6 @@ absl::Status Handshake::CheckHello(const HelloFields& hello) {
         hello.secret ? absl::StrFormat("%s has a secret, and %s has none", peer, own)
                      : absl::StrFormat("%s has no secret, and %s has one", peer, own));
   }
-  peer_ = static_cast<int>(hello.process);
   return absl::OkStatus();
 }
 

@@ -54,7 +54,7 @@ class Handshake {
 
   // Whether the peer has proved itself.
   bool done() const { return done_; }
-  // After a proper Hello: which process the peer says it is.
+  // After a Hello: which process of the cluster the peer says it is, if it says one.
   std::optional<int> peer() const { return peer_; }
   // Whether Receive failed because one end refuses the other, rather than because the peer is
   // something else altogether.

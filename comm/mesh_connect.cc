@@ -16,8 +16,6 @@ namespace {
 constexpr int64_t kHandshakeMs = 5'000;
 // Accepted connections that have not shaken hands yet, beyond one for each process.
 constexpr size_t kMaxStrangers = 64;
-// For the other processes to read why there is no cluster.
-constexpr absl::Duration kFarewell = absl::Milliseconds(500);
 
 int64_t Now(EventLoop& loop) {
   loop.Poll();
@@ -43,7 +41,7 @@ absl::StatusOr<MeshConnector::Links> MeshConnector::OverAddresses() {
     dialers_.emplace_back(book_, process);
   }
   if (options_.process_id + 1 < options_.process_count) {
-    if (absl::Status status = StartListening(); !status.ok()) return status;
+    if (absl::Status status = StartListening(); !status.ok()) return Fail(status);
   }
   return Run();
 }
@@ -104,7 +102,7 @@ absl::StatusOr<MeshConnector::Links> MeshConnector::Run() {
     }
     if (Complete()) break;
     if (loop_.now_ms() >= deadline_ms_) return Fail(TimedOut());
-    WaitForEvents();
+    WaitForEvents(deadline_ms_);
   }
   candidates_.clear();
   listener_.reset();
@@ -279,8 +277,7 @@ absl::Status MeshConnector::LostLink(int process) {
   return absl::OkStatus();
 }
 
-void MeshConnector::WaitForEvents() {
-  int64_t until_ms = deadline_ms_;
+void MeshConnector::WaitForEvents(int64_t until_ms) {
   for (const Dialer& dialer : dialers_) until_ms = std::min(until_ms, dialer.due_ms());
   for (const auto& candidate : candidates_) {
     until_ms = std::min(until_ms, candidate->deadline_ms());
@@ -302,20 +299,6 @@ absl::Status MeshConnector::TimedOut() const {
   return absl::UnavailableError(absl::StrFormat(
       "%s still misses, after %s, %s", book_.Name(options_.process_id),
       absl::FormatDuration(options_.connect_timeout), absl::StrJoin(missing, ", ")));
-}
-
-// Tells everybody who can be a process of the cluster why there will be none.
-absl::Status MeshConnector::Fail(absl::Status status) {
-  std::vector<Link*> links;
-  for (const auto& link : links_) {
-    if (link != nullptr) links.push_back(link.get());
-  }
-  for (const auto& candidate : candidates_) {
-    if (candidate->has_link() && candidate->is_peer()) links.push_back(&candidate->link());
-  }
-  for (Link* link : links) SendAbort(*link, status);
-  EndLinks(loop_, links, kFarewell);
-  return status;
 }
 
 void MeshConnector::Log(std::string_view message) const {

@@ -55,7 +55,7 @@ class MeshConnector {
   absl::Status LostLink(int process);
   bool IsMissing(int process) const;
   bool Complete() const;
-  void WaitForEvents();
+  void WaitForEvents(int64_t until_ms);
   absl::Status TimedOut() const;
   absl::Status Fail(absl::Status status);
   void AddCandidate(Candidate::Origin origin, std::optional<int> expected, Descriptor socket,

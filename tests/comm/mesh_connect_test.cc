@@ -1,0 +1,441 @@
+#include "headway/comm/mesh_connect.h"
+
+#include <doctest/doctest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstring>
+#include <mutex>
+#include <thread>
+
+#include "frame_samples.h"
+#include "headway/comm/handshake.h"
+#include "mesh_helpers.h"
+
+namespace headway::internal {
+namespace {
+
+void Write(int fd, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t count = send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (count <= 0) return;  // the other end has seen enough
+    bytes = bytes.subspan(static_cast<size_t>(count));
+  }
+}
+
+void Write(int fd, std::string_view text) { Write(fd, std::as_bytes(std::span(text))); }
+
+// Reads until the other end ends.
+void Drain(int fd) {
+  char scrap[4096];
+  while (read(fd, scrap, sizeof(scrap)) > 0) {
+  }
+}
+
+// Reads exactly one frame.
+Bytes ReadFrame(int fd) {
+  Bytes frame(kFrameAlignment);
+  size_t have = 0;
+  while (have < frame.size()) {
+    const ssize_t count = read(fd, frame.data() + have, frame.size() - have);
+    if (count <= 0) return {};
+    have += static_cast<size_t>(count);
+    if (have == kFrameAlignment) frame.resize(*FrameSize(frame.data(), size_t{1} << 20));
+  }
+  return frame;
+}
+
+// What a log hook got.
+struct Log {
+  std::mutex mutex;
+  std::string text;
+  std::function<void(std::string_view)> hook() {
+    return [this](std::string_view message) {
+      std::lock_guard lock(mutex);
+      text += std::string(message) + "\n";
+    };
+  }
+};
+
+HelloFields HelloOf(const MeshOptions& options, int process) {
+  return {.generation = options.generation,
+          .process = static_cast<uint32_t>(process),
+          .process_count = static_cast<uint32_t>(options.process_count),
+          .workers_per_process = static_cast<uint32_t>(options.workers_per_process),
+          .cluster = options.cluster,
+          .nonce = RandomNonce()};
+}
+
+TEST_CASE(
+    "processes that differ end with what differs, on both sides, over sockets and addresses") {
+  struct Difference {
+    std::function<void(MeshOptions&)> change;
+    absl::StatusCode code;
+    const char* words;
+  };
+  const Difference differences[] = {
+      {[](MeshOptions& o) { o.workers_per_process = 2; }, absl::StatusCode::kFailedPrecondition,
+       "workers"},
+      {[](MeshOptions& o) { o.cluster = "other"; }, absl::StatusCode::kFailedPrecondition,
+       "'other'"},
+      {[](MeshOptions& o) { o.generation = 7; }, absl::StatusCode::kFailedPrecondition,
+       "generation 7"},
+      {[](MeshOptions& o) { o.secret = "other"; }, absl::StatusCode::kPermissionDenied,
+       "different secrets"},
+      {[](MeshOptions& o) { o.secret = ""; }, absl::StatusCode::kPermissionDenied, "secret"},
+  };
+  for (const Difference& difference : differences) {
+    for (const bool over_addresses : {false, true}) {
+      MeshOptions options = TestOptions(2);
+      options.secret = "secret";
+      const auto change = [&](MeshOptions& own) {
+        if (own.process_id == 1) difference.change(own);
+      };
+      const ReservedPorts ports(2);
+      const std::vector<MeshOr> results = over_addresses
+                                              ? ConnectAll(options, ports.addresses(), change)
+                                              : ConnectPairs(options, false, change);
+      for (size_t i = 0; i < 2; ++i) {
+        const absl::Status& status = results[i].status();
+        CHECK_MESSAGE(status.code() == difference.code, status.ToString());
+        CHECK_MESSAGE(status.message().find(difference.words) != std::string::npos,
+                      status.ToString());
+        CHECK_MESSAGE(status.message().find("process 0") != std::string::npos, status.ToString());
+        CHECK_MESSAGE(status.message().find("process 1") != std::string::npos, status.ToString());
+      }
+    }
+  }
+}
+
+TEST_CASE("a process that fails to connect ends the others with its reason") {
+  const ReservedPorts ports(3);
+  const std::vector<MeshOr> results =
+      ConnectAll(TestOptions(3), ports.addresses(), [](MeshOptions& own) {
+        if (own.process_id == 2) own.workers_per_process = 9;
+      });
+  for (const MeshOr& result : results) {
+    CHECK_MESSAGE(absl::IsFailedPrecondition(result.status()), result.status().ToString());
+    CHECK(result.status().message().find("has 9") != std::string::npos);
+  }
+}
+
+TEST_CASE("two processes with one id end the cluster") {
+  const ReservedPorts ports(4);
+  MeshOptions options = TestOptions(4);
+  options.connect_timeout = absl::Seconds(5);
+  const std::vector<MeshOr> results = ConnectAll(options, ports.addresses(), [](MeshOptions& own) {
+    if (own.process_id == 2) own.process_id = 3;  // the one process that does not listen
+  });
+  const absl::Status expected = absl::FailedPreconditionError(
+      "two processes have the id of process 3 (" + ports.addresses()[3] + ")");
+  int told = 0;
+  for (const MeshOr& result : results) {
+    CHECK_MESSAGE(absl::IsFailedPrecondition(result.status()), result.status().ToString());
+    if (result.status().message().find(expected.message()) != std::string::npos) ++told;
+  }
+  CHECK(told == 4);
+}
+
+TEST_CASE("processes with another order of addresses find out") {
+  const ReservedPorts ports(3);
+  std::vector<std::string> swapped = ports.addresses();
+  std::swap(swapped[0], swapped[1]);
+  std::vector<absl::Status> statuses(3);
+  std::vector<std::thread> threads;
+  for (int process = 0; process < 3; ++process) {
+    threads.emplace_back([&, process] {
+      MeshOptions options = TestOptions(3);
+      options.connect_timeout = absl::Seconds(5);
+      options.process_id = process;
+      statuses[static_cast<size_t>(process)] =
+          TcpMesh::Connect(options, process == 2 ? swapped : ports.addresses()).status();
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const absl::Status& status : statuses) {
+    CHECK_MESSAGE(absl::IsFailedPrecondition(status), status.ToString());
+    CHECK_MESSAGE(status.message().find("list of addresses") != std::string::npos,
+                  status.ToString());
+  }
+}
+
+TEST_CASE("who is missing after the time limit is named, with what was tried") {
+  const ReservedPorts ports(3);
+  MeshOptions options = TestOptions(3);
+  options.process_id = 1;
+  options.connect_timeout = absl::Milliseconds(100);
+  Log log;
+  options.log = log.hook();
+  const auto& addresses = ports.addresses();
+  const absl::Status status = TcpMesh::Connect(options, addresses).status();
+  CHECK(status == absl::UnavailableError("process 1 (" + addresses[1] +
+                                         ") still misses, after 100ms, process 0 (" + addresses[0] +
+                                         "): connecting: Connection refused, process 2 (" +
+                                         addresses[2] + ")"));
+  CHECK(log.text ==
+        "process 0 (" + addresses[0] + ") cannot be reached yet: connecting: Connection refused\n");
+}
+
+TEST_CASE("an address in use, an unknown host and wrong options are errors that say so") {
+  const ReservedPorts ports(2);
+  MeshOptions options = TestOptions(2);
+  options.connect_timeout = absl::Milliseconds(50);
+  options.process_id = 0;
+  std::thread first([&] {
+    MeshOptions longer = options;
+    longer.connect_timeout = absl::Seconds(30);
+    CHECK(absl::IsFailedPrecondition(TcpMesh::Connect(longer, ports.addresses()).status()));
+  });
+  Descriptor stranger = ConnectTo(ports.addresses()[0]);  // now the first listens
+  const absl::Status in_use = TcpMesh::Connect(options, ports.addresses()).status();
+  CHECK(in_use ==
+        absl::UnavailableError("process 0 (" + ports.addresses()[0] + "): cannot listen at " +
+                               ports.addresses()[0] + ": Address already in use"));
+  FrameEncoder encoder;  // end the first
+  HelloFields hello = HelloOf(options, 1);
+  hello.cluster = "enough";
+  Write(stranger.get(), encoder.Hello(hello));
+  Drain(stranger.get());
+  stranger.Close();
+  first.join();
+
+  const std::vector<std::string> unknown = {"no-such-host.invalid:1", ports.addresses()[1]};
+  const absl::Status no_host = TcpMesh::Connect(options, unknown).status();
+  CHECK_MESSAGE(absl::IsUnavailable(no_host), no_host.ToString());
+  CHECK(no_host.message().find("'no-such-host.invalid' was not found") != std::string::npos);
+  options.process_id = 1;
+  const absl::Status no_peer = TcpMesh::Connect(options, unknown).status();
+  CHECK_MESSAGE(absl::IsUnavailable(no_peer), no_peer.ToString());
+  CHECK(no_peer.message().find("'no-such-host.invalid' was not found") != std::string::npos);
+
+  options.process_id = 2;
+  CHECK(absl::IsInvalidArgument(TcpMesh::Connect(options, ports.addresses()).status()));
+  options.process_id = 0;
+  CHECK(absl::IsInvalidArgument(TcpMesh::Connect(options, {}).status()));
+  const std::vector<std::string> remote = {ports.addresses()[0], "192.0.2.1:7"};
+  CHECK(absl::IsInvalidArgument(TcpMesh::Connect(options, remote).status()));
+  options.cluster = std::string(kMaxClusterNameBytes + 1, 'x');
+  CHECK(absl::IsInvalidArgument(TcpMesh::Connect(options, ports.addresses()).status()));
+  CHECK(absl::IsInvalidArgument(TcpMesh::FromSockets(TestOptions(2), {}).status()));
+}
+
+TEST_CASE("strangers do not disturb a start") {
+  const ReservedPorts ports(2);
+  MeshOptions options = TestOptions(2);
+  Log log;
+  options.log = log.hook();
+  MeshOr first = absl::UnknownError("");
+  options.process_id = 0;
+  std::thread starting([&] { first = TcpMesh::Connect(options, ports.addresses()); });
+  const std::string& where = ports.addresses()[0];
+  FrameEncoder encoder;
+  std::vector<Descriptor> silent;
+  for (int i = 0; i < 100; ++i) silent.push_back(ConnectTo(where));  // who never say anything
+  const HelloFields hello = HelloOf(options, 1);
+  const std::span<const std::byte> good = encoder.Hello(hello);
+  const Bytes good_hello(good.begin(), good.end());
+  {
+    Descriptor browser = ConnectTo(where);
+    Write(browser.get(), "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    Drain(browser.get());  // it is dropped
+  }
+  {
+    Descriptor large = ConnectTo(where);  // more than a handshake takes
+    const uint32_t prefix = (1 << 20) - 4;
+    Write(large.get(), std::as_bytes(std::span(&prefix, 1)));
+    Drain(large.get());
+  }
+  for (const Bytes& sample : SampleFrames()) {
+    if (sample.empty() || sample.size() > 4096) continue;
+    Bytes damaged = sample;
+    damaged[8] ^= std::byte{0xFF};
+    Descriptor stranger = ConnectTo(where);
+    Write(stranger.get(), damaged);
+    shutdown(stranger.get(), SHUT_WR);
+    Drain(stranger.get());
+  }
+  {
+    Descriptor aborting = ConnectTo(where);
+    Write(aborting.get(), encoder.Abort(absl::InternalError("ha")));
+    Drain(aborting.get());
+  }
+  Descriptor half = ConnectTo(where);  // and waits
+  Write(half.get(), std::span(good_hello).first(30));
+  {
+    Descriptor quitter = ConnectTo(where);
+    Write(quitter.get(), good_hello);
+    CHECK_FALSE(ReadFrame(quitter.get()).empty());
+    CHECK_FALSE(ReadFrame(quitter.get()).empty());
+  }
+  options.process_id = 1;
+  MeshOr second = TcpMesh::Connect(options, ports.addresses());
+  starting.join();
+  CHECK_MESSAGE(first.ok(), first.status().ToString());
+  CHECK_MESSAGE(second.ok(), second.status().ToString());
+  CHECK(log.text.find("a connection was dropped: malformed frame") != std::string::npos);
+  for (const Descriptor& each : silent) Drain(each.get());  // nobody is left waiting
+  Drain(half.get());
+}
+
+TEST_CASE("a process that comes again while the others still wait is welcome") {
+  const ReservedPorts ports(3);
+  MeshOptions options = TestOptions(3);
+  std::vector<MeshOr> results;
+  for (int i = 0; i < 3; ++i) results.push_back(absl::UnknownError(""));
+  const auto connect = [&](int process) {
+    MeshOptions own = options;
+    own.process_id = process;
+    results[static_cast<size_t>(process)] = TcpMesh::Connect(own, ports.addresses());
+  };
+  std::thread zero(connect, 0);
+  {
+    // Process 1 shakes hands with process 0, and dies.
+    Descriptor early = ConnectTo(ports.addresses()[0]);
+    FrameEncoder encoder;
+    Write(early.get(), encoder.Hello(HelloOf(options, 1)));
+    Write(early.get(), encoder.Proof({}));
+    CHECK_FALSE(ReadFrame(early.get()).empty());
+    CHECK_FALSE(ReadFrame(early.get()).empty());
+  }
+  std::thread one(connect, 1);
+  std::thread two(connect, 2);
+  zero.join();
+  one.join();
+  two.join();
+  for (const MeshOr& result : results) CHECK_MESSAGE(result.ok(), result.status().ToString());
+}
+
+// Process 0 over a socket, and a test that speaks for process 1.
+struct Impostor {
+  explicit Impostor(MeshOptions changed = TestOptions(2)) : options(std::move(changed)) {
+    const auto [ours, theirs] = SocketPair();
+    socket = Descriptor(ours);
+    options.process_id = 0;
+    connecting = std::thread([this, theirs = theirs] {
+      const int sockets[] = {-1, theirs};
+      mesh = TcpMesh::FromSockets(options, sockets);
+    });
+  }
+  ~Impostor() {
+    if (connecting.joinable()) connecting.join();
+  }
+  // Shakes hands properly; what follows comes from a member.
+  void Join() {
+    Write(socket.get(), encoder.Hello(HelloOf(options, 1)));
+    Write(socket.get(), encoder.Proof({}));
+    connecting.join();
+    REQUIRE_MESSAGE(mesh.ok(), mesh.status().ToString());
+    CHECK_FALSE(ReadFrame(socket.get()).empty());
+    CHECK_FALSE(ReadFrame(socket.get()).empty());
+  }
+  absl::Status WaitForLoss() {
+    TcpMesh* const meshes[] = {mesh->get()};
+    PollUntil(meshes, {&recorder, 1}, [&] { return !recorder.losses.empty(); });
+    return recorder.losses[0].second;
+  }
+
+  MeshOptions options;
+  Descriptor socket;
+  std::thread connecting;
+  MeshOr mesh = absl::UnknownError("");
+  FrameEncoder encoder;
+  Recorder recorder;
+};
+
+TEST_CASE("garbage over a given socket is a failure that names the process") {
+  {
+    Impostor impostor;
+    Write(impostor.socket.get(), "GET / HTTP/1.1\r\n");
+    impostor.connecting.join();
+    CHECK(absl::IsInvalidArgument(impostor.mesh.status()));
+    CHECK(impostor.mesh.status().message().find("process 1: malformed frame") == 0);
+  }
+  {
+    Impostor impostor;
+    impostor.socket.Close();
+    impostor.connecting.join();
+    CHECK(impostor.mesh.status() ==
+          absl::UnavailableError("process 1: connection lost during the handshake"));
+  }
+  {
+    MeshOptions options = TestOptions(2);
+    options.connect_timeout = absl::Milliseconds(50);
+    Impostor impostor(options);
+    impostor.connecting.join();
+    CHECK(impostor.mesh.status() ==
+          absl::UnavailableError("process 0 still misses, after 50ms, process 1"));
+    Drain(impostor.socket.get());
+  }
+}
+
+TEST_CASE("a member that sends something else than frames is lost, and told why") {
+  const auto lost_after = [](const std::function<void(Impostor&)>& send) {
+    MeshOptions options = TestOptions(2);
+    options.max_frame_bytes = size_t{1} << 20;
+    Impostor impostor(options);
+    impostor.Join();
+    send(impostor);
+    const absl::Status status = impostor.WaitForLoss();
+    if (absl::IsInvalidArgument(status)) {
+      const Bytes last = ReadFrame(impostor.socket.get());
+      REQUIRE(last.size() >= kFrameAlignment);
+      CHECK(Receive(last));
+      const auto* frame = flatbuffers::GetSizePrefixedRoot<wire::Frame>(last.data());
+      REQUIRE(frame->body_as_Abort() != nullptr);
+      CHECK(ReadAbort(*frame).message().find("process 0 gave process 1 up: malformed frame") == 0);
+    }
+    return std::string(status.message());
+  };
+  const auto starts = [](const std::string& text, const char* with) {
+    CHECK_MESSAGE(text.starts_with(with), text);
+  };
+  starts(lost_after([](Impostor& i) { Write(i.socket.get(), "GET / HTTP/1.1\r\n"); }),
+         "process 1: malformed frame: its size, 542393675 bytes");
+  starts(lost_after([](Impostor& i) {
+           const uint32_t prefix = (2 << 20) - 4;
+           Write(i.socket.get(), std::as_bytes(std::span(&prefix, 1)));
+         }),
+         "process 1: malformed frame: it has 2097152 bytes, and the limit is 1048576");
+  starts(lost_after([](Impostor& i) {
+           Bytes zeros(128);
+           zeros[0] = std::byte{124};
+           Write(i.socket.get(), zeros);
+         }),
+         "process 1: malformed frame: ");
+  starts(lost_after(
+             [](Impostor& i) { Write(i.socket.get(), i.encoder.Hello(HelloOf(i.options, 1))); }),
+         "process 1: malformed frame: a handshake after the first");
+  starts(lost_after([](Impostor& i) {  // half a frame, and the end
+           Write(i.socket.get(), i.encoder.Heartbeat().first(32));
+           shutdown(i.socket.get(), SHUT_WR);
+         }),
+         "process 1: connection lost");
+}
+
+TEST_CASE("frames that come in pieces are put together") {
+  Impostor impostor;
+  impostor.Join();
+  TcpMesh* const meshes[] = {impostor.mesh->get()};
+  size_t expected = 0;
+  for (const Bytes& sample : SampleFrames()) {
+    if (sample.empty() ||
+        flatbuffers::GetSizePrefixedRoot<wire::Frame>(sample.data())->body_as_Hello() != nullptr) {
+      continue;
+    }
+    const auto kind = flatbuffers::GetSizePrefixedRoot<wire::Frame>(sample.data())->body_type();
+    if (kind == wire::Body::Proof || kind == wire::Body::Heartbeat) continue;
+    ++expected;
+    for (const std::byte byte : sample) {
+      Write(impostor.socket.get(), std::span(&byte, 1));
+      impostor.mesh->get()->Poll(impostor.recorder);
+    }
+    PollUntil(meshes, {&impostor.recorder, 1},
+              [&] { return impostor.recorder.frames.size() == expected; });
+    CHECK(impostor.recorder.frames.back().bytes == sample);
+  }
+  CHECK(impostor.recorder.losses.empty());
+}
+
+}  // namespace
+}  // namespace headway::internal
