@@ -4,6 +4,12 @@
 #include "headway/engine/network.h"
 
 namespace headway::internal {
+namespace {
+
+// A worker pumps the network when it has left this much for it.
+constexpr int64_t kPumpBytes = 256 * 1024;
+
+}  // namespace
 
 ChannelBase::ChannelBase(Graph& graph, InputPortBase& target) : graph_(graph), target_(target) {
   target_.channel = this;
@@ -52,6 +58,13 @@ void ChannelBase::DeliverRemote(int worker, const PackedBatch& batch) {
                          .back_bytes = batch.parts.back_bytes,
                          .charged_bytes = static_cast<uint32_t>(bytes)});
   context.network_output = true;
+  // Long activations send while they go on, so that the other process need not wait for their end.
+  context.unpumped_bytes += bytes;
+  if (context.unpumped_bytes >= kPumpBytes) {
+    context.unpumped_bytes = 0;
+    context.endpoint.Flush();
+    context.run.network()->Pump(true);
+  }
 }
 
 void ChannelBase::AcceptRemote(Block* block) {

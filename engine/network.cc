@@ -57,7 +57,11 @@ bool Network::Pump(bool urgent) {
   bool received = false;
   if (urgent) pump_again_.store(true);
   do {
-    if (!mutex_.try_lock()) return received;  // who has it looks at pump_again_ after unlocking
+    if (!mutex_.try_lock()) {
+      // Who pumps looks at pump_again_ after unlocking; who waits is to stop waiting.
+      if (urgent) run_.fabric().parker(endpoint_index()).Unpark();
+      return received;
+    }
     pump_again_.store(false);
     received |= PumpLocked();
     mutex_.unlock();
@@ -138,7 +142,6 @@ void Network::AnnounceStopAt(uint64_t epoch) {
     announcements_.emplace_back(frame.begin(), frame.end());
     has_requests_.store(true);
   }
-  run_.fabric().parker(endpoint_index()).Unpark();
   Pump(true);
 }
 

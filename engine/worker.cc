@@ -158,6 +158,7 @@ bool Worker::StepOnce() {
   endpoint.Flush();
   if (internal::Network* network = context_.run.network()) {
     any |= network->Pump(std::exchange(context_.network_output, false));
+    context_.unpumped_bytes = 0;
   }
   return any;
 }

@@ -22,6 +22,7 @@ struct WorkerContext {
   FlowControl::View credit;
 
   bool network_output = false;  // something waits to be sent to other processes
+  int64_t unpumped_bytes = 0;   // sent to other processes since it was last pumped on purpose
   bool took_bytes = false;      // since it last looked whether others wait for credit
 
   std::vector<Graph*> active_graphs;  // each at most once
