@@ -4,11 +4,13 @@
 // The one header that an application needs: the engine, and the library of steps.
 
 #include "headway/engine/activator.h"
+#include "headway/engine/cluster.h"
 #include "headway/engine/input_handle.h"
 #include "headway/engine/iterate.h"
 #include "headway/engine/operators.h"
 #include "headway/engine/probe.h"
 #include "headway/engine/run.h"
+#include "headway/engine/run_from_args.h"
 #include "headway/engine/sink.h"
 #include "headway/engine/source.h"
 #include "headway/engine/status_macros.h"

@@ -1,0 +1,43 @@
+#ifndef HEADWAY_ENGINE_RUN_FROM_ARGS_H_
+#define HEADWAY_ENGINE_RUN_FROM_ARGS_H_
+
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "headway/engine/dataflow.h"
+
+namespace headway {
+
+// Runs a dataflow as the command line and the environment say: in this process, on processes that
+// it spawns (-p), or as one process of a cluster (-i, -a). It is all that a program's main needs:
+//
+//   absl::Status status = RunFromArgs(flow, argc, argv);
+//   if (!status.ok()) std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
+//   return ExitCode(status);
+//
+// It prints nothing and handles no signals. --help runs nothing: the explanation of the flags is
+// the message of a Cancelled status. InvalidArgument for flags that are wrong; otherwise the errors
+// of RunMain, SpawnCluster and ClusterMain. Call it before the program starts threads.
+absl::Status RunFromArgs(const Dataflow& dataflow, int argc, char** argv);
+
+// The exit code of a program that ends with this status of RunFromArgs: 0 if the run, or --help, is
+// OK, 1 if the run failed, 2 if the flags are wrong.
+int ExitCode(const absl::Status& status);
+
+namespace internal {
+
+struct RunFlags;
+
+// Looks into the environment of this process.
+std::optional<std::string> ReadEnvironmentVariable(const std::string& variable);
+
+// Runs a dataflow as the flags say. It is stopped gracefully when `stop_descriptor` becomes
+// readable
+// (-1: none; not owned, and not read). Reads the file with the secret.
+absl::Status RunWithFlags(const Dataflow& dataflow, const RunFlags& flags, int stop_descriptor);
+
+}  // namespace internal
+}  // namespace headway
+
+#endif  // HEADWAY_ENGINE_RUN_FROM_ARGS_H_

@@ -1,0 +1,73 @@
+#include "headway/engine/run_from_args.h"
+
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "headway/engine/run_flags.h"
+#include "headway/tests/engine/process_harness.h"
+#include "headway/tests/engine/run_helpers.h"
+
+namespace headway {
+namespace {
+
+absl::Status Run(const Dataflow& flow, std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), "program");
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  return RunFromArgs(flow, static_cast<int>(argv.size()), argv.data());
+}
+
+TEST_CASE("flags decide how many workers and processes run, and each worker takes part") {
+  for (const auto& [arguments, workers] : {std::pair<std::vector<std::string>, int>{{}, 1},
+                                           {{"-w3"}, 3},
+                                           {{"-p2", "-w2"}, 4},
+                                           {{"-p1"}, 1}}) {
+    Pipe sources;
+    const Dataflow flow("sources", [&](Scope<>& scope) {
+      sources.Write('x');
+      scope.Input("numbers", NumbersOfEachWorker(1)) | Inspect("look", [](int64_t) {});
+    });
+    CheckOk(Run(flow, arguments));
+    sources.in.Close();
+    char built[16];
+    CHECK(read(sources.out.get(), built, sizeof built) == workers);
+  }
+}
+
+TEST_CASE("the exit code tells success and help, failures and wrong flags apart") {
+  const Dataflow flow("none", [](Scope<>&) {});
+  const Dataflow failing("failing", [](Scope<>&) { throw 1; });
+  CHECK(ExitCode(Run(flow, {})) == 0);
+  CHECK(ExitCode(Run(failing, {})) == 1);
+  CHECK(ExitCode(absl::InvalidArgumentError("of the run")) == 1);
+  CHECK(ExitCode(Run(flow, {"-w0"})) == 2);
+  const absl::Status help = Run(failing, {"--help"});
+  CHECK(ExitCode(help) == 0);
+  CheckError(help, absl::StatusCode::kCancelled, {"'failing'", internal::RunFlagsHelp()});
+}
+
+TEST_CASE("a file with the secret that cannot be read, or holds none, is a usage error") {
+  const Dataflow flow("none", [](Scope<>&) {});
+  const absl::Status missing = Run(flow, {"--secret-file=/no/such/file"});
+  CheckError(missing, absl::StatusCode::kInvalidArgument, {"/no/such/file", "No such file"});
+  CHECK(ExitCode(missing) == 2);
+  CheckError(Run(flow, {"--secret-file=/dev/null"}), absl::StatusCode::kInvalidArgument,
+             {"/dev/null", "no secret"});
+}
+
+TEST_CASE("a descriptor that becomes readable stops a run in this process") {
+  Pipe stop;
+  const Dataflow flow("numbers", [&](Scope<>& scope) {
+    scope.Input("numbers", NumbersOfEachWorker(INT64_MAX)) | Inspect("stop", [&](int64_t x) {
+      if (x == 100) stop.Write('x');
+    });
+  });
+  CheckOk(internal::RunWithFlags(flow, {.workers_per_process = 2}, stop.out.get()));
+}
+
+}  // namespace
+}  // namespace headway
