@@ -1,0 +1,147 @@
+// The command `headway`: runs a dataflow that a shared library exports.
+#include <cstdio>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "headway/cli/dataflow_library.h"
+#include "headway/cli/getter.h"
+#include "headway/cli/stop_signals.h"
+#include "headway/engine/export_interface.h"
+#include "headway/engine/run_flags.h"
+#include "headway/engine/run_from_args.h"
+#include "headway/engine/version.h"
+
+namespace headway::cli {
+namespace {
+
+constexpr int kUsageExitCode = 2;
+
+constexpr char kUsage[] =
+    "usage: headway run LIBRARY[:GETTER[(ARGUMENT, ...)]] [FLAG...]\n"
+    "       headway --help | --version\n";
+
+constexpr char kHelp[] =
+    "\n"
+    "Runs the dataflow that the shared library LIBRARY exports under the name GETTER ('flow' if "
+    "it\n"
+    "is left out). A getter that is a function has arguments: whole and floating-point numbers,\n"
+    "true, false, and strings in quotes. Quote all of it for the shell:\n"
+    "\n"
+    "  headway run \"libwords.so:Words('words.txt')\" -w2\n"
+    "\n"
+    "Without -p and -a the dataflow runs in this process. SIGINT (Ctrl-C) and SIGTERM stop the "
+    "run\n"
+    "gracefully; a second one ends it at once. The exit code is 0 if the run was OK or was "
+    "stopped,\n"
+    "1 if it failed, 2 if the command is wrong.\n"
+    "\n";
+
+void Print(std::FILE* file, std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), file);
+}
+
+int PrintError(std::string_view message, int exit_code) {
+  std::string text = "headway: ";
+  text += message;
+  if (!text.ends_with('\n')) text += '\n';
+  Print(stderr, text);
+  return exit_code;
+}
+
+int PrintUsageError(const absl::Status& status) {
+  return PrintError(std::string(status.message()), kUsageExitCode);
+}
+
+HeadwayValue ToValue(const Literal& literal) {
+  HeadwayValue value = {};
+  if (const auto* integer = std::get_if<int64_t>(&literal)) {
+    value.kind = kHeadwayInteger;
+    value.integer = *integer;
+  } else if (const auto* number = std::get_if<double>(&literal)) {
+    value.kind = kHeadwayNumber;
+    value.number = *number;
+  } else if (const auto* truth = std::get_if<bool>(&literal)) {
+    value.kind = kHeadwayBool;
+    value.integer = *truth ? 1 : 0;
+  } else {
+    const auto& string = std::get<std::string>(literal);
+    value.kind = kHeadwayString;
+    value.string = string.data();
+    value.string_bytes = string.size();
+  }
+  return value;
+}
+
+int RunDataflow(const HeadwayGetter& getter, const GetterCall& call,
+                const std::vector<std::string>& flags) {
+  std::vector<HeadwayValue> arguments;
+  for (const Literal& literal : call.arguments) arguments.push_back(ToValue(literal));
+  std::vector<const char*> flag_texts;
+  for (const std::string& flag : flags) flag_texts.push_back(flag.c_str());
+
+  int exit_code = 1;
+  const HeadwayRunRequest request = {
+      .arguments = arguments.data(),
+      .argument_count = arguments.size(),
+      .flags = flag_texts.data(),
+      .flag_count = flag_texts.size(),
+      .stop_descriptor = HandleStopSignals(),
+      .context = &exit_code,
+      .log = [](void*, int32_t, const char* text, uint64_t bytes) { PrintError({text, bytes}, 0); },
+      .result =
+          [](void* context, int32_t code, const char* text, uint64_t bytes) {
+            *static_cast<int*>(context) = code;
+            if (bytes > 0) PrintError({text, bytes}, code);
+          },
+  };
+  getter.run(&request);
+  return exit_code;
+}
+
+// The arguments after `headway run`.
+int Run(const std::vector<std::string>& arguments) {
+  // Mistakes in the flags are found before the library is loaded, which reads them again.
+  const bool has_target = !arguments.empty() && !arguments[0].starts_with('-');
+  const std::vector<std::string> flags(arguments.begin() + (has_target ? 1 : 0), arguments.end());
+  const absl::StatusOr<internal::RunFlags> parsed =
+      internal::ParseRunFlags(flags, internal::ReadEnvironmentVariable);
+  if (parsed.ok() && parsed->help) {
+    Print(stdout, std::string(kUsage) + kHelp + internal::RunFlagsHelp());
+    return 0;
+  }
+  if (!has_target) {
+    return PrintError(std::string("no library is given\n") + kUsage, kUsageExitCode);
+  }
+  if (!parsed.ok()) return PrintUsageError(parsed.status());
+
+  const absl::StatusOr<GetterCall> call = ParseGetterCall(arguments[0]);
+  if (!call.ok()) return PrintUsageError(call.status());
+  const absl::StatusOr<DataflowLibrary> library = DataflowLibrary::Load(call->library);
+  if (!library.ok()) return PrintUsageError(library.status());
+  const absl::StatusOr<const HeadwayGetter*> getter = library->Find(call->getter);
+  if (!getter.ok()) return PrintUsageError(getter.status());
+  return RunDataflow(**getter, *call, flags);
+}
+
+int Main(const std::vector<std::string>& arguments) {
+  const std::string command = arguments.empty() ? "" : arguments[0];
+  if (command == "run") return Run({arguments.begin() + 1, arguments.end()});
+  if (command == "--help" || command == "-h" || command == "help") return Run({"--help"});
+  if (command == "--version") {
+    Print(stdout, std::string("headway ") + Version() + "\n");
+    return 0;
+  }
+  const std::string what =
+      command.empty() ? "no command is given" : "unknown command '" + command + "'";
+  return PrintError(what + "\n" + kUsage, kUsageExitCode);
+}
+
+}  // namespace
+}  // namespace headway::cli
+
+int main(int argc, char** argv) {
+  return headway::cli::Main(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc));
+}

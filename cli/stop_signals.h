@@ -1,0 +1,13 @@
+#ifndef HEADWAY_CLI_STOP_SIGNALS_H_
+#define HEADWAY_CLI_STOP_SIGNALS_H_
+
+namespace headway::cli {
+
+// Handles SIGINT and SIGTERM from now on: the first makes the returned descriptor readable, a
+// second one ends the process at once. To be called once, before there are other threads; -1 if the
+// system gives no descriptor.
+int HandleStopSignals();
+
+}  // namespace headway::cli
+
+#endif  // HEADWAY_CLI_STOP_SIGNALS_H_

@@ -1,0 +1,236 @@
+// The command as a user runs it. HEADWAY_TEST_COMMAND is its file, HEADWAY_TEST_LIBRARIES the
+// folder with the shared libraries of libraries/*.cc.
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <initializer_list>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "headway/engine/version.h"
+#include "headway/tests/engine/process_harness.h"
+
+namespace headway::cli {
+namespace {
+
+using internal::FileDescriptor;
+
+const std::string kLibraries = HEADWAY_TEST_LIBRARIES;
+const std::string kGetters = kLibraries + "/libgetters.so";
+
+struct Result {
+  int exit_code = -1;
+  int signal = 0;  // that ended it
+  std::string out;
+  std::string error;
+};
+
+std::string ReadAll(const FileDescriptor& descriptor) {
+  std::string text;
+  char buffer[4096];
+  for (ssize_t count; (count = read(descriptor.get(), buffer, sizeof buffer)) > 0;) {
+    text.append(buffer, static_cast<size_t>(count));
+  }
+  return text;
+}
+
+// The command while it runs.
+class Command {
+ public:
+  explicit Command(std::vector<std::string> arguments,
+                   const std::map<std::string, std::string>& environment = {}) {
+    arguments.insert(arguments.begin(), "headway");
+    std::vector<char*> argv;
+    for (std::string& argument : arguments) argv.push_back(argument.data());
+    argv.push_back(nullptr);
+    Pipe out, error;
+    pid_ = StartProgram([&] {
+      dup2(out.in.get(), STDOUT_FILENO);
+      dup2(error.in.get(), STDERR_FILENO);
+      for (const FileDescriptor* end : {&out.in, &out.out, &error.in, &error.out}) {
+        close(end->get());
+      }
+      for (const auto& [name, value] : environment) setenv(name.c_str(), value.c_str(), 1);
+      execv(HEADWAY_TEST_COMMAND, argv.data());
+      _exit(127);
+    });
+    out_ = std::move(out.out);
+    error_ = std::move(error.out);
+  }
+
+  // Waits until it has printed so many bytes.
+  std::string Read(size_t count) {
+    std::string text;
+    while (text.size() < count) {
+      pollfd readable = {out_.get(), POLLIN, 0};
+      REQUIRE(poll(&readable, 1, kGiveUpMs) == 1);
+      char byte;
+      REQUIRE(read(out_.get(), &byte, 1) == 1);
+      text += byte;
+    }
+    return text;
+  }
+  void Signal(int number) { kill(pid_, number); }
+  // As a terminal does it.
+  void SignalGroup(int number) { kill(-pid_, number); }
+
+  Result Wait() {
+    Result result;
+    result.out = ReadAll(out_);
+    result.error = ReadAll(error_);
+    int status = 0;
+    REQUIRE(waitpid(pid_, &status, 0) == pid_);
+    if (WIFEXITED(status)) result.exit_code = WEXITSTATUS(status);
+    if (WIFSIGNALED(status)) result.signal = WTERMSIG(status);
+    return result;
+  }
+
+ private:
+  pid_t pid_;
+  FileDescriptor out_;
+  FileDescriptor error_;
+};
+
+Result Run(std::vector<std::string> arguments,
+           const std::map<std::string, std::string>& environment = {}) {
+  arguments.insert(arguments.begin(), "run");
+  return Command(std::move(arguments), environment).Wait();
+}
+
+std::string SortedLines(std::string text) {
+  std::vector<std::string> lines;
+  for (size_t end; (end = text.find('\n')) != std::string::npos; text.erase(0, end + 1)) {
+    lines.push_back(text.substr(0, end + 1));
+  }
+  std::sort(lines.begin(), lines.end());
+  std::string sorted;
+  for (const std::string& line : lines) sorted += line;
+  return sorted;
+}
+
+void CheckOutput(const Result& result, const std::string& out) {
+  CHECK_MESSAGE(result.exit_code == 0, result.error);
+  CHECK(SortedLines(result.out) == out);
+  CHECK(result.error.empty());
+}
+
+void CheckFails(const Result& result, int exit_code, std::initializer_list<std::string> parts) {
+  INFO(result.error);
+  CHECK(result.exit_code == exit_code);
+  CHECK(result.error.starts_with("headway: "));
+  for (const std::string& part : parts) {
+    CAPTURE(part);
+    CHECK(result.error.find(part) != std::string::npos);
+  }
+}
+
+TEST_CASE("the default getter of a library runs, in this process and in others") {
+  CheckOutput(Run({kGetters}), "1\n2\n3\n");
+  CheckOutput(Run({kGetters + ":flow", "-w3"}), "1\n2\n3\n");
+  CheckOutput(Run({kGetters, "-p", "2", "-w2"}), "1\n2\n3\n");
+  CheckOutput(Run({kGetters}, {{"HEADWAY_PROCESSES", "2"}}), "1\n2\n3\n");
+}
+
+TEST_CASE("a getter that is a function gets its arguments") {
+  CheckOutput(Run({kGetters + ":Echo('a\\tb', -128, 7, 1.5, true)"}),
+              "<a\tb> -128 7 1.500000 true\n");
+  CheckOutput(Run({kGetters + ":Echo(\"\", 127, 0, 2, false)", "-p2"}),
+              "<> 127 0 2.000000 false\n");
+}
+
+TEST_CASE("arguments that do not fit the getter are usage errors that say what does") {
+  CheckFails(Run({kGetters + ":Echo('a')"}), 2,
+             {"Echo(string, int8, uint64, number, bool) takes 5 arguments, not 1"});
+  CheckFails(Run({kGetters + ":flow(1)"}), 2, {"flow takes 0 arguments, not 1"});
+  CheckFails(Run({kGetters + ":Echo(1, 1, 1, 1, true)"}), 2,
+             {"argument 1 of Echo", "a string in quotes, not 1"});
+  CheckFails(Run({kGetters + ":Echo('', 128, 1, 1, true)"}), 2,
+             {"argument 2 of Echo", "from -128 to 127, not 128"});
+  CheckFails(Run({kGetters + ":Echo('', 1, -1, 1, true)"}), 2,
+             {"argument 3 of Echo", "from 0 to", "not -1"});
+  CheckFails(Run({kGetters + ":Echo('', 1, 1, 'x', true)"}), 2,
+             {"argument 4 of Echo", "a number, not 'x'"});
+  CheckFails(Run({kGetters + ":Echo('', 1, 1, 1, 1)"}), 2,
+             {"argument 5 of Echo", "true or false, not 1"});
+}
+
+TEST_CASE("a library that cannot be used is a usage error that says why") {
+  CheckFails(Run({"no/such.so"}), 2, {"'no/such.so'", "No such file"});
+  CheckFails(Run({"/etc/passwd"}), 2, {"'/etc/passwd'", "shared library"});
+  CheckFails(Run({kLibraries + "/libno_exports.so"}), 2,
+             {"exports no dataflow", "HEADWAY_EXPORT_DATAFLOW(flow);"});
+  CheckFails(Run({kLibraries + "/libother_version.so"}), 2,
+             {"was built with Headway 0.0.1", std::string("Headway ") + Version()});
+  CheckFails(Run({kGetters + ":nothing"}), 2,
+             {"exports no dataflow 'nothing'", "\n  flow\n",
+              "\n  Echo(string, int8, uint64, number, bool)\n", "\n  Refuses()\n"});
+  CheckFails(Run({kGetters + ":flow("}), 2, {"expected a number", "^"});
+}
+
+TEST_CASE("a run that fails is told, with exit code 1") {
+  CheckFails(Run({kGetters + ":Refuses"}), 1, {"nothing to run here"});
+  CheckFails(Run({kGetters + ":Throws"}), 1, {"getter Throws threw: out of luck"});
+  CheckFails(Run({kGetters + ":Dies", "-p2"}), 1, {"ended without a result", "exit code 7"});
+}
+
+TEST_CASE("flags that are wrong are usage errors, whatever the library") {
+  CheckFails(Run({"no/such.so", "-w0"}), 2, {"-w/--workers-per-process: '0'"});
+  CheckFails(Run({"-w1"}), 2, {"no library is given", "usage: headway run"});
+  CheckFails(Run({}), 2, {"no library is given"});
+  CheckFails(Command({}).Wait(), 2, {"no command is given", "usage: headway run"});
+  CheckFails(Command({"walk"}).Wait(), 2, {"unknown command 'walk'"});
+}
+
+TEST_CASE("help and the version are printed to standard output") {
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{"--help"}, {"run", "--help"}, {"run", "no/such.so", "-h"}}) {
+    const Result result = Command(arguments).Wait();
+    CHECK(result.exit_code == 0);
+    CHECK(result.out.starts_with("usage: headway run"));
+    CHECK(result.out.find("--workers-per-process") != std::string::npos);
+    CHECK(result.error.empty());
+  }
+  CHECK(Command({"--version"}).Wait().out == std::string("headway ") + Version() + "\n");
+}
+
+TEST_CASE("a signal of the terminal, or to the command alone, stops a run gracefully") {
+  for (const std::vector<std::string>& flags :
+       {std::vector<std::string>{"-w2"}, {"-p2"}, {"-p2", "-w2"}}) {
+    for (const int number : {SIGINT, SIGTERM}) {
+      for (const bool whole_group : {false, true}) {
+        std::vector<std::string> arguments = {"run", kGetters + ":Endless"};
+        arguments.insert(arguments.end(), flags.begin(), flags.end());
+        Command command(arguments);
+        CHECK(command.Read(6) == "begun\n");
+        whole_group ? command.SignalGroup(number) : command.Signal(number);
+        const Result result = command.Wait();
+        CHECK_MESSAGE(result.exit_code == 0, result.error);
+        CHECK(result.error.empty());
+      }
+    }
+  }
+}
+
+TEST_CASE("a second signal ends a run at once, and no process is left") {
+  AdoptOrphans();
+  for (const std::string flag : {"-w1", "-p2"}) {
+    Command command({"run", kGetters + ":Stuck", flag});
+    CHECK(command.Read(6) == "begun\n");
+    command.SignalGroup(SIGINT);
+    command.SignalGroup(SIGTERM);
+    CHECK(command.Wait().signal != 0);  // and its output ends: no child holds it
+    while (waitpid(-1, nullptr, 0) > 0) {
+    }
+  }
+}
+
+}  // namespace
+}  // namespace headway::cli

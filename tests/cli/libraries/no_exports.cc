@@ -1,0 +1,2 @@
+// A library that has nothing to do with Headway.
+extern "C" int nothing() { return 0; }
