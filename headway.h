@@ -28,5 +28,6 @@
 #include "headway/operators/merge.h"
 #include "headway/operators/probe.h"
 #include "headway/operators/stateful_map.h"
+#include "headway/operators/words.h"
 
 #endif  // HEADWAY_HEADWAY_H_

@@ -58,8 +58,7 @@ uint64_t HashBytes(const void* data, size_t size) {
   } else if (size > 0) {
     first = uint64_t{bytes[0]} << 16 | uint64_t{bytes[size / 2]} << 8 | bytes[size - 1];
   }
-  hash = MultiplyFold(first ^ kHashSecret2, last ^ hash);
-  return MultiplyFold(hash ^ kHashSecret3, size ^ kHashSecret1);
+  return HashEnds(first, last, size, hash);
 }
 
 uint64_t HashDouble(double value) {

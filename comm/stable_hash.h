@@ -68,6 +68,12 @@ constexpr uint64_t CombineHashes(uint64_t hash, uint64_t next) {
 }
 
 uint64_t HashBytes(const void* data, size_t size);
+// What HashBytes makes of at most 16 bytes, from the words with which they begin and end.
+constexpr uint64_t HashEnds(uint64_t first, uint64_t last, size_t size,
+                            uint64_t hash = kHashSecret0) {
+  hash = MultiplyFold(first ^ kHashSecret2, last ^ hash);
+  return MultiplyFold(hash ^ kHashSecret3, size ^ kHashSecret1);
+}
 uint64_t HashDouble(double value);
 
 template <class T>

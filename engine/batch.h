@@ -13,6 +13,7 @@
 #include "headway/check.h"
 #include "headway/comm/block.h"
 #include "headway/comm/fabric.h"
+#include "headway/engine/batch_string.h"
 
 // A batch is a run of records at one timestamp, in one recycled memory block. `Batch<D>` is the
 // batch of the records of a `Stream<D>`: a plain array for most types, columns (bytes and offsets
@@ -21,8 +22,8 @@
 //
 // Every batch type has the same few members, so that a step is written once for all of them:
 //   size(), empty()       number of records
-//   operator[](i)         read record i: `const D&`, or `std::string_view` for strings
-//   Take(i)               consume record i: `D&&`, or `std::string_view` for strings
+//   operator[](i)         read record i: `const D&`, or `BatchString` (a std::string_view) for
+//   strings Take(i)               consume record i: `D&&`, or `BatchString` for strings
 //   TryAppend(record)     adds a record; false when there is no room, or no block yet
 //   Allocate(endpoint, record)  gets a block with room for at least that record. REQUIRES: empty
 //   CopyFrom(endpoint, batch)   a deep copy. REQUIRES: empty
@@ -194,8 +195,9 @@ class VectorBatch {
 };
 
 // Strings in columns: the bytes of all strings, one after another, from the front of the block; the
-// end of each from the back. Records are seen as `std::string_view`, which is valid as long as the
-// batch is; what is kept is copied.
+// end of each from the back, and between them room to read and write beyond a string's end. Records
+// are seen as `BatchString`, a std::string_view which is valid as long as the batch is; what is
+// kept is copied.
 class StringBatch {
  public:
   using Record = std::string;
@@ -225,25 +227,38 @@ class StringBatch {
 
   size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
-  std::string_view operator[](size_t i) const {
+  BatchString operator[](size_t i) const {
     uint32_t start = i == 0 ? 0 : End(i - 1);
-    return {bytes_ + start, End(i) - start};
+    return BatchString({bytes_ + start, End(i) - start});
   }
-  std::string_view Take(size_t i) { return (*this)[i]; }
+  BatchString Take(size_t i) { return (*this)[i]; }
 
   bool TryAppend(std::string_view record) {
-    if (record.size() + used_ + (size_t{size_} + 1) * sizeof(uint32_t) > capacity_) [[unlikely]] {
+    const uint32_t used = used_;
+    if (!HasRoom(used, record.size())) [[unlikely]] {
       return false;
     }
-    std::memcpy(bytes_ + used_, record.data(), record.size());
-    used_ += static_cast<uint32_t>(record.size());
-    ++size_;
-    ends_[-static_cast<ptrdiff_t>(size_)] = used_;
+    std::memcpy(bytes_ + used, record.data(), record.size());
+    AddEnd(used + static_cast<uint32_t>(record.size()));
+    return true;
+  }
+  bool TryAppend(BatchString record) {
+    const uint32_t used = used_;
+    if (!HasRoom(used, record.size())) [[unlikely]] {
+      return false;
+    }
+    char* to = bytes_ + used;
+    if (record.size() <= kBeyond) [[likely]] {
+      std::memcpy(to, record.data(), kBeyond);
+    } else {
+      std::memcpy(to, record.data(), record.size());
+    }
+    AddEnd(used + static_cast<uint32_t>(record.size()));
     return true;
   }
 
   void Allocate(internal::Endpoint& endpoint, std::string_view record) {
-    AllocateBytes(endpoint, record.size() + sizeof(uint32_t));
+    AllocateBytes(endpoint, record.size() + sizeof(uint32_t) + kBeyond);
   }
 
   void CopyFrom(internal::Endpoint& endpoint, const StringBatch& other) {
@@ -292,7 +307,7 @@ class StringBatch {
   class Iterator {
    public:
     Iterator(const StringBatch* batch, size_t i) : batch_(batch), i_(i) {}
-    std::string_view operator*() const { return (*batch_)[i_]; }
+    BatchString operator*() const { return (*batch_)[i_]; }
     Iterator& operator++() {
       ++i_;
       return *this;
@@ -307,6 +322,17 @@ class StringBatch {
   Iterator end() const { return {this, size_}; }
 
  private:
+  static constexpr size_t kBeyond = BatchString::kReadableBeyond;
+
+  bool HasRoom(uint32_t used, size_t bytes) const {
+    return bytes + used + kBeyond + (size_t{size_} + 1) * sizeof(uint32_t) <= capacity_;
+  }
+  void AddEnd(uint32_t end) {
+    const uint32_t size = size_ + 1;
+    ends_[-static_cast<ptrdiff_t>(size)] = end;
+    used_ = end;
+    size_ = size;
+  }
   uint32_t End(size_t i) const { return ends_[-static_cast<ptrdiff_t>(i) - 1]; }
 
   void AllocateBytes(internal::Endpoint& endpoint, size_t bytes) {
@@ -343,8 +369,7 @@ struct BatchTraits<std::string> {
 template <class D>
 using Batch = typename BatchTraits<D>::Batch;
 
-// How a function on Stream<D> receives a record (`D&&`, or `std::string_view`), and how it reads
-// one.
+// How a function on Stream<D> receives a record (`D&&`, or `BatchString`), and how it reads one.
 template <class D>
 using TakeType = decltype(std::declval<Batch<D>&>().Take(0));
 template <class D>
@@ -358,6 +383,10 @@ struct RecordOf {
 };
 template <>
 struct RecordOf<std::string_view> {
+  using type = std::string;
+};
+template <>
+struct RecordOf<BatchString> {
   using type = std::string;
 };
 template <>

@@ -121,16 +121,22 @@ class FlatMapReceiver final : public Receiver<D, T>, public Resumable {
         results.emplace(f_(batch.Take(next)));
         position.emplace(std::ranges::begin(*results));
       }
-      while (*position != std::ranges::end(*results)) {
+      // In a variable while it moves, so that the compiler may keep it in registers.
+      std::ranges::iterator_t<Range> at = *std::move(position);
+      const std::ranges::sentinel_t<Range> end = std::ranges::end(*results);
+      while (at != end) {
         if constexpr (std::is_copy_constructible_v<R>) {
-          output_.Give(**position);
+          output_.Give(*at);
         } else {
-          output_.Give(std::ranges::iter_move(*position));
+          output_.Give(std::ranges::iter_move(at));
         }
-        ++*position;
+        ++at;
         if (output_.flush_count() != flushes) {
           flushes = output_.flush_count();
-          if (!graph_.MayGoOn(port, *this)) return false;
+          if (!graph_.MayGoOn(port, *this)) {
+            position.emplace(std::move(at));
+            return false;
+          }
         }
       }
       position.reset();

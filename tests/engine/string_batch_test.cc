@@ -1,0 +1,103 @@
+// Strings in columns: what goes in comes out, and may be read beyond its end.
+#include <doctest/doctest.h>
+
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "headway/tests/comm/test_seed.h"
+#include "headway/tests/engine/run_helpers.h"
+
+namespace headway {
+namespace {
+
+// The endpoint of a worker that does nothing else.
+struct Pool {
+  internal::RunState run{1, RunOptions{}};
+  Worker worker{run, 0};
+  InputHandle<std::string> input;
+  internal::Endpoint* endpoint = nullptr;
+
+  Pool() {
+    CheckOk(worker.Build("flow", [&](Scope<>& scope) {
+      scope.Input(input);
+      endpoint = &scope.graph().worker().endpoint;
+    }));
+  }
+};
+
+void CheckContent(const StringBatch& batch, const std::vector<std::string>& expected) {
+  REQUIRE(batch.size() == expected.size());
+  unsigned char sum = 0;
+  for (size_t i = 0; i < batch.size(); ++i) {
+    const BatchString string = batch[i];
+    REQUIRE(string == expected[i]);
+    for (size_t beyond = 0; beyond < BatchString::kReadableBeyond; ++beyond) {
+      sum ^= static_cast<unsigned char>(string.data()[string.size() + beyond]);
+    }
+  }
+  CHECK(sum == sum);  // reading was what mattered, to the sanitizers
+}
+
+TEST_CASE("strings of any length go in until the block is full, and come out of copies of copies") {
+  const uint64_t seed = internal::TestSeed("string batch");
+  CAPTURE(seed);
+  std::mt19937_64 random(seed);
+  Pool pool;
+  for (const size_t longest : {0, 1, 15, 16, 17, 40, 5'000, 100'000}) {
+    CAPTURE(longest);
+    std::vector<std::string> expected;
+    StringBatch batch;
+    while (true) {
+      std::string text(random() % (longest + 1), 'a');
+      for (char& c : text) c = static_cast<char>('a' + random() % 26);
+      if (batch.size() == 0 && expected.empty()) batch.Allocate(*pool.endpoint, text);
+      if (!batch.TryAppend(text)) break;
+      expected.push_back(std::move(text));
+    }
+    REQUIRE(!expected.empty());
+    CheckContent(batch, expected);
+
+    StringBatch copy;
+    copy.CopyFrom(*pool.endpoint, batch);
+    CheckContent(copy, expected);
+
+    // Strings of a batch are appended in another way than plain ones.
+    StringBatch appended;
+    std::vector<std::string> taken;
+    for (size_t i = 0; i < batch.size(); ++i) {
+      if (!appended.TryAppend(batch.Take(i))) {
+        CheckContent(appended, taken);
+        taken.clear();
+        appended = StringBatch();
+        appended.Allocate(*pool.endpoint, batch[i]);
+        REQUIRE(appended.TryAppend(batch.Take(i)));
+      }
+      taken.push_back(expected[i]);
+    }
+    CheckContent(appended, taken);
+
+    StringBatch adopted(pool.endpoint, appended.Release());
+    CheckContent(adopted, taken);
+    adopted.Truncate(taken.size() / 2);
+    taken.resize(taken.size() / 2);
+    CheckContent(adopted, taken);
+  }
+}
+
+TEST_CASE("a string in a batch has the hash of the same plain string") {
+  for (size_t size = 0; size < 50; ++size) {
+    CAPTURE(size);
+    for (const char filler : {'\0', 'a', '\xff'}) {
+      std::string text(size, ' ');
+      for (size_t i = 0; i < size; ++i) text[i] = static_cast<char>(37 * i + 200);
+      const std::string memory = text + std::string(BatchString::kReadableBeyond, filler);
+      const BatchString in_batch(std::string_view(memory).substr(0, size));
+      CHECK(StableHash(in_batch) == StableHash(text));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace headway
