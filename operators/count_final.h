@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "headway/engine/operator_builder.h"
@@ -20,7 +21,10 @@ auto CountFinal(std::string step_id, KeyFn key = {}) {
     static_assert(std::is_invocable_v<KeyFn&, ReadType<D>>,
                   "CountFinal: the function must take one record of the stream");
     static_assert(TimestampTraits<T>::kTotallyOrdered, "CountFinal belongs into the root scope");
-    using K = RecordOfT<std::invoke_result_t<KeyFn&, ReadType<D>>>;
+    using Key = std::invoke_result_t<KeyFn&, ReadType<D>>;
+    // By value, unless it lies in the record: an rvalue would be gone.
+    using KeyInBatch = std::conditional_t<std::is_lvalue_reference_v<Key>, Key, std::decay_t<Key>>;
+    using K = RecordOfT<Key>;
     OperatorBuilder<T> builder(stream.scope(), step_id);
     NodeInput<D, T>& input = builder.AddInput(stream, pact::Exchange{key});
     auto& output = builder.template AddOutput<std::pair<K, int64_t>>();
@@ -28,13 +32,16 @@ auto CountFinal(std::string step_id, KeyFn key = {}) {
     builder.Build([&](std::vector<Capability<T>> first) {
       return [&input, &output, &counts, key, held = std::move(first[0])]() mutable {
         input.ForEach([&](const CapabilityRef<T>&, Batch<D>& batch) {
-          for (size_t i = 0; i < batch.size(); ++i) ++counts.At(key(std::as_const(batch)[i]));
+          counts.AtEach(
+              batch.size(), [&](size_t i) -> KeyInBatch { return key(std::as_const(batch)[i]); },
+              [](size_t, int64_t& count) { ++count; });
         });
         held.Follow(input.frontier());
         if (!held.held() || !input.frontier().empty()) return;
         auto session = output.SessionAt(held);
-        counts.ForEach(
-            [&](const K& k, int64_t count) { session.Give(std::pair<K, int64_t>(k, count)); });
+        counts.ForEach([&](typename KeyedState<K, int64_t>::KeyView k, int64_t count) {
+          session.Give(std::pair<K, int64_t>(k, count));
+        });
         counts.Clear();
         held.Drop();
       };

@@ -39,18 +39,21 @@ auto StatefulMap(std::string step_id, F f) {
         [&input, &output, &states, f = std::move(f), order = EpochOrder<D, T>(in_order)]() mutable {
           order.ForEach(input, [&](const auto& time, Batch<D>& batch) {
             auto session = output.SessionAt(time);
-            for (size_t i = 0; i < batch.size(); ++i) {
+            auto key = [&](size_t i) -> const K& { return std::as_const(batch)[i].first; };
+            states.FindEach(batch.size(), key, [&](size_t i, S* kept) {
               D&& record = batch.Take(i);
               std::optional<S> state;
-              if (S* kept = states.Find(record.first)) state = std::move(*kept);
+              if (kept != nullptr) state = std::move(*kept);
               R result = f(state, std::move(record.second));
-              if (state.has_value()) {
-                states.At(record.first) = *std::move(state);
+              if (!state.has_value()) {
+                if (kept != nullptr) states.Erase(record.first);
+              } else if (kept != nullptr) {
+                *kept = *std::move(state);
               } else {
-                states.Erase(record.first);
+                states.At(record.first) = *std::move(state);
               }
               session.Give(std::pair<K, R>(std::move(record.first), std::move(result)));
-            }
+            });
           });
         });
     return builder.StreamOf(output);

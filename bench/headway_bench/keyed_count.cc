@@ -5,7 +5,6 @@
 
 #include "headway/bench/headway_bench/benchmarks.h"
 #include "headway/bench/headway_bench/steps.h"
-#include "headway/bench/headway_bench/tables.h"
 
 namespace headway::bench {
 
@@ -16,20 +15,19 @@ struct KeyCount {
   uint64_t count;
 };
 
-// Counts the keys of a batch and sends their counts. Looks ahead, so that several accesses to
-// memory are under way at once.
+using Counts = FlatTable<uint64_t, uint64_t>;
+
+// Counts the keys of a batch and sends their counts.
 template <class Session>
-void CountBatch(const Batch<uint64_t>& batch, NumberCounts& counts, Session& session) {
-  constexpr size_t kLookAhead = 16;
-  for (size_t i = 0; i < batch.size(); ++i) {
-    if (i + kLookAhead < batch.size()) counts.Prefetch(batch[i + kLookAhead]);
-    session.Give(KeyCount{batch[i], counts.Add(batch[i])});
-  }
+void CountBatch(const Batch<uint64_t>& batch, Counts& counts, Session& session) {
+  counts.AtEach(
+      batch.size(), [&](size_t i) { return batch[i]; },
+      [&](size_t i, uint64_t& count) { session.Give(KeyCount{batch[i], ++count}); });
 }
 
 auto CountImmediately() {
   return Unary<KeyCount>("count", pact::Exchange{std::identity()}, [](Capability<>) {
-    return [counts = NumberCounts()](NodeInput<uint64_t>& in, NodeOutput<KeyCount>& out) mutable {
+    return [counts = Counts()](NodeInput<uint64_t>& in, NodeOutput<KeyCount>& out) mutable {
       in.ForEach([&](const CapabilityRef<Epoch>& time, Batch<uint64_t>& batch) {
         auto session = out.SessionAt(time);
         CountBatch(batch, counts, session);
@@ -41,7 +39,7 @@ auto CountImmediately() {
 auto CountAtFrontier() {
   return UnaryNotify<KeyCount>(
       "count", pact::Exchange{std::identity()}, [](Capability<>, Notificator<>&) {
-        return [counts = NumberCounts(), open = std::map<Epoch, std::vector<Batch<uint64_t>>>()](
+        return [counts = Counts(), open = std::map<Epoch, std::vector<Batch<uint64_t>>>()](
                    NodeInput<uint64_t>& in, NodeOutput<KeyCount>& out,
                    Notificator<>& notificator) mutable {
           in.ForEach([&](const CapabilityRef<Epoch>& time, Batch<uint64_t>& batch) {

@@ -1,7 +1,7 @@
 // Splits lines of text into words and counts them.
 
 #include <fstream>
-#include <iterator>
+#include <ranges>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -10,7 +10,6 @@
 #include "absl/strings/str_format.h"
 #include "headway/bench/headway_bench/benchmarks.h"
 #include "headway/bench/headway_bench/steps.h"
-#include "headway/bench/headway_bench/tables.h"
 
 namespace headway::bench {
 
@@ -22,67 +21,17 @@ constexpr size_t kEpochBytes = size_t{1} << 20;
 constexpr uint64_t kLinesPerStep = 1024;
 
 using WordChange = std::pair<std::string, int64_t>;
-
-// The words of a line, as a range of views into it. Record makes of each what the stream carries.
-template <class Record>
-class Words {
- public:
-  class Iterator {
-   public:
-    using value_type = Record;
-    using difference_type = ptrdiff_t;
-
-    Iterator() = default;
-    explicit Iterator(std::string_view line) : next_(line.data()), end_(line.data() + line.size()) {
-      FindNext();
-    }
-    Record operator*() const {
-      if constexpr (std::is_same_v<Record, WordChange>) {
-        return {std::string(word_), 1};
-      } else {
-        return word_;
-      }
-    }
-    Iterator& operator++() {
-      FindNext();
-      return *this;
-    }
-    void operator++(int) { FindNext(); }
-    bool operator==(std::default_sentinel_t) const { return word_.empty(); }
-
-   private:
-    void FindNext() {
-      while (next_ != end_ && IsSpace(*next_)) ++next_;
-      const char* begin = next_;
-      while (next_ != end_ && !IsSpace(*next_)) ++next_;
-      word_ = std::string_view(begin, static_cast<size_t>(next_ - begin));
-    }
-    // ASCII white space as the peer sees it, without the vertical tab.
-    static bool IsSpace(char c) {
-      return c == ' ' || c == '\n' || c == '\t' || c == '\r' || c == '\f';
-    }
-
-    const char* next_ = nullptr;
-    const char* end_ = nullptr;
-    std::string_view word_;  // empty at the end
-  };
-
-  explicit Words(std::string_view line) : line_(line) {}
-  Iterator begin() const { return Iterator(line_); }
-  std::default_sentinel_t end() const { return {}; }
-
- private:
-  std::string_view line_;
-};
+using WordCounts = FlatTable<std::string, int64_t>;
 
 // Words in columns: what Stream<std::string> is.
 Stream<Nothing> CountWords(const Stream<std::string>& lines, WordCounts& counts) {
-  return lines |
-         FlatMap("split", [](std::string_view line) { return Words<std::string_view>(line); }) |
+  return lines | FlatMap("split", [](BatchString line) { return Words(line); }) |
          Unary<Nothing>("count", pact::Exchange{std::identity()}, [&counts](Capability<>) {
            return [&counts](NodeInput<std::string>& in, NodeOutput<Nothing>&) {
              in.ForEach([&](const CapabilityRef<Epoch>&, Batch<std::string>& batch) {
-               for (std::string_view word : batch) counts.Add(word);
+               counts.AtEach(
+                   batch.size(), [&](size_t i) { return std::as_const(batch)[i]; },
+                   [](size_t, int64_t& count) { ++count; });
              });
            };
          });
@@ -90,17 +39,25 @@ Stream<Nothing> CountWords(const Stream<std::string>& lines, WordCounts& counts)
 
 // Words as objects, each with the change of its count.
 Stream<Nothing> CountChanges(const Stream<std::string>& lines, WordCounts& counts) {
-  return lines | FlatMap("split", [](std::string_view line) { return Words<WordChange>(line); }) |
-         Unary<Nothing>("count", pact::Exchange{[](const WordChange& w) -> const std::string& {
-                          return w.first;
-                        }},
-                        [&counts](Capability<>) {
-                          return [&counts](NodeInput<WordChange>& in, NodeOutput<Nothing>&) {
-                            in.ForEach([&](const CapabilityRef<Epoch>&, Batch<WordChange>& batch) {
-                              for (const auto& [word, change] : batch) counts.Add(word, change);
-                            });
-                          };
-                        });
+  return lines |
+         FlatMap("split",
+                 [](BatchString line) {
+                   return Words(line) | std::views::transform([](std::string_view word) {
+                            return WordChange(word, 1);
+                          });
+                 }) |
+         Unary<Nothing>(
+             "count",
+             pact::Exchange{[](const WordChange& w) -> const std::string& { return w.first; }},
+             [&counts](Capability<>) {
+               return [&counts](NodeInput<WordChange>& in, NodeOutput<Nothing>&) {
+                 in.ForEach([&](const CapabilityRef<Epoch>&, Batch<WordChange>& batch) {
+                   counts.AtEach(
+                       batch.size(), [&](size_t i) { return std::string_view(batch[i].first); },
+                       [&](size_t i, int64_t& count) { count += batch[i].second; });
+                 });
+               };
+             });
 }
 
 // This worker's lines: generated ones, or those that begin in its part of the file.

@@ -54,7 +54,8 @@ struct Store {
 
 Model Content(const State& state) {
   Model model;
-  state.ForEach([&](const std::string& key, const std::vector<int64_t>& s) { model[key] = s; });
+  state.ForEach(
+      [&](std::string_view key, const std::vector<int64_t>& s) { model[std::string(key)] = s; });
   return model;
 }
 
