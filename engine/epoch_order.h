@@ -2,6 +2,7 @@
 #define HEADWAY_ENGINE_EPOCH_ORDER_H_
 
 #include <algorithm>
+#include <cstdint>
 #include <utility>
 #include <vector>
 
@@ -27,13 +28,16 @@ class EpochOrder {
       if (!enabled_) {
         apply(time, batch);
       } else {
-        waiting_.push_back({time.Retain(), std::move(batch)});
+        waiting_.push_back({arrivals_++, time.Retain(), std::move(batch)});
       }
     });
     // What still waits in the input may be earlier than what is here.
     if (waiting_.empty() || !input.empty()) return;
-    std::stable_sort(waiting_.begin(), waiting_.end(), [](const Waiting& a, const Waiting& b) {
-      return TimestampTraits<T>::TotalLess(a.capability.time(), b.capability.time());
+    std::sort(waiting_.begin(), waiting_.end(), [](const Waiting& a, const Waiting& b) {
+      const T& left = a.capability.time();
+      const T& right = b.capability.time();
+      if (TimestampTraits<T>::TotalLess(left, right)) return true;
+      return !TimestampTraits<T>::TotalLess(right, left) && a.arrival < b.arrival;
     });
     std::vector<Waiting> still_waiting;
     for (Waiting& entry : waiting_) {
@@ -48,12 +52,14 @@ class EpochOrder {
 
  private:
   struct Waiting {
+    uint64_t arrival;  // batches of one time keep their order
     Capability<T> capability;
     Batch<D> batch;
   };
 
   const bool enabled_;
   std::vector<Waiting> waiting_;
+  uint64_t arrivals_ = 0;
 };
 
 }  // namespace headway

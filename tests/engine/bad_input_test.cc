@@ -217,7 +217,7 @@ void CheckMisuse(const std::function<void(Capability<>&, NodeOutput<int64_t>&)>&
     Dataflow flow("flow", [&](Scope<>& scope) {
       scope.Input("numbers", NumbersOfEachWorker(10)) |
           UnaryFrontier<int64_t>("bad", pact::Pipeline{}, [&](Capability<> first) {
-            return [&use, &scope, last = scope.worker_index() == scope.worker_count() - 1,
+            return [&use, last = scope.worker_index() == scope.worker_count() - 1,
                     capability = std::move(first),
                     used = false](NodeInput<int64_t>& in, NodeOutput<int64_t>& out) mutable {
               in.ForEach([](const CapabilityRef<Epoch>&, Batch<int64_t>&) {});
