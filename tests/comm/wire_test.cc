@@ -2,8 +2,13 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstring>
+#include <fstream>
 #include <random>
+#include <sstream>
+#include <string>
+#include <vector>
 
 #include "frame_samples.h"
 #include "headway/check.h"
@@ -128,6 +133,41 @@ TEST_CASE("frames of any number of entries are valid, none included") {
       Verified(encoder.Graph(dataflow, std::vector<std::string>(count, std::string(count, 's'))));
     }
   }
+}
+
+// The blocks of bytes in docs/wire-format.md.
+std::vector<Bytes> DocumentedFrames() {
+  std::ifstream page(HEADWAY_SOURCE_DIR "/docs/wire-format.md");
+  REQUIRE(page.good());
+  std::vector<Bytes> frames;
+  bool inside = false;
+  for (std::string line; std::getline(page, line);) {
+    if (line.starts_with("```")) {
+      inside = line == "```hex";
+      if (inside) frames.emplace_back();
+    } else if (inside) {
+      std::istringstream words(line);
+      for (unsigned byte; words >> std::hex >> byte;) {
+        frames.back().push_back(static_cast<std::byte>(byte));
+      }
+    }
+  }
+  return frames;
+}
+
+TEST_CASE("the examples of the documentation are what the code writes") {
+  const std::vector<Bytes> documented = DocumentedFrames();
+  REQUIRE(documented.size() == 2);
+  FrameEncoder encoder;
+  CHECK(std::ranges::equal(encoder.Stop(true, 5), documented[0]));
+  BatchFields fields{.dataflow = 1,
+                     .channel = 2,
+                     .sender = 3,
+                     .target = 4,
+                     .record_count = 2,
+                     .charged_bytes = 16};
+  fields.time[0] = std::byte{7};
+  CHECK(std::ranges::equal(EncodeBatchHead(fields, 64), documented[1]));
 }
 
 TEST_CASE("there is a sample of every kind of frame, and it is read") {
