@@ -1,9 +1,10 @@
 """Extracts the programs of the documentation: extract_snippets.py OUTPUT_FOLDER PAGE...
 
-A fenced block that opens with ```cpp and contains `int main` is a program. A block that opens with
-```text output, after it and before the next program, is what the program prints. Each program is
-written to OUTPUT_FOLDER/<page>_<number>.cc, its output to the .txt beside it (absent if the page
-shows none), and its name is printed on a line of its own.
+A fenced block that opens with ```cpp and contains `int main` is a program; one that exports a
+dataflow instead is a shared library. A block that opens with ```text output, after a program and
+before the next, is what the program prints. Each is written to OUTPUT_FOLDER/<page>_<number>.cc, a
+program's output to the .txt beside it (absent if the page shows none), and "program" or "library"
+and its name are printed on a line of their own.
 """
 
 import pathlib
@@ -14,19 +15,21 @@ FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```[ ]*$", re.MULTILIN
 
 
 def extract(page):
-    """Returns the page's programs as (source, output or None), in order."""
+    """Returns what is compiled as (kind, source, output or None), in order."""
     text = page.read_text(encoding="utf-8")
     programs = []
     for block in FENCE.finditer(text):
         info, body = block["info"].strip(), block["body"]
-        if info == "cpp" and re.search(r"\bint main\b", body):
+        is_program = re.search(r"\bint main\b", body)
+        if info == "cpp" and (is_program or "HEADWAY_EXPORT_DATAFLOW(" in body):
             # A compiler's message names the page and the line in it.
             line = text.count("\n", 0, block.start("body")) + 1
-            programs.append([f'#line {line} "{page.name}"\n{body}', None])
+            kind = "program" if is_program else "library"
+            programs.append([kind, f'#line {line} "{page.name}"\n{body}', None])
         elif info == "text output":
-            if not programs or programs[-1][1] is not None:
+            if not programs or programs[-1][0] != "program" or programs[-1][2] is not None:
                 sys.exit(f"{page}: a block of output that belongs to no program:\n{body}")
-            programs[-1][1] = body
+            programs[-1][2] = body
     return programs
 
 
@@ -35,12 +38,12 @@ def main():
     folder.mkdir(parents=True, exist_ok=True)
     written = {}
     for page in map(pathlib.Path, sys.argv[2:]):
-        for number, (source, output) in enumerate(extract(page), start=1):
+        for number, (kind, source, output) in enumerate(extract(page), start=1):
             name = re.sub(r"\W", "_", f"{page.stem.lower()}_{number}")
             written[f"{name}.cc"] = source
             if output is not None:
                 written[f"{name}.txt"] = output
-            print(name)
+            print(kind, name)
     for old in folder.iterdir():
         if old.suffix in (".cc", ".txt") and old.name not in written:
             old.unlink()

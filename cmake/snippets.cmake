@@ -16,7 +16,13 @@ execute_process(
   OUTPUT_VARIABLE snippets OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
 string(REPLACE "\n" ";" snippets "${snippets}")
 
-foreach(snippet IN LISTS snippets)
+foreach(line IN LISTS snippets)
+  string(REGEX REPLACE ".* " "" snippet ${line})
+  if(line MATCHES "^library ")
+    add_library(snippet_${snippet} MODULE ${snippet_dir}/${snippet}.cc)
+    target_link_libraries(snippet_${snippet} PRIVATE headway headway_warnings)
+    continue()
+  endif()
   add_executable(snippet_${snippet} ${snippet_dir}/${snippet}.cc)
   target_link_libraries(snippet_${snippet} PRIVATE headway headway_warnings)
   add_test(NAME docs/${snippet}
