@@ -4,6 +4,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 
+#include <cerrno>
 #include <charconv>
 #include <cstring>
 #include <memory>
@@ -64,7 +65,8 @@ std::string SocketAddress::ToString() const {
                   NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
     return "a local socket";
   }
-  return absl::StrFormat(family() == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+  return family() == AF_INET6 ? absl::StrFormat("[%s]:%s", host, port)
+                              : absl::StrFormat("%s:%s", host, port);
 }
 
 absl::StatusOr<std::vector<SocketAddress>> Resolve(const HostPort& where) {
