@@ -30,15 +30,14 @@ bool Graph::HasCreditApartFromHolds(OutputPortBase& port) {
     const int64_t exclusive =
         kExclusiveBytes * worker_.count * static_cast<int64_t>(channels_.size());
     if (flow.InFlight() > kCycleLimitFactor * flow.max_bytes_in_flight() + exclusive) {
-      FailAndThrow(port.node().step_id(),
-                   absl::ResourceExhaustedError(
-                       absl::StrFormat("the cycle it belongs to amplifies past the limit: %d bytes "
-                                       "are in flight, and max_bytes_in_flight is %d. "
-                                       "A cycle may hold twice the limit, and the exclusive credit "
-                                       "of its channels; make it produce less for "
-                                       "each record, feed it less at a time, or "
-                                       "raise max_bytes_in_flight",
-                                       flow.InFlight(), flow.max_bytes_in_flight())));
+      FailAndThrow(
+          port.node().step_id(),
+          absl::ResourceExhaustedError(absl::StrFormat(
+              "the cycle it belongs to amplifies past the limit: %d bytes are in flight, and the "
+              "part of this process in max_bytes_in_flight is %d. A cycle may hold twice "
+              "that, and the exclusive credit of its channels; make it produce less for "
+              "each record, feed it less at a time, or raise max_bytes_in_flight",
+              flow.InFlight(), flow.max_bytes_in_flight())));
     }
     return true;
   }
