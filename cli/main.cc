@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_format.h"
 #include "headway/cli/dataflow_library.h"
 #include "headway/cli/getter.h"
 #include "headway/cli/stop_signals.h"
@@ -116,6 +117,12 @@ int Run(const std::vector<std::string>& arguments) {
     return PrintError(std::string("no library is given\n") + kUsage, kUsageExitCode);
   }
   if (!parsed.ok()) return PrintUsageError(parsed.status());
+  if (!parsed->words.empty()) {
+    return PrintUsageError(internal::UsageError(absl::StrFormat(
+        "unknown argument '%s'; what the dataflow needs is an argument of its getter, and --help "
+        "explains the flags",
+        parsed->words[0])));
+  }
 
   const absl::StatusOr<GetterCall> call = ParseGetterCall(arguments[0]);
   if (!call.ok()) return PrintUsageError(call.status());

@@ -14,7 +14,7 @@ constexpr int64_t kMaxPauseMs = 500;
 
 }  // namespace
 
-absl::StatusOr<Descriptor> Dialer::Dial() {
+absl::StatusOr<FileDescriptor> Dialer::Dial() {
   due_ms_ = std::numeric_limits<int64_t>::max();
   if (next_address_ == addresses_.size()) {
     addresses_.clear();

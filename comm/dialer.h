@@ -9,7 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "headway/comm/address_book.h"
-#include "headway/comm/descriptor.h"
+#include "headway/comm/file_descriptor.h"
 
 namespace headway::internal {
 
@@ -27,7 +27,7 @@ class Dialer {
 
   // Starts an attempt. Unavailable and ResourceExhausted: it failed, tell Failed so.
   // InvalidArgument: it makes no sense to try again.
-  absl::StatusOr<Descriptor> Dial();
+  absl::StatusOr<FileDescriptor> Dial();
 
   // The attempt has failed; there is another one later. Returns whether this is news.
   bool Failed(const absl::Status& status, int64_t now_ms);

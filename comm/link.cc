@@ -12,7 +12,7 @@
 
 namespace headway::internal {
 
-Link::Link(EventLoop& loop, Descriptor socket, SlabPool* slabs, BlockList* written)
+Link::Link(EventLoop& loop, FileDescriptor socket, SlabPool* slabs, BlockList* written)
     : loop_(loop),
       socket_(std::move(socket)),
       watcher_(loop, socket_.get()),

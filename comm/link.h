@@ -6,8 +6,8 @@
 #include <span>
 
 #include "absl/time/time.h"
-#include "headway/comm/descriptor.h"
 #include "headway/comm/event_loop.h"
+#include "headway/comm/file_descriptor.h"
 #include "headway/comm/frame_reader.h"
 #include "headway/comm/send_queue.h"
 #include "headway/comm/slab.h"
@@ -22,7 +22,7 @@ namespace headway::internal {
 class Link {
  public:
   // Takes the socket, which must not block. What the other arguments point to outlives the link.
-  Link(EventLoop& loop, Descriptor socket, SlabPool* slabs, BlockList* written);
+  Link(EventLoop& loop, FileDescriptor socket, SlabPool* slabs, BlockList* written);
 
   void Send(const OutgoingFrame& frame);
   // Writes what the socket takes. Returns whether nothing is left. A connection that has failed
@@ -65,7 +65,7 @@ class Link {
   void WatchAgain(bool reading);
 
   EventLoop& loop_;
-  Descriptor socket_;  // outlives watcher_
+  FileDescriptor socket_;  // outlives watcher_
   Watcher watcher_;
   SendQueue queue_;
   FrameReader reader_;

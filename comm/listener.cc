@@ -6,7 +6,7 @@
 
 namespace headway::internal {
 
-Listener::Place::Place(EventLoop& loop, Descriptor listening)
+Listener::Place::Place(EventLoop& loop, FileDescriptor listening)
     : socket(std::move(listening)), watcher(loop, socket.get()) {
   watcher.Watch(true, false);
 }
@@ -16,7 +16,7 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Create(
   auto listener = std::make_unique<Listener>();
   absl::Status failure = absl::UnavailableError("its host has no address");
   for (const SocketAddress& address : addresses) {
-    absl::StatusOr<Descriptor> socket = Listen(address);
+    absl::StatusOr<FileDescriptor> socket = Listen(address);
     if (socket.ok()) {
       listener->places_.push_back(std::make_unique<Place>(loop, *std::move(socket)));
     } else if (socket.status().code() != absl::StatusCode::kNotFound) {
@@ -36,9 +36,9 @@ absl::StatusOr<std::vector<Listener::Accepted>> Listener::Accept() {
     place->watcher.Clear();
     while (true) {
       SocketAddress peer;
-      absl::StatusOr<Descriptor> socket = internal::Accept(place->socket, &peer);
+      absl::StatusOr<FileDescriptor> socket = internal::Accept(place->socket, &peer);
       if (!socket.ok()) return socket.status();
-      if (!socket->valid()) break;
+      if (!socket->is_open()) break;
       accepted.push_back({*std::move(socket), peer});
     }
   }

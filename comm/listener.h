@@ -8,8 +8,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "headway/comm/address.h"
-#include "headway/comm/descriptor.h"
 #include "headway/comm/event_loop.h"
+#include "headway/comm/file_descriptor.h"
 
 namespace headway::internal {
 
@@ -24,7 +24,7 @@ class Listener {
                                                           std::span<const SocketAddress> addresses);
 
   struct Accepted {
-    Descriptor socket;
+    FileDescriptor socket;
     SocketAddress peer;
   };
   // Those who have connected since. ResourceExhausted: no descriptors are left.
@@ -32,8 +32,8 @@ class Listener {
 
  private:
   struct Place {
-    Place(EventLoop& loop, Descriptor listening);
-    Descriptor socket;  // outlives watcher
+    Place(EventLoop& loop, FileDescriptor listening);
+    FileDescriptor socket;  // outlives watcher
     Watcher watcher;
   };
   std::vector<std::unique_ptr<Place>> places_;

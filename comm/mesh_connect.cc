@@ -46,16 +46,17 @@ absl::StatusOr<MeshConnector::Links> MeshConnector::OverAddresses() {
   return Run();
 }
 
-absl::StatusOr<MeshConnector::Links> MeshConnector::OverSockets(std::vector<Descriptor> sockets) {
+absl::StatusOr<MeshConnector::Links> MeshConnector::OverSockets(
+    std::vector<FileDescriptor> sockets) {
   if (absl::Status status = CheckOptions(); !status.ok()) return status;
   if (sockets.size() != links_.size()) {
     return absl::InvalidArgumentError(
         absl::StrFormat("%d sockets were given for %d processes", sockets.size(), links_.size()));
   }
   for (int process = 0; process < options_.process_count; ++process) {
-    Descriptor& socket = sockets[static_cast<size_t>(process)];
+    FileDescriptor& socket = sockets[static_cast<size_t>(process)];
     if (process == options_.process_id) continue;
-    if (!socket.valid()) {
+    if (!socket.is_open()) {
       return absl::InvalidArgumentError(absl::StrFormat("%s has no socket", book_.Name(process)));
     }
     SetUpConnection(socket.get());
@@ -126,7 +127,7 @@ bool MeshConnector::Complete() const {
 }
 
 void MeshConnector::AddCandidate(Candidate::Origin origin, std::optional<int> expected,
-                                 Descriptor socket, int64_t deadline_ms) {
+                                 FileDescriptor socket, int64_t deadline_ms) {
   candidates_.push_back(std::make_unique<Candidate>(
       options_, book_.addresses(), origin, expected,
       std::make_unique<Link>(loop_, std::move(socket), slabs_, written_), deadline_ms));
@@ -135,7 +136,7 @@ void MeshConnector::AddCandidate(Candidate::Origin origin, std::optional<int> ex
 absl::Status MeshConnector::DialMissing() {
   for (size_t process = 0; process < dialers_.size(); ++process) {
     if (loop_.now_ms() < dialers_[process].due_ms()) continue;
-    absl::StatusOr<Descriptor> socket = dialers_[process].Dial();
+    absl::StatusOr<FileDescriptor> socket = dialers_[process].Dial();
     if (socket.ok()) {
       AddCandidate(Candidate::Origin::kDialed, static_cast<int>(process), *std::move(socket),
                    loop_.now_ms() + kHandshakeMs);

@@ -13,9 +13,9 @@
 #include "absl/status/statusor.h"
 #include "headway/comm/address_book.h"
 #include "headway/comm/candidate.h"
-#include "headway/comm/descriptor.h"
 #include "headway/comm/dialer.h"
 #include "headway/comm/event_loop.h"
+#include "headway/comm/file_descriptor.h"
 #include "headway/comm/link.h"
 #include "headway/comm/listener.h"
 #include "headway/comm/mesh_options.h"
@@ -39,7 +39,7 @@ class MeshConnector {
   using Links = std::vector<std::unique_ptr<Link>>;
   absl::StatusOr<Links> OverAddresses();
   // Over connected sockets, one for each process; that of this one is not used.
-  absl::StatusOr<Links> OverSockets(std::vector<Descriptor> sockets);
+  absl::StatusOr<Links> OverSockets(std::vector<FileDescriptor> sockets);
 
  private:
   absl::Status CheckOptions() const;
@@ -58,7 +58,7 @@ class MeshConnector {
   void WaitForEvents(int64_t until_ms);
   absl::Status TimedOut() const;
   absl::Status Fail(absl::Status status);
-  void AddCandidate(Candidate::Origin origin, std::optional<int> expected, Descriptor socket,
+  void AddCandidate(Candidate::Origin origin, std::optional<int> expected, FileDescriptor socket,
                     int64_t deadline_ms);
   void DialFailed(int process, const absl::Status& status);
   void Log(std::string_view message) const;

@@ -25,11 +25,11 @@ void SetOption(int fd, int level, int option, int value) {
   setsockopt(fd, level, option, &value, sizeof(value));
 }
 
-Descriptor NewSocket(int family) {
-  Descriptor socket(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+FileDescriptor NewSocket(int family) {
+  FileDescriptor socket(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   // A connection that is closing, or one of another process that got this port by chance, is no
   // reason not to listen at it.
-  if (socket.valid()) SetOption(socket.get(), SOL_SOCKET, SO_REUSEADDR, 1);
+  if (socket.is_open()) SetOption(socket.get(), SOL_SOCKET, SO_REUSEADDR, 1);
   return socket;
 }
 
@@ -47,10 +47,10 @@ bool IsConnectedToItself(int fd) {
 
 }  // namespace
 
-absl::StatusOr<Descriptor> Listen(const SocketAddress& address) {
+absl::StatusOr<FileDescriptor> Listen(const SocketAddress& address) {
   constexpr int kBacklog = 1024;
-  Descriptor socket = NewSocket(address.family());
-  if (!socket.valid()) {
+  FileDescriptor socket = NewSocket(address.family());
+  if (!socket.is_open()) {
     if (errno == EAFNOSUPPORT)
       return absl::NotFoundError("the system does not know such addresses");
     return Failed("cannot create a socket", errno);
@@ -65,16 +65,16 @@ absl::StatusOr<Descriptor> Listen(const SocketAddress& address) {
   return socket;
 }
 
-absl::StatusOr<Descriptor> Accept(const Descriptor& listener, SocketAddress* peer) {
+absl::StatusOr<FileDescriptor> Accept(const FileDescriptor& listener, SocketAddress* peer) {
   while (true) {
     peer->size = sizeof(sockaddr_storage);
-    Descriptor socket(accept4(listener.get(), reinterpret_cast<sockaddr*>(&peer->storage),
-                              &peer->size, SOCK_NONBLOCK | SOCK_CLOEXEC));
-    if (socket.valid()) {
+    FileDescriptor socket(accept4(listener.get(), reinterpret_cast<sockaddr*>(&peer->storage),
+                                  &peer->size, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (socket.is_open()) {
       SetUpConnection(socket.get());
       return socket;
     }
-    if (errno == EAGAIN || errno == EWOULDBLOCK) return Descriptor();
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return FileDescriptor();
     if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
       return Failed("cannot accept a connection", errno);
     }
@@ -82,9 +82,9 @@ absl::StatusOr<Descriptor> Accept(const Descriptor& listener, SocketAddress* pee
   }
 }
 
-absl::StatusOr<Descriptor> StartConnect(const SocketAddress& address) {
-  Descriptor socket = NewSocket(address.family());
-  if (!socket.valid()) return Failed("cannot create a socket", errno);
+absl::StatusOr<FileDescriptor> StartConnect(const SocketAddress& address) {
+  FileDescriptor socket = NewSocket(address.family());
+  if (!socket.is_open()) return Failed("cannot create a socket", errno);
   SetUpConnection(socket.get());
   if (connect(socket.get(), address.get(), address.size) != 0 && errno != EINPROGRESS) {
     return Failed(absl::StrFormat("connecting to %s", address.ToString()), errno);

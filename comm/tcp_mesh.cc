@@ -8,8 +8,8 @@
 #include "headway/comm/address.h"
 #include "headway/comm/block_pool.h"
 #include "headway/comm/candidate.h"
-#include "headway/comm/descriptor.h"
 #include "headway/comm/event_loop.h"
+#include "headway/comm/file_descriptor.h"
 #include "headway/comm/link.h"
 #include "headway/comm/mesh_connect.h"
 #include "headway/comm/wire.h"
@@ -53,7 +53,7 @@ absl::StatusOr<std::unique_ptr<TcpMesh>> TcpMesh::Connect(const MeshOptions& opt
 
 absl::StatusOr<std::unique_ptr<TcpMesh>> TcpMesh::FromSockets(const MeshOptions& options,
                                                               std::span<const int> sockets) {
-  std::vector<Descriptor> owned;
+  std::vector<FileDescriptor> owned;
   for (size_t process = 0; process < sockets.size(); ++process) {
     const bool used = process != static_cast<size_t>(options.process_id);
     owned.emplace_back(used ? sockets[process] : -1);

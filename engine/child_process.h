@@ -12,8 +12,8 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "headway/comm/file_descriptor.h"
 #include "headway/engine/config.h"
-#include "headway/engine/file_descriptor.h"
 
 namespace headway::internal {
 

@@ -8,6 +8,8 @@
 #include "headway/comm/tcp_mesh.h"
 #include "headway/comm/topology.h"
 #include "headway/engine/run_process.h"
+#include "headway/engine/spawn.h"
+#include "headway/engine/status_macros.h"
 
 namespace headway {
 
@@ -40,26 +42,40 @@ absl::Status internal::ValidateProcesses(int process_count, int workers_per_proc
   return absl::OkStatus();
 }
 
-absl::Status ClusterMain(const Dataflow& dataflow, const ClusterOptions& options) {
+namespace internal {
+
+absl::Status RunClusterProcess(const ClusterOptions& options, ProcessPart part) {
   const auto process_count = static_cast<int>(options.addresses.size());
   const int workers = options.worker_count_per_proc;
-  if (absl::Status status = internal::ValidateRun(workers, options.run); !status.ok()) {
-    return status;
-  }
-  if (absl::Status status = internal::ValidateProcesses(process_count, workers); !status.ok()) {
-    return status;
-  }
+  HEADWAY_RETURN_IF_ERROR(ValidateRun(workers, options.run));
+  HEADWAY_RETURN_IF_ERROR(ValidateProcesses(process_count, workers));
   if (options.proc_id < 0 || options.proc_id >= process_count) {
     return absl::InvalidArgumentError(
         absl::StrFormat("proc_id must be the place of this process in the list of %d addresses, 0 "
                         "to %d, not %d",
                         process_count, process_count - 1, options.proc_id));
   }
-  absl::StatusOr<std::unique_ptr<internal::TcpMesh>> mesh = internal::TcpMesh::Connect(
-      internal::MeshOptionsOf(options.run, options.proc_id, process_count, workers),
-      options.addresses);
+  absl::StatusOr<std::unique_ptr<TcpMesh>> mesh = TcpMesh::Connect(
+      MeshOptionsOf(options.run, options.proc_id, process_count, workers), options.addresses);
   if (!mesh.ok()) return mesh.status();
-  return internal::RunProcess(dataflow, options.run, workers, *std::move(mesh));
+  return part(*std::move(mesh));
+}
+
+}  // namespace internal
+
+absl::Status ClusterMain(const Dataflow& dataflow, const ClusterOptions& options) {
+  return internal::RunClusterProcess(options, [&](std::unique_ptr<internal::Transport> transport) {
+    return internal::RunProcess(dataflow, options.run, options.worker_count_per_proc,
+                                std::move(transport));
+  });
+}
+
+absl::Status ExecuteCluster(const ClusterOptions& options,
+                            absl::FunctionRef<absl::Status(Worker&)> program) {
+  return internal::RunClusterProcess(options, [&](std::unique_ptr<internal::Transport> transport) {
+    return internal::ExecuteProcess(options.run, options.worker_count_per_proc,
+                                    std::move(transport), program);
+  });
 }
 
 }  // namespace headway

@@ -4,9 +4,11 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "headway/engine/config.h"
 #include "headway/engine/dataflow.h"
+#include "headway/engine/worker.h"
 
 namespace headway {
 
@@ -28,6 +30,10 @@ struct ClusterOptions {
 // dataflow; the first failure of any worker of any process. The message names the process.
 absl::Status ClusterMain(const Dataflow& dataflow, const ClusterOptions& options);
 
+// The same for a program that drives each worker of the process by itself, as with Execute.
+absl::Status ExecuteCluster(const ClusterOptions& options,
+                            absl::FunctionRef<absl::Status(Worker&)> program);
+
 struct SpawnOptions {
   int proc_count = 1;
   int worker_count_per_proc = 1;
@@ -42,6 +48,10 @@ struct SpawnOptions {
 // threads. No child outlives the call, or this process. Other errors are those of ClusterMain;
 // Unavailable also for a child that was killed.
 absl::Status SpawnCluster(const Dataflow& dataflow, const SpawnOptions& options);
+
+// The same for a program that drives each worker of each process by itself, as with Execute.
+absl::Status ExecuteSpawned(const SpawnOptions& options,
+                            absl::FunctionRef<absl::Status(Worker&)> program);
 
 }  // namespace headway
 

@@ -8,8 +8,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "headway/comm/file_descriptor.h"
 #include "headway/engine/child_process.h"
-#include "headway/engine/file_descriptor.h"
 
 namespace headway::internal {
 

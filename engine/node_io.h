@@ -30,7 +30,7 @@ struct InputToOutput {
 
 // The right to send at the time of a batch while the batch is being processed. What sends later
 // retains a Capability. Valid in the call that receives it.
-template <class T>
+template <class T = Epoch>
 class CapabilityRef {
  public:
   CapabilityRef(const T& time, std::span<const internal::InputToOutput<T>> outputs,

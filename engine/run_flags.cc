@@ -149,6 +149,10 @@ Match FindFlag(std::string_view argument) {
 absl::Status ReadArguments(std::span<const std::string> arguments, Given& given) {
   for (size_t i = 0; i < arguments.size(); ++i) {
     const auto [flag, attached] = FindFlag(arguments[i]);
+    if (!arguments[i].starts_with('-')) {
+      given.flags.words.push_back(arguments[i]);
+      continue;
+    }
     if (flag == nullptr) {
       return UsageError(
           absl::StrFormat("unknown argument '%s'; --help explains the flags", arguments[i]));

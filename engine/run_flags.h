@@ -16,7 +16,8 @@ namespace headway::internal {
 
 // What the command line and the environment say about a run.
 struct RunFlags {
-  bool help = false;  // then nothing else counts
+  bool help = false;                    // then nothing else counts
+  std::vector<std::string> words = {};  // that are no flags: the program's own
   int workers_per_process = 1;
   std::optional<int> processes = std::nullopt;  // given: spawn so many
   int process_id = 0;

@@ -8,16 +8,18 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
-#include <iterator>
+#include <memory>
 #include <string>
+#include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_format.h"
+#include "headway/comm/file_descriptor.h"
 #include "headway/engine/cluster.h"
-#include "headway/engine/file_descriptor.h"
-#include "headway/engine/run.h"
 #include "headway/engine/run_flags.h"
+#include "headway/engine/run_process.h"
 #include "headway/engine/spawn.h"
 #include "headway/engine/status_macros.h"
 
@@ -64,28 +66,53 @@ absl::Status ReadSecret(const std::string& file, std::string& secret) {
       absl::StrFormat("the file '%s' holds no secret: its first line is empty", file));
 }
 
-}  // namespace
-
-absl::Status internal::RunWithFlags(const Dataflow& dataflow, const RunFlags& flags,
-                                    int stop_descriptor) {
+// Runs `part`, which gets the run's options, where the flags say.
+absl::Status RunWhere(
+    const internal::RunFlags& flags, int stop_descriptor,
+    absl::FunctionRef<absl::Status(const RunOptions&, std::unique_ptr<internal::Transport>)> part) {
   RunOptions run = flags.run;
   run.worker_count = flags.workers_per_process;
   if (!flags.secret_file.empty()) {
     HEADWAY_RETURN_IF_ERROR(ReadSecret(flags.secret_file, run.cluster.secret));
   }
+  auto run_part = [&](std::unique_ptr<internal::Transport> transport) {
+    return part(run, std::move(transport));
+  };
   if (flags.processes.has_value()) {
-    return SpawnProcesses(dataflow,
-                          {.proc_count = *flags.processes,
-                           .worker_count_per_proc = flags.workers_per_process,
-                           .run = run},
-                          stop_descriptor);
+    return internal::RunSpawnedProcesses({.proc_count = *flags.processes,
+                                          .worker_count_per_proc = flags.workers_per_process,
+                                          .run = run},
+                                         stop_descriptor, run_part);
   }
   const StopOnDescriptor stopper(stop_descriptor, run.stop);
-  if (flags.addresses.empty()) return RunMain(dataflow, run);
-  return ClusterMain(dataflow, {.addresses = flags.addresses,
-                                .proc_id = flags.process_id,
-                                .worker_count_per_proc = flags.workers_per_process,
-                                .run = run});
+  if (flags.addresses.empty()) return run_part(nullptr);
+  return internal::RunClusterProcess({.addresses = flags.addresses,
+                                      .proc_id = flags.process_id,
+                                      .worker_count_per_proc = flags.workers_per_process,
+                                      .run = run},
+                                     run_part);
+}
+
+absl::StatusOr<internal::RunFlags> ParseArguments(int argc, char** argv) {
+  const std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
+  return internal::ParseRunFlags(arguments, internal::ReadEnvironmentVariable);
+}
+
+absl::Status Help(std::string_view what) {
+  absl::Status help =
+      absl::CancelledError(absl::StrFormat("%s Flags:\n\n%s", what, internal::RunFlagsHelp()));
+  help.SetPayload(kHelpPayload, absl::Cord());
+  return help;
+}
+
+}  // namespace
+
+absl::Status internal::RunWithFlags(const Dataflow& dataflow, const RunFlags& flags,
+                                    int stop_descriptor) {
+  return RunWhere(flags, stop_descriptor,
+                  [&](const RunOptions& run, std::unique_ptr<Transport> transport) {
+                    return RunProcess(dataflow, run, run.worker_count, std::move(transport));
+                  });
 }
 
 std::optional<std::string> internal::ReadEnvironmentVariable(const std::string& variable) {
@@ -95,15 +122,26 @@ std::optional<std::string> internal::ReadEnvironmentVariable(const std::string& 
 }
 
 absl::Status RunFromArgs(const Dataflow& dataflow, int argc, char** argv) {
-  const std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
-  absl::StatusOr<internal::RunFlags> flags =
-      internal::ParseRunFlags(arguments, internal::ReadEnvironmentVariable);
+  absl::StatusOr<internal::RunFlags> flags = ParseArguments(argc, argv);
   if (!flags.ok()) return flags.status();
-  if (!flags->help) return internal::RunWithFlags(dataflow, *flags, -1);
-  absl::Status help = absl::CancelledError(absl::StrFormat(
-      "Runs the dataflow '%s'. Flags:\n\n%s", dataflow.name(), internal::RunFlagsHelp()));
-  help.SetPayload(kHelpPayload, absl::Cord());
-  return help;
+  if (flags->help) return Help(absl::StrFormat("Runs the dataflow '%s'.", dataflow.name()));
+  return internal::RunWithFlags(dataflow, *flags, -1);
+}
+
+absl::Status ExecuteFromArgs(int argc, char** argv,
+                             absl::FunctionRef<absl::Status(Worker&)> program) {
+  absl::StatusOr<internal::RunFlags> flags = ParseArguments(argc, argv);
+  if (!flags.ok()) return flags.status();
+  if (flags->help) return Help("Runs a program on each worker.");
+  return RunWhere(
+      *flags, -1, [&](const RunOptions& run, std::unique_ptr<internal::Transport> transport) {
+        return internal::ExecuteProcess(run, run.worker_count, std::move(transport), program);
+      });
+}
+
+std::vector<std::string> ProgramArguments(int argc, char** argv) {
+  absl::StatusOr<internal::RunFlags> flags = ParseArguments(argc, argv);
+  return flags.ok() ? flags->words : std::vector<std::string>();
 }
 
 int ExitCode(const absl::Status& status) {

@@ -3,9 +3,12 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "headway/engine/dataflow.h"
+#include "headway/engine/worker.h"
 
 namespace headway {
 
@@ -21,6 +24,15 @@ namespace headway {
 // of RunMain, SpawnCluster and ClusterMain. Call it before the program starts threads.
 absl::Status RunFromArgs(const Dataflow& dataflow, int argc, char** argv);
 
+// The same for a program that drives each worker by itself, as with Execute.
+absl::Status ExecuteFromArgs(int argc, char** argv,
+                             absl::FunctionRef<absl::Status(Worker&)> program);
+
+// The words of the command line that are no flags of RunFromArgs, nor values of them: they are the
+// program's own, and RunFromArgs passes over them. Empty if the flags are wrong, which RunFromArgs
+// reports.
+std::vector<std::string> ProgramArguments(int argc, char** argv);
+
 // The exit code of a program that ends with this status of RunFromArgs: 0 if the run, or --help, is
 // OK, 1 if the run failed, 2 if the flags are wrong.
 int ExitCode(const absl::Status& status);
@@ -33,8 +45,7 @@ struct RunFlags;
 std::optional<std::string> ReadEnvironmentVariable(const std::string& variable);
 
 // Runs a dataflow as the flags say. It is stopped gracefully when `stop_descriptor` becomes
-// readable
-// (-1: none; not owned, and not read). Reads the file with the secret.
+// readable (-1: none; not owned, and not read). Reads the file with the secret.
 absl::Status RunWithFlags(const Dataflow& dataflow, const RunFlags& flags, int stop_descriptor);
 
 }  // namespace internal

@@ -24,6 +24,9 @@ absl::Status ValidateProcesses(int process_count, int workers_per_process);
 MeshOptions MeshOptionsOf(const RunOptions& run, int process, int process_count,
                           int workers_per_process);
 
+// A process's part of a run, given its connections to the others (null: it is alone).
+using ProcessPart = absl::FunctionRef<absl::Status(std::unique_ptr<Transport>)>;
+
 // Runs one process's part of a dataflow, with `workers` threads (the caller's is one of them); each
 // process of the cluster does the same. `transport` connects it to the others; null will do
 // for a process that is alone. Returns when all processes have ended well, or with the first

@@ -12,32 +12,45 @@
 
 namespace headway {
 
-absl::Status internal::SpawnProcesses(const Dataflow& dataflow, const SpawnOptions& options,
-                                      int stop_descriptor) {
+absl::Status internal::RunSpawnedProcesses(const SpawnOptions& options, int stop_descriptor,
+                                           ProcessPart part) {
   const int workers = options.worker_count_per_proc;
   HEADWAY_RETURN_IF_ERROR(ValidateRun(workers, options.run));
   HEADWAY_RETURN_IF_ERROR(ValidateProcesses(options.proc_count, workers));
   // Survivors of a failure see it after at most the timeout.
   const absl::Duration patience = options.run.cluster.peer_timeout + absl::Seconds(1);
-  return RunChildProcesses(
-      {.process_count = options.proc_count,
-       .patience = patience,
-       .stop = options.run.stop,
-       .stop_descriptor = stop_descriptor},
-      [&](int process, std::span<const int> sockets) -> absl::Status {
-        std::unique_ptr<Transport> transport;
-        if (options.proc_count > 1) {
-          absl::StatusOr<std::unique_ptr<TcpMesh>> mesh = TcpMesh::FromSockets(
-              MeshOptionsOf(options.run, process, options.proc_count, workers), sockets);
-          if (!mesh.ok()) return mesh.status();
-          transport = *std::move(mesh);
-        }
-        return RunProcess(dataflow, options.run, workers, std::move(transport));
-      });
+  return RunChildProcesses({.process_count = options.proc_count,
+                            .patience = patience,
+                            .stop = options.run.stop,
+                            .stop_descriptor = stop_descriptor},
+                           [&](int process, std::span<const int> sockets) -> absl::Status {
+                             std::unique_ptr<Transport> transport;
+                             if (options.proc_count > 1) {
+                               absl::StatusOr<std::unique_ptr<TcpMesh>> mesh = TcpMesh::FromSockets(
+                                   MeshOptionsOf(options.run, process, options.proc_count, workers),
+                                   sockets);
+                               if (!mesh.ok()) return mesh.status();
+                               transport = *std::move(mesh);
+                             }
+                             return part(std::move(transport));
+                           });
 }
 
 absl::Status SpawnCluster(const Dataflow& dataflow, const SpawnOptions& options) {
-  return internal::SpawnProcesses(dataflow, options, -1);
+  return internal::RunSpawnedProcesses(
+      options, -1, [&](std::unique_ptr<internal::Transport> transport) {
+        return internal::RunProcess(dataflow, options.run, options.worker_count_per_proc,
+                                    std::move(transport));
+      });
+}
+
+absl::Status ExecuteSpawned(const SpawnOptions& options,
+                            absl::FunctionRef<absl::Status(Worker&)> program) {
+  return internal::RunSpawnedProcesses(
+      options, -1, [&](std::unique_ptr<internal::Transport> transport) {
+        return internal::ExecuteProcess(options.run, options.worker_count_per_proc,
+                                        std::move(transport), program);
+      });
 }
 
 }  // namespace headway

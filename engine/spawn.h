@@ -3,14 +3,17 @@
 
 #include "absl/status/status.h"
 #include "headway/engine/cluster.h"
-#include "headway/engine/dataflow.h"
+#include "headway/engine/run_process.h"
 
 namespace headway::internal {
 
-// SpawnCluster, which is also stopped gracefully when `stop_descriptor` becomes readable (-1: none;
-// not owned, and not read).
-absl::Status SpawnProcesses(const Dataflow& dataflow, const SpawnOptions& options,
-                            int stop_descriptor);
+// Connects this process with the others of its cluster, and runs its part.
+absl::Status RunClusterProcess(const ClusterOptions& options, ProcessPart part);
+
+// Runs `part` in each of the processes that it forks. They are also stopped gracefully when
+// `stop_descriptor` becomes readable (-1: none; not owned, and not read).
+absl::Status RunSpawnedProcesses(const SpawnOptions& options, int stop_descriptor,
+                                 ProcessPart part);
 
 }  // namespace headway::internal
 

@@ -10,10 +10,9 @@
 using namespace headway;
 
 int main(int argc, char** argv) {
-  std::vector<std::string> rest;
-  const int workers = ParseWorkers(argc, argv, &rest);
-  const uint64_t rounds = rest.empty() ? 1000 : std::stoull(rest[0]);
-  absl::Status status = Execute({.workers = workers}, [&](Worker& worker) -> absl::Status {
+  const std::vector<std::string> words = ProgramArguments(argc, argv);
+  const uint64_t rounds = words.empty() ? 1000 : std::stoull(words[0]);
+  absl::Status status = ExecuteFromArgs(argc, argv, [&](Worker& worker) -> absl::Status {
     HEADWAY_RETURN_IF_ERROR(worker.Build("barrier", [&](Scope<>& scope) {
       auto [loop, stream] = scope.Feedback<uint64_t>("loop", 1);
       stream |

@@ -87,12 +87,11 @@ auto Neighbours(Stream<Edge, Round> edges) {
 }
 
 int main(int argc, char** argv) {
-  std::vector<std::string> rest;
-  const int workers = ParseWorkers(argc, argv, &rest);
-  const uint64_t nodes = rest.size() < 2 ? 10'000 : std::stoull(rest[0]);
-  const uint64_t edges = rest.size() < 2 ? 30'000 : std::stoull(rest[1]);
+  const std::vector<std::string> words = ProgramArguments(argc, argv);
+  const uint64_t nodes = words.size() < 2 ? 10'000 : std::stoull(words[0]);
+  const uint64_t edges = words.size() < 2 ? 30'000 : std::stoull(words[1]);
 
-  return Finish(Execute({.workers = workers}, [&](Worker& worker) -> absl::Status {
+  return Finish(ExecuteFromArgs(argc, argv, [&](Worker& worker) -> absl::Status {
     InputHandle<Edge> edge_input;
     InputHandle<Visit> root_input;
     HEADWAY_RETURN_IF_ERROR(worker.Build("bfs", [&](Scope<>& scope) {

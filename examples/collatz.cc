@@ -19,9 +19,8 @@ struct Walk {
 using Round = Product<Epoch, uint64_t>;
 
 int main(int argc, char** argv) {
-  std::vector<std::string> rest;
-  const int workers = ParseWorkers(argc, argv, &rest);
-  const uint64_t limit = rest.empty() ? 1000 : std::stoull(rest[0]);
+  const std::vector<std::string> words = ProgramArguments(argc, argv);
+  const uint64_t limit = words.empty() ? 1000 : std::stoull(words[0]);
 
   Dataflow flow("collatz", [limit](Scope<>& scope) {
     Stream<Walk> walks = scope.Input(
@@ -47,5 +46,5 @@ int main(int argc, char** argv) {
 
     done | CountFinal("count", [](const Walk& w) { return w.turns; }) | Output("out", StdOutSink());
   });
-  return Finish(RunMain(flow, {.worker_count = workers}));
+  return Finish(RunFromArgs(flow, argc, argv));
 }

@@ -14,8 +14,7 @@ int main(int argc, char** argv) {
   constexpr Epoch kRounds = 5;
   constexpr uint64_t kNumbers = 1000;
 
-  const int workers = ParseWorkers(argc, argv);
-  return Finish(Execute({.workers = workers}, [&](Worker& worker) -> absl::Status {
+  return Finish(ExecuteFromArgs(argc, argv, [&](Worker& worker) -> absl::Status {
     InputHandle<uint64_t> input;
     ProbeHandle<> probe;
     // By round: when one is complete, numbers of the next may have come already. All numbers come

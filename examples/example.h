@@ -3,34 +3,19 @@
 
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 #include <string>
-#include <string_view>
-#include <vector>
 
-#include "absl/status/status.h"
+#include "headway/headway.h"
 
-// What the examples share: the flag `-w N`, the end of main, and numbers that look random.
+// What the examples share: the end of main, and numbers that look random.
 
-// The number of workers from `-w N`, `workers` if it is not given. Other arguments are appended to
-// `rest`, if there is one.
-inline int ParseWorkers(int argc, char** argv, std::vector<std::string>* rest = nullptr,
-                        int workers = 1) {
-  for (int i = 1; i < argc; ++i) {
-    if (std::string_view(argv[i]) == "-w" && i + 1 < argc) {
-      workers = std::atoi(argv[++i]);
-    } else if (rest != nullptr) {
-      rest->push_back(argv[i]);
-    }
-  }
-  return workers;
-}
-
-// The exit code of main; prints the error, if there is one.
+// The exit code of main; prints the error or the help, if there is one.
 inline int Finish(const absl::Status& status) {
-  if (status.ok()) return 0;
-  std::fprintf(stderr, "%s\n", status.ToString().c_str());
-  return 1;
+  const int code = headway::ExitCode(status);
+  if (!status.ok()) {
+    std::fprintf(code == 0 ? stdout : stderr, "%s\n", std::string(status.message()).c_str());
+  }
+  return code;
 }
 
 // The i-th number of a fixed sequence that looks random, the same on every machine. Source: Steele,

@@ -64,8 +64,7 @@ int main(int argc, char** argv) {
   constexpr int kStations = 5;
   using Reading = std::pair<int, int>;  // station, value
 
-  const int workers = ParseWorkers(argc, argv);
-  return Finish(Execute({.workers = workers}, [&](Worker& worker) -> absl::Status {
+  return Finish(ExecuteFromArgs(argc, argv, [&](Worker& worker) -> absl::Status {
     InputHandle<Reading> temperature;
     InputHandle<Reading> humidity;
     HEADWAY_RETURN_IF_ERROR(worker.Build("join", [&](Scope<>& scope) {

@@ -1,5 +1,5 @@
-// A source written as a coroutine, that yields the same on every worker. Each of `-w` workers (4 by
-// default) prints its index with the items 1, 2, 3.
+// A source written as a coroutine, that yields the same on every worker. `manual -w 4`: each of the
+// workers prints its index with the items 1, 2, 3.
 #include <optional>
 #include <string>
 #include <utility>
@@ -30,5 +30,5 @@ int main(int argc, char** argv) {
         | Map("plus_one", [](Item i) { return Item{i.worker, i.item + 1}; })  //
         | Output("out", StdOutSink());
   });
-  return Finish(RunMain(flow, {.worker_count = ParseWorkers(argc, argv, nullptr, 4)}));
+  return Finish(RunFromArgs(flow, argc, argv));
 }

@@ -1,5 +1,5 @@
 // The same as manual, but the workers share the items: each yields those that are its own index
-// modulo the number of workers (4 by default).
+// modulo the number of workers (`-w`).
 #include <optional>
 #include <string>
 #include <utility>
@@ -31,5 +31,5 @@ int main(int argc, char** argv) {
         | Map("plus_one", [](Item i) { return Item{i.worker, i.item + 1}; })  //
         | Output("out", StdOutSink());
   });
-  return Finish(RunMain(flow, {.worker_count = ParseWorkers(argc, argv, nullptr, 4)}));
+  return Finish(RunFromArgs(flow, argc, argv));
 }

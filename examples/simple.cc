@@ -10,5 +10,5 @@ int main(int argc, char** argv) {
         | Map("plus_one", [](int x) { return x + 1; })       //
         | Output("out", StdOutSink());
   });
-  return Finish(RunMain(flow, {.worker_count = ParseWorkers(argc, argv)}));
+  return Finish(RunFromArgs(flow, argc, argv));
 }

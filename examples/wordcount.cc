@@ -1,5 +1,5 @@
-// Counts the words of text files: `wordcount [-w WORKERS] FILE...` prints `count word`, the most
-// frequent first.
+// Counts the words of text files: `wordcount [-w WORKERS] [-p PROCESSES] FILE...` prints `count
+// word`, the most frequent first.
 #include <algorithm>
 #include <cstdio>
 #include <string>
@@ -7,33 +7,46 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_format.h"
 #include "headway/examples/example.h"
-#include "headway/examples/words.h"
 #include "headway/headway.h"
 
 using namespace headway;
 
+using WordCount = std::pair<std::string, int64_t>;
+
+// Brings all counts to one worker, which gives them as lines when the input has ended.
+auto MostFrequentFirst(std::string step_id) {
+  return UnaryFrontier<std::string>(std::move(step_id), pact::Gather{}, [](Capability<> first) {
+    return [held = std::move(first), counts = std::vector<WordCount>()](
+               NodeInput<WordCount>& in, NodeOutput<std::string>& out) mutable {
+      in.ForEach([&](const CapabilityRef<>&, Batch<WordCount>& batch) {
+        for (size_t i = 0; i < batch.size(); ++i) counts.push_back(batch.Take(i));
+      });
+      held.Follow(in.frontier());
+      if (!held.held() || !in.frontier().empty()) return;
+      std::sort(counts.begin(), counts.end(), [](const WordCount& a, const WordCount& b) {
+        return a.second != b.second ? a.second > b.second : a.first < b.first;
+      });
+      auto session = out.SessionAt(held);
+      for (const auto& [word, count] : counts) session.Give(absl::StrFormat("%d %s", count, word));
+      held.Drop();
+    };
+  });
+}
+
 int main(int argc, char** argv) {
-  std::vector<std::string> files;
-  const int workers = ParseWorkers(argc, argv, &files);
-  if (files.empty()) {
-    std::fprintf(stderr, "usage: wordcount [-w WORKERS] FILE...\n");
+  if (argc == 1) {
+    std::fputs("usage: wordcount [-w WORKERS] [-p PROCESSES] FILE...\n", stderr);
     return 2;
   }
-
-  using WordCount = std::pair<std::string, int64_t>;
-  std::vector<WordCount> counts;
-  Dataflow flow("wordcount", [&, sink = TestingSink(&counts)](Scope<>& scope) {
+  const std::vector<std::string> files = ProgramArguments(argc, argv);
+  Dataflow flow("wordcount", [&](Scope<>& scope) {
     scope.Input("lines", FileLines(files))                                     //
         | FlatMap("words", [](std::string_view line) { return Words(line); })  //
         | CountFinal("count")                                                  //
-        | Output("out", sink);
+        | MostFrequentFirst("sort")                                            //
+        | Output("out", StdOutSink());
   });
-  absl::Status status = RunMain(flow, {.worker_count = workers});
-
-  std::sort(counts.begin(), counts.end(), [](const WordCount& a, const WordCount& b) {
-    return a.second != b.second ? a.second > b.second : a.first < b.first;
-  });
-  for (const auto& [word, count] : counts) std::printf("%ld %s\n", count, word.c_str());
-  return Finish(status);
+  return Finish(RunFromArgs(flow, argc, argv));
 }

@@ -2,7 +2,6 @@
 //
 //   headway run libwords.so -w2
 //   headway run "libwords.so:Count('data/rivers.txt')" -p2
-#include "headway/examples/words.h"
 
 #include <string>
 #include <string_view>

@@ -164,8 +164,8 @@ TEST_CASE("two processes with the last id, which only dial, are found by who the
   }
 }
 
-internal::Descriptor ListenAt(const std::string& address, int backlog) {
-  internal::Descriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+internal::FileDescriptor ListenAt(const std::string& address, int backlog) {
+  internal::FileDescriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const int on = 1;
   setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
   sockaddr_in where = {};
@@ -180,7 +180,7 @@ internal::Descriptor ListenAt(const std::string& address, int backlog) {
 TEST_CASE("the address of a process that another program has is an error that names it") {
   TestCluster cluster(3);
   cluster.options.run.cluster.connect_timeout = kConnectTimeout / 3;
-  const internal::Descriptor other_program = ListenAt(cluster.addresses()[1], 100);
+  const internal::FileDescriptor other_program = ListenAt(cluster.addresses()[1], 100);
   for (int process = 0; process < 3; ++process) cluster.Start(process, Empty());
   const std::vector<Outcome> outcomes = cluster.WaitForAll();
   CheckFailed(outcomes[1], absl::StatusCode::kUnavailable, {NameOf(1), "in use"});
@@ -215,11 +215,11 @@ TEST_CASE("a host that never answers is given up after connect_timeout") {
   TestCluster cluster(2);
   cluster.options.run.cluster.connect_timeout = absl::Seconds(1);
   // A listener whose backlog is full: what comes next gets no answer at all.
-  const internal::Descriptor silent = ListenAt(cluster.addresses()[0], 0);
+  const internal::FileDescriptor silent = ListenAt(cluster.addresses()[0], 0);
   sockaddr_in where = {};
   socklen_t size = sizeof(where);
   REQUIRE(getsockname(silent.get(), reinterpret_cast<sockaddr*>(&where), &size) == 0);
-  std::vector<internal::Descriptor> filling;
+  std::vector<internal::FileDescriptor> filling;
   for (int i = 0; i < 4; ++i) {
     filling.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     connect(filling.back().get(), reinterpret_cast<sockaddr*>(&where), size);

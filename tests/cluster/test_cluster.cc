@@ -25,15 +25,15 @@
 namespace headway {
 namespace {
 
-using internal::Descriptor;
+using internal::FileDescriptor;
 
 // code, message, microseconds, lines
 using EncodedReport = std::tuple<int, std::string, int64_t, std::vector<std::string>>;
 
-std::pair<Descriptor, Descriptor> MakePipe() {
+std::pair<FileDescriptor, FileDescriptor> MakePipe() {
   int ends[2];
   REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
-  return {Descriptor(ends[0]), Descriptor(ends[1])};
+  return {FileDescriptor(ends[0]), FileDescriptor(ends[1])};
 }
 
 void WriteAll(int descriptor, const std::vector<std::byte>& bytes) {
@@ -57,8 +57,8 @@ std::vector<std::byte> ReadSome(int descriptor, absl::Time deadline) {
   return bytes;
 }
 
-[[noreturn]] void RunChild(pid_t parent, const TestCluster::Body& body, const Descriptor& report,
-                           const Descriptor& signals) {
+[[noreturn]] void RunChild(pid_t parent, const TestCluster::Body& body,
+                           const FileDescriptor& report, const FileDescriptor& signals) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(1);
   for (const int number : {SIGINT, SIGTERM, SIGABRT, SIGSEGV}) signal(number, SIG_DFL);
@@ -82,8 +82,8 @@ void ToTest::Signal() const {
   if (write(pipe_, "", 1) != 1) std::abort();
 }
 
-Descriptor ReservePort(std::string* address) {
-  Descriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+FileDescriptor ReservePort(std::string* address) {
+  FileDescriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const int on = 1;
   setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
   sockaddr_in bound = {};
@@ -120,7 +120,7 @@ ClusterOptions TestCluster::OptionsOf(int process) const {
 
 int TestCluster::Start(int process, const Body& body) {
   auto number = static_cast<size_t>(process);
-  if (children_[number].report.valid()) {
+  if (children_[number].report.is_open()) {
     number = children_.size();
     children_.emplace_back();
   }

@@ -10,7 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "headway/comm/descriptor.h"
+#include "headway/comm/file_descriptor.h"
 #include "headway/engine/cluster.h"
 
 namespace headway {
@@ -74,18 +74,18 @@ class TestCluster {
  private:
   struct Child {
     pid_t pid = 0;  // 0: it was not started, or has ended
-    internal::Descriptor report;
-    internal::Descriptor signals;
+    internal::FileDescriptor report;
+    internal::FileDescriptor signals;
   };
 
-  std::vector<internal::Descriptor> reserved_;  // bound to the ports, and not listening
+  std::vector<internal::FileDescriptor> reserved_;  // bound to the ports, and not listening
   std::vector<std::string> addresses_;
   std::vector<Child> children_;  // by number: that of the process, or later ones
 };
 
 // A socket that is bound to a loopback port which the system chose, and does not listen. Nobody
 // else gets the port, but a process can listen at it all the same.
-internal::Descriptor ReservePort(std::string* address);
+internal::FileDescriptor ReservePort(std::string* address);
 
 // Checks that a process reported an error of this code, with each of `parts` in its message.
 void CheckFailed(const Outcome& outcome, absl::StatusCode code,

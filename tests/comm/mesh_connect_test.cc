@@ -187,7 +187,7 @@ TEST_CASE("an address in use, an unknown host and wrong options are errors that 
     longer.connect_timeout = absl::Seconds(30);
     CHECK(absl::IsFailedPrecondition(TcpMesh::Connect(longer, ports.addresses()).status()));
   });
-  Descriptor stranger = ConnectTo(ports.addresses()[0]);  // now the first listens
+  FileDescriptor stranger = ConnectTo(ports.addresses()[0]);  // now the first listens
   const absl::Status in_use = TcpMesh::Connect(options, ports.addresses()).status();
   CHECK(in_use ==
         absl::UnavailableError("process 0 (" + ports.addresses()[0] + "): cannot listen at " +
@@ -230,18 +230,18 @@ TEST_CASE("strangers do not disturb a start") {
   std::thread starting([&] { first = TcpMesh::Connect(options, ports.addresses()); });
   const std::string& where = ports.addresses()[0];
   FrameEncoder encoder;
-  std::vector<Descriptor> silent;
+  std::vector<FileDescriptor> silent;
   for (int i = 0; i < 100; ++i) silent.push_back(ConnectTo(where));  // who never say anything
   const HelloFields hello = HelloOf(options, 1);
   const std::span<const std::byte> good = encoder.Hello(hello);
   const Bytes good_hello(good.begin(), good.end());
   {
-    Descriptor browser = ConnectTo(where);
+    FileDescriptor browser = ConnectTo(where);
     Write(browser.get(), "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     Drain(browser.get());  // it is dropped
   }
   {
-    Descriptor large = ConnectTo(where);  // more than a handshake takes
+    FileDescriptor large = ConnectTo(where);  // more than a handshake takes
     const uint32_t prefix = (1 << 20) - 4;
     Write(large.get(), std::as_bytes(std::span(&prefix, 1)));
     Drain(large.get());
@@ -250,20 +250,20 @@ TEST_CASE("strangers do not disturb a start") {
     if (sample.empty() || sample.size() > 4096) continue;
     Bytes damaged = sample;
     damaged[8] ^= std::byte{0xFF};
-    Descriptor stranger = ConnectTo(where);
+    FileDescriptor stranger = ConnectTo(where);
     Write(stranger.get(), damaged);
     shutdown(stranger.get(), SHUT_WR);
     Drain(stranger.get());
   }
   {
-    Descriptor aborting = ConnectTo(where);
+    FileDescriptor aborting = ConnectTo(where);
     Write(aborting.get(), encoder.Abort(absl::InternalError("ha")));
     Drain(aborting.get());
   }
-  Descriptor half = ConnectTo(where);  // and waits
+  FileDescriptor half = ConnectTo(where);  // and waits
   Write(half.get(), std::span(good_hello).first(30));
   {
-    Descriptor quitter = ConnectTo(where);
+    FileDescriptor quitter = ConnectTo(where);
     Write(quitter.get(), good_hello);
     CHECK_FALSE(ReadFrame(quitter.get()).empty());
     CHECK_FALSE(ReadFrame(quitter.get()).empty());
@@ -274,7 +274,7 @@ TEST_CASE("strangers do not disturb a start") {
   CHECK_MESSAGE(first.ok(), first.status().ToString());
   CHECK_MESSAGE(second.ok(), second.status().ToString());
   CHECK(log.text.find("a connection was dropped: malformed frame") != std::string::npos);
-  for (const Descriptor& each : silent) Drain(each.get());  // nobody is left waiting
+  for (const FileDescriptor& each : silent) Drain(each.get());  // nobody is left waiting
   Drain(half.get());
 }
 
@@ -291,7 +291,7 @@ TEST_CASE("a process that comes again while the others still wait is welcome") {
   std::thread zero(connect, 0);
   {
     // Process 1 shakes hands with process 0, and dies.
-    Descriptor early = ConnectTo(ports.addresses()[0]);
+    FileDescriptor early = ConnectTo(ports.addresses()[0]);
     FrameEncoder encoder;
     Write(early.get(), encoder.Hello(HelloOf(options, 1)));
     Write(early.get(), encoder.Proof({}));
@@ -310,7 +310,7 @@ TEST_CASE("a process that comes again while the others still wait is welcome") {
 struct Impostor {
   explicit Impostor(MeshOptions changed = TestOptions(2)) : options(std::move(changed)) {
     const auto [ours, theirs] = SocketPair();
-    socket = Descriptor(ours);
+    socket = FileDescriptor(ours);
     options.process_id = 0;
     connecting = std::thread([this, theirs = theirs] {
       const int sockets[] = {-1, theirs};
@@ -336,7 +336,7 @@ struct Impostor {
   }
 
   MeshOptions options;
-  Descriptor socket;
+  FileDescriptor socket;
   std::thread connecting;
   MeshOr mesh = absl::UnknownError("");
   FrameEncoder encoder;

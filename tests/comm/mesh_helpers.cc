@@ -24,8 +24,8 @@ sockaddr_in Loopback(uint16_t port) {
   return address;
 }
 
-Descriptor BoundSocket(uint16_t* port) {
-  Descriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+FileDescriptor BoundSocket(uint16_t* port) {
+  FileDescriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const int on = 1;
   setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
   sockaddr_in address = Loopback(0);
@@ -72,7 +72,7 @@ std::pair<int, int> SocketPair(bool tcp) {
     return {pair[0], pair[1]};
   }
   uint16_t port;
-  Descriptor listener = BoundSocket(&port);
+  FileDescriptor listener = BoundSocket(&port);
   HEADWAY_CHECK(listen(listener.get(), 1) == 0);
   pair[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   const sockaddr_in address = Loopback(port);
@@ -83,11 +83,11 @@ std::pair<int, int> SocketPair(bool tcp) {
   return {pair[0], pair[1]};
 }
 
-Descriptor ConnectTo(const std::string& address) {
+FileDescriptor ConnectTo(const std::string& address) {
   const sockaddr_in where = Loopback(ParseAddress(address)->port);
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
   while (true) {
-    Descriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    FileDescriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (connect(socket.get(), reinterpret_cast<const sockaddr*>(&where), sizeof(where)) == 0) {
       return socket;
     }

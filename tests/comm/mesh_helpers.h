@@ -16,7 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "headway/comm/block_pool.h"
-#include "headway/comm/descriptor.h"
+#include "headway/comm/file_descriptor.h"
 #include "headway/comm/tcp_mesh.h"
 #include "headway/comm/wire.h"
 
@@ -32,7 +32,7 @@ class ReservedPorts {
   const std::vector<std::string>& addresses() const { return addresses_; }
 
  private:
-  std::vector<Descriptor> sockets_;
+  std::vector<FileDescriptor> sockets_;
   std::vector<std::string> addresses_;
 };
 
@@ -40,7 +40,7 @@ class ReservedPorts {
 std::pair<int, int> SocketPair(bool tcp = false);
 
 // A blocking TCP connection to "127.0.0.1:port", tried until somebody listens there.
-Descriptor ConnectTo(const std::string& address);
+FileDescriptor ConnectTo(const std::string& address);
 
 // Options that a test of `process_count` processes shares; short times.
 MeshOptions TestOptions(int process_count);

@@ -16,7 +16,7 @@
 #include <functional>
 #include <vector>
 
-#include "headway/engine/file_descriptor.h"
+#include "headway/comm/file_descriptor.h"
 
 namespace headway {
 

@@ -109,6 +109,12 @@ TEST_CASE("help is given whatever else is wrong, and explains every flag") {
   }
 }
 
+TEST_CASE("words that are no flags, nor their values, are the program's own") {
+  const RunFlags flags = ParseOk({"a.txt", "-w", "3", "", "-p2", "b.txt", "--peer-timeout", "2s"});
+  CHECK(flags.words == std::vector<std::string>{"a.txt", "", "b.txt"});
+  CHECK(flags.workers_per_process == 3);
+}
+
 TEST_CASE("a mistake is a usage error that says where it is, what was given and what is expected") {
   struct Mistake {
     Arguments arguments;
@@ -125,8 +131,7 @@ TEST_CASE("a mistake is a usage error that says where it is, what was given and 
       {{"-p", "-1"}, {}, {"-p/--processes: '-1'", "1 to 256"}},
       {{"--workers=3"}, {}, {"unknown argument '--workers=3'", "--help"}},
       {{"-x"}, {}, {"unknown argument '-x'"}},
-      {{"file"}, {}, {"unknown argument 'file'"}},
-      {{""}, {}, {"unknown argument ''"}},
+      {{"-"}, {}, {"unknown argument '-'"}},
       {{"--insecure=yes"}, {}, {"--insecure takes no value", "--insecure=yes"}},
       {{}, {{"HEADWAY_WORKERS_PER_PROCESS", ""}}, {"HEADWAY_WORKERS_PER_PROCESS: ''", "1 to 256"}},
       {{}, {{"HEADWAY_PROCESSES", "x"}}, {"HEADWAY_PROCESSES: 'x'"}},

@@ -1,5 +1,5 @@
-#ifndef HEADWAY_ENGINE_FILE_DESCRIPTOR_H_
-#define HEADWAY_ENGINE_FILE_DESCRIPTOR_H_
+#ifndef HEADWAY_COMM_FILE_DESCRIPTOR_H_
+#define HEADWAY_COMM_FILE_DESCRIPTOR_H_
 
 #include <unistd.h>
 
@@ -33,4 +33,4 @@ class FileDescriptor {
 
 }  // namespace headway::internal
 
-#endif  // HEADWAY_ENGINE_FILE_DESCRIPTOR_H_
+#endif  // HEADWAY_COMM_FILE_DESCRIPTOR_H_
