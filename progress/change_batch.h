@@ -26,17 +26,17 @@ class ChangeBatch {
 
   void Update(const T& time, int64_t delta) {
     if (changes_.size() <= kDirect) {
+      Change* canceled = nullptr;
       for (Change& change : changes_) {
         if (change.time == time) {
           change.delta += delta;
           return;
         }
+        if (change.delta == 0) canceled = &change;
       }
-      for (Change& change : changes_) {
-        if (change.delta == 0) {
-          change = {time, delta};
-          return;
-        }
+      if (canceled != nullptr) {
+        *canceled = {time, delta};
+        return;
       }
     }
     changes_.push_back({time, delta});

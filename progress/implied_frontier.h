@@ -114,7 +114,7 @@ class ImpliedFrontier<T, true> {
     if (support_ == 0) {
       if (later_.empty()) return;
       const auto first = later_.entries().front();
-      later_.Add(first.time, -first.count);
+      later_.PopFront();
       time_ = first.time;
       support_ = first.count;
     }
@@ -143,7 +143,8 @@ class ImpliedFrontier<T, true> {
   // location waits, it is the least of those counted since, and later_ has no lesser one.
   T time_{};
   int64_t support_ = 0;
-  SortedCounts<T> later_;  // the other times with a source
+  SortedCounts<T, 1>
+      later_;  // the other times with a source, of which there is seldom more than one
 };
 
 }  // namespace headway::internal

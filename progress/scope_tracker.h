@@ -73,10 +73,11 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
   // peers, with Tracker::Publish. Changes that cancel before it are never seen.
   void Record(LocationId location, const T& time, int64_t delta) {
     const uint32_t index = IndexOf(location);
-    if ((flags_[index] & kPending) == 0) {
-      flags_[index] |= kPending;
-      if (pending_locations_.empty()) core_->with_pending.push_back(this);
-      pending_locations_.push_back(index);
+    Place& place = places_[index];
+    if ((place.flags & kPending) == 0) {
+      place.flags |= kPending;
+      if (pending_places_.empty()) core_->with_pending.push_back(this);
+      pending_places_.push_back(index);
     }
     pending_[index].Update(time, delta);
   }
@@ -86,7 +87,7 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
   FrontierView<T> frontier(LocationId location) const { return {this, IndexOf(location)}; }
 
   // Has Tracker::changed report `location`.
-  void Watch(LocationId location) { flags_[IndexOf(location)] |= kWatched; }
+  void Watch(LocationId location) { places_[IndexOf(location)].flags |= kWatched; }
 
  private:
   friend class Tracker;
@@ -96,7 +97,7 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
 
   using Traits = TimestampTraits<T>;
 
-  // Bits of flags_. Not a uint8_t: a write to one may alias anything.
+  // Bits of Place::flags. Not a uint8_t: a write to one may alias anything.
   using Flags = uint16_t;
   static constexpr Flags kPending = 1;   // has pending changes
   static constexpr Flags kTouched = 2;   // its counts changed since the last propagation
@@ -105,13 +106,24 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
   static constexpr Flags kSaved = 16;    // its former implied frontier is in saved_
   static constexpr Flags kCrosses = 32;  // has an edge to another scope
 
-  struct Counts {
-    MutableAntichain<T> outstanding;
-    Antichain<T> own_sources;  // the frontier of `outstanding` as it is counted in implied_
-  };
   struct Edge {
     uint32_t to;
     Summary summary;
+  };
+  // What a propagation reads of a location that it passes through: for an Epoch one cache line.
+  struct alignas(64) Place {
+    explicit Place(LocationId id) : id(id) {}
+    bool HasSuccessor() const { return edge_count > 0 || (flags & kCrosses) != 0; }
+
+    Flags flags = 0;
+    LocationId id;
+    uint32_t edges_begin = 0;  // in edges_
+    uint32_t edge_count = 0;
+    internal::ImpliedFrontier<T> implied;
+  };
+  struct Counts {
+    MutableAntichain<T> outstanding;
+    Antichain<T> own_sources;  // the frontier of `outstanding` as it is counted in Place::implied
   };
   struct BuildEdge {
     uint32_t from;
@@ -169,8 +181,7 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
   void Finish() override;
   bool PublishPending(std::vector<std::byte>* encoded) override;
   size_t ApplyRun(std::span<const std::byte> encoded) override;
-  absl::Status CheckTouched() override;
-  void AddOwnSources() override;
+  absl::Status AddOwnSources() override;
   void RetractOwnSources() override;
   void DeliverAnnouncements() override;
   size_t PromoteRun(size_t begin) override;
@@ -179,7 +190,7 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
 
   static void Encode(LocationId location, const T& time, int64_t delta, std::byte* to);
   void Count(uint32_t index, const T& time, int64_t delta);
-  absl::Status FrontierViolation(uint32_t index, const T& time) const;
+  absl::Status FrontierViolation(const Place& place, const T& time) const;
 
   template <bool kAdded>
   void Receive(uint32_t index, const T& time) {
@@ -190,14 +201,14 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
     }
   }
   void Assert(uint32_t index, const T& time);
-  void Retract(uint32_t index, const T& time);
+  void Retract(uint32_t index, T time);
   void Promote(uint32_t index);
   template <bool kAdded>
   void Deliver(uint32_t index, T time);
   void Announce(uint32_t index, const T& time, bool added);
   void AwaitPromotion(uint32_t index);
-  bool NeedsSaving(uint32_t index) const {
-    return (flags_[index] & (kWatched | kSaved)) == kWatched;
+  static bool NeedsSaving(const Place& place) {
+    return (place.flags & (kWatched | kSaved)) == kWatched;
   }
   // Saves the frontier for ReportChanges; `lost` is an element that it has just lost, or null.
   void SaveFrontier(uint32_t index, const T* lost);
@@ -205,18 +216,16 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
   internal::TrackerCore* const core_;
 
   // By index.
-  std::vector<Flags> flags_;
-  std::vector<LocationId> ids_;
-  std::vector<ChangeBatch<T>> pending_;
-  std::vector<internal::ImpliedFrontier<T>> implied_;
+  std::vector<Place> places_;
   std::vector<Counts> counts_;
-  std::vector<uint32_t> edges_begin_;  // of each location in edges_, and the end
-  std::vector<Edge> edges_;
+  std::vector<ChangeBatch<T>> pending_;
+
+  std::vector<Edge> edges_;                              // by the place that they lead from
   std::vector<std::unique_ptr<CrossEdge>> cross_edges_;  // sorted by from
   std::vector<BuildEdge> build_edges_;                   // until Finish
 
   // Lists of work, as indices.
-  std::vector<uint32_t> pending_locations_;
+  std::vector<uint32_t> pending_places_;
   std::vector<uint32_t> touched_;
   std::vector<Announcement> announcements_;
   std::vector<SavedFrontier> saved_;

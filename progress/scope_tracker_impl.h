@@ -15,7 +15,7 @@ namespace headway {
 
 template <Timestamp T>
 std::span<const T> FrontierView<T>::elements() const {
-  return scope_->implied_[index_].elements();
+  return scope_->places_[index_].implied.elements();
 }
 
 // Building.
@@ -24,12 +24,10 @@ template <Timestamp T>
 LocationId ScopeTracker<T>::AddLocation() {
   HEADWAY_CHECK(!core_->finished);
   const auto id = static_cast<LocationId>(core_->locations.size());
-  core_->locations.push_back({this, static_cast<uint32_t>(ids_.size())});
-  ids_.push_back(id);
-  flags_.push_back(0);
-  pending_.emplace_back();
-  implied_.emplace_back();
+  core_->locations.push_back({this, static_cast<uint32_t>(places_.size())});
+  places_.emplace_back(id);
   counts_.emplace_back();
+  pending_.emplace_back();
   return id;
 }
 
@@ -54,7 +52,7 @@ void ScopeTracker<T>::AddCrossEdge(LocationId from, ScopeTracker<U>* scope, Loca
   const uint32_t index = IndexOf(from);
   auto edge = std::make_unique<CrossEdgeTo<U, F>>(scope, scope->IndexOf(to), map);
   edge->from = index;
-  flags_[index] |= kCrosses;
+  places_[index].flags |= kCrosses;
   cross_edges_.insert(CrossEdgesFrom(index + 1), std::move(edge));
   core_->edges.push_back({from, to, internal::TrackerCore::Edge::kNotStrict});
 }
@@ -67,16 +65,28 @@ void ScopeTracker<T>::AddInitial(LocationId location, const T& time, int64_t cou
 
 template <Timestamp T>
 void ScopeTracker<T>::Finish() {
-  edges_begin_.assign(ids_.size() + 1, 0);
-  for (const BuildEdge& build : build_edges_) ++edges_begin_[build.from + 1];
-  for (size_t i = 0; i < ids_.size(); ++i) edges_begin_[i + 1] += edges_begin_[i];
+  for (const BuildEdge& build : build_edges_) ++places_[build.from].edge_count;
+  uint32_t end = 0;
+  for (Place& place : places_) {
+    place.edges_begin = end;
+    end += place.edge_count;
+    place.edge_count = 0;
+  }
   edges_.resize(build_edges_.size());
-  std::vector<uint32_t> next(edges_begin_.begin(), edges_begin_.end() - 1);
-  for (const BuildEdge& build : build_edges_) edges_[next[build.from]++] = build.edge;
+  for (const BuildEdge& build : build_edges_) {
+    Place& from = places_[build.from];
+    edges_[from.edges_begin + from.edge_count++] = build.edge;
+  }
   build_edges_ = {};
-  AddOwnSources();
-  RetractOwnSources();  // there are none; empties touched_
-  for (Flags& flags : flags_) flags |= kWaiting;
+  for (const uint32_t index : touched_) {
+    places_[index].flags &= static_cast<Flags>(~kTouched);
+    for (const T& time : counts_[index].outstanding.frontier()) {
+      places_[index].implied.Count(time);
+      counts_[index].own_sources.Insert(time);
+    }
+  }
+  touched_.clear();
+  for (Place& place : places_) place.flags |= kWaiting;
 }
 
 // Counting.
@@ -95,8 +105,9 @@ void ScopeTracker<T>::Encode(LocationId location, const T& time, int64_t delta, 
 template <Timestamp T>
 bool ScopeTracker<T>::PublishPending(std::vector<std::byte>* encoded) {
   bool any = false;
-  for (const uint32_t index : pending_locations_) {
-    flags_[index] &= static_cast<Flags>(~kPending);
+  for (const uint32_t index : pending_places_) {
+    Place& place = places_[index];
+    place.flags &= static_cast<Flags>(~kPending);
     const auto changes = pending_[index].Net();
     if (!changes.empty()) {
       any = true;
@@ -104,15 +115,17 @@ bool ScopeTracker<T>::PublishPending(std::vector<std::byte>* encoded) {
         size_t at = encoded->size();
         encoded->resize(at + changes.size() * kEncodedChangeBytes);
         for (const auto& change : changes) {
-          Encode(ids_[index], change.time, change.delta, encoded->data() + at);
+          Encode(place.id, change.time, change.delta, encoded->data() + at);
           at += kEncodedChangeBytes;
         }
       }
-      for (const auto& change : changes) Count(index, change.time, change.delta);
+      // A capability that moves takes its next time before it gives up the former. Counted the
+      // other way round, a place with one capability never counts two times.
+      for (size_t i = changes.size(); i-- > 0;) Count(index, changes[i].time, changes[i].delta);
     }
     pending_[index].Clear();
   }
-  pending_locations_.clear();
+  pending_places_.clear();
   return any;
 }
 
@@ -134,15 +147,16 @@ size_t ScopeTracker<T>::ApplyRun(std::span<const std::byte> encoded) {
 }
 
 template <Timestamp T>
-void ScopeTracker<T>::Count(uint32_t index, const T& time, int64_t delta) {
+inline void ScopeTracker<T>::Count(uint32_t index, const T& time, int64_t delta) {
+  Place& place = places_[index];
   const int64_t count = counts_[index].outstanding.Update(time, delta);
   if (count == 0) {
     --core_->outstanding;
   } else if (count == delta) {
     ++core_->outstanding;
   }
-  if ((flags_[index] & kTouched) == 0) {
-    flags_[index] |= kTouched;
+  if ((place.flags & kTouched) == 0) {
+    place.flags |= kTouched;
     if (touched_.empty()) core_->with_touched.push_back(this);
     touched_.push_back(index);
   }
@@ -151,45 +165,29 @@ void ScopeTracker<T>::Count(uint32_t index, const T& time, int64_t delta) {
 // Propagating. See tracker.cc for the order of the steps and why they are right.
 
 template <Timestamp T>
-absl::Status ScopeTracker<T>::CheckTouched() {
+absl::Status ScopeTracker<T>::AddOwnSources() {
   for (const uint32_t index : touched_) {
-    for (const T& time : counts_[index].outstanding.frontier()) {
-      if (!internal::AnyLessEqual(implied_[index].elements(), time))
-        return FrontierViolation(index, time);
+    Place& place = places_[index];
+    const Counts& counts = counts_[index];
+    for (const T& time : counts.outstanding.frontier()) {
+      if (counts.own_sources.Contains(time)) continue;
+      if (!internal::AnyLessEqual(place.implied.elements(), time)) {
+        return FrontierViolation(place, time);
+      }
+      place.implied.Count(time);  // it is not before the frontier: there is nothing to announce
     }
   }
   return absl::OkStatus();
 }
 
 template <Timestamp T>
-void ScopeTracker<T>::AddOwnSources() {
-  size_t kept = 0;
-  for (const uint32_t index : touched_) {
-    flags_[index] &= static_cast<Flags>(~kTouched);
-    const Counts& counts = counts_[index];
-    const std::span<const T> frontier = counts.outstanding.frontier();
-    bool moved = frontier.size() != counts.own_sources.elements().size();
-    for (const T& time : frontier) {
-      if (counts.own_sources.Contains(time)) continue;
-      moved = true;
-      // CheckTouched saw that `time` is not before the implied frontier, so there is nothing to
-      // announce.
-      implied_[index].Count(time);
-    }
-    if (moved) touched_[kept++] = index;
-  }
-  touched_.resize(kept);
-}
-
-template <Timestamp T>
 void ScopeTracker<T>::RetractOwnSources() {
   for (const uint32_t index : touched_) {
+    places_[index].flags &= static_cast<Flags>(~kTouched);
     Counts& counts = counts_[index];
     const std::span<const T> frontier = counts.outstanding.frontier();
     for (const T& time : counts.own_sources.elements()) {
-      if (std::find(frontier.begin(), frontier.end(), time) == frontier.end()) {
-        Retract(index, time);
-      }
+      if (!internal::Contains(frontier, time)) Retract(index, time);
     }
     counts.own_sources.Clear();
     for (const T& time : frontier) counts.own_sources.Insert(time);
@@ -199,23 +197,38 @@ void ScopeTracker<T>::RetractOwnSources() {
 
 template <Timestamp T>
 inline void ScopeTracker<T>::Assert(uint32_t index, const T& time) {
-  implied_[index].Add(time, (flags_[index] & kWaiting) != 0, [&](const T& element, bool added) {
+  Place& place = places_[index];
+  place.implied.Add(time, (place.flags & kWaiting) != 0, [&](const T& element, bool added) {
     if (added) {
       ++core_->update_count;
-      if (NeedsSaving(index)) SaveFrontier(index, nullptr);
+      if (NeedsSaving(place)) SaveFrontier(index, nullptr);
     }
     Announce(index, element, added);
   });
 }
 
+// Along a chain of locations it goes on by itself; only what has several successors, or one in
+// another scope, is announced. A location loses an element after all that supported it, in any
+// case.
 template <Timestamp T>
-inline void ScopeTracker<T>::Retract(uint32_t index, const T& time) {
-  if (!implied_[index].Remove(time)) return;
-  if (core_->promoting && (flags_[index] & kWaiting) != 0) return;  // Promote will see it
-  if (NeedsSaving(index)) SaveFrontier(index, &time);
-  implied_[index].Drop(time);
-  AwaitPromotion(index);
-  Announce(index, time, false);
+inline void ScopeTracker<T>::Retract(uint32_t index, T time) {
+  for (;;) {
+    Place& place = places_[index];
+    if (!place.implied.Remove(time)) return;
+    if (core_->promoting && (place.flags & kWaiting) != 0) return;  // Promote will see it
+    if (NeedsSaving(place)) SaveFrontier(index, &time);
+    place.implied.Drop(time);
+    AwaitPromotion(index);
+    if (place.edge_count != 1 || (place.flags & kCrosses) != 0) {
+      Announce(index, time, false);
+      return;
+    }
+    const Edge& edge = edges_[place.edges_begin];
+    const std::optional<T> result = Traits::ResultsIn(time, edge.summary);
+    if (!result.has_value()) return;
+    time = *result;
+    index = edge.to;
+  }
 }
 
 template <Timestamp T>
@@ -233,12 +246,13 @@ void ScopeTracker<T>::DeliverAnnouncements() {
 template <Timestamp T>
 template <bool kAdded>
 inline void ScopeTracker<T>::Deliver(uint32_t index, T time) {
-  const Edge* const end = edges_.data() + edges_begin_[index + 1];
-  for (const Edge* edge = edges_.data() + edges_begin_[index]; edge != end; ++edge) {
+  const Place& place = places_[index];
+  const Edge* edge = edges_.data() + place.edges_begin;
+  for (const Edge* const end = edge + place.edge_count; edge != end; ++edge) {
     const std::optional<T> result = Traits::ResultsIn(time, edge->summary);
     if (result.has_value()) Receive<kAdded>(edge->to, *result);
   }
-  if ((flags_[index] & kCrosses) != 0) {
+  if ((place.flags & kCrosses) != 0) {
     auto cross = CrossEdgesFrom(index);
     for (; cross != cross_edges_.end() && (*cross)->from == index; ++cross) {
       (*cross)->Deliver(time, kAdded);
@@ -262,10 +276,11 @@ size_t ScopeTracker<T>::PromoteRun(size_t begin) {
 
 template <Timestamp T>
 inline void ScopeTracker<T>::Promote(uint32_t index) {
-  flags_[index] &= static_cast<Flags>(~kWaiting);
+  Place& place = places_[index];
+  place.flags &= static_cast<Flags>(~kWaiting);
   ++core_->update_count;
   // A delivery does not change this frontier: what comes back over a cycle is later than what left.
-  implied_[index].Promote(former_, [&](const T& time, bool added) {
+  place.implied.Promote(former_, [&](const T& time, bool added) {
     if (added) {
       Deliver<true>(index, time);
     } else {
@@ -276,53 +291,57 @@ inline void ScopeTracker<T>::Promote(uint32_t index) {
 
 template <Timestamp T>
 void ScopeTracker<T>::Announce(uint32_t index, const T& time, bool added) {
+  if (!places_[index].HasSuccessor()) return;
   if (announcements_.empty()) core_->with_announcements.push_back(this);
   announcements_.emplace_back(time, index, added);
 }
 
 template <Timestamp T>
-void ScopeTracker<T>::AwaitPromotion(uint32_t index) {
-  if ((flags_[index] & kWaiting) != 0) return;
+inline void ScopeTracker<T>::AwaitPromotion(uint32_t index) {
+  Place& place = places_[index];
+  if ((place.flags & kWaiting) != 0) return;
   HEADWAY_DCHECK(!core_->promoting);
-  flags_[index] |= kWaiting;
+  place.flags |= kWaiting;
   core_->waiting.push_back({this, index});
 }
 
 template <Timestamp T>
 void ScopeTracker<T>::SaveFrontier(uint32_t index, const T* lost) {
-  flags_[index] |= kSaved;
+  Place& place = places_[index];
+  place.flags |= kSaved;
   if (saved_.empty()) core_->with_saved.push_back(this);
   saved_.push_back({index, {}});
   Antichain<T>& implied = saved_.back().implied;
-  for (const T& time : implied_[index].elements()) implied.Insert(time);
+  for (const T& time : place.implied.elements()) implied.Insert(time);
   if (lost != nullptr) implied.Insert(*lost);
 }
 
 template <Timestamp T>
 void ScopeTracker<T>::ReportChanges() {
   for (const SavedFrontier& saved : saved_) {
-    flags_[saved.index] &= static_cast<Flags>(~kSaved);
+    Place& place = places_[saved.index];
+    place.flags &= static_cast<Flags>(~kSaved);
     Antichain<T> current;
-    for (const T& time : implied_[saved.index].elements()) current.Insert(time);
-    if (!(saved.implied == current)) core_->changed.push_back(ids_[saved.index]);
+    for (const T& time : place.implied.elements()) current.Insert(time);
+    if (!(saved.implied == current)) core_->changed.push_back(place.id);
   }
   saved_.clear();
 }
 
 template <Timestamp T>
 void ScopeTracker<T>::ReportWatched() {
-  for (size_t index = 0; index < ids_.size(); ++index) {
-    if ((flags_[index] & kWatched) != 0) core_->changed.push_back(ids_[index]);
+  for (const Place& place : places_) {
+    if ((place.flags & kWatched) != 0) core_->changed.push_back(place.id);
   }
 }
 
 template <Timestamp T>
-absl::Status ScopeTracker<T>::FrontierViolation(uint32_t index, const T& time) const {
+absl::Status ScopeTracker<T>::FrontierViolation(const Place& place, const T& time) const {
   std::string frontier;
-  for (const T& element : implied_[index].elements()) {
+  for (const T& element : place.implied.elements()) {
     frontier += (frontier.empty() ? "" : ", ") + Traits::Format(element);
   }
-  return absl::InternalError("progress: " + core_->Describe(ids_[index]) + " holds time " +
+  return absl::InternalError("progress: " + core_->Describe(place.id) + " holds time " +
                              Traits::Format(time) + ", which is before its frontier {" + frontier +
                              "}: a capability was used after it was given up, or the workers "
                              "built different graphs");

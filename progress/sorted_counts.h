@@ -13,8 +13,9 @@ namespace headway::internal {
 
 // A count for each time, sorted by TimestampTraits::TotalLess, without zeros. Times mostly arrive
 // in ascending order and leave from the front, so this is a sorted vector whose head moves: O(1)
-// for those, and a change elsewhere moves the shorter side. Counts may be negative.
-template <Timestamp T>
+// for those, and a change elsewhere moves the shorter side. Counts may be negative. It does not
+// allocate for up to kInline times.
+template <Timestamp T, uint32_t kInline = 2>
 class SortedCounts {
  public:
   struct Entry {
@@ -25,21 +26,24 @@ class SortedCounts {
   // Adds `delta`, which is not zero, to the count of `time`; returns the count.
   int64_t Add(const T& time, int64_t delta) {
     HEADWAY_DCHECK(delta != 0);
-    const uint32_t size = entries_.size();
-    if (head_ == size) {
-      entries_.clear();
-      head_ = 0;
+    if (empty()) {
       entries_.push_back({time, delta});
       return delta;
     }
-    const size_t index = Find(time);
-    if (index < size && entries_[index].time == time) {
-      const int64_t count = entries_[index].count += delta;
-      if (count == 0) EraseAt(index);
+    // Nearly always it is about the first time, and often that is the only one.
+    if (Entry& first = entries_[head_]; first.time == time) {
+      const int64_t count = first.count += delta;
+      if (count == 0) PopFront();
       return count;
     }
-    InsertAt(index, {time, delta});
-    return delta;
+    return AddBehindFirst(time, delta);
+  }
+
+  // Removes the first time. REQUIRES: there is one.
+  void PopFront() {
+    if (++head_ < entries_.size()) return;
+    entries_.clear();
+    head_ = 0;
   }
 
   int64_t Count(const T& time) const {
@@ -51,11 +55,23 @@ class SortedCounts {
   bool empty() const { return head_ == entries_.size(); }
   size_t size() const { return entries_.size() - head_; }
 
-  // Ascending by TotalLess. Valid until the next Add.
+  // Ascending by TotalLess. Valid until the next change.
   std::span<const Entry> entries() const { return entries_.span().subspan(head_); }
 
  private:
   using Traits = TimestampTraits<T>;
+
+  // Not inline: callers are larger for it, and seldom need it.
+  [[gnu::noinline]] int64_t AddBehindFirst(const T& time, int64_t delta) {
+    const size_t index = Find(time);
+    if (index < entries_.size() && entries_[index].time == time) {
+      const int64_t count = entries_[index].count += delta;
+      if (count == 0) EraseAt(index);
+      return count;
+    }
+    InsertAt(index, {time, delta});
+    return delta;
+  }
 
   // The index of the first entry that is not before `time`. There is at least one entry.
   size_t Find(const T& time) const {
@@ -70,7 +86,7 @@ class SortedCounts {
   }
 
   void EraseAt(size_t index) {
-    if (index - head_ < entries_.size() - 1 - index || index == head_) {
+    if (index - head_ < entries_.size() - 1 - index) {
       entries_.Move(head_ + 1, head_, index - head_);
       ++head_;
     } else {
@@ -93,8 +109,8 @@ class SortedCounts {
     entries_.Insert(index, entry);
   }
 
-  InlineVector<Entry, 2> entries_;
-  uint32_t head_ = 0;  // entries before it are gone
+  InlineVector<Entry, kInline> entries_;
+  uint32_t head_ = 0;  // entries before it are gone; 0 if all are
 };
 
 }  // namespace headway::internal

@@ -23,9 +23,9 @@
 // replaced by its own consequence, and that without end.
 //
 // Promote. Each location that lost an element takes the minimal times of what its sources now are,
-// in the order in which locations lost theirs, which is breadth first along the stream. What is new
-// is counted at the successors; at a location that still waits for its turn that is all, at another
-// it may be less than what is there, and go on from there.
+// in the order in which locations lost theirs: each after all that supported it. What is new is
+// counted at the successors; at a location that still waits for its turn that is all, at another it
+// may be less than what is there, and go on from there.
 //
 // While promoting, frontiers only gain: an element leaves only after a lesser one has come, at each
 // location and over each edge. So no location is promoted twice, and the work is proportional to
@@ -164,9 +164,8 @@ absl::Status Tracker::Propagate() {
   HEADWAY_CHECK(core_.finished);
   core_.changed.clear();
   for (ScopeTrackerBase* scope : core_.with_touched) {
-    if (absl::Status status = scope->CheckTouched(); !status.ok()) return status;
+    if (absl::Status status = scope->AddOwnSources(); !status.ok()) return status;
   }
-  for (ScopeTrackerBase* scope : core_.with_touched) scope->AddOwnSources();
   for (ScopeTrackerBase* scope : core_.with_touched) scope->RetractOwnSources();
   core_.with_touched.clear();
   DeliverAnnouncements();

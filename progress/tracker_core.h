@@ -52,10 +52,9 @@ class ScopeTrackerBase {
 
   // The steps of one propagation, in this order; tracker.cc explains them.
 
-  // T6: fails if a count became positive before the implied frontier of its location.
-  virtual absl::Status CheckTouched() = 0;
-  // Counts new minimal outstanding times as sources.
-  virtual void AddOwnSources() = 0;
+  // Counts new minimal outstanding times as sources. T6: fails if one is before the implied
+  // frontier of its location.
+  virtual absl::Status AddOwnSources() = 0;
   // Uncounts former minimal outstanding times.
   virtual void RetractOwnSources() = 0;
   // Tells the successors of changes of implied frontiers. Runs, for all scopes, until there are no
