@@ -32,8 +32,19 @@ class Tee {
   void Push(const T& time, Batch<D>&& batch) {
     if (receivers_.size() == 1) [[likely]] {
       receivers_[0]->Push(time, std::move(batch));
-      return;
+    } else {
+      PushToEach(time, std::move(batch));
     }
+  }
+
+  Endpoint& endpoint() { return endpoint_; }
+
+ private:
+  static constexpr bool kCopies = std::is_copy_constructible_v<D>;
+
+  // Apart from Push, which without copies needs neither a stack nor a clean-up: a chain of
+  // transforms is a chain of jumps.
+  [[gnu::noinline]] void PushToEach(const T& time, Batch<D>&& batch) {
     if (receivers_.empty()) return;
     if constexpr (kCopies) {
       for (size_t i = 0; i + 1 < receivers_.size(); ++i) {
@@ -44,11 +55,6 @@ class Tee {
     }
     receivers_.back()->Push(time, std::move(batch));
   }
-
-  Endpoint& endpoint() { return endpoint_; }
-
- private:
-  static constexpr bool kCopies = std::is_copy_constructible_v<D>;
 
   Endpoint& endpoint_;
   std::vector<Receiver<D, T>*> receivers_;

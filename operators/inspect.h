@@ -16,11 +16,9 @@ auto Inspect(std::string step_id, F f) {
           f = std::move(f)]<class D, class T>(const Stream<D, T>& stream) mutable {
     static_assert(std::is_invocable_v<F&, ReadType<D>>,
                   "Inspect: the function must take one record of the stream");
-    return Transform<D>(stream, step_id,
-                        [f = std::move(f)](Batch<D>& batch, TransformOutput<D, T>& out) mutable {
-                          for (size_t i = 0; i < batch.size(); ++i) f(std::as_const(batch)[i]);
-                          out.GiveBatch(std::move(batch));
-                        });
+    return TransformInPlace(stream, step_id, [f = std::move(f)](Batch<D>& batch) mutable {
+      for (size_t i = 0; i < batch.size(); ++i) f(std::as_const(batch)[i]);
+    });
   };
 }
 

@@ -11,6 +11,27 @@
 
 namespace headway {
 
+namespace internal {
+
+template <class D, class R, class T, class F>
+void MapTo(F& f, Batch<D>& batch, TransformOutput<R, T>& out) {
+  if constexpr (std::is_same_v<Batch<R>, VectorBatch<R>> && std::is_trivially_copyable_v<R>) {
+    // Room is checked once per run, so that the loop can be vectorized.
+    for (size_t i = 0; i < batch.size();) {
+      Batch<R>& results = out.BatchWithRoom();
+      const size_t run = std::min(batch.size() - i, results.room());
+      R* to = results.end();
+      for (size_t k = 0; k < run; ++k) new (to + k) R(f(batch.Take(i + k)));
+      results.Grow(run);
+      i += run;
+    }
+  } else {
+    for (size_t i = 0; i < batch.size(); ++i) out.Give(f(batch.Take(i)));
+  }
+}
+
+}  // namespace internal
+
 // Replaces each record by f(record). Each worker uses its own copy of `f`.
 template <class F>
 auto Map(std::string step_id, F f) {
@@ -19,28 +40,17 @@ auto Map(std::string step_id, F f) {
     static_assert(std::is_invocable_v<F&, TakeType<D>>,
                   "Map: the function must take one record of the stream");
     using R = RecordOfT<std::invoke_result_t<F&, TakeType<D>>>;
-    return Transform<R>(
-        stream, step_id, [f = std::move(f)](Batch<D>& batch, TransformOutput<R, T>& out) mutable {
-          constexpr bool kPlain =
-              std::is_trivially_copyable_v<D> && std::is_same_v<Batch<D>, VectorBatch<D>>;
-          if constexpr (kPlain && std::is_same_v<D, R>) {
-            for (D& record : batch) record = f(std::move(record));
-            out.GiveBatch(std::move(batch));
-          } else if constexpr (std::is_same_v<Batch<R>, VectorBatch<R>> &&
-                               std::is_trivially_copyable_v<R>) {
-            // Room is checked once per run, so that the loop can be vectorized.
-            for (size_t i = 0; i < batch.size();) {
-              Batch<R>& results = out.BatchWithRoom();
-              const size_t run = std::min(batch.size() - i, results.room());
-              R* to = results.end();
-              for (size_t k = 0; k < run; ++k) new (to + k) R(f(batch.Take(i + k)));
-              results.Grow(run);
-              i += run;
-            }
-          } else {
-            for (size_t i = 0; i < batch.size(); ++i) out.Give(f(batch.Take(i)));
-          }
-        });
+    if constexpr (std::is_same_v<D, R> && std::is_same_v<Batch<D>, VectorBatch<D>> &&
+                  std::is_trivially_copyable_v<D>) {
+      return TransformInPlace(stream, step_id, [f = std::move(f)](Batch<D>& batch) mutable {
+        for (D& record : batch) record = f(std::move(record));
+      });
+    } else {
+      return Transform<R>(stream, step_id,
+                          [f = std::move(f)](Batch<D>& batch, TransformOutput<R, T>& out) mutable {
+                            internal::MapTo<D>(f, batch, out);
+                          });
+    }
   };
 }
 
