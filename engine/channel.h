@@ -50,6 +50,8 @@ class ChannelBase : public Flushable {
  public:
   ChannelBase(Graph& graph, InputPortBase& target);
 
+  // Channels that keep records until a buffer is full say so, and override Flush.
+  virtual bool KeepsRecords() const { return false; }
   void Flush() override {}
   InputPortBase& target() { return target_; }
   uint32_t id = 0;  // set by Graph::AddChannel
@@ -201,6 +203,7 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
     });
   }
 
+  bool KeepsRecords() const override { return buffers_.size() > 1; }
   void Flush() override {
     for (size_t worker = 0; worker < buffers_.size(); ++worker) {
       if (!buffers_[worker].empty()) {

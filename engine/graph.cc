@@ -14,8 +14,7 @@ namespace headway::internal {
 
 // ---- Running ----
 
-void Graph::MarkActive() {
-  if (active_ || !built_) return;
+void Graph::JoinActive() {
   active_ = true;
   worker_.active_graphs.push_back(this);
 }
@@ -54,7 +53,7 @@ void Graph::ApplyProgress(std::span<const std::byte> encoded) {
 bool Graph::Step() {
   active_ = false;
   bool did_work = Propagate();
-  did_work |= ResumeStalled();
+  if (!stalled_.empty()) did_work |= ResumeStalled();
   did_work |= RunActiveNodes();
   did_work |= PublishProgress();
   did_work |= Propagate();

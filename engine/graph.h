@@ -115,7 +115,9 @@ class Graph {
   void AwaitCredit(Node& node);
   // Activates the node when the clock has reached `nanos`.
   void ActivateAt(Node& node, int64_t nanos);
-  void MarkActive();
+  void MarkActive() {
+    if (!active_ && built_) JoinActive();
+  }
 
   // ---- Failures ----
 
@@ -173,7 +175,12 @@ class Graph {
 
   bool Reaches(const OutputPortBase* from, const OutputPortBase& loop) const;
   void ResolvePorts();
-  bool HasCreditApartFromHolds(OutputPortBase& port);
+  bool HasCreditApartFromHolds(OutputPortBase& port) {
+    return worker_.credit.PoolHasRoom() || HasCreditWithoutRoom(port);
+  }
+  // The same while the pool is full.
+  bool HasCreditWithoutRoom(OutputPortBase& port);
+  void JoinActive();
   void ActivateWatchers();
   bool RunActiveNodes();
   void RunNode(Node& node);

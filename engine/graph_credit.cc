@@ -23,8 +23,7 @@ void Graph::AwaitCredit(Node& node) {
   blocked_.push_back(&node);
 }
 
-bool Graph::HasCreditApartFromHolds(OutputPortBase& port) {
-  if (worker_.credit.PoolHasRoom()) return true;
+bool Graph::HasCreditWithoutRoom(OutputPortBase& port) {
   if (port.node().in_cycle) {
     const FlowControl& flow = worker_.run.flow_control();
     const int64_t exclusive =
@@ -62,7 +61,6 @@ void Graph::AddStalled(Resumable* transform) {
 }
 
 bool Graph::ResumeStalled() {
-  if (stalled_.empty()) return false;
   bool did_work = false;
   const std::vector<Resumable*> transforms = stalled_;
   for (Resumable* transform : transforms) {

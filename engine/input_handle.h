@@ -88,7 +88,7 @@ class InputHandle {
   }
 
   // Made by Scope::Input. A handle belongs to one dataflow at a time.
-  std::shared_ptr<internal::InputState<D>> state() const { return state_; }
+  const std::shared_ptr<internal::InputState<D>>& state() const { return state_; }
 
  private:
   template <class F>

@@ -22,13 +22,13 @@ namespace headway {
 
 namespace internal {
 
-// Joins a stream to what receives its batches: the receiver's buffers are flushed with the ports
-// that the records come from.
+// Joins a stream to what receives its batches: the receiver's buffers, if it has any, are flushed
+// with the ports that the records come from.
 template <class D, class T>
 void ConnectChannel(const Stream<D, T>& stream, PipelineChannel<D, T>& channel) {
   stream.AddReceiver(channel.target().node().step_id(), channel);
   for (OutputPortBase* port : stream.ports()) {
-    port->buffers.push_back(&channel);
+    if (channel.KeepsRecords()) port->buffers.push_back(&channel);
     port->channels.push_back(&channel);
   }
 }

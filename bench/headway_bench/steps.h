@@ -34,7 +34,7 @@ auto SumInto(uint64_t& total, Pact pact) {
 
 // Sends the numbers of a range, in whole batches.
 inline void SendRange(InputHandle<uint64_t>& input, Range range) {
-  const auto state = input.state();
+  const auto& state = input.state();
   while (range.first < range.last && state->graph != nullptr) {
     Batch<uint64_t> batch;
     batch.AllocateRoom(state->graph->worker().endpoint);
