@@ -83,16 +83,15 @@ class OperatorBuilder {
 
   template <class D>
   NodeOutput<D, T>& AddOutput() {
-    auto& output = graph_.Make<NodeOutput<D, T>>(graph_, node_, scope_.tracker());
-    output.location = scope_.AddLocation(
-        absl::StrFormat("output %d of step '%s'", node_.outputs.size(), node_.step_id()));
-    auto* ledger =
-        new internal::CapabilityLedger<T>(&graph_, &node_, output.location, &scope_.tracker());
-    graph_.AddLedger(ledger);
-    output.set_ledger(ledger);
-    node_.outputs.push_back(&output);
-    ledgers_.push_back(ledger);
-    return output;
+    return AddOutputAtLocation<D>(scope_.AddLocation(
+        absl::StrFormat("output %d of step '%s'", node_.outputs.size(), node_.step_id())));
+  }
+
+  // An output for an operator that does nothing but send at the times of the batches of `input`,
+  // and retains nothing: it needs no location of its own, which saves the progress protocol a step.
+  template <class D>
+  NodeOutput<D, T>& AddOutputAt(const internal::InputPortBase& input) {
+    return AddOutputAtLocation<D>(input.location);
   }
 
   // How times at an input appear at an output: unchanged unless said otherwise; nullopt says that
@@ -161,6 +160,19 @@ class OperatorBuilder {
   }
 
   template <class D>
+  NodeOutput<D, T>& AddOutputAtLocation(LocationId location) {
+    auto& output = graph_.Make<NodeOutput<D, T>>(graph_, node_, scope_.tracker());
+    output.location = location;
+    auto* ledger =
+        new internal::CapabilityLedger<T>(&graph_, &node_, output.location, &scope_.tracker());
+    graph_.AddLedger(ledger);
+    output.set_ledger(ledger);
+    node_.outputs.push_back(&output);
+    ledgers_.push_back(ledger);
+    return output;
+  }
+
+  template <class D>
   void CheckScope(const Stream<D, T>& stream) {
     if (&stream.scope().graph() == &graph_ && &stream.scope().tracker() == &scope_.tracker())
       return;
@@ -179,7 +191,7 @@ class OperatorBuilder {
         for (const GivenSummary& given : summaries_) {
           if (given.input == i && given.output == o) summary = given.summary;
         }
-        if (summary.has_value()) {
+        if (summary.has_value() && node_.inputs[i]->location != node_.outputs[o]->location) {
           scope_.AddEdge(node_.inputs[i]->location, node_.outputs[o]->location, *summary);
         }
         to_outputs.push_back({ledgers_[o], summary});

@@ -17,7 +17,7 @@ auto Exchange(std::string step_id, KeyFn key = {}) {
           key = std::move(key)]<class D, class T>(const Stream<D, T>& stream) mutable {
     OperatorBuilder<T> builder(stream.scope(), step_id);
     NodeInput<D, T>& input = builder.AddInput(stream, pact::Exchange{std::move(key)});
-    NodeOutput<D, T>& output = builder.template AddOutput<D>();
+    NodeOutput<D, T>& output = builder.template AddOutputAt<D>(input);
     builder.IgnoreFrontier(0);
     builder.BuildWithoutCapabilities([&input, &output] {
       input.ForEach([&](const CapabilityRef<T>& time, Batch<D>& batch) {
