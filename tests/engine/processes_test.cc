@@ -13,13 +13,6 @@
 namespace headway {
 namespace {
 
-struct Shape {
-  int processes;
-  int workers;
-  int total() const { return processes * workers; }
-};
-constexpr Shape kShapes[] = {{1, 1}, {1, 4}, {2, 1}, {2, 2}, {4, 1}, {3, 2}};
-
 void CheckAllOk(const std::vector<absl::Status>& statuses) {
   for (const absl::Status& status : statuses) CheckOk(status);
 }

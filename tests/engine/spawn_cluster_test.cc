@@ -94,8 +94,11 @@ TEST_CASE("a source without an end is stopped gracefully on all processes") {
           if (x == 10'000) stop.Write('x');
         });
   });
-  CheckOk(internal::SpawnProcesses(flow, {.proc_count = 2, .worker_count_per_proc = 2},
-                                   stop.out.get()));
+  const SpawnOptions options{.proc_count = 2, .worker_count_per_proc = 2};
+  CheckOk(internal::RunSpawnedProcesses(
+      options, stop.out.get(), [&](std::unique_ptr<internal::Transport> transport) {
+        return internal::RunProcess(flow, options.run, 2, std::move(transport));
+      }));
 }
 
 TEST_CASE("counts that make no sense are refused before anything is forked") {

@@ -1,4 +1,4 @@
-#include "thread_cluster.h"
+#include "headway/tests/engine/thread_cluster.h"
 
 #include <sys/socket.h>
 
@@ -15,7 +15,7 @@
 #include "headway/comm/slab.h"
 #include "headway/comm/tcp_mesh.h"
 #include "headway/engine/run_process.h"
-#include "run_helpers.h"
+#include "headway/tests/engine/run_helpers.h"
 
 namespace headway {
 namespace {
@@ -215,6 +215,17 @@ std::vector<absl::Status> RunInThreads(std::vector<std::unique_ptr<internal::Tra
   }
   for (std::thread& thread : threads) thread.join();
   return statuses;
+}
+
+absl::Status RunInShape(const Dataflow& dataflow, Shape shape, const RunOptions& options) {
+  std::vector<std::unique_ptr<internal::Transport>> transports(1);  // null: a process alone
+  if (shape.processes > 1) transports = SocketMesh(shape.processes, shape.workers);
+  const std::vector<absl::Status> statuses =
+      RunInThreads(std::move(transports), dataflow, shape.workers, [&](int) { return options; });
+  for (const absl::Status& status : statuses) {
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace headway

@@ -11,6 +11,16 @@
 
 namespace headway {
 
+// How many workers, and where.
+struct Shape {
+  int processes;
+  int workers;  // of each
+  int total() const { return processes * workers; }
+};
+
+// What the tests of steps run on.
+inline constexpr Shape kShapes[] = {{1, 1}, {1, 2}, {1, 3}, {1, 4}, {1, 8}, {2, 1}, {2, 2}, {4, 1}};
+
 // Connected transports of `processes` processes that are threads of this one: what one sends is
 // copied into the memory of the other. By process.
 std::vector<std::unique_ptr<internal::Transport>> MemoryMesh(int processes);
@@ -24,6 +34,10 @@ std::vector<std::unique_ptr<internal::Transport>> SocketMesh(int processes,
 std::vector<absl::Status> RunInThreads(std::vector<std::unique_ptr<internal::Transport>> transports,
                                        const Dataflow& dataflow, int workers_per_process,
                                        absl::FunctionRef<RunOptions(int)> options_of);
+
+// Runs the dataflow in this shape, over sockets, and returns the first failure of any process. What
+// `options` say of the number of workers is not used.
+absl::Status RunInShape(const Dataflow& dataflow, Shape shape, const RunOptions& options = {});
 
 }  // namespace headway
 

@@ -14,6 +14,7 @@
 
 #include "headway/tests/comm/test_seed.h"
 #include "headway/tests/engine/run_helpers.h"
+#include "headway/tests/engine/thread_cluster.h"
 
 namespace headway {
 namespace {
@@ -198,6 +199,23 @@ TEST_CASE("a file without the permission to read it") {
   std::vector<std::string> lines;
   CheckError(ReadLines({path}, {}, &lines), StatusCode::kPermissionDenied,
              {"'" + path + "'", "step 'lines'", OnWorker(0)});
+}
+
+TEST_CASE("workers of several processes share the lines of files") {
+  TempDir dir;
+  std::string content;
+  while (content.size() < 10 * kStripe) content += std::to_string(content.size()) + "\n";
+  const std::vector<std::string> paths{dir.Write("large", content), dir.Write("small", "a\nb")};
+  for (Shape shape : kShapes) {
+    CAPTURE(shape.processes);
+    CAPTURE(shape.workers);
+    Collected<std::string> lines;
+    Dataflow flow("lines", [&](Scope<>& scope) {
+      scope.Input("lines", FileLines(paths)) | CollectInto("collect", lines);
+    });
+    CheckOk(RunInShape(flow, shape));
+    CHECK(lines.Sorted() == ExpectedLines(paths));
+  }
 }
 
 TEST_CASE("a file that becomes shorter while it is read") {

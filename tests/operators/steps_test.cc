@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "headway/tests/engine/run_helpers.h"
+#include "headway/tests/engine/thread_cluster.h"
 
 namespace headway {
 namespace {
@@ -27,7 +28,9 @@ std::vector<int64_t> Numbers(int workers, int64_t count, int times = 1) {
 }
 
 TEST_CASE("merge of one to five streams, some of them the same") {
-  for (int workers : kWorkerCounts) {
+  for (Shape shape : kShapes) {
+    const int workers = shape.total();
+    CAPTURE(shape.processes);
     for (int count = 1; count <= 5; ++count) {
       for (bool exchange : {false, true}) {
         CAPTURE(workers);
@@ -46,7 +49,7 @@ TEST_CASE("merge of one to five streams, some of them the same") {
           if (exchange) merged = merged | Exchange("spread");
           merged | CollectInto("collect", seen);
         });
-        CheckOk(RunMain(flow, {.worker_count = workers}));
+        CheckOk(RunInShape(flow, shape));
         CHECK(seen.Sorted() == Numbers(workers, 100, std::max(count, 2)));
       }
     }
@@ -54,7 +57,9 @@ TEST_CASE("merge of one to five streams, some of them the same") {
 }
 
 TEST_CASE("a stream that is used several times gives each use its own records") {
-  for (int workers : kWorkerCounts) {
+  for (Shape shape : kShapes) {
+    const int workers = shape.total();
+    CAPTURE(shape.processes);
     CAPTURE(workers);
     Collected<std::string> seen[3];
     Dataflow flow("flow", [&](Scope<>& scope) {
@@ -65,7 +70,7 @@ TEST_CASE("a stream that is used several times gives each use its own records") 
       texts | Exchange("spread") | CollectInto("collect1", seen[1]);
       texts | CollectInto("collect2", seen[2]);
     });
-    CheckOk(RunMain(flow, {.worker_count = workers}));
+    CheckOk(RunInShape(flow, shape));
     std::vector<std::string> expected;
     for (int64_t x : Numbers(workers, 100)) expected.push_back(std::to_string(x));
     std::sort(expected.begin(), expected.end());
@@ -93,7 +98,9 @@ auto CollectWithWorker(Pact pact, Collected<std::pair<int, int64_t>>& seen) {
 }
 
 TEST_CASE("pacts: to this worker, to all, to the first, and by key") {
-  for (int workers : kWorkerCounts) {
+  for (Shape shape : kShapes) {
+    const int workers = shape.total();
+    CAPTURE(shape.processes);
     CAPTURE(workers);
     Collected<std::pair<int, int64_t>> pipeline, broadcast, gather, exchange;
     Dataflow flow("flow", [&](Scope<>& scope) {
@@ -107,7 +114,7 @@ TEST_CASE("pacts: to this worker, to all, to the first, and by key") {
       use("gather", pact::Gather{}, gather);
       use("exchange", pact::Exchange{[](int64_t x) { return x % 7; }}, exchange);
     });
-    CheckOk(RunMain(flow, {.worker_count = workers}));
+    CheckOk(RunInShape(flow, shape));
     const std::vector<int64_t> all = Numbers(workers, 200);
     std::vector<std::pair<int, int64_t>> expected;
     for (int64_t x : all) expected.push_back({static_cast<int>(x / 1000), x});
@@ -130,7 +137,9 @@ TEST_CASE("pacts: to this worker, to all, to the first, and by key") {
 }
 
 TEST_CASE("filters that keep nothing, and flat maps of nothing, end like others (timely #523)") {
-  for (int workers : kWorkerCounts) {
+  for (Shape shape : kShapes) {
+    const int workers = shape.total();
+    CAPTURE(shape.processes);
     CAPTURE(workers);
     Collected<int64_t> seen;
     Dataflow flow("flow", [&](Scope<>& scope) {
@@ -143,16 +152,18 @@ TEST_CASE("filters that keep nothing, and flat maps of nothing, end like others 
           Exchange("more_spread") | CountFinal("count");
     });
     for (bool testing : {true, false}) {
-      RunOptions options{.worker_count = workers};
+      RunOptions options;
       if (testing) options.epoch_config = TestingEpochConfig{};
-      CheckOk(RunMain(flow, options));
+      CheckOk(RunInShape(flow, shape, options));
     }
     CHECK(seen.size() == 0);
   }
 }
 
 TEST_CASE("StatefulMap keeps a state for each key, and forgets it when told") {
-  for (int workers : kWorkerCounts) {
+  for (Shape shape : kShapes) {
+    const int workers = shape.total();
+    CAPTURE(shape.processes);
     for (bool in_order : {false, true}) {
       CAPTURE(workers);
       CAPTURE(in_order);
@@ -167,9 +178,8 @@ TEST_CASE("StatefulMap keeps a state for each key, and forgets it when told") {
           return count;
         }) | CollectInto("collect", seen);
       });
-      CheckOk(RunMain(flow, {.worker_count = workers,
-                             .epoch_config = TestingEpochConfig{},
-                             .apply_in_epoch_order = in_order}));
+      CheckOk(RunInShape(flow, shape,
+                         {.epoch_config = TestingEpochConfig{}, .apply_in_epoch_order = in_order}));
       // 1, 2, 3, 4, 5, 1, 2, ... for each key.
       std::map<int64_t, int64_t> records;
       for (int64_t x : Numbers(workers, 60)) ++records[x % 3];
