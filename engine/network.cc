@@ -24,8 +24,9 @@ constexpr size_t kMaxDelayedBytes = size_t{64} << 20;
 constexpr uint32_t kMaxDataflows = 1 << 20;
 // The watchdog pumps when nobody else did for this long.
 constexpr std::chrono::milliseconds kWatchdogPeriod{20};
-// What the other processes get to read our last frames.
-constexpr absl::Duration kCloseTimeout = absl::Seconds(1);
+// What the other processes get to read our last frames. One that hangs takes all of it, and
+// everybody is to end within a second after it was given up.
+constexpr absl::Duration kCloseTimeout = absl::Milliseconds(500);
 
 }  // namespace
 
