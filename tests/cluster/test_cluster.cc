@@ -27,8 +27,8 @@ namespace {
 
 using internal::FileDescriptor;
 
-// code, message, microseconds, lines
-using EncodedReport = std::tuple<int, std::string, int64_t, std::vector<std::string>>;
+// code, message, start and end of the body in microseconds of Unix time, lines
+using EncodedReport = std::tuple<int, std::string, int64_t, int64_t, std::vector<std::string>>;
 
 std::pair<FileDescriptor, FileDescriptor> MakePipe() {
   int ends[2];
@@ -70,9 +70,9 @@ std::vector<std::byte> ReadSome(int descriptor, absl::Time deadline) {
   } catch (const std::exception& error) {
     status = absl::UnknownError(absl::StrFormat("the process threw: %s", error.what()));
   }
-  const int64_t micros = absl::ToInt64Microseconds(absl::Now() - start);
   WriteAll(report.get(), EncodeToBytes(EncodedReport(
-                             status.raw_code(), std::string(status.message()), micros, lines)));
+                             status.raw_code(), std::string(status.message()),
+                             absl::ToUnixMicros(start), absl::ToUnixMicros(absl::Now()), lines)));
   _exit(0);
 }
 
@@ -171,9 +171,10 @@ Outcome TestCluster::Wait(int number) {
   Outcome outcome;
   EncodedReport report;
   outcome.reported = DecodeFromBytes(bytes, &report);
-  auto& [code, message, micros, lines] = report;
+  auto& [code, message, start, end, lines] = report;
   outcome.status = absl::Status(static_cast<absl::StatusCode>(code), message);
-  outcome.took = absl::Microseconds(micros);
+  outcome.took = absl::Microseconds(end - start);
+  outcome.ended = absl::FromUnixMicros(end);
   outcome.lines = std::move(lines);
   return outcome;
 }

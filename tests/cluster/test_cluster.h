@@ -23,6 +23,7 @@ struct Outcome {
   bool reported = false;  // false: it was killed, or crashed
   absl::Status status;
   absl::Duration took;             // by its body
+  absl::Time ended;                // its body
   std::vector<std::string> lines;  // that its body has made
 };
 

@@ -1,0 +1,30 @@
+#ifndef HEADWAY_TESTS_CLUSTER_TRICKLE_H_
+#define HEADWAY_TESTS_CLUSTER_TRICKLE_H_
+
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "headway/headway.h"
+
+namespace headway {
+
+// A source of a few records each millisecond, for ever: a run that is at work, and leaves the
+// machine to others.
+struct Trickle {
+  using Record = int64_t;
+  struct Reader {
+    absl::StatusOr<SourceState> Poll(SourceOutput<int64_t>& out) {
+      for (int i = 0; i < 16; ++i) out.Emit(next++);
+      return SourceState::Idle(absl::Milliseconds(1));
+    }
+    std::string Snapshot() const { return ""; }
+    int64_t next = 0;
+  };
+  absl::StatusOr<Reader> Open(const SourceContext&, std::optional<std::string>) { return Reader{}; }
+};
+
+}  // namespace headway
+
+#endif  // HEADWAY_TESTS_CLUSTER_TRICKLE_H_
