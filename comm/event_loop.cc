@@ -55,7 +55,10 @@ void EventLoop::Wait(std::optional<std::chrono::nanoseconds> timeout) {
     if (timeout->count() <= 0) return Poll();
     const auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(*timeout).count();
     uv_update_time(&handles_->loop);
-    uv_timer_start(&handles_->timer, [](uv_timer_t*) {}, static_cast<uint64_t>(milliseconds), 0);
+    // It repeats: libuv before 1.45 runs timers before it waits, too, and would wait without a
+    // limit if this one were due by then and gone.
+    const auto interval = static_cast<uint64_t>(milliseconds);
+    uv_timer_start(&handles_->timer, [](uv_timer_t*) {}, interval, interval);
   }
   uv_run(&handles_->loop, UV_RUN_ONCE);
   uv_timer_stop(&handles_->timer);
