@@ -57,6 +57,11 @@ std::vector<std::byte> ReadSome(int descriptor, absl::Time deadline) {
   return bytes;
 }
 
+bool IsReadable(int descriptor) {
+  pollfd readable = {descriptor, POLLIN, 0};
+  return poll(&readable, 1, 0) == 1;
+}
+
 [[noreturn]] void RunChild(pid_t parent, const TestCluster::Body& body,
                            const FileDescriptor& report, const FileDescriptor& signals) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -155,6 +160,14 @@ void TestCluster::AwaitSignal(int number) {
     const Outcome outcome = Wait(number);
     FAIL("process ", number, " ended before its signal: ", outcome.status.ToString());
   }
+}
+
+bool TestCluster::HasSignal(int number) const {
+  return IsReadable(children_[static_cast<size_t>(number)].signals.get());
+}
+
+bool TestCluster::HasEnded(int number) const {
+  return IsReadable(children_[static_cast<size_t>(number)].report.get());
 }
 
 Outcome TestCluster::Wait(int number) {

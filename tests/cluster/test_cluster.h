@@ -64,6 +64,10 @@ class TestCluster {
 
   // Waits for a call of Signal.
   void AwaitSignal(int number);
+  // Whether AwaitSignal would not wait.
+  bool HasSignal(int number) const;
+  // Whether Wait would not wait.
+  bool HasEnded(int number) const;
   // Waits until the process has ended. Once for each.
   Outcome Wait(int number);
   // Waits for all that were started, and were not waited for: by number.

@@ -1,6 +1,7 @@
 #ifndef HEADWAY_TESTS_CLUSTER_TRICKLE_H_
 #define HEADWAY_TESTS_CLUSTER_TRICKLE_H_
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -10,19 +11,24 @@
 
 namespace headway {
 
-// A source of a few records each millisecond, for ever: a run that is at work, and leaves the
-// machine to others.
+// A source of a few records each millisecond, for ever or up to `count`: a run that is at work, and
+// leaves the machine to others.
 struct Trickle {
   using Record = int64_t;
+  int64_t count = INT64_MAX;
   struct Reader {
     absl::StatusOr<SourceState> Poll(SourceOutput<int64_t>& out) {
-      for (int i = 0; i < 16; ++i) out.Emit(next++);
+      for (int i = 0; i < 16 && next < count; ++i) out.Emit(next++);
+      if (next == count) return SourceState::Done();
       return SourceState::Idle(absl::Milliseconds(1));
     }
     std::string Snapshot() const { return ""; }
+    int64_t count;
     int64_t next = 0;
   };
-  absl::StatusOr<Reader> Open(const SourceContext&, std::optional<std::string>) { return Reader{}; }
+  absl::StatusOr<Reader> Open(const SourceContext&, std::optional<std::string>) {
+    return Reader{.count = count};
+  }
 };
 
 }  // namespace headway
