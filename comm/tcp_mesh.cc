@@ -204,7 +204,12 @@ bool TcpMesh::HandleFrames(Peer& peer, Handler& handler, bool* any) {
 }
 
 void TcpMesh::EndOfInput(Peer& peer) {
-  if (peer.said_goodbye) {  // it may still read what this process sends
+  if (peer.said_goodbye && !peer.goodbye_queued) {
+    // A process that has finished stays until all others have.
+    Lose(peer,
+         absl::UnavailableError("connection lost after its goodbye, while this process needs it"),
+         false);
+  } else if (peer.said_goodbye) {  // it may still read what this process sends
     peer.input_ended = true;
     peer.link->PauseReading();
   } else {

@@ -26,8 +26,8 @@ class Link;
 // The transport of a process of a cluster: one stream connection to each other process, on one
 // libuv loop that has no thread of its own.
 //
-// A link is lost when it ends without a Goodbye (Unavailable), when nothing was heard of the peer
-// for peer_timeout (Unavailable), and when the peer sends something that is not a frame
+// A link is lost when it ends before both have said Goodbye (Unavailable), when nothing was heard
+// of the peer for peer_timeout (Unavailable), and when the peer sends something that is not a frame
 // (InvalidArgument); the peer is told why, if it still listens. What happens at the end of the run,
 // such as an answer to an Abort, is the caller's.
 class TcpMesh final : public Transport {

@@ -64,7 +64,7 @@ class Transport {
     virtual ~Handler() = default;
     virtual void OnFrame(int process, const IncomingFrame& frame) = 0;
     // The link to a process is lost; at most once for each. The message names the process and says
-    // what happened. A link that ends after the process's Goodbye is not lost.
+    // what happened. A link that ends after both have said Goodbye is not lost.
     virtual void OnLoss(int process, const absl::Status& cause) = 0;
   };
 

@@ -291,11 +291,13 @@ TEST_CASE("a process that is gone is a loss for all others, once") {
   }
 }
 
-TEST_CASE("a process that goes after its goodbye is not lost") {
+TEST_CASE("a process that goes after both have said goodbye is not lost") {
   for (const bool tcp : {false, true}) {
     Meshes meshes = Pairs(TestOptions(2), tcp);
     SendBatch(meshes[0], 1, 0, 5'000'000, 0);
     SendGoodbye(meshes[0], 1);
+    SendGoodbye(meshes[1], 0);
+    meshes[1].Flush();
     std::atomic<bool> closed{false};
     std::thread closing([&] {
       meshes[0].Close(absl::Seconds(30));
@@ -306,14 +308,22 @@ TEST_CASE("a process that goes after its goodbye is not lost") {
     CHECK(recorder.frames[1].kind == static_cast<int>(Kind::Goodbye));
     CHECK_FALSE(closed);  // it waits for the other end
     for (int i = 0; i < 10; ++i) meshes[1].Poll(recorder);
-    SendProgress(meshes[1], 0, 1);
-    meshes[1].Flush();
-    SendGoodbye(meshes[1], 0);
     meshes[1].Close(absl::Seconds(30));
     closing.join();
     CHECK(recorder.losses.empty());
     CHECK(FreeWritten(meshes[0]) == 1);
   }
+}
+
+TEST_CASE("a process that goes after its goodbye, while another one is not done, is lost") {
+  Meshes meshes = Pairs(TestOptions(2));
+  SendGoodbye(meshes[0], 1);
+  std::thread closing([&] { meshes[0].Close(absl::Seconds(30)); });
+  Recorder& recorder = meshes.recorders[1];
+  PollOne(meshes[1], recorder, [&] { return !recorder.losses.empty(); });
+  closing.join();
+  CHECK(recorder.frames.size() == 1);
+  CHECK(recorder.losses[0].second.code() == absl::StatusCode::kUnavailable);
 }
 
 TEST_CASE("an abort arrives although the sender ends at once and has not read its input") {
