@@ -28,7 +28,7 @@ using internal::FileDescriptor;
 using internal::FrameEncoder;
 using Bytes = std::vector<std::byte>;
 
-constexpr absl::Duration kPeerTimeout = absl::Milliseconds(500);
+constexpr absl::Duration kPeerTimeout = kShortPeerTimeout;
 
 Bytes Copy(std::span<const std::byte> bytes) { return {bytes.begin(), bytes.end()}; }
 

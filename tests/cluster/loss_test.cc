@@ -19,7 +19,7 @@
 namespace headway {
 namespace {
 
-constexpr absl::Duration kPeerTimeout = absl::Milliseconds(500);
+constexpr absl::Duration kPeerTimeout = kShortPeerTimeout;
 constexpr absl::Duration kToEnd = absl::Seconds(1);
 
 // Runs for ever; signals when records arrive.

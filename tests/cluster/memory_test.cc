@@ -16,7 +16,9 @@
 
 #ifdef HEADWAY_SANITIZED
 
-TEST_CASE("the memory of processes is no measure under a sanitizer" * doctest::skip()) {}
+TEST_CASE("the memory of processes") {
+  MESSAGE("not tested: a sanitizer's own memory hides that of the engine");
+}
 
 #else
 
