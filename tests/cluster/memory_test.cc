@@ -223,7 +223,7 @@ TEST_CASE("300,000 epochs need no more memory than 200,000") {
     const int64_t before = std::stoll(outcome.lines[0]);
     const int64_t after = std::stoll(outcome.lines[1]);
     INFO(before, " bytes, then ", after);
-    CHECK(after - before < kMebibyte / 2);
+    CHECK(after - before < kMebibyte);  // a leak of a few words an epoch is more
   }
 }
 
