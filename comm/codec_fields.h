@@ -197,7 +197,9 @@ decltype(auto) VisitFields(T& record, Visitor&& visitor) {
 
 struct FieldTypesVisitor {
   template <class... Fields>
-  TypeList<Fields...> operator()(Fields&...) const;
+  TypeList<Fields...> operator()(Fields&...) const {
+    return {};
+  }
 };
 
 // TypeList of the types of the fields of T.
