@@ -36,6 +36,7 @@ Network::Network(RunState& run, std::unique_ptr<Transport> transport)
       endpoint_(&run.fabric(), run.topology().workers_per_process),
       returned_(static_cast<size_t>(run.topology().process_count)),
       ended_(static_cast<size_t>(run.topology().process_count)),
+      agreed_(static_cast<size_t>(run.topology().process_count)),
       watchdog_([this] { Watch(); }) {
   for (int index = 0; index <= endpoint_index(); ++index) {
     run_.fabric().parker(index).SetWaker([this] { transport_->Wake(); });
@@ -293,7 +294,14 @@ void Network::OnFrame(int process, const IncomingFrame& frame) {
     case wire::Body::Stop: {
       const wire::Stop& stop = *frame.frame->body_as_Stop();
       run_.RequestStop();
-      if (stop.agreed()) run_.stop_agreement().ProposeOfProcess(stop.epoch());
+      if (stop.agreed()) {
+        if (agreed_[static_cast<size_t>(process)]) {
+          Malformed(process, "a second epoch to stop at");
+          break;
+        }
+        agreed_[static_cast<size_t>(process)] = true;
+        run_.stop_agreement().ProposeOfProcess(stop.epoch());
+      }
       run_.fabric().WakeAll();
       break;
     }
@@ -397,6 +405,11 @@ void Network::OnCredit(int process, const wire::Frame& frame) {
     const auto worker = static_cast<int>(returned->worker());
     if (worker < 0 || worker >= topology.worker_count() || !topology.IsLocal(worker)) {
       Malformed(process, "credit for a worker that is not there");
+      return;
+    }
+    const int64_t in_flight = run_.flow_control().InFlight();  // more rather than less
+    if (returned->bytes() > static_cast<uint64_t>(std::max<int64_t>(in_flight, 0))) {
+      Malformed(process, "credit for more than it was sent");
       return;
     }
     for (uint64_t left = returned->bytes(); left > 0;) {

@@ -118,7 +118,8 @@ class Network final : private Transport::Handler {
   std::vector<uint32_t> with_delayed_;
   std::vector<std::vector<FrameEncoder::ReturnedBytes>> returned_;  // by process
   std::vector<bool> ended_;                                         // by process: has said goodbye
-  int64_t returned_bytes_ = 0;                                      // in returned_
+  std::vector<bool> agreed_;    // by process: has said which epoch it can end at
+  int64_t returned_bytes_ = 0;  // in returned_
   bool received_ = false;
   bool stop_announced_ = false;
   bool abort_sent_ = false;

@@ -259,9 +259,16 @@ std::vector<Attack> Attacks(std::mt19937_64& random) {
                        {kMalformed, kLost},
                        channel == 0});
   }
-  const std::vector<FrameEncoder::ReturnedBytes> too_much = {{0, 0, 77, 1}};
-  attacks.push_back({"credit for a worker that is not there",
+  const std::vector<FrameEncoder::ReturnedBytes> too_much = {{0, 0, 0, uint64_t{1} << 62}};
+  attacks.push_back({"credit for more than was ever sent",
                      {Copy(encoder.Credit(too_much))},
+                     false,
+                     {kMalformed}});
+  const Bytes agreed = Copy(encoder.Stop(true, 3));
+  attacks.push_back({"two epochs to stop at", {agreed, agreed}, false, {kMalformed}});
+  const std::vector<FrameEncoder::ReturnedBytes> to_nobody = {{0, 0, 77, 1}};
+  attacks.push_back({"credit for a worker that is not there",
+                     {Copy(encoder.Credit(to_nobody))},
                      false,
                      {kMalformed}});
   return attacks;
