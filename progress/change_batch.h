@@ -2,11 +2,12 @@
 #define HEADWAY_PROGRESS_CHANGE_BATCH_H_
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
-#include "headway/progress/inline_vector.h"
 #include "headway/progress/timestamp.h"
 
 namespace headway {
@@ -25,71 +26,89 @@ class ChangeBatch {
   };
 
   void Update(const T& time, int64_t delta) {
-    if (changes_.size() <= kDirect) {
-      Change* canceled = nullptr;
-      for (Change& change : changes_) {
-        if (change.time == time) {
-          change.delta += delta;
+    if (many_.empty()) [[likely]] {
+      for (uint32_t i = 0; i < few_count_; ++i) {
+        if (few_[i].time == time) {
+          few_[i].delta += delta;
           return;
         }
-        if (change.delta == 0) canceled = &change;
       }
-      if (canceled != nullptr) {
-        *canceled = {time, delta};
+      if (few_count_ < kFew) {
+        few_[few_count_++] = {time, delta};
         return;
       }
     }
-    changes_.push_back({time, delta});
-    if (changes_.size() > kDirect && changes_.size() >= compact_at_) {
-      Compact();
-      compact_at_ = std::max(kCompactAtLeast, changes_.size() * 2);
-    }
+    UpdateMany(time, delta);
   }
 
   // The net changes, one for each time, none of them zero. Valid until the next non-const call.
   std::span<const Change> Net() {
-    if (changes_.size() > kDirect) {
+    if (!many_.empty()) {
       Compact();
-    } else {
-      // Update has kept these apart.
-      for (size_t i = changes_.size(); i-- > 0;) {
-        if (changes_[i].delta == 0) changes_.Erase(i);
-      }
+      return many_;
     }
-    return changes_.span();
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < few_count_; ++i) {
+      if (few_[i].delta != 0) few_[kept++] = few_[i];
+    }
+    few_count_ = kept;
+    return {few_.data(), few_count_};
   }
 
   // Whether nothing was recorded since Clear. Changes that cancel may count as recorded.
-  bool empty() const { return changes_.empty(); }
+  bool empty() const { return few_count_ == 0 && many_.empty(); }
 
   void Clear() {
-    changes_.clear();
+    few_count_ = 0;
+    many_.clear();
     compact_at_ = kCompactAtLeast;
   }
 
  private:
   using Traits = TimestampTraits<T>;
-  static constexpr uint32_t kDirect = 2;
-  static constexpr uint32_t kCompactAtLeast = 16;
+  static constexpr uint32_t kFew = 2;
+  static constexpr size_t kCompactAtLeast = 16;
 
-  void Compact() {
-    std::sort(changes_.begin(), changes_.end(),
-              [](const Change& a, const Change& b) { return Traits::TotalLess(a.time, b.time); });
-    size_t kept = 0;
-    for (const Change& change : changes_) {
-      if (kept > 0 && changes_[kept - 1].time == change.time) {
-        changes_[kept - 1].delta += change.delta;
-        continue;
+  // There are more times than few_ has room for, unless one of those has canceled.
+  [[gnu::noinline]] void UpdateMany(const T& time, int64_t delta) {
+    if (many_.empty()) {
+      for (Change& change : few_) {
+        if (change.delta == 0) {
+          change = {time, delta};
+          return;
+        }
       }
-      if (kept > 0 && changes_[kept - 1].delta == 0) --kept;
-      changes_[kept++] = change;
+      many_.assign(few_.begin(), few_.end());
+      few_count_ = 0;
     }
-    if (kept > 0 && changes_[kept - 1].delta == 0) --kept;
-    changes_.Truncate(kept);
+    many_.push_back({time, delta});
+    if (many_.size() >= compact_at_) {
+      Compact();
+      compact_at_ = std::max(kCompactAtLeast, many_.size() * 2);
+    }
   }
 
-  internal::InlineVector<Change, kDirect> changes_;
-  uint32_t compact_at_ = kCompactAtLeast;
+  void Compact() {
+    std::sort(many_.begin(), many_.end(),
+              [](const Change& a, const Change& b) { return Traits::TotalLess(a.time, b.time); });
+    size_t kept = 0;
+    for (const Change& change : many_) {
+      if (kept > 0 && many_[kept - 1].time == change.time) {
+        many_[kept - 1].delta += change.delta;
+        continue;
+      }
+      if (kept > 0 && many_[kept - 1].delta == 0) --kept;
+      many_[kept++] = change;
+    }
+    if (kept > 0 && many_[kept - 1].delta == 0) --kept;
+    many_.resize(kept);
+  }
+
+  // Up to two distinct times; then all are in many_.
+  std::array<Change, kFew> few_{};
+  uint32_t few_count_ = 0;
+  std::vector<Change> many_;
+  size_t compact_at_ = kCompactAtLeast;
 };
 
 }  // namespace headway

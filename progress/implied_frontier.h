@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <utility>
 
@@ -102,21 +103,56 @@ class ImpliedFrontier<T, true> {
 
   bool Remove(const T& time) {
     if (support_ > 0 && time == time_) return --support_ == 0;
-    const int64_t support = later_.Add(time, -1);
-    HEADWAY_DCHECK(support >= 0);  // I7
+    RemoveLater(time);
     return false;
   }
 
   void Drop(const T&) { HEADWAY_DCHECK(support_ == 0); }
 
+  // Replaces a source of `from` by one of `to`, which is later. kUnclear, and nothing is done, if
+  // what would take the place of the element may itself be about to lose its support. REQUIRES: not
+  // waiting.
+  enum class Moved { kElement, kOther, kUnclear };
+  Moved Move(const T& from, const T& to) {
+    if (support_ == 0 || !(from == time_)) {
+      if (next_support_ == 1 && next_time_ == from && !HasRest()) {
+        next_time_ = to;
+      } else {
+        RemoveLater(from);
+        AddLater(to, 1);
+      }
+      return Moved::kOther;
+    }
+    if (support_ > 1) {
+      --support_;
+      AddLater(to, 1);
+      return Moved::kOther;
+    }
+    if (next_support_ > 0) {
+      if (!Traits::LessEqual(to, next_time_)) return Moved::kUnclear;
+      if (next_time_ == to) support_ += TakeNext();
+    }
+    time_ = to;
+    return Moved::kElement;
+  }
+
+  // Uncounts the last source of the element `from` if the least of the others is `to`, which
+  // becomes the element. Returns whether it did. REQUIRES: not waiting.
+  bool MoveToNext(const T& from, const T& to) {
+    if (support_ != 1 || !(time_ == from) || next_support_ == 0 || !(next_time_ == to)) {
+      return false;
+    }
+    time_ = to;
+    support_ = TakeNext();
+    return true;
+  }
+
   template <class Deliver>
   void Promote(Antichain<T>&, Deliver&& deliver) {
     if (support_ == 0) {
-      if (later_.empty()) return;
-      const auto first = later_.entries().front();
-      later_.PopFront();
-      time_ = first.time;
-      support_ = first.count;
+      if (next_support_ == 0) return;
+      time_ = next_time_;
+      support_ = TakeNext();
     }
     deliver(time_, true);
   }
@@ -127,24 +163,71 @@ class ImpliedFrontier<T, true> {
   void CountOther(const T& time) {
     if (support_ > 0) {
       if (Traits::LessEqual(time_, time)) {
-        later_.Add(time, 1);
+        AddLater(time, 1);
         return;
       }
-      later_.Add(time_, support_);
-    } else if (!later_.empty() && !Traits::TotalLess(time, later_.entries().front().time)) {
-      later_.Add(time, 1);
+      AddLater(time_, support_);
+    } else if (next_support_ > 0 && !Traits::TotalLess(time, next_time_)) {
+      AddLater(time, 1);
       return;
     }
     time_ = time;
     support_ = 1;
   }
 
+  void AddLater(const T& time, int64_t count) {
+    if (next_support_ == 0) {
+      next_time_ = time;
+      next_support_ = count;
+    } else if (time == next_time_) {
+      next_support_ += count;
+    } else if (Traits::TotalLess(time, next_time_)) {
+      Rest().Add(next_time_, next_support_);
+      next_time_ = time;
+      next_support_ = count;
+    } else {
+      Rest().Add(time, count);
+    }
+  }
+
+  void RemoveLater(const T& time) {
+    if (time == next_time_ && next_support_ > 0) {
+      if (--next_support_ == 0) FillNext();
+      return;
+    }
+    const int64_t support = Rest().Add(time, -1);
+    HEADWAY_DCHECK(support >= 0);  // I7
+  }
+
+  // Removes the next time; returns the number of its sources.
+  int64_t TakeNext() {
+    const int64_t support = std::exchange(next_support_, 0);
+    FillNext();
+    return support;
+  }
+
+  void FillNext() {
+    if (!HasRest()) return;
+    const auto& first = rest_->entries().front();
+    next_time_ = first.time;
+    next_support_ = first.count;
+    rest_->PopFront();
+  }
+
+  bool HasRest() const { return rest_ != nullptr && !rest_->empty(); }
+  SortedCounts<T>& Rest() {
+    if (rest_ == nullptr) rest_ = std::make_unique<SortedCounts<T>>();
+    return *rest_;
+  }
+
   // The least time with a source, if support_ is positive, and the number of its sources. While the
-  // location waits, it is the least of those counted since, and later_ has no lesser one.
+  // location waits, it is the least of those counted since, and no other is less.
   T time_{};
   int64_t support_ = 0;
-  SortedCounts<T, 1>
-      later_;  // the other times with a source, of which there is seldom more than one
+  // The least of the others, if next_support_ is positive; there is seldom a third.
+  T next_time_{};
+  int64_t next_support_ = 0;
+  std::unique_ptr<SortedCounts<T>> rest_;  // apart, so that a location is one cache line
 };
 
 }  // namespace headway::internal

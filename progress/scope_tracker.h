@@ -4,7 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -105,6 +107,7 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
   static constexpr Flags kWatched = 8;   // see Watch
   static constexpr Flags kSaved = 16;    // its former implied frontier is in saved_
   static constexpr Flags kCrosses = 32;  // has an edge to another scope
+  static constexpr Flags kLate = 64;     // has a source in late_
 
   struct Edge {
     uint32_t to;
@@ -121,6 +124,7 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
     uint32_t edge_count = 0;
     internal::ImpliedFrontier<T> implied;
   };
+  static_assert(!std::is_same_v<T, Epoch> || sizeof(Place) == 64);
   struct Counts {
     MutableAntichain<T> outstanding;
     Antichain<T> own_sources;  // the frontier of `outstanding` as it is counted in Place::implied
@@ -155,9 +159,23 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
     uint32_t index;
     bool added;
   };
+  // The element of totally ordered times, if there is one.
+  using FormerFrontier =
+      std::conditional_t<Traits::kTotallyOrdered, std::optional<T>, Antichain<T>>;
   struct SavedFrontier {
     uint32_t index;
-    Antichain<T> implied;
+    FormerFrontier implied;
+  };
+  // A source whose time becomes a later one.
+  struct SourceMove {
+    uint32_t index;
+    T from;
+    T to;
+  };
+  // A source that a waiting location is to be given before promotions begin.
+  struct LateSource {
+    T time;
+    uint32_t index;
   };
 
   static constexpr size_t kEncodedChangeBytes = 8 + (sizeof(T) + 7) / 8 * 8;
@@ -184,6 +202,7 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
   absl::Status AddOwnSources() override;
   void RetractOwnSources() override;
   void DeliverAnnouncements() override;
+  void AddLateSources() override;
   size_t PromoteRun(size_t begin) override;
   void ReportChanges() override;
   void ReportWatched() override;
@@ -202,6 +221,11 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
   }
   void Assert(uint32_t index, const T& time);
   void Retract(uint32_t index, T time);
+  bool MoveOwnSource(uint32_t index, std::span<const T> frontier);
+  void FollowMove(uint32_t index, T from, T to);
+  bool MoveSource(uint32_t index, const T& from, const T& to);
+  void AddLateSource(uint32_t index, const T& time);
+  bool RemoveLateSource(uint32_t index, const T& time);
   void Promote(uint32_t index);
   template <bool kAdded>
   void Deliver(uint32_t index, T time);
@@ -228,6 +252,8 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
   std::vector<uint32_t> pending_places_;
   std::vector<uint32_t> touched_;
   std::vector<Announcement> announcements_;
+  std::vector<LateSource> late_;
+  std::vector<SourceMove> moves_;  // scratch space of FollowMove
   std::vector<SavedFrontier> saved_;
   Antichain<T> former_;  // scratch space of Promote
 };

@@ -186,8 +186,10 @@ void ScopeTracker<T>::RetractOwnSources() {
     places_[index].flags &= static_cast<Flags>(~kTouched);
     Counts& counts = counts_[index];
     const std::span<const T> frontier = counts.outstanding.frontier();
-    for (const T& time : counts.own_sources.elements()) {
-      if (!internal::Contains(frontier, time)) Retract(index, time);
+    if (!MoveOwnSource(index, frontier)) {
+      for (const T& time : counts.own_sources.elements()) {
+        if (!internal::Contains(frontier, time)) Retract(index, time);
+      }
     }
     counts.own_sources.Clear();
     for (const T& time : frontier) counts.own_sources.Insert(time);
@@ -214,6 +216,7 @@ template <Timestamp T>
 inline void ScopeTracker<T>::Retract(uint32_t index, T time) {
   for (;;) {
     Place& place = places_[index];
+    if ((place.flags & kLate) != 0 && RemoveLateSource(index, time)) return;
     if (!place.implied.Remove(time)) return;
     if (core_->promoting && (place.flags & kWaiting) != 0) return;  // Promote will see it
     if (NeedsSaving(place)) SaveFrontier(index, &time);
@@ -229,6 +232,112 @@ inline void ScopeTracker<T>::Retract(uint32_t index, T time) {
     time = *result;
     index = edge.to;
   }
+}
+
+// Moves. See tracker.cc for when they take the place of a retraction and a promotion.
+
+// The own source of a place moves to its only outstanding time, which AddOwnSources has counted.
+// Returns false, and does nothing, if that is not all that happens.
+template <Timestamp T>
+inline bool ScopeTracker<T>::MoveOwnSource(uint32_t index, std::span<const T> frontier) {
+  if constexpr (Traits::kTotallyOrdered) {
+    const std::span<const T> former = counts_[index].own_sources.elements();
+    if (former.empty() || frontier.empty()) return false;
+    Place& place = places_[index];
+    if ((place.flags & (kWaiting | kCrosses | kLate)) != 0) return false;
+    if (!place.implied.MoveToNext(former[0], frontier[0])) return false;
+    FollowMove(index, former[0], frontier[0]);
+    return true;
+  }
+  return false;
+}
+
+// The element of `index` has moved: moves what follows from it.
+template <Timestamp T>
+void ScopeTracker<T>::FollowMove(uint32_t index, T from, T to) {
+  if constexpr (Traits::kTotallyOrdered) {
+    for (;;) {
+      const Place& place = places_[index];
+      ++core_->update_count;
+      if (NeedsSaving(place)) SaveFrontier(index, &from);
+      // The last edge is followed at once, so that a chain needs no queue.
+      bool moved = false;
+      const Edge* edge = edges_.data() + place.edges_begin;
+      for (uint32_t left = place.edge_count; left > 0; --left, ++edge) {
+        const std::optional<T> result_from = Traits::ResultsIn(from, edge->summary);
+        if (!result_from.has_value()) continue;
+        const std::optional<T> result_to = Traits::ResultsIn(to, edge->summary);
+        if (!result_to.has_value()) {
+          Retract(edge->to, *result_from);
+        } else if (*result_from == *result_to) {
+          continue;
+        } else if (left > 1) {
+          moves_.push_back({edge->to, *result_from, *result_to});
+        } else if (MoveSource(edge->to, *result_from, *result_to)) {
+          moved = true;
+          index = edge->to;
+          from = *result_from;
+          to = *result_to;
+        }
+      }
+      while (!moved) {
+        if (moves_.empty()) return;
+        const SourceMove move = moves_.back();
+        moves_.pop_back();
+        moved = MoveSource(move.index, move.from, move.to);
+        index = move.index;
+        from = move.from;
+        to = move.to;
+      }
+    }
+  }
+}
+
+// Returns whether the element of the place has moved with the source.
+template <Timestamp T>
+inline bool ScopeTracker<T>::MoveSource(uint32_t index, const T& from, const T& to) {
+  if constexpr (Traits::kTotallyOrdered) {
+    using Moved = typename internal::ImpliedFrontier<T>::Moved;
+    Place& place = places_[index];
+    if ((place.flags & (kWaiting | kCrosses | kLate)) == 0) {
+      const Moved moved = place.implied.Move(from, to);
+      if (moved != Moved::kUnclear) return moved == Moved::kElement;
+    }
+  }
+  Retract(index, from);
+  AddLateSource(index, to);
+  return false;
+}
+
+template <Timestamp T>
+void ScopeTracker<T>::AddLateSource(uint32_t index, const T& time) {
+  places_[index].flags |= kLate;
+  if (late_.empty()) core_->with_late_sources.push_back(this);
+  late_.push_back({time, index});
+}
+
+// Forgets a late source of that time, if there is one.
+template <Timestamp T>
+bool ScopeTracker<T>::RemoveLateSource(uint32_t index, const T& time) {
+  const auto late = std::find_if(late_.begin(), late_.end(), [&](const LateSource& source) {
+    return source.index == index && source.time == time;
+  });
+  if (late == late_.end()) return false;
+  *late = late_.back();
+  late_.pop_back();
+  const bool others = std::any_of(late_.begin(), late_.end(),
+                                  [&](const LateSource& source) { return source.index == index; });
+  if (!others) places_[index].flags &= static_cast<Flags>(~kLate);
+  return true;
+}
+
+template <Timestamp T>
+void ScopeTracker<T>::AddLateSources() {
+  for (const LateSource& late : late_) {
+    places_[late.index].flags &= static_cast<Flags>(~kLate);
+    Assert(late.index, late.time);
+  }
+  late_.clear();
 }
 
 template <Timestamp T>
@@ -311,9 +420,17 @@ void ScopeTracker<T>::SaveFrontier(uint32_t index, const T* lost) {
   place.flags |= kSaved;
   if (saved_.empty()) core_->with_saved.push_back(this);
   saved_.push_back({index, {}});
-  Antichain<T>& implied = saved_.back().implied;
-  for (const T& time : place.implied.elements()) implied.Insert(time);
-  if (lost != nullptr) implied.Insert(*lost);
+  FormerFrontier& former = saved_.back().implied;
+  if constexpr (Traits::kTotallyOrdered) {
+    if (lost != nullptr) {
+      former = *lost;
+    } else if (!place.implied.elements().empty()) {
+      former = place.implied.elements()[0];
+    }
+  } else {
+    for (const T& time : place.implied.elements()) former.Insert(time);
+    if (lost != nullptr) former.Insert(*lost);
+  }
 }
 
 template <Timestamp T>
@@ -321,8 +438,14 @@ void ScopeTracker<T>::ReportChanges() {
   for (const SavedFrontier& saved : saved_) {
     Place& place = places_[saved.index];
     place.flags &= static_cast<Flags>(~kSaved);
-    Antichain<T> current;
-    for (const T& time : place.implied.elements()) current.Insert(time);
+    FormerFrontier current;
+    for (const T& time : place.implied.elements()) {
+      if constexpr (Traits::kTotallyOrdered) {
+        current = time;
+      } else {
+        current.Insert(time);
+      }
+    }
     if (!(saved.implied == current)) core_->changed.push_back(place.id);
   }
   saved_.clear();

@@ -27,6 +27,14 @@
 // counted at the successors; at a location that still waits for its turn that is all, at another it
 // may be less than what is there, and go on from there.
 //
+// Move. Most often one source gives way to a later one, which at once is the least of the others: a
+// capability was downgraded. For totally ordered times that is followed along the edges in one go:
+// the new element is supported by what has just moved, so it cannot be about to vanish, and nobody
+// needs to wait. Where an element of unknown support would take the place (a cycle whose time is
+// less than the new one), or somebody waits, or a scope ends, the move falls apart into its
+// retraction, which happens at once, and a *late source*, which is counted when all retractions
+// are over. If the late source moves on before that, it is forgotten: it was never counted.
+//
 // While promoting, frontiers only gain: an element leaves only after a lesser one has come, at each
 // location and over each edge. So no location is promoted twice, and the work is proportional to
 // the elements that change, at locations with any number of predecessors. There is no order on
@@ -189,6 +197,9 @@ void Tracker::DeliverAnnouncements() {
 
 void Tracker::PromoteWaiting() {
   core_.promoting = true;
+  for (ScopeTrackerBase* scope : core_.with_late_sources) scope->AddLateSources();
+  core_.with_late_sources.clear();
+  DeliverAnnouncements();
   for (size_t at = 0; at < core_.waiting.size();) {
     at = core_.waiting[at].scope->PromoteRun(at);
     DeliverAnnouncements();

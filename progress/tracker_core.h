@@ -60,6 +60,9 @@ class ScopeTrackerBase {
   // Tells the successors of changes of implied frontiers. Runs, for all scopes, until there are no
   // more.
   virtual void DeliverAnnouncements() = 0;
+  // Counts the sources whose former times were retracted by the way, and which were not moved at
+  // once. After the last retraction, before the first promotion.
+  virtual void AddLateSources() = 0;
   // Promotes locations from TrackerCore::waiting, from `begin` on, while they are in this scope and
   // nothing is announced; returns where it stopped.
   virtual size_t PromoteRun(size_t begin) = 0;
@@ -106,6 +109,7 @@ struct TrackerCore {
   std::vector<ScopeTrackerBase*> with_pending;
   std::vector<ScopeTrackerBase*> with_touched;
   std::vector<ScopeTrackerBase*> with_announcements;
+  std::vector<ScopeTrackerBase*> with_late_sources;
   std::vector<ScopeTrackerBase*> with_saved;
 
   std::vector<Location> waiting;    // locations that lost an element, in that order
