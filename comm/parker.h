@@ -10,6 +10,14 @@
 
 namespace headway::internal {
 
+// Tells the processor that this thread looks again and again, so that it leaves more to the other
+// thread of its core.
+inline void CpuRelax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
 // Where one thread, the owner, sleeps until another has something for it. An idle worker uses no
 // CPU, and waking a worker that is not asleep costs a load.
 //

@@ -23,6 +23,9 @@ namespace {
 // with more workers than cores the others need the core.
 constexpr int64_t kSpinNanos = 50'000;
 constexpr int64_t kSpinNanosWhenCrowded = 5'000;
+// A fellow worker that has a core of its own answers within a microsecond or two, which is about what
+// one sched_yield takes: so long a worker looks again at once.
+constexpr int kLooksBeforeYield = 64;
 // Ends the spin also under a clock that stands still.
 constexpr int kMaxIdleSpins = 100'000;
 // A clock that the host moves does not wake a worker that sleeps: it looks this often.
@@ -34,11 +37,20 @@ constexpr uint32_t kStepsPerClockRead = 16;
 // Progress of a dataflow that this worker has not built yet.
 constexpr size_t kMaxPendingProgressBytes = size_t{64} << 20;
 
+bool EachHasACore(const internal::Topology& topology) {
+  return topology.workers_per_process <= static_cast<int>(std::thread::hardware_concurrency());
+}
+
 int64_t SpinNanos(const internal::Topology& topology) {
-  const int workers = topology.workers_per_process;
   if (topology.worker_count() == 1) return 0;
-  return workers <= static_cast<int>(std::thread::hardware_concurrency()) ? kSpinNanos
-                                                                          : kSpinNanosWhenCrowded;
+  return EachHasACore(topology) ? kSpinNanos : kSpinNanosWhenCrowded;
+}
+
+// Of several processes, whose number on this machine is not known, a look costs system calls.
+int LooksBeforeYield(const internal::Topology& topology) {
+  const bool one_process = topology.worker_count() == topology.workers_per_process;
+  return topology.worker_count() > 1 && one_process && EachHasACore(topology) ? kLooksBeforeYield
+                                                                              : 0;
 }
 
 }  // namespace
@@ -53,7 +65,8 @@ Worker::Worker(internal::RunState& run, int local_index)
                .credit = internal::FlowControl::View(&run.flow_control(), local_index),
                .active_graphs = {},
                .timers = {}},
-      spin_nanos_(SpinNanos(run.topology())) {}
+      spin_nanos_(SpinNanos(run.topology())),
+      looks_before_yield_(LooksBeforeYield(run.topology())) {}
 
 Worker::~Worker() {
   graphs_.clear();
@@ -116,6 +129,7 @@ absl::Status Worker::StepOrPark(absl::Duration timeout) {
   did_work_ = StepOnce();
   if (context_.run.failed()) return context_.run.status();
   if (did_work_) {
+    looks_ = 0;
     idle_since_nanos_ = -1;
     worked_since_trim_ = true;
   } else if (context_.run.options().waiting == Waiting::kSpinThenPark) {
@@ -264,6 +278,11 @@ bool Worker::HasWork() {
 }
 
 void Worker::Wait(absl::Duration timeout) {
+  if (looks_ < looks_before_yield_) {
+    ++looks_;
+    internal::CpuRelax();
+    return;
+  }
   const int64_t now = context_.NowNanos();
   if (idle_since_nanos_ < 0) {
     idle_since_nanos_ = now;
@@ -297,6 +316,7 @@ void Worker::Wait(absl::Duration timeout) {
   }
   stop_seen_ =
       context_.run.stop_requested();  // the caller looks at its condition before the next wait
+  looks_ = 0;
   idle_since_nanos_ = -1;
 }
 

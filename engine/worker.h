@@ -107,6 +107,8 @@ class Worker {
   bool did_work_ = false;
   uint32_t step_count_ = 0;
   const int64_t spin_nanos_;
+  const int looks_before_yield_;
+  int looks_ = 0;  // idle steps in a row, up to looks_before_yield_
   int64_t idle_since_nanos_ = -1;
   int idle_spins_ = 0;
   int64_t trimmed_nanos_ = 0;
