@@ -23,9 +23,11 @@ namespace {
 // with more workers than cores the others need the core.
 constexpr int64_t kSpinNanos = 50'000;
 constexpr int64_t kSpinNanosWhenCrowded = 5'000;
-// A fellow worker that has a core of its own answers within a microsecond or two, which is about what
-// one sched_yield takes: so long a worker looks again at once.
+// A fellow worker that has a core of its own answers within a microsecond or two, which is about
+// what one sched_yield takes: so long a worker looks again at once.
 constexpr int kLooksBeforeYield = 64;
+// A sched_yield that takes longer has let another thread run: this worker shares its core.
+constexpr int64_t kLongYieldNanos = 1'500;
 // Ends the spin also under a clock that stands still.
 constexpr int kMaxIdleSpins = 100'000;
 // A clock that the host moves does not wake a worker that sleeps: it looks this often.
@@ -278,7 +280,7 @@ bool Worker::HasWork() {
 }
 
 void Worker::Wait(absl::Duration timeout) {
-  if (looks_ < looks_before_yield_) {
+  if (!shares_core_ && looks_ < looks_before_yield_) {
     ++looks_;
     internal::CpuRelax();
     return;
@@ -290,6 +292,7 @@ void Worker::Wait(absl::Duration timeout) {
   }
   if (now - idle_since_nanos_ < spin_nanos_ && ++idle_spins_ < kMaxIdleSpins) {
     sched_yield();
+    shares_core_ = context_.NowNanos() - now > kLongYieldNanos;
     return;
   }
   if (now - trimmed_nanos_ >= absl::ToInt64Nanoseconds(kTrimPeriod)) {
