@@ -2,14 +2,17 @@
 // and not of as many whole blocks.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "headway/tests/engine/run_helpers.h"
+#include "headway/tests/engine/thread_cluster.h"
 
 namespace headway {
 
@@ -149,6 +152,60 @@ TEST_CASE("one that makes ten records of each ends with ResourceExhausted all th
     CheckError(RunCycle<std::string>(workers, 10).status, absl::StatusCode::kResourceExhausted,
                {"amplifies", "max_bytes_in_flight"});
   }
+}
+
+// Yields each of the numbers to one worker.
+template <class D>
+auto EachNumberOnce(uint64_t count) {
+  return ManualSource([count](int worker, int workers,
+                              std::optional<uint64_t>) -> Generator<std::pair<uint64_t, D>> {
+    for (auto i = static_cast<uint64_t>(worker); i < count; i += static_cast<uint64_t>(workers)) {
+      co_yield {i, Form<D>::Write(i)};
+    }
+  });
+}
+
+// The pool never has room, so all that goes round is as small as it can be.
+template <class D>
+void CheckArrivesInShapes() {
+  constexpr uint64_t kCount = 300;
+  // Every number is turned down to zero.
+  constexpr uint64_t kStep = 60;
+  std::vector<uint64_t> expected;
+  for (uint64_t i = 0; i < kCount; ++i) expected.push_back(i % kStep);
+  std::sort(expected.begin(), expected.end());
+  for (const Shape shape : kShapes) {
+    CAPTURE(shape.processes);
+    CAPTURE(shape.workers);
+    Collected<uint64_t> left;
+    const Dataflow flow("cycle", [&](Scope<>& scope) {
+      auto [loop, again] = scope.Feedback<D>("loop", 1);
+      scope.Input("numbers", EachNumberOnce<D>(kCount)) | Merge("merge", again) |
+          Exchange("spread", [](const auto& record) { return Form<D>::Read(record); }) |
+          FlatMap("turn",
+                  [&left](auto record) {
+                    const uint64_t number = Form<D>::Read(record);
+                    std::vector<D> records;
+                    if (number < kStep) {
+                      left.Add(number);
+                    } else {
+                      records.push_back(Form<D>::Write(number - kStep));
+                    }
+                    return records;
+                  }) |
+          ConnectLoop(loop);
+    });
+    CheckOk(
+        RunInShape(flow, shape, {.epoch_config = TestingEpochConfig{}, .max_bytes_in_flight = 1}));
+    CHECK(left.Sorted() == expected);
+  }
+}
+
+TEST_CASE("small batches of every kind of record arrive, in other processes too") {
+  CheckArrivesInShapes<uint64_t>();
+  CheckArrivesInShapes<std::string>();
+  CheckArrivesInShapes<std::vector<uint64_t>>();
+  CheckArrivesInShapes<OwnedNumber>();
 }
 
 }  // namespace
