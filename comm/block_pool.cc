@@ -20,6 +20,11 @@ Block* BlockPool::GetAtLeast(size_t payload_bytes) {
   return Allocate(std::bit_ceil(payload_bytes + sizeof(Block)) - sizeof(Block));
 }
 
+Block* BlockPool::GetTight(size_t payload_bytes) {
+  HEADWAY_CHECK(payload_bytes <= kMaxPayloadBytes - sizeof(Block));
+  return Allocate((payload_bytes + sizeof(Block) - 1) / sizeof(Block) * sizeof(Block));
+}
+
 void BlockPool::Trim() {
   size_t target = free_count_ / 2;
   if (target < kTrimFloor) target = kTrimFloor;

@@ -56,6 +56,10 @@ class BlockPool {
   // REQUIRES: payload_bytes <= 2^31 - 64.
   Block* GetAtLeast(size_t payload_bytes);
 
+  // An empty block with just enough payload, in whole cache lines, which Put frees instead of
+  // keeping it. REQUIRES: payload_bytes <= 2^31 - 128.
+  Block* GetTight(size_t payload_bytes);
+
   // Takes one block, and ends the lifetime of records that are still in it; its `next` is ignored.
   void Put(Block* block) {
     if (block->destroy_records != nullptr) [[unlikely]] {

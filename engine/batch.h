@@ -27,6 +27,8 @@
 //   TryAppend(record)     adds a record; false when there is no room, or no block yet
 //   Allocate(endpoint, record)  gets a block with room for at least that record. REQUIRES: empty
 //   CopyFrom(endpoint, batch)   a deep copy. REQUIRES: empty
+//   Shrink(endpoint)            moves the records to a block of their size, if they fill less than
+//                               half of theirs
 
 namespace headway {
 
@@ -38,6 +40,9 @@ struct WireParts {
   uint32_t front_bytes = 0;
   uint32_t back_bytes = 0;
 };
+
+// Whether records of so many bytes leave more than half of the block unused.
+inline bool IsMostlyEmpty(const Block& block, size_t bytes) { return bytes < block.capacity / 2; }
 
 // What all batches share: ownership of one block, and the worker's endpoint to which the block is
 // given back.
@@ -129,12 +134,9 @@ class VectorBatch {
   }
   void AllocateRoom(internal::Endpoint& endpoint) {
     HEADWAY_DCHECK(size_ == 0);
-    internal::Block* block = sizeof(D) <= internal::kBlockPayloadBytes
-                                 ? endpoint.pool().Get()
-                                 : endpoint.pool().GetAtLeast(sizeof(D));
-    owner_.Reset(&endpoint, block);
-    data_ = reinterpret_cast<D*>(block->payload());
-    capacity_ = static_cast<uint32_t>(block->capacity / sizeof(D));
+    Attach(endpoint, sizeof(D) <= internal::kBlockPayloadBytes
+                         ? endpoint.pool().Get()
+                         : endpoint.pool().GetAtLeast(sizeof(D)));
   }
 
   void CopyFrom(internal::Endpoint& endpoint, const VectorBatch& other) {
@@ -147,6 +149,20 @@ class VectorBatch {
     } else {
       for (const D& record : other) TryAppend(record);
     }
+  }
+
+  void Shrink(internal::Endpoint& endpoint) {
+    const size_t bytes = size_ * sizeof(D);
+    if (!internal::IsMostlyEmpty(*owner_.get(), bytes)) return;
+    VectorBatch small;
+    small.Attach(endpoint, endpoint.pool().GetTight(bytes));
+    if constexpr (std::is_trivially_copyable_v<D>) {
+      std::memcpy(static_cast<void*>(small.data_), data_, bytes);
+      small.size_ = size_;
+    } else {
+      for (D& record : *this) small.TryAppend(std::move(record));
+    }
+    *this = std::move(small);
   }
 
   // Keeps the first `count` records.
@@ -188,6 +204,13 @@ class VectorBatch {
   }
 
  private:
+  // Takes an empty block.
+  void Attach(internal::Endpoint& endpoint, internal::Block* block) {
+    owner_.Reset(&endpoint, block);
+    data_ = reinterpret_cast<D*>(block->payload());
+    capacity_ = static_cast<uint32_t>(block->capacity / sizeof(D));
+  }
+
   internal::BlockOwner owner_;
   D* data_ = nullptr;
   uint32_t size_ = 0;
@@ -264,6 +287,19 @@ class StringBatch {
   void CopyFrom(internal::Endpoint& endpoint, const StringBatch& other) {
     AllocateBytes(endpoint, other.capacity_);
     for (size_t i = 0; i < other.size(); ++i) TryAppend(other[i]);
+  }
+
+  void Shrink(internal::Endpoint& endpoint) {
+    const size_t ends_bytes = size_ * sizeof(uint32_t);
+    const size_t bytes = used_ + kBeyond + ends_bytes;
+    if (!internal::IsMostlyEmpty(*owner_.get(), bytes)) return;
+    StringBatch small;
+    small.Attach(&endpoint, endpoint.pool().GetTight(bytes));
+    std::memcpy(small.bytes_, bytes_, used_);
+    std::memcpy(small.ends_ - size_, ends_ - size_, ends_bytes);
+    small.size_ = size_;
+    small.used_ = used_;
+    *this = std::move(small);
   }
 
   // Keeps the first `count` records.

@@ -70,6 +70,11 @@ class ChannelBase : public Flushable {
   // counted it as a pointstamp.
   void Deliver(int worker, Block* block);
   void DeliverRemote(int worker, const PackedBatch& batch);
+  // Whether a batch is to hold no more memory than its records need: the pool is full, and what
+  // goes round a cycle counts against the limit of the cycle, however few records its batches have.
+  bool WantsSmallBlocks() {
+    return target_.node().in_cycle && !graph_.worker().credit.PoolHasRoom();
+  }
   // Ends the run because of what came from another process; frees the block.
   void RefuseRemote(int sender, std::string_view why);
 
@@ -100,6 +105,9 @@ class PipelineChannel : public ChannelBase, public Receiver<D, T> {
 
   // Takes the batch's block; it is a pointstamp from now on.
   Block* Count(const T& time, Batch<D>&& batch) {
+    if (WantsSmallBlocks()) [[unlikely]] {
+      batch.Shrink(graph_.worker().endpoint);
+    }
     Block* block = batch.Release();
     block->SetTime(time);
     tracker_.Record(target_.location, time, +1);

@@ -37,6 +37,7 @@ PackedBatch PackBatch(Endpoint& endpoint, Block* block, Encoder& encoder) {
   if constexpr (kReadInPlace<D>) {
     return {block, Batch<D>::PartsOf(*block)};
   } else {
+    const bool is_small = block->capacity < kBlockPayloadBytes;
     encoder.Clear();
     std::byte time[sizeof(Block::time)];
     std::memcpy(time, block->time, sizeof(time));
@@ -44,7 +45,8 @@ PackedBatch PackBatch(Endpoint& endpoint, Block* block, Encoder& encoder) {
     for (size_t i = 0; i < batch.size(); ++i) {
       Codec<std::remove_cvref_t<ReadType<D>>>::Encode(batch[i], encoder);
     }
-    Block* packed = endpoint.pool().GetAtLeast(encoder.size());
+    Block* packed = is_small ? endpoint.pool().GetTight(encoder.size())
+                             : endpoint.pool().GetAtLeast(encoder.size());
     std::memcpy(packed->payload(), encoder.bytes().data(), encoder.size());
     std::memcpy(packed->time, time, sizeof(time));
     packed->record_count = static_cast<uint32_t>(batch.size());
@@ -58,9 +60,11 @@ inline constexpr uint32_t kCopyBytes = 4096;
 
 // Takes a block that came from another process, and appends the blocks of the batches that are in
 // it to `batches`. Returns false, and frees the block, if it is not what PackBatch of the same type
-// makes.
+// makes. Its byte_count is what the sender was charged for it.
 template <class D>
 bool UnpackBatch(Endpoint& endpoint, Block* block, BlockList* batches) {
+  // Here, too, it may hold no more memory than it was charged for.
+  const bool is_small = block->byte_count < kBlockBytes;
   if constexpr (kReadInPlace<D>) {
     if (block->record_count == 0 || !Batch<D>::CheckParts(*block)) {
       endpoint.Recycle(block);
@@ -70,6 +74,7 @@ bool UnpackBatch(Endpoint& endpoint, Block* block, BlockList* batches) {
       const Batch<D> received(&endpoint, block);
       Batch<D> copy;
       copy.CopyFrom(endpoint, received);
+      if (is_small) copy.Shrink(endpoint);
       block = copy.Release();
     }
     batches->PushBack(block);
@@ -88,7 +93,10 @@ bool UnpackBatch(Endpoint& endpoint, Block* block, BlockList* batches) {
         batch.TryAppend(std::move(record));
       }
     }
-    if (good) batches->PushBack(batch.Release());
+    if (good) {
+      if (is_small) batch.Shrink(endpoint);
+      batches->PushBack(batch.Release());
+    }
     endpoint.Recycle(block);
     while (!good && !batches->empty()) endpoint.Recycle(batches->PopFront());
     return good;

@@ -74,6 +74,20 @@ TEST_CASE("a large block has room for what was asked and is not kept") {
   CHECK(pool.allocated() == 3);
 }
 
+TEST_CASE(
+    "a tight block has the memory that was asked for, in whole cache lines, and is not kept") {
+  BlockPool pool;
+  for (size_t bytes : {size_t{1}, size_t{64}, size_t{65}, size_t{5'000}, size_t{1} << 20}) {
+    Block* block = pool.GetTight(bytes);
+    CHECK(block->capacity >= bytes);
+    CHECK(block->capacity < bytes + 64);
+    CHECK(block->capacity % 64 == 0);
+    block->payload()[block->capacity - 1] = std::byte{1};
+    pool.Put(block);
+  }
+  CHECK(pool.free_count() == 0);
+}
+
 TEST_CASE("trimming halves the free list down to sixteen blocks") {
   BlockPool pool;
   BlockList list;

@@ -80,9 +80,13 @@ TEST_CASE("strings of any length go in until the block is full, and come out of 
 
     StringBatch adopted(pool.endpoint, appended.Release());
     CheckContent(adopted, taken);
-    adopted.Truncate(taken.size() / 2);
-    taken.resize(taken.size() / 2);
-    CheckContent(adopted, taken);
+    // A batch that fills less than half of its block moves to one of its size.
+    for (const size_t divisor : {2, 8}) {
+      taken.resize(taken.size() / divisor);
+      adopted.Truncate(taken.size());
+      adopted.Shrink(*pool.endpoint);
+      CheckContent(adopted, taken);
+    }
   }
 }
 
