@@ -3,7 +3,10 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
+#include <deque>
 #include <limits>
+#include <memory>
 #include <span>
 #include <utility>
 #include <vector>
@@ -17,60 +20,78 @@ namespace {
 
 constexpr uint32_t kUnreached = std::numeric_limits<uint32_t>::max();
 
-// The nodes of one worker: node n is with worker n % workers, at place n / workers.
+// The nodes of one worker, by place.
 class Part {
  public:
-  Part(const Worker& worker, uint64_t nodes)
-      : index_(static_cast<uint32_t>(worker.index())),
-        workers_(static_cast<uint32_t>(worker.count())) {
-    const size_t count = nodes <= index_ ? 0 : (nodes - index_ + workers_ - 1) / workers_;
+  Part(const Worker& worker, uint64_t nodes) : placement_(worker) {
+    const size_t count = placement_.Count(nodes);
     levels_of_.assign(count, kUnreached);
     offsets_.assign(count + 1, 0);
+    buckets_.resize((count + kBucketPlaces - 1) / kBucketPlaces);
+    visited_.assign((count + 63) / 64, 0);
+    for (std::vector<uint64_t>& proposed : proposed_) proposed.assign(visited_.size(), 0);
   }
 
   void AddEdges(const Batch<Edge>& batch) {
-    edges_.insert(edges_.end(), batch.begin(), batch.end());
-  }
-
-  // Sorts the edges by their source. The loops keep what they need in variables: stores to an array
-  // of numbers could change a member, so the compiler would load it again and again.
-  void IndexEdges() {
-    const uint32_t workers = workers_;
-    uint32_t* const counts = offsets_.data() + 1;
-    for (const Edge& edge : edges_) ++counts[edge.from / workers];
-    for (size_t place = 1; place < offsets_.size(); ++place) offsets_[place] += offsets_[place - 1];
-    std::vector<uint32_t> next = offsets_;
-    targets_.resize(edges_.size());
-    uint32_t* const targets = targets_.data();
-    for (const Edge& edge : edges_) targets[next[edge.from / workers]++] = edge.to;
-    edges_ = std::vector<Edge>();
-  }
-
-  // Notes that nodes can be reached in `level` steps.
-  void Reach(std::span<const uint32_t> nodes, uint64_t level) {
-    const uint32_t workers = workers_;
-    uint32_t* const levels_of = levels_of_.data();
-    std::vector<uint32_t>& reached = reached_[level % 2];
-    for (uint32_t node : nodes) {
-      const uint32_t place = node / workers;
-      if (levels_of[place] != kUnreached) continue;
-      levels_of[place] = static_cast<uint32_t>(level);
-      reached.push_back(place);
+    const Placement placement = placement_;
+    for (const Edge& edge : batch) {
+      const uint32_t place = placement.PlaceOf(edge.from);
+      buckets_[place / kBucketPlaces].push_back({place, edge.to});
     }
   }
 
-  // Sends the newly reached nodes of a level along their edges.
+  // Sorts the edges by their source, a bucket at a time: what it writes to meanwhile is in the
+  // cache.
+  void IndexEdges() {
+    size_t total = 0;
+    for (const std::deque<Edge>& bucket : buckets_) total += bucket.size();
+    targets_ = std::make_unique_for_overwrite<uint32_t[]>(total);
+    uint32_t* const targets = targets_.get();
+    uint32_t offset = 0;
+    for (size_t first = 0; first < levels_of_.size(); first += kBucketPlaces) {
+      const std::deque<Edge> bucket = std::exchange(buckets_[first / kBucketPlaces], {});
+      std::array<uint32_t, kBucketPlaces> next = {};  // by place: degree, then where to write
+      for (const Edge& edge : bucket) ++next[edge.from % kBucketPlaces];
+      const size_t last = std::min(first + kBucketPlaces, levels_of_.size());
+      for (size_t place = first; place < last; ++place) {
+        offsets_[place] = offset;
+        offset += std::exchange(next[place % kBucketPlaces], offset);
+      }
+      for (const Edge& edge : bucket) targets[next[edge.from % kBucketPlaces]++] = edge.to;
+    }
+    offsets_.back() = offset;
+  }
+
+  // Notes that nodes can be reached in `level` steps. No branch looks at whether they were reached
+  // before.
+  void Reach(std::span<const uint32_t> nodes, uint64_t level) {
+    const Placement placement = placement_;
+    uint64_t* const proposed = proposed_[level % 2].data();
+    for (uint32_t node : nodes) {
+      const uint32_t place = placement.PlaceOf(node);
+      proposed[place / 64] |= uint64_t{1} << place % 64;
+    }
+  }
+
+  // Sends the newly reached nodes of a level along their edges, in the order of places, in which
+  // the edges lie.
   template <class Session>
   void VisitNeighbours(uint64_t level, Session session) {
-    std::vector<uint32_t>& reached = reached_[level % 2];
-    if (!reached.empty()) levels_ = level + 1;
-    for (uint32_t place : reached) {
-      const uint32_t* const end = targets_.data() + offsets_[place + 1];
-      for (const uint32_t* to = targets_.data() + offsets_[place]; to != end; ++to) {
-        session.Give(*to);
+    std::vector<uint64_t>& proposed = proposed_[level % 2];
+    for (size_t word = 0; word < proposed.size(); ++word) {
+      uint64_t reached = std::exchange(proposed[word], 0) & ~visited_[word];
+      if (reached == 0) continue;
+      visited_[word] |= reached;
+      levels_ = level + 1;
+      for (; reached != 0; reached &= reached - 1) {
+        const size_t place = word * 64 + static_cast<size_t>(std::countr_zero(reached));
+        levels_of_[place] = static_cast<uint32_t>(level);
+        const uint32_t* const end = targets_.get() + offsets_[place + 1];
+        for (const uint32_t* to = targets_.get() + offsets_[place]; to != end; ++to) {
+          session.Give(*to);
+        }
       }
     }
-    reached.clear();
   }
 
   uint64_t levels() const { return levels_; }
@@ -79,22 +100,25 @@ class Part {
     uint64_t sum = 0;
     for (size_t place = 0; place < levels_of_.size(); ++place) {
       if (levels_of_[place] == kUnreached) continue;
-      sum += (place * workers_ + index_ + 1) * (uint64_t{levels_of_[place]} + 1);
+      sum += (placement_.NodeAt(place) + 1) * (uint64_t{levels_of_[place]} + 1);
     }
     return sum;
   }
 
  private:
-  const uint32_t index_;
-  const uint32_t workers_;
-  std::vector<uint32_t> levels_of_;  // by place
-  std::vector<Edge> edges_;          // as they come, until all are there
+  static constexpr size_t kBucketPlaces = 4096;
+
+  const Placement placement_;
+  std::vector<uint32_t> levels_of_;
+  // Edges from places as they come, until all are there: those of kBucketPlaces places together.
+  std::vector<std::deque<Edge>> buckets_;
   // Then, the destinations of place p are targets_[offsets_[p]] to targets_[offsets_[p + 1] - 1].
   std::vector<uint32_t> offsets_;
-  std::vector<uint32_t> targets_;
-  // Newly reached places at even and at odd levels: a level's nodes are known when those of the
-  // next begin to arrive.
-  std::array<std::vector<uint32_t>, 2> reached_;
+  std::unique_ptr<uint32_t[]> targets_;
+  // A bit for each place: whether it was reached, and whether it was proposed for an even and for
+  // an odd level: a level's nodes are known when those of the next begin to arrive.
+  std::vector<uint64_t> visited_;
+  std::array<std::vector<uint64_t>, 2> proposed_;
   uint64_t levels_ = 0;
 };
 

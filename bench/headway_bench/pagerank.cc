@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
+#include <deque>
 #include <span>
 #include <utility>
 #include <vector>
@@ -32,45 +34,114 @@ struct RankChange {
   int64_t change;
 };
 
-// The nodes of one worker: node n is with worker n % workers, at place n / workers.
+// The nodes of one worker, by place. What is sent at a time is sent in slices, so that the messages
+// are in the cache when they are received, and not all under way at once.
 class Part {
  public:
-  Part(const Worker& worker, uint64_t nodes)
-      : index_(static_cast<uint32_t>(worker.index())),
-        workers_(static_cast<uint32_t>(worker.count())) {
-    const size_t count = nodes <= index_ ? 0 : (nodes - index_ + workers_ - 1) / workers_;
+  Part(const Worker& worker, uint64_t nodes) : placement_(worker) {
+    const size_t count = placement_.Count(nodes);
+    edge_changes_.resize((count + kBucketPlaces - 1) / kBucketPlaces);
     targets_.resize(count);
     ranks_.assign(count, kBaseRank);
     shares_.assign(count, 0);
-    for (std::vector<int64_t>& arrived : arrived_) arrived.assign(count, 0);
-  }
-
-  void AddEdgeChanges(const Batch<EdgeChange>& batch) {
-    edge_changes_.insert(edge_changes_.end(), batch.begin(), batch.end());
-  }
-
-  // The loop keeps what it needs in variables: its stores could change a member, so the compiler
-  // would load it again and again.
-  void Receive(std::span<const RankChange> changes, uint64_t iteration) {
-    const uint32_t workers = workers_;
-    int64_t* const arrived = arrived_[iteration % 2].data();
-    std::vector<uint32_t>& touched = touched_[iteration % 2];
-    for (const RankChange& change : changes) {
-      const uint32_t place = change.node / workers;
-      // A sum that passes through zero lists its place again, which is harmless.
-      if (arrived[place] == 0) touched.push_back(place);
-      arrived[place] += change.change;
+    for (Arrived& arrived : arrived_) {
+      arrived.changes.assign(count, 0);
+      arrived.touched.assign((count + 63) / 64, 0);
+      arrived.groups.assign((count + kGroupPlaces - 1) / kGroupPlaces, 0);
     }
   }
 
-  // Applies the edge changes that have arrived, and tells destinations what changes for them.
+  void AddEdgeChanges(const Batch<EdgeChange>& batch) {
+    const Placement placement = placement_;
+    for (EdgeChange change : batch) {
+      change.edge.from = placement.PlaceOf(change.edge.from);
+      edge_changes_[change.edge.from / kBucketPlaces].push_back(change);
+    }
+  }
+
+  void Receive(std::span<const RankChange> messages, uint64_t iteration) {
+    const Placement placement = placement_;
+    int64_t* const changes = arrived_[iteration % 2].changes.data();
+    uint64_t* const touched = arrived_[iteration % 2].touched.data();
+    uint8_t* const groups = arrived_[iteration % 2].groups.data();
+    for (const RankChange& message : messages) {
+      const uint32_t place = placement.PlaceOf(message.node);
+      changes[place] += message.change;
+      touched[place / 64] |= uint64_t{1} << place % 64;
+      groups[place / kGroupPlaces] = 1;
+    }
+  }
+
+  // Applies edge changes that have arrived, and tells destinations what changes for them. False if
+  // there is more to do.
   template <class Session>
-  void ChangeEdges(Session session) {
-    std::vector<uint32_t> changed;
-    for (const EdgeChange& change : edge_changes_) {
-      const uint32_t place = change.edge.from / workers_;
+  bool ChangeEdges(Session session) {
+    for (size_t sent = 0; next_ < edge_changes_.size(); ++next_) {
+      if (edge_changes_[next_].empty()) continue;
+      if (sent > kSlice) return false;
+      sent += ChangeBucket(std::exchange(edge_changes_[next_], {}), next_ * kBucketPlaces, session);
+    }
+    next_ = 0;
+    return true;
+  }
+
+  // Applies what arrived for an iteration, and passes on what follows from it, unless it is the
+  // last: rounding can keep a change going around a cycle for ever. False if there is more to do.
+  template <class Session>
+  bool Iterate(uint64_t iteration, bool last, Session session) {
+    Arrived& arrived = arrived_[iteration % 2];
+    for (size_t sent = 0; next_ < arrived.groups.size(); ++next_) {
+      if (arrived.groups[next_] == 0) continue;
+      if (sent > kSlice) return false;
+      arrived.groups[next_] = 0;
+      const size_t end = std::min((next_ + 1) * kGroupPlaces / 64, arrived.touched.size());
+      for (size_t word = next_ * kGroupPlaces / 64; word < end; ++word) {
+        uint64_t touched = std::exchange(arrived.touched[word], 0);
+        for (; touched != 0; touched &= touched - 1) {
+          const size_t place = word * 64 + static_cast<size_t>(std::countr_zero(touched));
+          const int64_t change = std::exchange(arrived.changes[place], 0);
+          if (change == 0) continue;
+          ranks_[place] += change;
+          if (!last) sent += UpdateShare(place, session);
+        }
+      }
+    }
+    next_ = 0;
+    return true;
+  }
+
+  uint64_t Checksum() const {
+    uint64_t sum = 0;
+    for (size_t place = 0; place < ranks_.size(); ++place) {
+      sum += (placement_.NodeAt(place) + 1) * static_cast<uint64_t>(ranks_[place]);
+    }
+    return sum;
+  }
+
+ private:
+  static constexpr size_t kBucketPlaces = 4096;
+  static constexpr size_t kGroupPlaces = 512;
+  static constexpr size_t kSlice = 16'384;  // messages
+
+  // Changes of ranks, a bit for each place that may have one, and whether kGroupPlaces places have
+  // such a bit: few places are found quickly, and many in the order in which they lie.
+  struct Arrived {
+    std::vector<int64_t> changes;
+    std::vector<uint64_t> touched;
+    std::vector<uint8_t> groups;
+  };
+
+  // Changes edges of the kBucketPlaces places from `first` on. Returns how many messages it sent.
+  template <class Session>
+  size_t ChangeBucket(const std::deque<EdgeChange>& changes, size_t first, Session& session) {
+    size_t sent = 0;
+    std::array<uint32_t, kBucketPlaces> count_of = {};
+    for (const EdgeChange& change : changes) ++count_of[change.edge.from % kBucketPlaces];
+    for (const EdgeChange& change : changes) {
+      const size_t place = change.edge.from;
       std::vector<uint32_t>& targets = targets_[place];
       if (change.insert) {
+        if (targets.empty()) targets.reserve(count_of[place % kBucketPlaces]);
         targets.push_back(change.edge.to);
       } else {
         auto removed = std::ranges::find(targets, change.edge.to);
@@ -80,98 +151,82 @@ class Part {
       }
       if (const int64_t share = shares_[place]; share != 0) {
         session.Give(RankChange{change.edge.to, change.insert ? share : -share});
+        ++sent;
       }
-      changed.push_back(place);
     }
-    edge_changes_ = std::vector<EdgeChange>();
-    std::ranges::sort(changed);
-    const auto repeated = std::ranges::unique(changed);
-    changed.erase(repeated.begin(), repeated.end());
-    for (uint32_t place : changed) UpdateShare(place, session);
+    for (size_t i = 0; i < kBucketPlaces; ++i) {
+      if (count_of[i] != 0) sent += UpdateShare(first + i, session);
+    }
+    return sent;
   }
 
-  // Applies what arrived for an iteration, and passes on what follows from it, unless it is the
-  // last: rounding can keep a change going around a cycle for ever.
+  // Computes anew what a place gives to each destination, and sends the difference. Returns how
+  // many messages it sent.
   template <class Session>
-  void Iterate(uint64_t iteration, bool last, Session session) {
-    std::vector<uint32_t>& touched = touched_[iteration % 2];
-    for (uint32_t place : touched) {
-      const int64_t change = std::exchange(arrived_[iteration % 2][place], 0);
-      if (change == 0) continue;
-      ranks_[place] += change;
-      if (!last) UpdateShare(place, session);
-    }
-    touched.clear();
-  }
-
-  uint64_t Checksum() const {
-    uint64_t sum = 0;
-    for (size_t place = 0; place < ranks_.size(); ++place) {
-      sum += (place * workers_ + index_ + 1) * static_cast<uint64_t>(ranks_[place]);
-    }
-    return sum;
-  }
-
- private:
-  // Computes anew what a place gives to each destination, and sends the difference.
-  template <class Session>
-  void UpdateShare(uint32_t place, Session& session) {
-    const auto degree = static_cast<int64_t>(targets_[place].size());
+  size_t UpdateShare(size_t place, Session& session) {
+    const std::vector<uint32_t>& targets = targets_[place];
+    const auto degree = static_cast<int64_t>(targets.size());
     const int64_t share = degree == 0 ? 0 : 5 * ranks_[place] / (6 * degree);
     const int64_t change = share - std::exchange(shares_[place], share);
-    if (change == 0) return;
-    for (uint32_t target : targets_[place]) session.Give(RankChange{target, change});
+    if (change == 0) return 0;
+    for (uint32_t target : targets) session.Give(RankChange{target, change});
+    return targets.size();
   }
 
-  const uint32_t index_;
-  const uint32_t workers_;
+  const Placement placement_;
+  // Edge changes from places as they come: those of kBucketPlaces places together.
+  std::vector<std::deque<EdgeChange>> edge_changes_;
   std::vector<std::vector<uint32_t>> targets_;  // of the edges of a place, in any order
   std::vector<int64_t> ranks_;
-  std::vector<int64_t> shares_;  // what a place told each of its destinations last
-  // Changes of ranks that came for even and for odd iterations, and the places that have one.
-  std::array<std::vector<int64_t>, 2> arrived_;
-  std::array<std::vector<uint32_t>, 2> touched_;
-  std::vector<EdgeChange> edge_changes_;
+  std::vector<int64_t> shares_;     // what a place told each of its destinations last
+  std::array<Arrived, 2> arrived_;  // for even and for odd iterations
+  size_t next_ = 0;                 // the bucket or group at which the next slice begins
 };
 
+// Takes edge changes and rank changes, and makes the rank changes of the next iteration.
 auto Pagerank(Stream<RankChange> rank_changes, ModuloKey key, Part& part, uint64_t iterations) {
-  return BinaryFrontier<RankChange>(
-      "pagerank", rank_changes,
-      pact::Exchange{[key](const EdgeChange& c) { return key(c.edge.from); }},
-      pact::Exchange{[key](const RankChange& c) { return key(c.node); }},
-      [&part, iterations](Capability<>) {
-        return [&part, iterations, open = std::vector<Capability<>>()](
-                   NodeInput<EdgeChange>& edges, NodeInput<RankChange>& ranks,
-                   NodeOutput<RankChange>& out) mutable {
-          auto hold = [&](const CapabilityRef<Epoch>& time) {
-            if (std::ranges::find(open, time.time(), &Capability<>::time) == open.end()) {
-              open.push_back(time.Retain());
-            }
-          };
-          edges.ForEach([&](const CapabilityRef<Epoch>& time, Batch<EdgeChange>& batch) {
-            hold(time);
-            part.AddEdgeChanges(batch);
-          });
-          ranks.ForEach([&](const CapabilityRef<Epoch>& time, Batch<RankChange>& batch) {
-            hold(time);
-            const uint64_t iteration = time.time() % kStride;
-            part.Receive({batch.begin(), batch.end()}, iteration);
-          });
-          std::ranges::sort(open, {}, &Capability<>::time);
-          auto next = open.begin();
-          for (; next != open.end(); ++next) {
-            const Epoch time = next->time();
-            if (edges.frontier().LessEqual(time) || ranks.frontier().LessEqual(time)) break;
-            const uint64_t iteration = time % kStride;
-            if (iteration == 0) {
-              part.ChangeEdges(out.SessionAt(*next));
-            } else {
-              part.Iterate(iteration, iteration == iterations, out.SessionAt(*next));
-            }
+  return [=, &part](const Stream<EdgeChange>& edge_changes) {
+    OperatorBuilder<Epoch> builder(edge_changes.scope(), "pagerank");
+    NodeInput<EdgeChange>& edges = builder.AddInput(
+        edge_changes, pact::Exchange{[key](const EdgeChange& c) { return key(c.edge.from); }});
+    NodeInput<RankChange>& ranks = builder.AddInput(
+        rank_changes, pact::Exchange{[key](const RankChange& c) { return key(c.node); }});
+    NodeOutput<RankChange>& out = builder.AddOutput<RankChange>();
+    builder.Build([&](std::vector<Capability<>>) {
+      return [&edges, &ranks, &out, &part, iterations, activator = builder.activator(),
+              open = std::vector<Capability<>>()]() mutable {
+        auto hold = [&](const CapabilityRef<Epoch>& time) {
+          if (std::ranges::find(open, time.time(), &Capability<>::time) == open.end()) {
+            open.push_back(time.Retain());
           }
-          open.erase(open.begin(), next);
         };
-      });
+        edges.ForEach([&](const CapabilityRef<Epoch>& time, Batch<EdgeChange>& batch) {
+          hold(time);
+          part.AddEdgeChanges(batch);
+        });
+        ranks.ForEach([&](const CapabilityRef<Epoch>& time, Batch<RankChange>& batch) {
+          hold(time);
+          part.Receive({batch.begin(), batch.end()}, time.time() % kStride);
+        });
+        std::ranges::sort(open, {}, &Capability<>::time);
+        auto next = open.begin();
+        for (; next != open.end(); ++next) {
+          const Epoch time = next->time();
+          if (edges.frontier().LessEqual(time) || ranks.frontier().LessEqual(time)) break;
+          const uint64_t iteration = time % kStride;
+          const bool done = iteration == 0 ? part.ChangeEdges(out.SessionAt(*next))
+                                           : part.Iterate(iteration, iteration == iterations,
+                                                          out.SessionAt(*next));
+          if (!done) {
+            activator.Activate();
+            break;
+          }
+        }
+        open.erase(open.begin(), next);
+      };
+    });
+    return builder.StreamOf(out);
+  };
 }
 
 absl::StatusOr<Outcome> Run(Worker& worker, Harness& harness, const Options& options) {

@@ -71,6 +71,31 @@ class ModuloKey {
   std::vector<uint64_t> keys_;  // by worker
 };
 
+// Which nodes of a graph a worker has, and where: node n is with worker n % workers, at place
+// n / workers.
+class Placement {
+ public:
+  explicit Placement(const Worker& worker)
+      : index_(static_cast<uint64_t>(worker.index())),
+        workers_(static_cast<uint64_t>(worker.count())) {}
+
+  // How many of `nodes` nodes this worker has.
+  size_t Count(uint64_t nodes) const {
+    return nodes <= index_ ? 0 : (nodes - index_ + workers_ - 1) / workers_;
+  }
+  // A multiplication with floor((2^64 - 1) / workers) instead of a division: the error is less than
+  // (node + 1) / 2^64, so with node + 1 the result is exact for 32 bits.
+  uint32_t PlaceOf(uint32_t node) const {
+    return static_cast<uint32_t>((Uint128{inverse_} * (uint64_t{node} + 1)) >> 64);
+  }
+  uint64_t NodeAt(uint64_t place) const { return place * workers_ + index_; }
+
+ private:
+  uint64_t index_;
+  uint64_t workers_;
+  uint64_t inverse_ = ~uint64_t{0} / workers_;
+};
+
 }  // namespace headway::bench
 
 #endif  // HEADWAY_BENCH_HEADWAY_BENCH_STEPS_H_
