@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "headway/engine/failure_origin.h"
 #include "headway/engine/run_state.h"
 #include "wire_generated.h"
 
@@ -310,7 +311,8 @@ void Network::OnFrame(int process, const IncomingFrame& frame) {
       break;
     case wire::Body::Abort:
       ended_[static_cast<size_t>(process)] = true;
-      run_.Fail(ReadAbort(*frame.frame));
+      const absl::Status cause = ReadAbort(*frame.frame);
+      run_.Fail(absl::IsUnavailable(cause) ? MarkLoss(cause) : cause);
       break;
     default:
       Malformed(process, "a frame that has no place after the handshake");
@@ -320,7 +322,7 @@ void Network::OnFrame(int process, const IncomingFrame& frame) {
 
 void Network::OnLoss(int process, const absl::Status& cause) {
   ended_[static_cast<size_t>(process)] = true;
-  run_.Fail(cause);
+  run_.Fail(absl::IsUnavailable(cause) ? MarkLoss(cause) : cause);
   received_ = true;
 }
 
