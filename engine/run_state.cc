@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "headway/engine/network.h"
 
 namespace headway::internal {
 
@@ -52,7 +53,17 @@ void RunState::RequestStop() {
 
 std::string RunState::Describe(int worker) const {
   if (topology_.process_count == 1) return absl::StrFormat("worker %d", worker);
-  return absl::StrFormat("worker %d of process %d", worker, topology_.ProcessOf(worker));
+  const int process = topology_.ProcessOf(worker);
+  if (process != topology_.process && network_ != nullptr) {
+    return absl::StrFormat("worker %d of %s", worker, network_->Describe(process));
+  }
+  return absl::StrFormat("worker %d of process %d", worker, process);
+}
+
+std::string RunState::DescribeEndpoint(int index) const {
+  if (index < worker_count()) return Describe(topology_.first_worker() + index);
+  if (topology_.process_count == 2) return network_->Describe(1 - topology_.process);
+  return "one of the other processes";
 }
 
 std::shared_ptr<ChannelCredits> RunState::CreditsOf(uint32_t dataflow, uint32_t channel) {

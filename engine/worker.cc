@@ -129,9 +129,10 @@ bool Worker::StepOnce() {
   internal::Endpoint& endpoint = context_.endpoint;
   bool any =
       endpoint.Receive([this](const internal::Message& message, int) { DeliverMessage(message); });
-  any |= endpoint.ReceiveProgress([this](int, uint32_t dataflow, std::span<const std::byte> bytes) {
-    DeliverProgress(dataflow, bytes);
-  });
+  any |= endpoint.ReceiveProgress(
+      [this](int from, uint32_t dataflow, std::span<const std::byte> bytes) {
+        DeliverProgress(from, dataflow, bytes);
+      });
   if (endpoint.TakeActivations(&activations_)) {
     any = true;
     for (uint64_t token : activations_) {
@@ -208,14 +209,15 @@ void Worker::AddCredit(const internal::Message& message) {
   context_.TellOfRoom();
 }
 
-void Worker::DeliverProgress(uint32_t dataflow, std::span<const std::byte> bytes) {
+void Worker::DeliverProgress(int from, uint32_t dataflow, std::span<const std::byte> bytes) {
   if (Graph* graph = Find(dataflow)) {
-    graph->ApplyProgress(bytes);
+    graph->ApplyProgress(from, bytes);
     return;
+    RefuseChannel(graph, message);
   }
   if (dataflow < by_id_.size()) return;
   PendingFrames& frames = pending_[dataflow];
-  frames.progress.emplace_back(bytes.begin(), bytes.end());
+  frames.progress.push_back({from, {bytes.begin(), bytes.end()}});
   frames.progress_bytes += bytes.size();
   if (frames.progress_bytes > kMaxPendingProgressBytes) {
     context_.run.Fail(absl::ResourceExhaustedError(
@@ -223,6 +225,17 @@ void Worker::DeliverProgress(uint32_t dataflow, std::span<const std::byte> bytes
                         "workers no longer fits in %d bytes; build the "
                         "same dataflows on every worker",
                         index(), dataflow, kMaxPendingProgressBytes)));
+void Worker::RefuseChannel(Graph& graph, const internal::Message& message) {
+  const internal::RunState& run = context_.run;
+  const bool is_credit = message.kind == internal::kCredit;
+  graph.Fail("", absl::InvalidArgumentError(absl::StrFormat(
+                     "%s sent %s channel number %d, which does not exist here; it is not the same "
+                     "program, or its memory is corrupt",
+                     is_credit ? run.network()->Describe(static_cast<int>(message.extra))
+                               : run.Describe(message.block->sender),
+                     is_credit ? "credit for" : "a batch for", message.channel)));
+}
+
   }
 }
 
@@ -232,7 +245,7 @@ void Worker::DeliverPending(Graph& graph) {
   for (const internal::Message& message : frames->second.messages) {
     DeliverTo(graph, message);
   }
-  for (const std::vector<std::byte>& bytes : frames->second.progress) graph.ApplyProgress(bytes);
+  for (const auto& [from, bytes] : frames->second.progress) graph.ApplyProgress(from, bytes);
   pending_.erase(frames);
 }
 

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -81,16 +82,17 @@ class Worker {
  private:
   struct PendingFrames {
     std::vector<internal::Message> messages;
-    std::vector<std::vector<std::byte>> progress;
+    std::vector<std::pair<int, std::vector<std::byte>>> progress;  // from which endpoint
     size_t progress_bytes = 0;
   };
 
   bool StepOnce();
   bool RunTimers();
   void DeliverMessage(const internal::Message& message);
-  void DeliverProgress(uint32_t dataflow, std::span<const std::byte> bytes);
+  void DeliverProgress(int from, uint32_t dataflow, std::span<const std::byte> bytes);
   void DeliverTo(internal::Graph& graph, const internal::Message& message);
   void AddCredit(const internal::Message& message);
+  void RefuseChannel(internal::Graph& graph, const internal::Message& message);
   void Drop(const internal::Message& message);
   void DeliverPending(internal::Graph& graph);
   void Wait(absl::Duration timeout);
