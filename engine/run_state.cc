@@ -19,9 +19,16 @@ RunState::RunState(const Topology& topology, RunOptions options, Fabric::Options
       // of them send to one, and what that one sends, together stay within it.
       flow_control_(worker_count(), options_.max_bytes_in_flight / topology.process_count),
       stop_listening_(options_.stop, [this] { fabric_.WakeAll(); }),
-      stop_agreement_(worker_count(), topology.process_count) {}
+      stop_agreement_(worker_count(), topology.process_count) {
+  if (options_.monitor != nullptr) {
+    options_.monitor->Begin(worker_count(), options_.first_epoch, &flow_control_);
+  }
+}
 
-RunState::~RunState() { activation_gate_->Close(); }
+RunState::~RunState() {
+  activation_gate_->Close();
+  if (options_.monitor != nullptr) options_.monitor->End();
+}
 
 void RunState::Fail(absl::Status status) {
   {

@@ -53,7 +53,9 @@ Worker::Worker(internal::RunState& run, int local_index)
                .credit = internal::FlowControl::View(&run.flow_control(), local_index),
                .active_graphs = {},
                .timers = {}},
-      spin_nanos_(SpinNanos(run.topology())) {}
+      spin_nanos_(SpinNanos(run.topology())),
+      statistics_(run.options().monitor != nullptr ? &run.options().monitor->OfWorker(local_index)
+                                                   : nullptr) {}
 
 Worker::~Worker() {
   graphs_.clear();
@@ -161,7 +163,25 @@ bool Worker::StepOnce() {
     any |= network->Pump(std::exchange(context_.network_output, false));
     context_.unpumped_bytes = 0;
   }
+  if (any && statistics_ != nullptr) ShowStatistics();
   return any;
+}
+
+void Worker::ShowStatistics() {
+  Epoch source_epoch = statistics_->source_epoch.load(std::memory_order_relaxed);
+  Epoch epoch = internal::WorkerStatistics::kNoEpoch;
+  for (const auto& [id, graph] : graphs_) {
+    if (!graph->has_completion()) continue;
+    for (internal::SourceControl* source : graph->sources()) {
+      source_epoch = std::max(source_epoch, source->epoch());
+    }
+    for (Epoch time : graph->root().frontier(graph->completion()).elements()) {
+      epoch = std::min(epoch, time);
+    }
+  }
+  statistics_->records.store(context_.source_records, std::memory_order_relaxed);
+  statistics_->epoch.store(epoch, std::memory_order_relaxed);
+  statistics_->source_epoch.store(source_epoch, std::memory_order_relaxed);
 }
 
 bool Worker::RunTimers() {
@@ -193,6 +213,7 @@ void Worker::DeliverMessage(const internal::Message& message) {
 void Worker::DeliverTo(Graph& graph, const internal::Message& message) {
   internal::ChannelBase* channel = graph.ChannelOf(message.channel);
   if (channel == nullptr) {
+    RefuseChannel(graph, message);
     Drop(message);
   } else if (message.kind == internal::kDataMessage) {
     channel->target().Accept(message.block);
@@ -204,27 +225,6 @@ void Worker::DeliverTo(Graph& graph, const internal::Message& message) {
   }
 }
 
-void Worker::AddCredit(const internal::Message& message) {
-  context_.run.flow_control().AddTaken(context_.local_index, message.charged_bytes);
-  context_.TellOfRoom();
-}
-
-void Worker::DeliverProgress(int from, uint32_t dataflow, std::span<const std::byte> bytes) {
-  if (Graph* graph = Find(dataflow)) {
-    graph->ApplyProgress(from, bytes);
-    return;
-    RefuseChannel(graph, message);
-  }
-  if (dataflow < by_id_.size()) return;
-  PendingFrames& frames = pending_[dataflow];
-  frames.progress.push_back({from, {bytes.begin(), bytes.end()}});
-  frames.progress_bytes += bytes.size();
-  if (frames.progress_bytes > kMaxPendingProgressBytes) {
-    context_.run.Fail(absl::ResourceExhaustedError(
-        absl::StrFormat("worker %d has not built dataflow number %d, whose progress on other "
-                        "workers no longer fits in %d bytes; build the "
-                        "same dataflows on every worker",
-                        index(), dataflow, kMaxPendingProgressBytes)));
 void Worker::RefuseChannel(Graph& graph, const internal::Message& message) {
   const internal::RunState& run = context_.run;
   const bool is_credit = message.kind == internal::kCredit;
@@ -236,6 +236,26 @@ void Worker::RefuseChannel(Graph& graph, const internal::Message& message) {
                      is_credit ? "credit for" : "a batch for", message.channel)));
 }
 
+void Worker::AddCredit(const internal::Message& message) {
+  context_.run.flow_control().AddTaken(context_.local_index, message.charged_bytes);
+  context_.TellOfRoom();
+}
+
+void Worker::DeliverProgress(int from, uint32_t dataflow, std::span<const std::byte> bytes) {
+  if (Graph* graph = Find(dataflow)) {
+    graph->ApplyProgress(from, bytes);
+    return;
+  }
+  if (dataflow < by_id_.size()) return;
+  PendingFrames& frames = pending_[dataflow];
+  frames.progress.push_back({from, {bytes.begin(), bytes.end()}});
+  frames.progress_bytes += bytes.size();
+  if (frames.progress_bytes > kMaxPendingProgressBytes) {
+    context_.run.Fail(absl::ResourceExhaustedError(
+        absl::StrFormat("worker %d has not built dataflow number %d, whose progress on other "
+                        "workers no longer fits in %d bytes; build the "
+                        "same dataflows on every worker",
+                        index(), dataflow, kMaxPendingProgressBytes)));
   }
 }
 

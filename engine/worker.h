@@ -98,6 +98,7 @@ class Worker {
   void Wait(absl::Duration timeout);
   bool HasWork();
   internal::Graph* Find(uint32_t id);
+  void ShowStatistics();
 
   internal::Endpoint endpoint_;
   internal::WorkerContext context_;
@@ -109,6 +110,7 @@ class Worker {
   bool did_work_ = false;
   uint32_t step_count_ = 0;
   const int64_t spin_nanos_;
+  internal::WorkerStatistics* const statistics_;  // null: nobody watches the run
   int64_t idle_since_nanos_ = -1;
   int idle_spins_ = 0;
   int64_t trimmed_nanos_ = 0;
