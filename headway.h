@@ -11,6 +11,7 @@
 #include "headway/engine/probe.h"
 #include "headway/engine/run.h"
 #include "headway/engine/run_from_args.h"
+#include "headway/engine/run_monitor.h"
 #include "headway/engine/sink.h"
 #include "headway/engine/source.h"
 #include "headway/engine/status_macros.h"

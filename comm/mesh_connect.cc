@@ -16,6 +16,8 @@ namespace {
 constexpr int64_t kHandshakeMs = 5'000;
 // Accepted connections that have not shaken hands yet, beyond one for each process.
 constexpr size_t kMaxStrangers = 64;
+// What a process that has this one's address gets to say who it is.
+constexpr int64_t kTwinMs = 500;
 
 int64_t Now(EventLoop& loop) {
   loop.Poll();
@@ -40,8 +42,8 @@ absl::StatusOr<MeshConnector::Links> MeshConnector::OverAddresses() {
   for (int process = 0; process < options_.process_id; ++process) {
     dialers_.emplace_back(book_, process);
   }
-  if (options_.process_id + 1 < options_.process_count) {
-    if (absl::Status status = StartListening(); !status.ok()) return Fail(status);
+  if (options_.process_count > 1) {
+    if (absl::Status status = StartListening(); !status.ok()) return Fail(AskForTwin(status));
   }
   return Run();
 }
@@ -93,6 +95,25 @@ absl::Status MeshConnector::StartListening() {
   if (!listener.ok()) return fail(listener.status());
   listener_ = *std::move(listener);
   return absl::OkStatus();
+}
+
+// Returns why this process cannot listen at its address. If another process of the cluster does,
+// their Hellos tell both of them what is wrong.
+absl::Status MeshConnector::AskForTwin(absl::Status cannot_listen) {
+  const auto addresses = book_.Resolve(options_.process_id);
+  if (!addresses.ok()) return cannot_listen;
+  const int64_t until_ms = std::min(deadline_ms_, loop_.now_ms() + kTwinMs);
+  for (const SocketAddress& address : *addresses) {
+    absl::StatusOr<FileDescriptor> socket = StartConnect(address);
+    if (!socket.ok()) continue;
+    AddCandidate(Candidate::Origin::kDialed, options_.process_id, *std::move(socket), until_ms);
+    Candidate& twin = *candidates_.back();
+    while (twin.Advance(loop_.now_ms()) == Candidate::Outcome::kPending) WaitForEvents(until_ms);
+    // Fail lets it know, in case that it has not noticed yet.
+    if (twin.Advance(loop_.now_ms()) == Candidate::Outcome::kRefused) return twin.status();
+    candidates_.pop_back();
+  }
+  return cannot_listen;
 }
 
 absl::StatusOr<MeshConnector::Links> MeshConnector::Run() {

@@ -24,8 +24,10 @@ namespace headway::internal {
 
 // Connects a process with every other one of its cluster, whichever starts first: it listens for
 // the processes with greater ids and dials those with smaller ids, again and again, until all have
-// shaken hands or the time is over. Strangers that connect are dropped; a process of the cluster
-// that differs ends the attempt, for all processes that can be reached.
+// shaken hands or the time is over. The last process listens too, for those that take themselves
+// for it: who finds its own address taken asks there whether it is by another process of its id.
+// Strangers that connect are dropped; a process of the cluster that differs ends the attempt, for
+// all processes that can be reached.
 //
 // Thread safety: that of its loop. For one use.
 class MeshConnector {
@@ -44,6 +46,7 @@ class MeshConnector {
  private:
   absl::Status CheckOptions() const;
   absl::Status StartListening();
+  absl::Status AskForTwin(absl::Status cannot_listen);
   absl::StatusOr<Links> Run();
   absl::Status DialMissing();
   absl::Status AcceptNew();
@@ -70,7 +73,7 @@ class MeshConnector {
   const int64_t deadline_ms_;
   AddressBook book_;
   std::vector<Dialer> dialers_;         // of the processes with smaller ids
-  std::unique_ptr<Listener> listener_;  // if there are processes with greater ids
+  std::unique_ptr<Listener> listener_;  // null if the sockets are given
   std::vector<std::unique_ptr<Candidate>> candidates_;
   Links links_;
 };

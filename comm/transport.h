@@ -55,7 +55,8 @@ struct IncomingFrame {
 // lost, for good, and both ends learn of it. Frames to a process whose link is lost are dropped.
 //
 // Thread safety: one thread at a time calls the methods, which may be another one each time (the
-// workers pass the transport from hand to hand); only Wake is for any thread at any time.
+// workers pass the transport from hand to hand); only Wake, and what says who is who (process_id,
+// process_count, Describe), is for any thread at any time.
 class Transport {
  public:
   // What arrives, in the order of arrival. Heartbeats are the transport's own.

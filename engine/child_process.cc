@@ -16,12 +16,14 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "headway/engine/failure_origin.h"
 
 namespace headway::internal {
 namespace {
 
 struct ReportHeader {
   uint32_t code;
+  uint32_t is_loss;
   uint32_t message_bytes;
 };
 
@@ -121,6 +123,7 @@ void ChildProcess::Run(const sigset_t& blocked_by_parent, ChildBody body) && {
 std::string EncodeReport(const absl::Status& status) {
   const ReportHeader header = {
       .code = static_cast<uint32_t>(status.raw_code()),
+      .is_loss = IsLoss(status) ? 1U : 0U,
       .message_bytes = static_cast<uint32_t>(std::min(status.message().size(), kMaxMessageBytes))};
   std::string bytes(sizeof header, '\0');
   std::memcpy(bytes.data(), &header, sizeof header);
@@ -137,8 +140,9 @@ std::optional<absl::Status> ReportReader::Report() const {
   if (bytes_.size() < sizeof header) return std::nullopt;
   std::memcpy(&header, bytes_.data(), sizeof header);
   if (bytes_.size() < sizeof header + header.message_bytes) return std::nullopt;
-  return absl::Status(static_cast<absl::StatusCode>(header.code),
+  absl::Status status(static_cast<absl::StatusCode>(header.code),
                       bytes_.substr(sizeof header, header.message_bytes));
+  return header.is_loss != 0 ? MarkLoss(std::move(status)) : status;
 }
 
 }  // namespace headway::internal

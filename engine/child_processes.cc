@@ -24,6 +24,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
+#include "headway/engine/failure_origin.h"
 #include "headway/engine/forked_child.h"
 #include "headway/engine/status_macros.h"
 
@@ -100,19 +101,16 @@ class SignalsBlocked {
 // from another failure, which counts even if it is seen later.
 class FirstFailure {
  public:
-  void Add(const absl::Status& status, bool is_death) {
-    const bool is_cause = is_death || !absl::IsUnavailable(status);
-    if (status.ok() || (!status_.ok() && (is_cause_ || !is_cause))) return;
+  void Add(const absl::Status& status) {
+    if (status.ok() || (!status_.ok() && (!IsLoss(status_) || IsLoss(status)))) return;
     if (status_.ok()) time_ = SteadyClock::now();
     status_ = status;
-    is_cause_ = is_cause;
   }
   const absl::Status& status() const { return status_; }
   SteadyClock::time_point time() const { return time_; }  // of the first, whatever it was
 
  private:
   absl::Status status_;
-  bool is_cause_ = false;
   SteadyClock::time_point time_;
 };
 
@@ -212,12 +210,12 @@ void Supervisor::Wait() {
 void Supervisor::Note(ForkedChild& child) {
   pollfd ended = {child.pidfd(), POLLIN, 0};
   if (poll(&ended, 1, 0) != 1) {
-    if (std::optional<absl::Status> report = child.ReadReport()) failure_.Add(*report, false);
+    if (std::optional<absl::Status> report = child.ReadReport()) failure_.Add(*report);
     return;
   }
   const ForkedChild::End end = child.Reap();
   // A child that had to be killed is a consequence of the failure.
-  if (!(end.is_death && killed_)) failure_.Add(end.status, end.is_death);
+  if (!(end.is_death && killed_)) failure_.Add(end.status);
 }
 
 SteadyClock::time_point Supervisor::Deadline() const {
@@ -241,7 +239,7 @@ absl::Status Supervisor::WaitForAll() {
     }
     KillWhenPatienceEnds();
   }
-  return failure_.status();
+  return WithoutMark(failure_.status());
 }
 
 }  // namespace

@@ -21,9 +21,10 @@ struct ChildProcessesOptions {
 // Forks `process_count` children that are connected with each other by stream sockets, runs `body`
 // in each, and waits until all have ended. No child outlives the call, or the calling thread.
 //
-// Returns the first failure, by cause: what a child reports by itself, or that it was killed, comes
-// before the Unavailable by which the others say that they lost it. FailedPrecondition if this
-// process has other threads, ResourceExhausted if the children or their sockets cannot be made.
+// Returns the first failure, by cause: what a child reports of itself, or that it was killed, comes
+// before the losses (MarkLoss) by which the others say that they miss it. FailedPrecondition if
+// this process has other threads, ResourceExhausted if the children or their sockets cannot be
+// made.
 absl::Status RunChildProcesses(const ChildProcessesOptions& options, ChildBody body);
 
 }  // namespace headway::internal

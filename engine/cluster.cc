@@ -7,6 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "headway/comm/tcp_mesh.h"
 #include "headway/comm/topology.h"
+#include "headway/engine/failure_origin.h"
 #include "headway/engine/run_process.h"
 #include "headway/engine/spawn.h"
 #include "headway/engine/status_macros.h"
@@ -58,7 +59,7 @@ absl::Status RunClusterProcess(const ClusterOptions& options, ProcessPart part) 
   absl::StatusOr<std::unique_ptr<TcpMesh>> mesh = TcpMesh::Connect(
       MeshOptionsOf(options.run, options.proc_id, process_count, workers), options.addresses);
   if (!mesh.ok()) return mesh.status();
-  return part(*std::move(mesh));
+  return WithoutMark(part(*std::move(mesh)));
 }
 
 }  // namespace internal

@@ -18,6 +18,8 @@
 
 namespace headway {
 
+class RunMonitor;
+
 // Closes an epoch each time this much clock time has passed, whether or not items came.
 struct PeriodicEpochConfig {
   absl::Duration epoch_length = absl::Seconds(10);
@@ -100,7 +102,8 @@ struct RunOptions {
   StopHandle stop = {};
   ClusterConfig cluster = {};
   LogHook log_hook = nullptr;
-  Clock* clock = nullptr;  // null: the system's clocks. Not owned; outlives the run
+  RunMonitor* monitor = nullptr;  // null: nobody watches. Not owned; outlives the run
+  Clock* clock = nullptr;         // null: the system's clocks. Not owned; outlives the run
 };
 
 }  // namespace headway

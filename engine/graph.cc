@@ -35,17 +35,13 @@ void Graph::ActivateAt(Node& node, int64_t nanos) {
   std::push_heap(worker_.timers.begin(), worker_.timers.end(), std::greater<>());
 }
 
-ChannelBase* Graph::ChannelOf(uint32_t channel) {
-  if (channel < channels_.size()) return channels_[channel];
-  Fail("", absl::InvalidArgumentError(
-               "another worker sent a batch for a channel that does not exist here: the workers "
-               "build different dataflows"));
-  return nullptr;
-}
-
-void Graph::ApplyProgress(std::span<const std::byte> encoded) {
+void Graph::ApplyProgress(int from, std::span<const std::byte> encoded) {
   absl::Status status = tracker_.Apply(encoded);
-  if (!status.ok()) Fail("", status);
+  if (!status.ok()) {
+    Fail("", absl::Status(status.code(),
+                          absl::StrFormat("from %s: %s", worker_.run.DescribeEndpoint(from),
+                                          std::string(status.message()))));
+  }
   needs_propagation_ = true;
   MarkActive();
 }

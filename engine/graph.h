@@ -105,9 +105,12 @@ class Graph {
   // True when nothing can ever happen again in this dataflow, on any worker.
   bool Complete() const;
 
-  // The channel of a message from another worker; null, and the run has failed, if there is none.
-  ChannelBase* ChannelOf(uint32_t channel);
-  void ApplyProgress(std::span<const std::byte> encoded);
+  // Null if there is no such channel.
+  ChannelBase* ChannelOf(uint32_t channel) {
+    return channel < channels_.size() ? channels_[channel] : nullptr;
+  }
+  // Applies a round of progress that came from endpoint `from`.
+  void ApplyProgress(int from, std::span<const std::byte> encoded);
 
   void Activate(Node& node);
   void ActivateByIndex(uint32_t node_index);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "headway/engine/failure_origin.h"
 #include "headway/engine/run_state.h"
 #include "wire_generated.h"
 
@@ -308,10 +309,12 @@ void Network::OnFrame(int process, const IncomingFrame& frame) {
     case wire::Body::Goodbye:
       ended_[static_cast<size_t>(process)] = true;
       break;
-    case wire::Body::Abort:
+    case wire::Body::Abort: {
       ended_[static_cast<size_t>(process)] = true;
-      run_.Fail(ReadAbort(*frame.frame));
+      const absl::Status cause = ReadAbort(*frame.frame);
+      run_.Fail(absl::IsUnavailable(cause) ? MarkLoss(cause) : cause);
       break;
+    }
     default:
       Malformed(process, "a frame that has no place after the handshake");
   }
@@ -320,7 +323,7 @@ void Network::OnFrame(int process, const IncomingFrame& frame) {
 
 void Network::OnLoss(int process, const absl::Status& cause) {
   ended_[static_cast<size_t>(process)] = true;
-  run_.Fail(cause);
+  run_.Fail(absl::IsUnavailable(cause) ? MarkLoss(cause) : cause);
   received_ = true;
 }
 
@@ -362,6 +365,14 @@ void Network::OnProgress(int process, const wire::Frame& frame) {
   }
   const std::span changes(reinterpret_cast<const std::byte*>(progress.changes()->data()),
                           progress.changes()->size());
+  // Of a dataflow that is not built here yet the workers find out.
+  if (progress.dataflow() < dataflows_.size()) {
+    const std::optional<RoundSum>& built = dataflows_[progress.dataflow()].outgoing;
+    if (built.has_value() && !built->Accepts(changes)) {
+      Malformed(process, "progress that is not of this dataflow");
+      return;
+    }
+  }
   if (!with_delayed_.empty() || !endpoint_.TryPublishProgress(progress.dataflow(), changes)) {
     Delay(progress.dataflow(), changes);
   }
@@ -417,6 +428,7 @@ void Network::OnCredit(int process, const wire::Frame& frame) {
       endpoint_.Send(topology.LocalIndex(worker), {.kind = kCredit,
                                                    .dataflow = returned->dataflow(),
                                                    .channel = returned->channel(),
+                                                   .extra = static_cast<uint32_t>(process),
                                                    .charged_bytes = bytes});
       left -= bytes;
     }

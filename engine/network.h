@@ -28,7 +28,7 @@ class RunState;
 // Messages between a worker and the network of its process, beside kDataMessage.
 inline constexpr uint32_t kRemoteBatch = 2;  // a batch to or from a worker of another process
 inline constexpr uint32_t kReturned = 3;     // bytes taken of a batch of another process
-inline constexpr uint32_t kCredit = 4;       // bytes that another process has taken
+inline constexpr uint32_t kCredit = 4;       // bytes that process `extra` has taken
 
 // Speaks with the other processes of the cluster for all workers of this one.
 //
@@ -49,6 +49,8 @@ class Network final : private Transport::Handler {
 
   // The endpoint that stands for all other processes.
   int endpoint_index() const { return endpoint_.worker_index(); }
+  // How messages name a process.
+  std::string Describe(int process) const { return transport_->Describe(process); }
 
   // Sends what the workers gave it, and hands out what has come. `urgent`: there is something to
   // send, so that whoever is pumping right now looks again. Returns whether anything came.

@@ -269,7 +269,12 @@ std::string RunFlagsHelp() {
   }
   help +=
       "\nA value is attached or apart: -w3, -w 3, --workers-per-process=3. What is in brackets is\n"
-      "the variable of the environment that is used where the flag is not given.\n";
+      "the variable of the environment that is used where the flag is not given.\n"
+      "\nIf the standard error output is a terminal, it shows a status line while a dataflow "
+      "runs:\n"
+      "the earliest epoch that is not complete, the records that sources emit in a second, the\n"
+      "bytes in flight between steps, and the lag, which is how long ago the sources were where\n"
+      "the completed epochs are now. It is about this process; with -p, about process 0.\n";
   return help;
 }
 

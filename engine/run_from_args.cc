@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -19,8 +20,10 @@
 #include "headway/comm/file_descriptor.h"
 #include "headway/engine/cluster.h"
 #include "headway/engine/run_flags.h"
+#include "headway/engine/run_monitor.h"
 #include "headway/engine/run_process.h"
 #include "headway/engine/spawn.h"
+#include "headway/engine/status_line.h"
 #include "headway/engine/status_macros.h"
 
 namespace headway {
@@ -109,10 +112,26 @@ absl::Status Help(std::string_view what) {
 
 absl::Status internal::RunWithFlags(const Dataflow& dataflow, const RunFlags& flags,
                                     int stop_descriptor) {
-  return RunWhere(flags, stop_descriptor,
-                  [&](const RunOptions& run, std::unique_ptr<Transport> transport) {
-                    return RunProcess(dataflow, run, run.worker_count, std::move(transport));
-                  });
+  return RunWhere(
+      flags, stop_descriptor, [&](const RunOptions& run, std::unique_ptr<Transport> transport) {
+        const int process = transport != nullptr ? transport->process_id() : 0;
+        // Spawned processes share a terminal: one of them shows its status.
+        if (isatty(STDERR_FILENO) == 0 || (flags.processes.has_value() && process != 0)) {
+          return RunProcess(dataflow, run, run.worker_count, std::move(transport));
+        }
+        RunMonitor monitor;
+        StatusLine status_line(STDERR_FILENO,
+                               transport != nullptr ? absl::StrFormat("process %d: ", process) : "",
+                               monitor);
+        RunOptions watched = run;
+        watched.monitor = &monitor;
+        if (run.log_hook != nullptr) {
+          watched.log_hook = [&](LogSeverity severity, std::string_view message) {
+            status_line.Hide([&] { run.log_hook(severity, message); });
+          };
+        }
+        return RunProcess(dataflow, watched, run.worker_count, std::move(transport));
+      });
 }
 
 std::optional<std::string> internal::ReadEnvironmentVariable(const std::string& variable) {

@@ -19,12 +19,16 @@ namespace headway {
 //   if (!status.ok()) std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
 //   return ExitCode(status);
 //
-// It prints nothing and handles no signals. --help runs nothing: the explanation of the flags is
-// the message of a Cancelled status. InvalidArgument for flags that are wrong; otherwise the errors
-// of RunMain, SpawnCluster and ClusterMain. Call it before the program starts threads.
+// It handles no signals, and prints nothing, but for one thing: if the standard error output is a
+// terminal, a line there shows how the run gets on (epoch, records/s, bytes in flight, lag). It is
+// written over twice a second, shows the part of the run that is in this process, or in process 0
+// of those that it spawns, and is gone in the end. --help runs nothing: the explanation of the
+// flags is the message of a Cancelled status. InvalidArgument for flags that are wrong; otherwise
+// the errors of RunMain, SpawnCluster and ClusterMain. Call it before the program starts threads.
 absl::Status RunFromArgs(const Dataflow& dataflow, int argc, char** argv);
 
-// The same for a program that drives each worker by itself, as with Execute.
+// The same for a program that drives each worker by itself, as with Execute. It prints nothing at
+// all.
 absl::Status ExecuteFromArgs(int argc, char** argv,
                              absl::FunctionRef<absl::Status(Worker&)> program);
 

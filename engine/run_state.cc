@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "headway/engine/network.h"
 
 namespace headway::internal {
 
@@ -18,9 +19,16 @@ RunState::RunState(const Topology& topology, RunOptions options, Fabric::Options
       // of them send to one, and what that one sends, together stay within it.
       flow_control_(worker_count(), options_.max_bytes_in_flight / topology.process_count),
       stop_listening_(options_.stop, [this] { fabric_.WakeAll(); }),
-      stop_agreement_(worker_count(), topology.process_count) {}
+      stop_agreement_(worker_count(), topology.process_count) {
+  if (options_.monitor != nullptr) {
+    options_.monitor->Begin(worker_count(), options_.first_epoch, &flow_control_);
+  }
+}
 
-RunState::~RunState() { activation_gate_->Close(); }
+RunState::~RunState() {
+  activation_gate_->Close();
+  if (options_.monitor != nullptr) options_.monitor->End();
+}
 
 void RunState::Fail(absl::Status status) {
   {
@@ -52,7 +60,17 @@ void RunState::RequestStop() {
 
 std::string RunState::Describe(int worker) const {
   if (topology_.process_count == 1) return absl::StrFormat("worker %d", worker);
-  return absl::StrFormat("worker %d of process %d", worker, topology_.ProcessOf(worker));
+  const int process = topology_.ProcessOf(worker);
+  if (process != topology_.process && network_ != nullptr) {
+    return absl::StrFormat("worker %d of %s", worker, network_->Describe(process));
+  }
+  return absl::StrFormat("worker %d of process %d", worker, process);
+}
+
+std::string RunState::DescribeEndpoint(int index) const {
+  if (index < worker_count()) return Describe(topology_.first_worker() + index);
+  if (topology_.process_count == 2) return network_->Describe(1 - topology_.process);
+  return "one of the other processes";
 }
 
 std::shared_ptr<ChannelCredits> RunState::CreditsOf(uint32_t dataflow, uint32_t channel) {

@@ -16,6 +16,7 @@
 #include "headway/comm/flow_control.h"
 #include "headway/comm/topology.h"
 #include "headway/engine/config.h"
+#include "headway/engine/run_monitor.h"
 #include "headway/engine/stop_agreement.h"
 
 namespace headway::internal {
@@ -66,8 +67,10 @@ class RunState {
   Network* network() const { return network_; }
   void set_network(Network* network) { network_ = network; }
 
-  // "worker 5", or "worker 5 of process 2".
+  // "worker 5", or "worker 5 of process 2", with the address of another process.
   std::string Describe(int worker) const;
+  // Who is behind an endpoint of the fabric: a worker of this process, or other processes.
+  std::string DescribeEndpoint(int index) const;
 
   // The first failure wins and ends the run: every worker returns it from its next step.
   void Fail(absl::Status status);

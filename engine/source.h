@@ -71,6 +71,7 @@ class SourceOutput {
     session_.Give(std::forward<U>(record));
     ++emitted_;
   }
+  int64_t emitted() const { return emitted_; }
 
  private:
   // What a source emits before the steps after it have their turn.
@@ -155,6 +156,7 @@ class SourceNode final : public SourceControl {
     absl::StatusOr<SourceState> state = reader_.Poll(out);
     if (!state.ok()) graph_.FailAndThrow(node_.step_id(), state.status());
     output_.Flush();
+    graph_.worker().source_records += static_cast<uint64_t>(out.emitted());
     if (state->done) {
       clock_.Finish();
       return;

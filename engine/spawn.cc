@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "headway/comm/tcp_mesh.h"
 #include "headway/engine/child_processes.h"
+#include "headway/engine/failure_origin.h"
 #include "headway/engine/run_process.h"
 #include "headway/engine/status_macros.h"
 
@@ -29,6 +30,9 @@ absl::Status internal::RunSpawnedProcesses(const SpawnOptions& options, int stop
                                absl::StatusOr<std::unique_ptr<TcpMesh>> mesh = TcpMesh::FromSockets(
                                    MeshOptionsOf(options.run, process, options.proc_count, workers),
                                    sockets);
+                               if (absl::IsUnavailable(mesh.status())) {
+                                 return MarkLoss(mesh.status());
+                               }
                                if (!mesh.ok()) return mesh.status();
                                transport = *std::move(mesh);
                              }

@@ -68,7 +68,12 @@ Worker::Worker(internal::RunState& run, int local_index)
                .active_graphs = {},
                .timers = {}},
       spin_nanos_(SpinNanos(run.topology())),
+<<<<<<< HEAD
       looks_before_yield_(LooksBeforeYield(run.topology())) {}
+=======
+      statistics_(run.options().monitor != nullptr ? &run.options().monitor->OfWorker(local_index)
+                                                   : nullptr) {}
+>>>>>>> wt-a
 
 Worker::~Worker() {
   graphs_.clear();
@@ -145,9 +150,10 @@ bool Worker::StepOnce() {
   internal::Endpoint& endpoint = context_.endpoint;
   bool any =
       endpoint.Receive([this](const internal::Message& message, int) { DeliverMessage(message); });
-  any |= endpoint.ReceiveProgress([this](int, uint32_t dataflow, std::span<const std::byte> bytes) {
-    DeliverProgress(dataflow, bytes);
-  });
+  any |= endpoint.ReceiveProgress(
+      [this](int from, uint32_t dataflow, std::span<const std::byte> bytes) {
+        DeliverProgress(from, dataflow, bytes);
+      });
   if (endpoint.TakeActivations(&activations_)) {
     any = true;
     for (uint64_t token : activations_) {
@@ -176,7 +182,25 @@ bool Worker::StepOnce() {
     any |= network->Pump(std::exchange(context_.network_output, false));
     context_.unpumped_bytes = 0;
   }
+  if (any && statistics_ != nullptr) ShowStatistics();
   return any;
+}
+
+void Worker::ShowStatistics() {
+  Epoch source_epoch = statistics_->source_epoch.load(std::memory_order_relaxed);
+  Epoch epoch = internal::WorkerStatistics::kNoEpoch;
+  for (const auto& [id, graph] : graphs_) {
+    if (!graph->has_completion()) continue;
+    for (internal::SourceControl* source : graph->sources()) {
+      source_epoch = std::max(source_epoch, source->epoch());
+    }
+    for (Epoch time : graph->root().frontier(graph->completion()).elements()) {
+      epoch = std::min(epoch, time);
+    }
+  }
+  statistics_->records.store(context_.source_records, std::memory_order_relaxed);
+  statistics_->epoch.store(epoch, std::memory_order_relaxed);
+  statistics_->source_epoch.store(source_epoch, std::memory_order_relaxed);
 }
 
 bool Worker::RunTimers() {
@@ -208,6 +232,7 @@ void Worker::DeliverMessage(const internal::Message& message) {
 void Worker::DeliverTo(Graph& graph, const internal::Message& message) {
   internal::ChannelBase* channel = graph.ChannelOf(message.channel);
   if (channel == nullptr) {
+    RefuseChannel(graph, message);
     Drop(message);
   } else if (message.kind == internal::kDataMessage) {
     channel->target().Accept(message.block);
@@ -219,19 +244,30 @@ void Worker::DeliverTo(Graph& graph, const internal::Message& message) {
   }
 }
 
+void Worker::RefuseChannel(Graph& graph, const internal::Message& message) {
+  const internal::RunState& run = context_.run;
+  const bool is_credit = message.kind == internal::kCredit;
+  graph.Fail("", absl::InvalidArgumentError(absl::StrFormat(
+                     "%s sent %s channel number %d, which does not exist here; it is not the same "
+                     "program, or its memory is corrupt",
+                     is_credit ? run.network()->Describe(static_cast<int>(message.extra))
+                               : run.Describe(message.block->sender),
+                     is_credit ? "credit for" : "a batch for", message.channel)));
+}
+
 void Worker::AddCredit(const internal::Message& message) {
   context_.run.flow_control().AddTaken(context_.local_index, message.charged_bytes);
   context_.TellOfRoom();
 }
 
-void Worker::DeliverProgress(uint32_t dataflow, std::span<const std::byte> bytes) {
+void Worker::DeliverProgress(int from, uint32_t dataflow, std::span<const std::byte> bytes) {
   if (Graph* graph = Find(dataflow)) {
-    graph->ApplyProgress(bytes);
+    graph->ApplyProgress(from, bytes);
     return;
   }
   if (dataflow < by_id_.size()) return;
   PendingFrames& frames = pending_[dataflow];
-  frames.progress.emplace_back(bytes.begin(), bytes.end());
+  frames.progress.push_back({from, {bytes.begin(), bytes.end()}});
   frames.progress_bytes += bytes.size();
   if (frames.progress_bytes > kMaxPendingProgressBytes) {
     context_.run.Fail(absl::ResourceExhaustedError(
@@ -248,7 +284,7 @@ void Worker::DeliverPending(Graph& graph) {
   for (const internal::Message& message : frames->second.messages) {
     DeliverTo(graph, message);
   }
-  for (const std::vector<std::byte>& bytes : frames->second.progress) graph.ApplyProgress(bytes);
+  for (const auto& [from, bytes] : frames->second.progress) graph.ApplyProgress(from, bytes);
   pending_.erase(frames);
 }
 

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -81,21 +82,23 @@ class Worker {
  private:
   struct PendingFrames {
     std::vector<internal::Message> messages;
-    std::vector<std::vector<std::byte>> progress;
+    std::vector<std::pair<int, std::vector<std::byte>>> progress;  // from which endpoint
     size_t progress_bytes = 0;
   };
 
   bool StepOnce();
   bool RunTimers();
   void DeliverMessage(const internal::Message& message);
-  void DeliverProgress(uint32_t dataflow, std::span<const std::byte> bytes);
+  void DeliverProgress(int from, uint32_t dataflow, std::span<const std::byte> bytes);
   void DeliverTo(internal::Graph& graph, const internal::Message& message);
   void AddCredit(const internal::Message& message);
+  void RefuseChannel(internal::Graph& graph, const internal::Message& message);
   void Drop(const internal::Message& message);
   void DeliverPending(internal::Graph& graph);
   void Wait(absl::Duration timeout);
   bool HasWork();
   internal::Graph* Find(uint32_t id);
+  void ShowStatistics();
 
   internal::Endpoint endpoint_;
   internal::WorkerContext context_;
@@ -110,6 +113,7 @@ class Worker {
   const int looks_before_yield_;
   int looks_ = 0;             // idle steps in a row, up to looks_before_yield_
   bool shares_core_ = false;  // as the last yield showed
+  internal::WorkerStatistics* const statistics_;  // null: nobody watches the run
   int64_t idle_since_nanos_ = -1;
   int idle_spins_ = 0;
   int64_t trimmed_nanos_ = 0;

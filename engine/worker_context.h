@@ -24,6 +24,7 @@ struct WorkerContext {
   bool network_output = false;  // something waits to be sent to other processes
   int64_t unpumped_bytes = 0;   // sent to other processes since it was last pumped on purpose
   bool took_bytes = false;      // since it last looked whether others wait for credit
+  uint64_t source_records = 0;  // that its sources have emitted
 
   std::vector<Graph*> active_graphs;  // each at most once
 

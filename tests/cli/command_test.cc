@@ -17,6 +17,7 @@
 
 #include "headway/engine/version.h"
 #include "headway/tests/engine/process_harness.h"
+#include "headway/tests/engine/terminal.h"
 
 namespace headway::cli {
 namespace {
@@ -45,8 +46,9 @@ std::string ReadAll(const FileDescriptor& descriptor) {
 // The command while it runs.
 class Command {
  public:
+  // `terminal`, if it is not -1, is its standard error output.
   explicit Command(std::vector<std::string> arguments,
-                   const std::map<std::string, std::string>& environment = {}) {
+                   const std::map<std::string, std::string>& environment = {}, int terminal = -1) {
     arguments.insert(arguments.begin(), "headway");
     std::vector<char*> argv;
     for (std::string& argument : arguments) argv.push_back(argument.data());
@@ -54,7 +56,7 @@ class Command {
     Pipe out, error;
     pid_ = StartProgram([&] {
       dup2(out.in.get(), STDOUT_FILENO);
-      dup2(error.in.get(), STDERR_FILENO);
+      dup2(terminal < 0 ? error.in.get() : terminal, STDERR_FILENO);
       for (const FileDescriptor* end : {&out.in, &out.out, &error.in, &error.out}) {
         close(end->get());
       }
@@ -216,6 +218,21 @@ TEST_CASE("a signal of the terminal, or to the command alone, stops a run gracef
         CHECK(result.error.empty());
       }
     }
+  }
+}
+
+TEST_CASE("on a terminal a run shows its status, until it ends") {
+  for (const std::string flag : {"-w2", "-p2"}) {
+    Terminal terminal;
+    Command command({"run", kGetters + ":Endless", flag}, {}, terminal.end.get());
+    const std::string shown = terminal.ReadUntil("lag ");
+    for (const char* part : {"epoch ", " records/s | ", " in flight | "}) {
+      CHECK_MESSAGE(shown.find(part) != std::string::npos, shown);
+    }
+    terminal.ReadUntil("lag ");
+    command.Signal(SIGINT);
+    CHECK(command.Wait().exit_code == 0);
+    CHECK(terminal.ReadRest().ends_with("\r\x1b[K"));
   }
 }
 

@@ -187,7 +187,6 @@ struct Attack {
   std::vector<Bytes> sends;
   bool then_ends;  // else it stays silent
   std::vector<absl::StatusCode> codes;
-  bool named = true;  // false: found by a worker, who cannot tell from whom it came
 };
 
 Bytes Batch(const internal::BatchFields& fields, const Bytes& records) {
@@ -226,7 +225,7 @@ std::vector<Attack> Attacks(std::mt19937_64& random) {
        {Copy(encoder.Graph(UINT32_MAX, std::vector<std::string>{"inp"}))},
        false,
        {kMalformed}},
-      {"progress that is none", {Copy(encoder.Progress(0, changes))}, false, {kMalformed}, false},
+      {"progress that is none", {Copy(encoder.Progress(0, changes))}, false, {kMalformed}},
       {"progress of a dataflow that cannot be",
        {Copy(encoder.Progress(UINT32_MAX, changes))},
        false,
@@ -250,14 +249,12 @@ std::vector<Attack> Attacks(std::mt19937_64& random) {
          {Batch({.channel = channel, .sender = 1, .target = 0, .record_count = 1'000'000},
                 records)},
          false,
-         {kMalformed, kLost},
-         channel == 0});
+         {kMalformed, kLost}});
     const std::vector<FrameEncoder::ReturnedBytes> returned = {{0, channel, 0, 1000}};
     attacks.push_back({"credit that nobody gave in channel " + std::to_string(channel),
                        {Copy(encoder.Credit(returned))},
                        false,
-                       {kMalformed, kLost},
-                       channel == 0});
+                       {kMalformed, kLost}});
   }
   const std::vector<FrameEncoder::ReturnedBytes> too_much = {{0, 0, 0, uint64_t{1} << 62}};
   attacks.push_back({"credit for more than was ever sent",
@@ -305,9 +302,7 @@ TEST_CASE("a process that is let in and sends something else ends the run, and i
     INFO(outcome.status.ToString());
     CHECK(outcome.reported);
     CHECK(std::ranges::count(attacks[i].codes, outcome.status.code()) == 1);
-    if (attacks[i].named) {
-      CHECK(std::string(outcome.status.message()).find("process 1") != std::string::npos);
-    }
+    CHECK(outcome.status.message().find(NameOf(1)) != std::string::npos);
     CHECK(outcome.ended - begun[i] < kPeerTimeout + absl::Seconds(1));
   }
 }

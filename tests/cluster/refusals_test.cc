@@ -135,32 +135,35 @@ TEST_CASE(
   }
 }
 
-// Whichever of the two listens; the other one finds its address in use, or is found by process 0.
-TEST_CASE("two processes with the same address end the attempt of all, which say so") {
-  TestCluster cluster(3);
-  cluster.options.run.cluster.connect_timeout = kConnectTimeout;
-  for (const int process : {0, 1, 1}) cluster.Start(process, Empty());
-  for (const int number : {0, 1, 3}) {
-    const Outcome outcome = cluster.Wait(number);
-    CheckEndedInTime(outcome);
-    if (outcome.status.code() == absl::StatusCode::kUnavailable) {
-      CheckFailed(outcome, absl::StatusCode::kUnavailable, {NameOf(1), "in use"});
-    } else {
-      CheckFailed(outcome, absl::StatusCode::kFailedPrecondition,
-                  {"two processes have the id of process 1"});
+TEST_CASE("two processes with one id end soon, and so do the others; all name the id and address") {
+  for (int twin = 0; twin < 3; ++twin) {
+    for (const int other : {(twin + 1) % 3, (twin + 2) % 3}) {  // or the rest is not there at all
+      CAPTURE(twin);
+      CAPTURE(other);
+      TestCluster cluster(3);
+      for (const int process : {twin, other, twin}) cluster.Start(process, Empty());
+      const std::string& address = cluster.addresses()[static_cast<size_t>(twin)];
+      for (const int number : {twin, other, 3}) {
+        const Outcome outcome = cluster.Wait(number);
+        CheckFailed(outcome, absl::StatusCode::kFailedPrecondition,
+                    {"two processes have the id of " + NameOf(twin) + address + ")"});
+        CheckEndedInTime(outcome);
+      }
     }
   }
 }
 
-TEST_CASE("two processes with the last id, which only dial, are found by who they dial") {
-  TestCluster cluster(3);
-  cluster.options.run.cluster.connect_timeout = kConnectTimeout;
-  for (const int process : {0, 2, 2}) cluster.Start(process, Empty());
-  for (const int number : {0, 2, 3}) {
-    const Outcome outcome = cluster.Wait(number);
-    CheckFailed(outcome, absl::StatusCode::kFailedPrecondition,
-                {"two processes have the id of process 2"});
-    CheckEndedInTime(outcome);
+TEST_CASE("two processes that are the only ones, with one id, find each other") {
+  for (int twin = 0; twin < 2; ++twin) {
+    TestCluster cluster(2);
+    cluster.Start(twin, Empty());
+    cluster.Start(twin, Empty());
+    for (const int number : {twin, 2}) {
+      const Outcome outcome = cluster.Wait(number);
+      CheckFailed(outcome, absl::StatusCode::kFailedPrecondition,
+                  {"two processes have the id of " + NameOf(twin)});
+      CheckEndedInTime(outcome);
+    }
   }
 }
 

@@ -96,6 +96,16 @@ FileDescriptor ConnectTo(const std::string& address) {
   }
 }
 
+FileDescriptor ListenAt(const std::string& address) {
+  FileDescriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const int on = 1;
+  setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+  const sockaddr_in where = Loopback(ParseAddress(address)->port);
+  HEADWAY_CHECK(bind(socket.get(), reinterpret_cast<const sockaddr*>(&where), sizeof(where)) == 0);
+  HEADWAY_CHECK(listen(socket.get(), 100) == 0);
+  return socket;
+}
+
 MeshOptions TestOptions(int process_count) {
   return {.process_count = process_count,
           .workers_per_process = 1,

@@ -42,6 +42,9 @@ std::pair<int, int> SocketPair(bool tcp = false);
 // A blocking TCP connection to "127.0.0.1:port", tried until somebody listens there.
 FileDescriptor ConnectTo(const std::string& address);
 
+// A socket that listens at "127.0.0.1:port", and whose owner accepts nobody.
+FileDescriptor ListenAt(const std::string& address);
+
 // Options that a test of `process_count` processes shares; short times.
 MeshOptions TestOptions(int process_count);
 

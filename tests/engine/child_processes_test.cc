@@ -15,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "headway/engine/failure_origin.h"
 #include "headway/tests/engine/process_harness.h"
 #include "headway/tests/engine/run_helpers.h"
 
@@ -25,7 +26,7 @@ using Sockets = std::span<const int>;
 
 // What a process reports that loses another one.
 absl::Status LostProcess(int process) {
-  return absl::UnavailableError("lost process " + std::to_string(process));
+  return MarkLoss(absl::UnavailableError("lost process " + std::to_string(process)));
 }
 
 // Waits until the other end of the socket is closed.
@@ -138,22 +139,25 @@ TEST_CASE("a process that ends without a result is an error that names its exit 
 }
 
 TEST_CASE("the cause of a failure is returned, though others have reported that they lost it") {
-  const absl::Status status =
-      RunChildProcesses({.process_count = 2}, [](int process, Sockets sockets) {
-        if (process == 1) return ReadUntilLost(sockets[0], 0);
-        shutdown(sockets[1], SHUT_WR);
-        ReadUntilLost(sockets[1], 1).IgnoreError();  // it has ended, and so reported, before this
-        return absl::AbortedError("the cause");
-      });
-  CHECK(status == absl::AbortedError("the cause"));
+  for (const absl::Status& cause :
+       {absl::AbortedError("the cause"), absl::UnavailableError("the cause")}) {
+    const absl::Status status =
+        RunChildProcesses({.process_count = 2}, [&](int process, Sockets sockets) {
+          if (process == 1) return ReadUntilLost(sockets[0], 0);
+          shutdown(sockets[1], SHUT_WR);
+          ReadUntilLost(sockets[1], 1).IgnoreError();  // it has ended, and so reported, before this
+          return cause;
+        });
+    CHECK(status == cause);
+  }
 }
 
 TEST_CASE("of several processes that lost another one, the first is returned") {
   const absl::Status status =
       RunChildProcesses({.process_count = 2}, [](int process, Sockets sockets) {
-        if (process == 0) return absl::UnavailableError("first");
+        if (process == 0) return MarkLoss(absl::UnavailableError("first"));
         ReadUntilLost(sockets[0], 0).IgnoreError();
-        return absl::UnavailableError("second");
+        return MarkLoss(absl::UnavailableError("second"));
       });
   CHECK(status == absl::UnavailableError("first"));
 }

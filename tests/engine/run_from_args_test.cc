@@ -1,7 +1,11 @@
 #include "headway/engine/run_from_args.h"
 
 #include <doctest/doctest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <fstream>
 #include <string>
@@ -10,6 +14,7 @@
 #include "headway/engine/run_flags.h"
 #include "headway/tests/engine/process_harness.h"
 #include "headway/tests/engine/run_helpers.h"
+#include "headway/tests/engine/terminal.h"
 
 namespace headway {
 namespace {
@@ -57,6 +62,26 @@ TEST_CASE("a file with the secret that cannot be read, or holds none, is a usage
   CHECK(ExitCode(missing) == 2);
   CheckError(Run(flow, {"--secret-file=/dev/null"}), absl::StatusCode::kInvalidArgument,
              {"/dev/null", "no secret"});
+}
+
+TEST_CASE("a program that runs from its arguments shows its status on a terminal") {
+  AdoptOrphans();
+  for (const std::string where : {"-w2", "-p2"}) {
+    Terminal terminal;
+    const pid_t program = StartProgram([&] {
+      dup2(terminal.end.get(), STDERR_FILENO);
+      std::atomic<int64_t> emitted{0};
+      const Dataflow flow("numbers", [&](Scope<>& scope) {
+        scope.Input("numbers", Endless(&emitted, [](int, int64_t) {}));
+      });
+      Run(flow, {where}).IgnoreError();
+    });
+    const std::string shown = terminal.ReadUntil("lag 0.0s");
+    CHECK(shown.starts_with(where == "-p2" ? "\r\x1b[Kprocess 0: epoch " : "\r\x1b[Kepoch "));
+    kill(program, SIGKILL);
+    while (waitpid(-1, nullptr, 0) > 0) {
+    }
+  }
 }
 
 TEST_CASE("a descriptor that becomes readable stops a run in this process") {

@@ -86,6 +86,26 @@ TEST_CASE("a process that is killed is the error of the run, and the others end"
   CHECK_FALSE(HasChildren());
 }
 
+TEST_CASE("an Unavailable of a process's own counts, though another one reports its loss first") {
+  const Dataflow flow("numbers", [](Scope<>& scope) {
+    scope.Input("numbers", NumbersOfEachWorker(INT64_MAX)) |
+        Exchange("by_number", [](int64_t x) { return x; });
+  });
+  Pipe lost;
+  const absl::Status status = internal::RunSpawnedProcesses(
+      {.proc_count = 2}, -1, [&](std::unique_ptr<internal::Transport> transport) -> absl::Status {
+        if (transport->process_id() == 0) {
+          transport.reset();
+          lost.Read<char>();
+          return absl::UnavailableError("the database is down");
+        }
+        const absl::Status loss = internal::RunProcess(flow, {}, 1, std::move(transport));
+        lost.Write('x');
+        return loss;
+      });
+  CHECK(status == absl::UnavailableError("the database is down"));
+}
+
 TEST_CASE("a source without an end is stopped gracefully on all processes") {
   Pipe stop;
   const Dataflow flow("numbers", [&](Scope<>& scope) {

@@ -1,0 +1,33 @@
+#ifndef HEADWAY_ENGINE_FAILURE_ORIGIN_H_
+#define HEADWAY_ENGINE_FAILURE_ORIGIN_H_
+
+#include "absl/status/status.h"
+#include "absl/strings/cord.h"
+
+// Where the failure of a process comes from. One that says that another process was lost, or that
+// another process said so, may be the consequence of a failure there. Who sees the ends of all
+// processes looks for one that is not.
+
+namespace headway::internal {
+
+inline constexpr char kLossPayload[] = "headway/loss";
+
+// Marks the loss of another process.
+inline absl::Status MarkLoss(absl::Status status) {
+  if (!status.ok()) status.SetPayload(kLossPayload, absl::Cord());
+  return status;
+}
+
+inline bool IsLoss(const absl::Status& status) {
+  return status.GetPayload(kLossPayload).has_value();
+}
+
+// For those who cannot compare: the mark means nothing to a user.
+inline absl::Status WithoutMark(absl::Status status) {
+  status.ErasePayload(kLossPayload);
+  return status;
+}
+
+}  // namespace headway::internal
+
+#endif  // HEADWAY_ENGINE_FAILURE_ORIGIN_H_

@@ -1,0 +1,81 @@
+#include "headway/engine/status_line.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "headway/engine/status_text.h"
+
+namespace headway::internal {
+namespace {
+
+constexpr std::chrono::milliseconds kPeriod{500};
+constexpr std::string_view kErase = "\r\x1b[K";
+
+// A line that is longer goes on in the next one, and could not be written over.
+size_t Columns(int terminal) {
+  winsize size = {};
+  constexpr size_t kDefault = 80;
+  if (ioctl(terminal, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return kDefault;
+  return size.ws_col;
+}
+
+// A terminal that cannot be written to has nobody who looks at it.
+void Write(int descriptor, std::string_view text) {
+  [[maybe_unused]] const ssize_t count = write(descriptor, text.data(), text.size());
+}
+
+}  // namespace
+
+StatusLine::StatusLine(int descriptor, std::string prefix, const RunMonitor& monitor)
+    : descriptor_(descriptor), prefix_(std::move(prefix)), monitor_(monitor) {
+  if (isatty(descriptor) == 0) return;
+  try {
+    thread_ = std::thread([this] { Run(); });
+  } catch (const std::system_error&) {
+    // The run may go on without the line.
+  }
+}
+
+StatusLine::~StatusLine() {
+  {
+    std::lock_guard lock(mutex_);
+    ending_ = true;
+  }
+  changed_.notify_one();
+  if (thread_.joinable()) thread_.join();
+  Erase();
+}
+
+void StatusLine::Run() {
+  StatusText text(absl::Now());
+  std::unique_lock lock(mutex_);
+  while (!changed_.wait_for(lock, kPeriod, [this] { return ending_; })) {
+    if (const auto statistics = monitor_.Look()) Draw(text.Update(*statistics, absl::Now()));
+  }
+}
+
+void StatusLine::Draw(const std::string& text) {
+  std::string line = prefix_ + text;
+  line.resize(std::min(line.size(), Columns(descriptor_) - 1));
+  Write(descriptor_, std::string(kErase) + line);
+  drawn_ = true;
+}
+
+void StatusLine::Erase() {
+  if (std::exchange(drawn_, false)) Write(descriptor_, kErase);
+}
+
+void StatusLine::Hide(absl::FunctionRef<void()> f) {
+  std::lock_guard lock(mutex_);
+  Erase();
+  f();
+}
+
+}  // namespace headway::internal
