@@ -68,12 +68,9 @@ Worker::Worker(internal::RunState& run, int local_index)
                .active_graphs = {},
                .timers = {}},
       spin_nanos_(SpinNanos(run.topology())),
-<<<<<<< HEAD
-      looks_before_yield_(LooksBeforeYield(run.topology())) {}
-=======
+      looks_before_yield_(LooksBeforeYield(run.topology())),
       statistics_(run.options().monitor != nullptr ? &run.options().monitor->OfWorker(local_index)
                                                    : nullptr) {}
->>>>>>> wt-a
 
 Worker::~Worker() {
   graphs_.clear();
