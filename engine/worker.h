@@ -111,8 +111,8 @@ class Worker {
   uint32_t step_count_ = 0;
   const int64_t spin_nanos_;
   const int looks_before_yield_;
-  int looks_ = 0;             // idle steps in a row, up to looks_before_yield_
-  bool shares_core_ = false;  // as the last yield showed
+  int looks_ = 0;                                 // idle steps in a row, up to looks_before_yield_
+  bool shares_core_ = false;                      // as the last yield showed
   internal::WorkerStatistics* const statistics_;  // null: nobody watches the run
   int64_t idle_since_nanos_ = -1;
   int idle_spins_ = 0;
