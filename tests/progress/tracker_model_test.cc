@@ -62,10 +62,19 @@ TEST_CASE("frontiers are the minimal times over all paths, after every round of 
 
     for (int round = 0; round < 25; ++round) {
       const Frontiers before = tracked.frontiers();
-      for (uint64_t change = random.Below(5); change > 0 && !counts.empty(); --change) {
+      for (uint64_t change = random.Below(8); change > 0 && !counts.empty(); --change) {
         auto held = counts.begin();
         std::advance(held, random.Below(counts.size()));
         const Point point = held->first;
+        if (random.OneIn(2)) {  // a capability moves on, perhaps past what a cycle would come to
+          Point moved = point;
+          moved.second[0] += 1 + random.Below(5);
+          tracked.Record(moved, 1);
+          Add(counts, moved, 1);
+          tracked.Record(point, -1);
+          Add(counts, point, -1);
+          continue;
+        }
         if (!random.OneIn(3)) {
           const Point later = Later(model, random, point);
           tracked.Record(later, 1);
