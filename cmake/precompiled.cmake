@@ -4,7 +4,7 @@
 
 if(headway_api_header)
   file(CONFIGURE OUTPUT headway_precompiled.cc CONTENT "")
-  add_library(headway_precompiled OBJECT ${PROJECT_BINARY_DIR}/headway_precompiled.cc)
+  add_library(headway_precompiled OBJECT EXCLUDE_FROM_ALL ${PROJECT_BINARY_DIR}/headway_precompiled.cc)
   target_precompile_headers(headway_precompiled PRIVATE <headway/headway.h>)
   target_link_libraries(headway_precompiled PRIVATE headway headway_warnings)
 endif()

@@ -16,8 +16,9 @@ namespace {
 constexpr int64_t kHandshakeMs = 5'000;
 // Accepted connections that have not shaken hands yet, beyond one for each process.
 constexpr size_t kMaxStrangers = 64;
-// What a process that has this one's address gets to say who it is.
-constexpr int64_t kTwinMs = 500;
+// What a process that has this one's address gets to say who it is: long enough for one that is
+// busy, and not long for who made a mistake.
+constexpr int64_t kTwinMs = 2'000;
 
 int64_t Now(EventLoop& loop) {
   loop.Poll();
@@ -39,13 +40,16 @@ MeshConnector::MeshConnector(const MeshOptions& options, std::span<const std::st
 absl::StatusOr<MeshConnector::Links> MeshConnector::OverAddresses() {
   if (absl::Status status = CheckOptions(); !status.ok()) return status;
   if (absl::Status status = book_.Check(options_.process_count); !status.ok()) return status;
+  absl::Status status;
+  if (options_.process_count > 1) {
+    status = StartListening();
+    if (!status.ok()) status = AskForTwin(status);
+  }
+  // Who cannot stay dials the others too, to tell them why.
   for (int process = 0; process < options_.process_id; ++process) {
     dialers_.emplace_back(book_, process);
   }
-  if (options_.process_count > 1) {
-    if (absl::Status status = StartListening(); !status.ok()) return Fail(AskForTwin(status));
-  }
-  return Run();
+  return status.ok() ? Run() : Fail(status);
 }
 
 absl::StatusOr<MeshConnector::Links> MeshConnector::OverSockets(
@@ -102,8 +106,8 @@ absl::Status MeshConnector::StartListening() {
 absl::Status MeshConnector::AskForTwin(absl::Status cannot_listen) {
   const auto addresses = book_.Resolve(options_.process_id);
   if (!addresses.ok()) return cannot_listen;
-  const int64_t until_ms = std::min(deadline_ms_, loop_.now_ms() + kTwinMs);
   for (const SocketAddress& address : *addresses) {
+    const int64_t until_ms = std::min(deadline_ms_, loop_.now_ms() + kTwinMs);
     absl::StatusOr<FileDescriptor> socket = StartConnect(address);
     if (!socket.ok()) continue;
     AddCandidate(Candidate::Origin::kDialed, options_.process_id, *std::move(socket), until_ms);

@@ -41,8 +41,11 @@ struct WireParts {
   uint32_t back_bytes = 0;
 };
 
-// Whether records of so many bytes leave more than half of the block unused.
-inline bool IsMostlyEmpty(const Block& block, size_t bytes) { return bytes < block.capacity / 2; }
+// Whether records of so many bytes leave more than half of the block unused, and a block of their
+// size, which BlockPool::GetTight rounds up to a cache line, would be smaller.
+inline bool IsMostlyEmpty(const Block& block, size_t bytes) {
+  return bytes < block.capacity / 2 && block.capacity > sizeof(Block);
+}
 
 // What all batches share: ownership of one block, and the worker's endpoint to which the block is
 // given back.

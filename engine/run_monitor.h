@@ -13,7 +13,8 @@
 
 namespace headway {
 
-// How far a run is, as its workers in this process know.
+// How far a run is, as its workers in this process know. Epochs are those of dataflows with
+// sources.
 struct RunStatistics {
   uint64_t records = 0;                       // that sources have emitted in this process
   std::optional<Epoch> epoch = std::nullopt;  // the earliest that is not complete; none: all are

@@ -184,6 +184,7 @@ bool Worker::StepOnce() {
 }
 
 void Worker::ShowStatistics() {
+  if (by_id_.empty()) return;  // nothing has begun
   Epoch source_epoch = statistics_->source_epoch.load(std::memory_order_relaxed);
   Epoch epoch = internal::WorkerStatistics::kNoEpoch;
   for (const auto& [id, graph] : graphs_) {

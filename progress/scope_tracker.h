@@ -107,7 +107,6 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
   static constexpr Flags kWatched = 8;   // see Watch
   static constexpr Flags kSaved = 16;    // its former implied frontier is in saved_
   static constexpr Flags kCrosses = 32;  // has an edge to another scope
-  static constexpr Flags kLate = 64;     // has a source in late_
 
   struct Edge {
     uint32_t to;
@@ -225,7 +224,6 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
   void FollowMove(uint32_t index, T from, T to);
   bool MoveSource(uint32_t index, const T& from, const T& to);
   void AddLateSource(uint32_t index, const T& time);
-  bool RemoveLateSource(uint32_t index, const T& time);
   void Promote(uint32_t index);
   template <bool kAdded>
   void Deliver(uint32_t index, T time);

@@ -216,7 +216,6 @@ template <Timestamp T>
 inline void ScopeTracker<T>::Retract(uint32_t index, T time) {
   for (;;) {
     Place& place = places_[index];
-    if ((place.flags & kLate) != 0 && RemoveLateSource(index, time)) return;
     if (!place.implied.Remove(time)) return;
     if (core_->promoting && (place.flags & kWaiting) != 0) return;  // Promote will see it
     if (NeedsSaving(place)) SaveFrontier(index, &time);
@@ -244,7 +243,7 @@ inline bool ScopeTracker<T>::MoveOwnSource(uint32_t index, std::span<const T> fr
     const std::span<const T> former = counts_[index].own_sources.elements();
     if (former.empty() || frontier.empty()) return false;
     Place& place = places_[index];
-    if ((place.flags & (kWaiting | kCrosses | kLate)) != 0) return false;
+    if ((place.flags & (kWaiting | kCrosses)) != 0) return false;
     if (!place.implied.MoveToNext(former[0], frontier[0])) return false;
     FollowMove(index, former[0], frontier[0]);
     return true;
@@ -299,7 +298,7 @@ inline bool ScopeTracker<T>::MoveSource(uint32_t index, const T& from, const T& 
   if constexpr (Traits::kTotallyOrdered) {
     using Moved = typename internal::ImpliedFrontier<T>::Moved;
     Place& place = places_[index];
-    if ((place.flags & (kWaiting | kCrosses | kLate)) == 0) {
+    if ((place.flags & (kWaiting | kCrosses)) == 0) {
       const Moved moved = place.implied.Move(from, to);
       if (moved != Moved::kUnclear) return moved == Moved::kElement;
     }
@@ -311,32 +310,13 @@ inline bool ScopeTracker<T>::MoveSource(uint32_t index, const T& from, const T& 
 
 template <Timestamp T>
 void ScopeTracker<T>::AddLateSource(uint32_t index, const T& time) {
-  places_[index].flags |= kLate;
   if (late_.empty()) core_->with_late_sources.push_back(this);
   late_.push_back({time, index});
 }
 
-// Forgets a late source of that time, if there is one.
-template <Timestamp T>
-bool ScopeTracker<T>::RemoveLateSource(uint32_t index, const T& time) {
-  const auto late = std::find_if(late_.begin(), late_.end(), [&](const LateSource& source) {
-    return source.index == index && source.time == time;
-  });
-  if (late == late_.end()) return false;
-  *late = late_.back();
-  late_.pop_back();
-  const bool others = std::any_of(late_.begin(), late_.end(),
-                                  [&](const LateSource& source) { return source.index == index; });
-  if (!others) places_[index].flags &= static_cast<Flags>(~kLate);
-  return true;
-}
-
 template <Timestamp T>
 void ScopeTracker<T>::AddLateSources() {
-  for (const LateSource& late : late_) {
-    places_[late.index].flags &= static_cast<Flags>(~kLate);
-    Assert(late.index, late.time);
-  }
+  for (const LateSource& late : late_) Assert(late.index, late.time);
   late_.clear();
 }
 

@@ -33,7 +33,9 @@
 // needs to wait. Where an element of unknown support would take the place (a cycle whose time is
 // less than the new one), or somebody waits, or a scope ends, the move falls apart into its
 // retraction, which happens at once, and a *late source*, which is counted when all retractions
-// are over. If the late source moves on before that, it is forgotten: it was never counted.
+// are over. It is at a place that waits by then, or later than the element there, so counting it
+// moves nothing. It does not move on before that: it is supported by an own source that has just
+// become what it is, and each of those changes once.
 //
 // While promoting, frontiers only gain: an element leaves only after a lesser one has come, at each
 // location and over each edge. So no location is promoted twice, and the work is proportional to
@@ -199,7 +201,6 @@ void Tracker::PromoteWaiting() {
   core_.promoting = true;
   for (ScopeTrackerBase* scope : core_.with_late_sources) scope->AddLateSources();
   core_.with_late_sources.clear();
-  DeliverAnnouncements();
   for (size_t at = 0; at < core_.waiting.size();) {
     at = core_.waiting[at].scope->PromoteRun(at);
     DeliverAnnouncements();

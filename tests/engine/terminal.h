@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 
 #include "headway/comm/file_descriptor.h"
 #include "headway/tests/engine/process_harness.h"
@@ -26,23 +27,25 @@ class Terminal {
     end = internal::FileDescriptor(end_of_program);
   }
 
-  // Waits until it has been shown `part`; returns all that was shown since the last call.
+  // Waits until it has been shown `part`; returns what was shown since the last call, up to that.
   std::string ReadUntil(const std::string& part) {
-    std::string text;
-    while (text.find(part) == std::string::npos) {
+    size_t at;
+    while ((at = shown_.find(part)) == std::string::npos) {
       pollfd readable = {user_.get(), POLLIN, 0};
-      REQUIRE_MESSAGE(poll(&readable, 1, kGiveUpMs) == 1, text);
+      REQUIRE_MESSAGE(poll(&readable, 1, kGiveUpMs) == 1, shown_);
       char buffer[256];
       const ssize_t count = read(user_.get(), buffer, sizeof buffer);
-      REQUIRE_MESSAGE(count > 0, text);
-      text.append(buffer, static_cast<size_t>(count));
+      REQUIRE_MESSAGE(count > 0, shown_);
+      shown_.append(buffer, static_cast<size_t>(count));
     }
+    std::string text = shown_.substr(0, at + part.size());
+    shown_.erase(0, text.size());
     return text;
   }
   // The rest, once nobody has `end` open any more but this.
   std::string ReadRest() {
     end.Close();
-    std::string text;
+    std::string text = std::exchange(shown_, {});
     char buffer[256];
     for (ssize_t count; (count = read(user_.get(), buffer, sizeof buffer)) > 0;) {
       text.append(buffer, static_cast<size_t>(count));
@@ -54,6 +57,7 @@ class Terminal {
 
  private:
   internal::FileDescriptor user_;
+  std::string shown_;  // and not returned yet
 };
 
 }  // namespace headway
