@@ -43,6 +43,15 @@ class TempDir {
   std::filesystem::path path_;
 };
 
+// Different lines of about 100 bytes: many stripes, but not so many strings to sort.
+std::string LongLines(size_t bytes) {
+  std::string content;
+  while (content.size() < bytes) {
+    content += std::to_string(content.size()) + std::string(90, '.') + "\n";
+  }
+  return content;
+}
+
 // The lines as std::getline has them, sorted.
 std::vector<std::string> ExpectedLines(const std::vector<std::string>& paths) {
   std::vector<std::string> lines;
@@ -217,9 +226,9 @@ TEST_CASE("a file without the permission to read it") {
 
 TEST_CASE("workers of several processes share the lines of files") {
   TempDir dir;
-  std::string content;
-  while (content.size() < 10 * kStripe) content += std::to_string(content.size()) + "\n";
+  const std::string content = LongLines(10 * kStripe);
   const std::vector<std::string> paths{dir.Write("large", content), dir.Write("small", "a\nb")};
+  const std::vector<std::string> expected = ExpectedLines(paths);
   for (Shape shape : kShapes) {
     CAPTURE(shape.processes);
     CAPTURE(shape.workers);
@@ -228,14 +237,13 @@ TEST_CASE("workers of several processes share the lines of files") {
       scope.Input("lines", FileLines(paths)) | CollectInto("collect", lines);
     });
     CheckOk(RunInShape(flow, shape));
-    CHECK(lines.Sorted() == ExpectedLines(paths));
+    CHECK(lines.Sorted() == expected);
   }
 }
 
 TEST_CASE("a file that becomes shorter while it is read") {
   TempDir dir;
-  std::string content;
-  while (content.size() < 10 * kStripe) content += std::to_string(content.size()) + "\n";
+  const std::string content = LongLines(10 * kStripe);
   for (int workers : kWorkerCounts) {
     CAPTURE(workers);
     const std::string path = dir.Write("file", content);
@@ -254,8 +262,7 @@ TEST_CASE("a file that becomes shorter while it is read") {
 
 TEST_CASE("a file that is removed while it is read is read to its end") {
   TempDir dir;
-  std::string content;
-  while (content.size() < 3 * kStripe) content += std::to_string(content.size()) + "\n";
+  const std::string content = LongLines(3 * kStripe);
   const std::string path = dir.Write("file", content);
   const size_t expected = ExpectedLines({path}).size();
   Collected<std::string> lines;
