@@ -20,6 +20,10 @@ namespace headway {
 // the tests beside them, must not take each other for dead.
 inline constexpr absl::Duration kShortPeerTimeout = absl::Seconds(kSanitized ? 5 : 1);
 
+// What a process may take to end after such a timeout. Far more than it needs: the machine may be
+// busy.
+inline constexpr absl::Duration kToEnd = absl::Seconds(kSanitized ? 5 : 1);
+
 // For what only ends because something else went wrong: a test fails then, instead of hanging.
 inline constexpr absl::Duration kGiveUp = absl::Seconds(60);
 
