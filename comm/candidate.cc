@@ -66,6 +66,10 @@ Candidate::Outcome Candidate::Step(int64_t now_ms) {
   return outcome;
 }
 
+bool Candidate::IsDone() const {
+  return origin_ == Origin::kLate ? peer().has_value() : handshake_.done();
+}
+
 Candidate::Outcome Candidate::ReadFrames() {
   constexpr int kReceives = 16;  // far more than a handshake takes
   for (int i = 0; i < kReceives; ++i) {
@@ -74,7 +78,7 @@ Candidate::Outcome Candidate::ReadFrames() {
       status_ = std::move(status);
       return handshake_.refused() ? Outcome::kRefused : Outcome::kDropped;
     }
-    if (handshake_.done()) return Outcome::kDone;
+    if (IsDone()) return Outcome::kDone;
     switch (result) {
       case FrameReader::Result::kMore:
         break;
@@ -91,14 +95,14 @@ Candidate::Outcome Candidate::ReadFrames() {
 
 absl::Status Candidate::HandleFrames() {
   std::vector<std::byte> reply;
-  while (!handshake_.done()) {
+  while (!IsDone()) {
     const auto frame = link_->reader().Next(kMaxHandshakeFrameBytes);
     if (!frame.ok()) return frame.status();
     if (!frame->has_value()) break;
     absl::Status status = handshake_.Receive(*(*frame)->frame, (*frame)->bytes, &reply);
     if (!status.ok()) return status;
   }
-  if (!reply.empty()) {
+  if (!reply.empty() && origin_ != Origin::kLate) {
     link_->Send({.frame_class = FrameClass::kControl, .head = reply});
     link_->Flush();
   }

@@ -26,6 +26,7 @@ class Candidate {
     kGiven,     // a socket that the caller has connected; there is no other
     kDialed,    // this process connects to the peer's address
     kAccepted,  // anybody
+    kLate,      // accepted when all are there: is done when it has said who it is
   };
 
   // `options` and `addresses` are those of the cluster, and outlive this. `expected` may only be
@@ -35,7 +36,7 @@ class Candidate {
 
   enum class Outcome {
     kPending,
-    kDone,     // the link is ready; frames may have arrived behind the handshake
+    kDone,     // the link is ready (unless kLate); frames may have arrived behind the handshake
     kRefused,  // one end refuses the other, and both know
     kDropped,  // it ended, took too long, or is something else altogether
   };
@@ -55,6 +56,7 @@ class Candidate {
  private:
   Outcome Step(int64_t now_ms);
   Outcome Drop(absl::Status status);
+  bool IsDone() const;
   Outcome ReadFrames();
   absl::Status HandleFrames();
 

@@ -56,7 +56,7 @@ void Doorkeeper::AcceptNew() {
     if (!book_.Allows(each.peer)) continue;
     if (candidates_.size() == kMaxCandidates) candidates_.erase(candidates_.begin());
     candidates_.push_back(std::make_unique<Candidate>(
-        options_, book_.addresses(), Candidate::Origin::kAccepted, std::nullopt,
+        options_, book_.addresses(), Candidate::Origin::kLate, std::nullopt,
         std::make_unique<Link>(loop_, std::move(each.socket), slabs_, written_),
         loop_.now_ms() + kHandshakeMs));
   }

@@ -19,9 +19,9 @@
 namespace headway::internal {
 
 // Answers those who connect to a process when its cluster is complete. A second process with the id
-// of one that is there shakes hands as always, and is told so instead of waiting for the others in
-// vain. Nobody is let in: nothing that comes behind a handshake is looked at, and no more than a
-// few are answered at a time.
+// of one that is there says so in its Hello, and is told, instead of waiting for the others in
+// vain. Nobody is let in: there is no Proof, nothing that comes behind a Hello is looked at, and no
+// more than a few are answered at a time.
 //
 // Thread safety: that of its loop.
 class Doorkeeper {
