@@ -198,6 +198,7 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
   void Finish() override;
   bool PublishPending(std::vector<std::byte>* encoded) override;
   size_t ApplyRun(std::span<const std::byte> encoded) override;
+  bool MoveOnlySource() override;
   absl::Status AddOwnSources() override;
   void RetractOwnSources() override;
   void DeliverAnnouncements() override;

@@ -52,6 +52,9 @@ class ScopeTrackerBase {
 
   // The steps of one propagation, in this order; tracker.cc explains them.
 
+  // When nothing changed in other scopes: does what the next two steps do, if a source that moves
+  // on is all that changed in this one. Returns false, and does nothing, if it is not.
+  virtual bool MoveOnlySource() = 0;
   // Counts new minimal outstanding times as sources. T6: fails if one is before the implied
   // frontier of its location.
   virtual absl::Status AddOwnSources() = 0;
