@@ -471,7 +471,7 @@ absl::Status Network::Finish() {
   }
   PumpLocked();
   transport_->Close(kCloseTimeout);
-  return run_.status();
+  return run_.marked_status();
 }
 
 }  // namespace headway::internal
