@@ -303,7 +303,7 @@ TEST_CASE("a process that is let in and sends something else ends the run, and i
     CHECK(outcome.reported);
     CHECK(std::ranges::count(attacks[i].codes, outcome.status.code()) == 1);
     CHECK(outcome.status.message().find(NameOf(1)) != std::string::npos);
-    CHECK(outcome.ended - begun[i] < kPeerTimeout + absl::Seconds(1));
+    CHECK(outcome.ended - begun[i] < kPeerTimeout + kToEnd);
   }
 }
 
