@@ -74,6 +74,7 @@ class TcpMesh final : public Transport {
   void Adopt(std::vector<std::unique_ptr<Link>> links);
   Peer& PeerOf(int process) const { return *peers_[static_cast<size_t>(process)]; }
 
+  bool AsksLinks() const;
   bool Read(Peer& peer, Handler& handler);
   bool HandleFrames(Peer& peer, Handler& handler, bool* any);
   void EndOfInput(Peer& peer);

@@ -251,9 +251,10 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
       D* to0 = buffers_[0].end();
       D* to1 = buffers_[1].end();
       for (const D* end = from + run; from != end; ++from) {
-        auto bit = static_cast<ptrdiff_t>(RouteHash(StableHash(key_(*from)), 2));
-        *to0 = *from;
-        *to1 = *from;
+        const D record = *from;
+        const auto bit = static_cast<ptrdiff_t>(RouteHash(StableHash(key_(record)), 2));
+        *to0 = record;
+        *to1 = record;
         to1 += bit;
         to0 += 1 - bit;
       }
