@@ -14,6 +14,7 @@
 #include "headway/engine/batch.h"
 #include "headway/engine/graph.h"
 #include "headway/engine/remote_batch.h"
+#include "headway/engine/route_in_two.h"
 #include "headway/engine/tee.h"
 
 // Channels carry batches from an output (with its transforms) to an input of a node, on this worker
@@ -225,6 +226,11 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
                                               std::is_trivially_copyable_v<D> &&
                                               std::is_copy_assignable_v<D> && sizeof(D) <= 32;
 
+  static RouteInTwoFn<D, KeyFn> SelectRoute() {
+    if constexpr (kCopiesPlainRecords) return SelectRouteInTwo<D, KeyFn>();
+    return nullptr;
+  }
+
   void Partition(Batch<D>& batch) {
     const int workers = static_cast<int>(buffers_.size());
     for (size_t i = 0; i < batch.size(); ++i) {
@@ -250,13 +256,23 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
           std::min({static_cast<size_t>(last - from), buffers_[0].room(), buffers_[1].room()});
       D* to0 = buffers_[0].end();
       D* to1 = buffers_[1].end();
-      for (const D* end = from + run; from != end; ++from) {
-        const D record = *from;
-        const auto bit = static_cast<ptrdiff_t>(RouteHash(StableHash(key_(record)), 2));
+      const auto store = [&](uint64_t target) {
+        const D record = *from++;
         *to0 = record;
         *to1 = record;
-        to1 += bit;
-        to0 += 1 - bit;
+        to1 += target;
+        to0 += 1 - target;
+      };
+      const D* const end = from + run;
+      if (route_in_two_ != nullptr) {
+        while (static_cast<size_t>(end - from) >= kRoutedTogether) {
+          std::array<uint64_t, kRoutedTogether> targets;  // not initialized
+          route_in_two_(key_, from, targets.data());
+          for (uint64_t target : targets) store(target);
+        }
+      }
+      while (from != end) {
+        store(static_cast<uint64_t>(RouteHash(StableHash(key_(*from)), 2)));
       }
       buffers_[0].Grow(static_cast<size_t>(to0 - buffers_[0].end()));
       buffers_[1].Grow(static_cast<size_t>(to1 - buffers_[1].end()));
@@ -271,6 +287,7 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
   }
 
   KeyFn key_;
+  const RouteInTwoFn<D, KeyFn> route_in_two_ = SelectRoute();
   std::vector<Batch<D>> buffers_;
   T time_ = TimestampTraits<T>::Minimum();
 };

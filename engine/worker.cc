@@ -53,7 +53,9 @@ int LooksBeforeYield(const internal::Topology& topology) {
   if (topology.worker_count() == 1 || !EachHasACore(topology)) return 0;
   // Of several processes a look costs a system call, and their number on this machine is not known.
   const bool one_process = topology.worker_count() == topology.workers_per_process;
-  return one_process ? kLooksBeforeYield : topology.workers_per_process == 1 ? kLooksOfProcesses : 0;
+  return one_process                         ? kLooksBeforeYield
+         : topology.workers_per_process == 1 ? kLooksOfProcesses
+                                             : 0;
 }
 
 }  // namespace
