@@ -13,8 +13,8 @@
 #include "headway/comm/stable_hash.h"
 #include "headway/engine/batch.h"
 #include "headway/engine/graph.h"
+#include "headway/engine/partition_in_two.h"
 #include "headway/engine/remote_batch.h"
-#include "headway/engine/route_in_two.h"
 #include "headway/engine/tee.h"
 
 // Channels carry batches from an output (with its transforms) to an input of a node, on this worker
@@ -226,8 +226,8 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
                                               std::is_trivially_copyable_v<D> &&
                                               std::is_copy_assignable_v<D> && sizeof(D) <= 32;
 
-  static RouteInTwoFn<D, KeyFn> SelectRoute() {
-    if constexpr (kCopiesPlainRecords) return SelectRouteInTwo<D, KeyFn>();
+  static DivideInTwoFn<D, KeyFn> SelectDivide() {
+    if constexpr (kCopiesPlainRecords) return SelectDivideInTwo<D, KeyFn>();
     return nullptr;
   }
 
@@ -243,8 +243,7 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
     }
   }
 
-  // Two targets and plain records: each record is stored to both buffers, and the hash bit decides
-  // which of them keeps it. No branch depends on the data, and room is checked once per run.
+  // Two targets and plain records: no branch depends on the data, and room is checked once per run.
   void PartitionInTwo(Batch<D>& batch) {
     const D* from = batch.begin();
     const D* const last = batch.end();
@@ -256,23 +255,15 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
           std::min({static_cast<size_t>(last - from), buffers_[0].room(), buffers_[1].room()});
       D* to0 = buffers_[0].end();
       D* to1 = buffers_[1].end();
-      const auto store = [&](uint64_t target) {
-        const D record = *from++;
-        *to0 = record;
-        *to1 = record;
-        to1 += target;
-        to0 += 1 - target;
-      };
       const D* const end = from + run;
-      if (route_in_two_ != nullptr) {
-        while (static_cast<size_t>(end - from) >= kRoutedTogether) {
-          std::array<uint64_t, kRoutedTogether> targets;  // not initialized
-          route_in_two_(key_, from, targets.data());
-          for (uint64_t target : targets) store(target);
+      if (divide_in_two_ != nullptr) {
+        for (; static_cast<size_t>(end - from) >= kDividedTogether; from += kDividedTogether) {
+          divide_in_two_(key_, from, &to0, &to1);
         }
       }
-      while (from != end) {
-        store(static_cast<uint64_t>(RouteHash(StableHash(key_(*from)), 2)));
+      for (; from != end; ++from) {
+        const int target = RouteHash(StableHash(key_(*from)), 2);
+        StoreToOneOfTwo(*from, static_cast<uint64_t>(target), &to0, &to1);
       }
       buffers_[0].Grow(static_cast<size_t>(to0 - buffers_[0].end()));
       buffers_[1].Grow(static_cast<size_t>(to1 - buffers_[1].end()));
@@ -287,7 +278,7 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
   }
 
   KeyFn key_;
-  const RouteInTwoFn<D, KeyFn> route_in_two_ = SelectRoute();
+  const DivideInTwoFn<D, KeyFn> divide_in_two_ = SelectDivide();
   std::vector<Batch<D>> buffers_;
   T time_ = TimestampTraits<T>::Minimum();
 };
