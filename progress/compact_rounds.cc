@@ -48,6 +48,7 @@ void CompactRounds::AddSigned(int64_t value) { AddVarint(ZigZag(value)); }
 
 void CompactRounds::Add(uint32_t dataflow, std::span<const std::byte> round,
                         std::span<const uint32_t> change_bytes) {
+  HEADWAY_DCHECK(!round.empty());
   uint64_t count = 0;
   for (size_t at = 0; at < round.size(); ++count) {
     at += change_bytes[Load<uint32_t>(round.data() + at)];
@@ -105,7 +106,7 @@ bool CompactRoundsReader::ReadRound(size_t max_bytes, uint32_t* dataflow,
   uint64_t number;
   uint64_t count;
   if (!ReadVarint(&number) || !ReadVarint(&count)) return false;
-  if (number > std::numeric_limits<uint32_t>::max()) return false;
+  if (number > std::numeric_limits<uint32_t>::max() || count == 0) return false;
   *dataflow = static_cast<uint32_t>(number);
   Last last;
   for (; count > 0; --count) {

@@ -18,7 +18,7 @@ namespace headway {
 // -2, ... A round is
 //
 //   the dataflow                                    varint
-//   the number of changes                           varint
+//   the number of changes, at least 1               varint
 //   for each change, with that of a change of zeros before the first
 //     ((its location minus the last one's) as a signed number) << 2 | (words of its time - 1)
 //                                                   varint
