@@ -130,6 +130,17 @@ bool ScopeTracker<T>::PublishPending(std::vector<std::byte>* encoded) {
 }
 
 template <Timestamp T>
+void ScopeTracker<T>::EncodeCounts(std::vector<std::byte>* encoded) const {
+  for (size_t index = 0; index < places_.size(); ++index) {
+    for (const auto& entry : counts_[index].outstanding.entries()) {
+      const size_t at = encoded->size();
+      encoded->resize(at + kEncodedChangeBytes);
+      Encode(places_[index].id, entry.time, entry.count, encoded->data() + at);
+    }
+  }
+}
+
+template <Timestamp T>
 size_t ScopeTracker<T>::ApplyRun(std::span<const std::byte> encoded) {
   size_t at = 0;
   while (at < encoded.size()) {

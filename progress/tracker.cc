@@ -141,6 +141,12 @@ std::vector<uint32_t> Tracker::ChangeSizes() const {
   return sizes;
 }
 
+std::vector<std::byte> Tracker::EncodeCounts() const {
+  std::vector<std::byte> encoded;
+  for (const auto& scope : scopes_) scope->EncodeCounts(&encoded);
+  return encoded;
+}
+
 absl::Status Tracker::Apply(std::span<const std::byte> encoded) {
   HEADWAY_CHECK(core_.finished);
   // All of it is validated before any of it counts.
