@@ -33,6 +33,8 @@ class Doorkeeper {
   // Goes on as far as possible. `is_there(process)` says whether that process is connected: who
   // comes in the place of one that was lost is not told anything, so that it comes again.
   void Serve(absl::FunctionRef<bool(int process)> is_there);
+  // Whether somebody is being answered.
+  bool busy() const { return !candidates_.empty() || !farewells_.empty(); }
 
  private:
   struct Farewell {

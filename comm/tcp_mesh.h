@@ -79,6 +79,7 @@ class TcpMesh final : public Transport {
   Peer& PeerOf(int process) const { return *peers_[static_cast<size_t>(process)]; }
 
   bool IsConnected(int process) const;
+  bool AsksLinks() const;
   bool Read(Peer& peer, Handler& handler);
   bool HandleFrames(Peer& peer, Handler& handler, bool* any);
   void EndOfInput(Peer& peer);

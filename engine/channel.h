@@ -13,6 +13,7 @@
 #include "headway/comm/stable_hash.h"
 #include "headway/engine/batch.h"
 #include "headway/engine/graph.h"
+#include "headway/engine/partition_in_two.h"
 #include "headway/engine/remote_batch.h"
 #include "headway/engine/tee.h"
 
@@ -201,7 +202,7 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
       time_ = time;
     }
     this->graph_.GuardStep(this->target_.node().step_id(), [&] {
-      if constexpr (kCopiesPlainRecords) {
+      if constexpr (kCopiesPlainRecords || std::is_same_v<Batch<D>, StringBatch>) {
         if (buffers_.size() == 2) {
           PartitionInTwo(batch);
           return;
@@ -225,21 +226,25 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
                                               std::is_trivially_copyable_v<D> &&
                                               std::is_copy_assignable_v<D> && sizeof(D) <= 32;
 
+  static DivideInTwoFn<D, KeyFn> SelectDivide() {
+    if constexpr (kCopiesPlainRecords) return SelectDivideInTwo<D, KeyFn>();
+    return nullptr;
+  }
+
   void Partition(Batch<D>& batch) {
-    const int workers = static_cast<int>(buffers_.size());
-    for (size_t i = 0; i < batch.size(); ++i) {
-      int target = RouteHash(StableHash(key_(batch[i])), workers);
-      Batch<D>& buffer = buffers_[static_cast<size_t>(target)];
-      if (!buffer.TryAppend(batch.Take(i))) {
-        MakeRoom(target, batch[i]);
-        buffer.TryAppend(batch.Take(i));
-      }
+    for (size_t i = 0; i < batch.size(); ++i) PartitionOne(batch, i);
+  }
+  void PartitionOne(Batch<D>& batch, size_t i) {
+    const int target = RouteHash(StableHash(key_(batch[i])), static_cast<int>(buffers_.size()));
+    Batch<D>& buffer = buffers_[static_cast<size_t>(target)];
+    if (!buffer.TryAppend(batch.Take(i))) {
+      MakeRoom(target, batch[i]);
+      buffer.TryAppend(batch.Take(i));
     }
   }
 
-  // Two targets and plain records: each record is stored to both buffers, and the hash bit decides
-  // which of them keeps it. No branch depends on the data, and room is checked once per run.
-  void PartitionInTwo(Batch<D>& batch) {
+  // Two targets and plain records: no branch depends on the data, and room is checked once per run.
+  void PartitionInTwo(VectorBatch<D>& batch) {
     const D* from = batch.begin();
     const D* const last = batch.end();
     while (from != last) {
@@ -250,15 +255,41 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
           std::min({static_cast<size_t>(last - from), buffers_[0].room(), buffers_[1].room()});
       D* to0 = buffers_[0].end();
       D* to1 = buffers_[1].end();
-      for (const D* end = from + run; from != end; ++from) {
-        auto bit = static_cast<ptrdiff_t>(RouteHash(StableHash(key_(*from)), 2));
-        *to0 = *from;
-        *to1 = *from;
-        to1 += bit;
-        to0 += 1 - bit;
+      const D* const end = from + run;
+      if (divide_in_two_ != nullptr) {
+        for (; static_cast<size_t>(end - from) >= kDividedTogether; from += kDividedTogether) {
+          divide_in_two_(key_, from, &to0, &to1);
+        }
+      }
+      for (; from != end; ++from) {
+        const int target = RouteHash(StableHash(key_(*from)), 2);
+        StoreToOneOfTwo(*from, static_cast<uint64_t>(target), &to0, &to1);
       }
       buffers_[0].Grow(static_cast<size_t>(to0 - buffers_[0].end()));
       buffers_[1].Grow(static_cast<size_t>(to1 - buffers_[1].end()));
+    }
+  }
+
+  // The same for short strings; long ones, and those at the end of a buffer, go one by one.
+  void PartitionInTwo(StringBatch& batch) {
+    for (size_t i = 0; i < batch.size();) {
+      const size_t run =
+          std::min({batch.size() - i, buffers_[0].room_for_short(), buffers_[1].room_for_short()});
+      StringBatch::ShortWriter to0(buffers_[0]);
+      StringBatch::ShortWriter to1(buffers_[1]);
+      const size_t end = i + run;
+      for (; i < end; ++i) {
+        const BatchString record = batch[i];
+        if (record.size() > StringBatch::kShortMax) [[unlikely]] {
+          break;
+        }
+        const auto bit = static_cast<uint32_t>(RouteHash(StableHash(key_(record)), 2));
+        to0.Write(record, 1 - bit);
+        to1.Write(record, bit);
+      }
+      to0.Finish(buffers_[0]);
+      to1.Finish(buffers_[1]);
+      if (i < batch.size() && (run == 0 || i < end)) PartitionOne(batch, i++);
     }
   }
 
@@ -270,6 +301,7 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
   }
 
   KeyFn key_;
+  const DivideInTwoFn<D, KeyFn> divide_in_two_ = SelectDivide();
   std::vector<Batch<D>> buffers_;
   T time_ = TimestampTraits<T>::Minimum();
 };

@@ -138,6 +138,41 @@ class StringBatch {
     return block;
   }
 
+  // How many strings of up to kShortMax bytes there is room for, at least.
+  static constexpr size_t kShortMax = BatchString::kReadableBeyond;
+  size_t room_for_short() const {
+    const size_t taken = used_ + kBeyond + size_ * sizeof(uint32_t);
+    return taken >= capacity_ ? 0 : (capacity_ - taken) / (kShortMax + sizeof(uint32_t));
+  }
+
+  // Appends short strings in a loop that keeps what it needs in registers: the batch could be
+  // changed by any of the characters that are written, as far as the compiler knows.
+  class ShortWriter {
+   public:
+    explicit ShortWriter(const StringBatch& batch)
+        : bytes_(batch.bytes_), ends_(batch.ends_), size_(batch.size_), used_(batch.used_) {}
+    // Writes a string, and keeps it if `keep` is 1; otherwise (0) the next takes its place.
+    // REQUIRES: record.size() <= kShortMax, and room for it.
+    void Write(BatchString record, uint32_t keep) {
+      const auto size = static_cast<uint32_t>(record.size());
+      std::memcpy(bytes_ + used_, record.data(), kShortMax);
+      ends_[-static_cast<ptrdiff_t>(size_) - 1] = used_ + size;
+      size_ += keep;
+      used_ += size & (0 - keep);
+    }
+    // What was kept belongs to the batch.
+    void Finish(StringBatch& batch) const {
+      batch.size_ = size_;
+      batch.used_ = used_;
+    }
+
+   private:
+    char* const bytes_;
+    uint32_t* const ends_;
+    uint32_t size_;
+    uint32_t used_;
+  };
+
   // Iteration, so that a batch can stand in a range-for.
   class Iterator {
    public:

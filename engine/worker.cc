@@ -26,6 +26,7 @@ constexpr int64_t kSpinNanosWhenCrowded = 5'000;
 // A fellow worker that has a core of its own answers within a microsecond or two, which is about
 // what one sched_yield takes: so long a worker looks again at once.
 constexpr int kLooksBeforeYield = 64;
+constexpr int kLooksOfProcesses = 16;
 // A sched_yield that takes longer has let another thread run: this worker shares its core.
 constexpr int64_t kLongYieldNanos = 1'500;
 // Ends the spin also under a clock that stands still.
@@ -48,11 +49,13 @@ int64_t SpinNanos(const internal::Topology& topology) {
   return EachHasACore(topology) ? kSpinNanos : kSpinNanosWhenCrowded;
 }
 
-// Of several processes, whose number on this machine is not known, a look costs system calls.
 int LooksBeforeYield(const internal::Topology& topology) {
+  if (topology.worker_count() == 1 || !EachHasACore(topology)) return 0;
+  // Of several processes a look costs a system call, and their number on this machine is not known.
   const bool one_process = topology.worker_count() == topology.workers_per_process;
-  return topology.worker_count() > 1 && one_process && EachHasACore(topology) ? kLooksBeforeYield
-                                                                              : 0;
+  return one_process                         ? kLooksBeforeYield
+         : topology.workers_per_process == 1 ? kLooksOfProcesses
+                                             : 0;
 }
 
 }  // namespace
