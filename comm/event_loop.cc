@@ -49,6 +49,8 @@ EventLoop::~EventLoop() {
 
 void EventLoop::Poll() { uv_run(&handles_->loop, UV_RUN_NOWAIT); }
 
+void EventLoop::ReadClock() { uv_update_time(&handles_->loop); }
+
 void EventLoop::Wait(std::optional<std::chrono::nanoseconds> timeout) {
   if (woken_.exchange(false, std::memory_order_acq_rel)) return Poll();
   if (timeout.has_value()) {

@@ -35,6 +35,8 @@ class EventLoop {
 
   // Notes what is ready now.
   void Poll();
+  // Reads the clock, as Poll does, and notes nothing.
+  void ReadClock();
 
   // Waits until something is ready, Wake is called or `timeout` has passed (none: without limit;
   // not positive: not at all), and notes what is ready. A Wake since the last Wait ends it at once.
@@ -43,7 +45,8 @@ class EventLoop {
   // Ends a Wait, or the next one. Thread safe.
   void Wake();
 
-  // Milliseconds since some fixed moment, as of the last Poll or Wait. They never go back.
+  // Milliseconds since some fixed moment, as of the last Poll, Wait or
+  // ReadClock. They never go back.
   int64_t now_ms() const;
 
  private:

@@ -274,6 +274,7 @@ uint64_t StableHash(const char (&literal)[size]) {
 // hash, so it depends on its high bits alone.
 inline int RouteHash(uint64_t hash, int targets) {
   HEADWAY_DCHECK(targets >= 1);
+  if (targets == 2) return static_cast<int>(hash >> 63);  // the same, without a product
   return static_cast<int>((static_cast<internal::Uint128>(hash) * static_cast<uint64_t>(targets)) >>
                           64);
 }

@@ -13,6 +13,7 @@
 #include "headway/comm/stable_hash.h"
 #include "headway/engine/batch.h"
 #include "headway/engine/graph.h"
+#include "headway/engine/partition_in_two.h"
 #include "headway/engine/remote_batch.h"
 #include "headway/engine/tee.h"
 
@@ -225,6 +226,11 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
                                               std::is_trivially_copyable_v<D> &&
                                               std::is_copy_assignable_v<D> && sizeof(D) <= 32;
 
+  static DivideInTwoFn<D, KeyFn> SelectDivide() {
+    if constexpr (kCopiesPlainRecords) return SelectDivideInTwo<D, KeyFn>();
+    return nullptr;
+  }
+
   void Partition(Batch<D>& batch) {
     for (size_t i = 0; i < batch.size(); ++i) PartitionOne(batch, i);
   }
@@ -237,8 +243,7 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
     }
   }
 
-  // Two targets and plain records: each record is stored to both buffers, and the hash bit decides
-  // which of them keeps it. No branch depends on the data, and room is checked once per run.
+  // Two targets and plain records: no branch depends on the data, and room is checked once per run.
   void PartitionInTwo(VectorBatch<D>& batch) {
     const D* from = batch.begin();
     const D* const last = batch.end();
@@ -250,12 +255,15 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
           std::min({static_cast<size_t>(last - from), buffers_[0].room(), buffers_[1].room()});
       D* to0 = buffers_[0].end();
       D* to1 = buffers_[1].end();
-      for (const D* end = from + run; from != end; ++from) {
-        auto bit = static_cast<ptrdiff_t>(RouteHash(StableHash(key_(*from)), 2));
-        *to0 = *from;
-        *to1 = *from;
-        to1 += bit;
-        to0 += 1 - bit;
+      const D* const end = from + run;
+      if (divide_in_two_ != nullptr) {
+        for (; static_cast<size_t>(end - from) >= kDividedTogether; from += kDividedTogether) {
+          divide_in_two_(key_, from, &to0, &to1);
+        }
+      }
+      for (; from != end; ++from) {
+        const int target = RouteHash(StableHash(key_(*from)), 2);
+        StoreToOneOfTwo(*from, static_cast<uint64_t>(target), &to0, &to1);
       }
       buffers_[0].Grow(static_cast<size_t>(to0 - buffers_[0].end()));
       buffers_[1].Grow(static_cast<size_t>(to1 - buffers_[1].end()));
@@ -293,6 +301,7 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
   }
 
   KeyFn key_;
+  const DivideInTwoFn<D, KeyFn> divide_in_two_ = SelectDivide();
   std::vector<Batch<D>> buffers_;
   T time_ = TimestampTraits<T>::Minimum();
 };

@@ -26,6 +26,7 @@ constexpr int64_t kSpinNanosWhenCrowded = 5'000;
 // A fellow worker that has a core of its own answers within a microsecond or two, which is about
 // what one sched_yield takes: so long a worker looks again at once.
 constexpr int kLooksBeforeYield = 64;
+constexpr int kLooksOfProcesses = 16;
 // A sched_yield that takes longer has let another thread run: this worker shares its core.
 constexpr int64_t kLongYieldNanos = 1'500;
 // Ends the spin also under a clock that stands still.
@@ -48,11 +49,13 @@ int64_t SpinNanos(const internal::Topology& topology) {
   return EachHasACore(topology) ? kSpinNanos : kSpinNanosWhenCrowded;
 }
 
-// Of several processes, whose number on this machine is not known, a look costs system calls.
 int LooksBeforeYield(const internal::Topology& topology) {
+  if (topology.worker_count() == 1 || !EachHasACore(topology)) return 0;
+  // Of several processes a look costs a system call, and their number on this machine is not known.
   const bool one_process = topology.worker_count() == topology.workers_per_process;
-  return topology.worker_count() > 1 && one_process && EachHasACore(topology) ? kLooksBeforeYield
-                                                                              : 0;
+  return one_process                         ? kLooksBeforeYield
+         : topology.workers_per_process == 1 ? kLooksOfProcesses
+                                             : 0;
 }
 
 }  // namespace
@@ -245,12 +248,14 @@ void Worker::DeliverTo(Graph& graph, const internal::Message& message) {
 void Worker::RefuseChannel(Graph& graph, const internal::Message& message) {
   const internal::RunState& run = context_.run;
   const bool is_credit = message.kind == internal::kCredit;
+  const bool is_alone = run.network() == nullptr;
   graph.Fail("", absl::InvalidArgumentError(absl::StrFormat(
-                     "%s sent %s channel number %d, which does not exist here; it is not the same "
-                     "program, or its memory is corrupt",
+                     "%s sent %s channel number %d, which does not exist here; %s",
                      is_credit ? run.network()->Describe(static_cast<int>(message.extra))
                                : run.Describe(message.block->sender),
-                     is_credit ? "credit for" : "a batch for", message.channel)));
+                     is_credit ? "credit for" : "a batch for", message.channel,
+                     is_alone ? "the memory of this process is corrupt"
+                              : "it is not the same program, or its memory is corrupt")));
 }
 
 void Worker::AddCredit(const internal::Message& message) {

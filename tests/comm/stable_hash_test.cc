@@ -196,6 +196,8 @@ TEST_CASE("what has no stable value has no stable hash") {
 TEST_CASE("a route is in range, and each end of the hashes belongs to one end of the targets") {
   CHECK(RouteHash(0, 1) == 0);
   CHECK(RouteHash(std::numeric_limits<uint64_t>::max(), 1) == 0);
+  CHECK(RouteHash(std::numeric_limits<uint64_t>::max() / 2, 2) == 0);
+  CHECK(RouteHash(std::numeric_limits<uint64_t>::max() / 2 + 1, 2) == 1);
   CHECK(RouteHash(0, 7) == 0);
   CHECK(RouteHash(std::numeric_limits<uint64_t>::max(), 7) == 6);
   constexpr int kMax = std::numeric_limits<int>::max();

@@ -1,0 +1,112 @@
+#ifndef HEADWAY_ENGINE_PARTITION_IN_TWO_H_
+#define HEADWAY_ENGINE_PARTITION_IN_TWO_H_
+
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "headway/comm/stable_hash.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+// How an exchange between two workers divides records: many at once, with the vectors of the
+// processor that the program runs on.
+
+namespace headway::internal {
+
+// Records that are divided together.
+inline constexpr size_t kDividedTogether = 32;
+
+// Writes each of kDividedTogether records to where its worker's go, in order, and moves that
+// pointer behind them. REQUIRES: there is room for all behind either pointer, which is written
+// over.
+template <class D, class KeyFn>
+using DivideInTwoFn = void (*)(KeyFn& key, const D* records, D** to0, D** to1);
+
+// Stores a record to both, and the target decides which of them keeps it: no branch depends on it.
+template <class D>
+[[gnu::always_inline]] inline void StoreToOneOfTwo(const D& record, uint64_t target, D** to0,
+                                                   D** to1) {
+  const D copy = record;
+  **to0 = copy;
+  **to1 = copy;
+  *to1 += target;
+  *to0 += 1 - target;
+}
+
+#if defined(__x86_64__)
+
+using TargetsInTwo = std::array<uint64_t, kDividedTogether>;
+
+template <class D, class KeyFn>
+[[gnu::always_inline]] inline void RouteInTwo(KeyFn& key, const D* records, TargetsInTwo* targets) {
+  for (size_t i = 0; i < kDividedTogether; ++i) {
+    (*targets)[i] = static_cast<uint64_t>(RouteHash(StableHash(key(records[i])), 2));
+  }
+}
+
+template <class D, class KeyFn>
+[[gnu::target("avx2")]] void DivideInTwoAvx2(KeyFn& key, const D* records, D** to0, D** to1) {
+  TargetsInTwo targets;  // not initialized
+  RouteInTwo(key, records, &targets);
+  D* end0 = *to0;
+  D* end1 = *to1;
+  for (size_t i = 0; i < kDividedTogether; ++i) {
+    StoreToOneOfTwo(records[i], targets[i], &end0, &end1);
+  }
+  *to0 = end0;
+  *to1 = end1;
+}
+
+template <class D, class KeyFn>
+[[gnu::target("avx512dq,avx512vl,popcnt")]] void DivideInTwoAvx512(KeyFn& key, const D* records,
+                                                                   D** to0, D** to1) {
+  TargetsInTwo targets;  // not initialized
+  RouteInTwo(key, records, &targets);
+  D* end0 = *to0;
+  D* end1 = *to1;
+  if constexpr (sizeof(D) == sizeof(uint64_t)) {
+    for (size_t i = 0; i < kDividedTogether; i += 8) {
+      const __m512i eight = _mm512_loadu_si512(records + i);
+      const __m512i bits = _mm512_loadu_si512(targets.data() + i);
+      const __mmask8 ones = _mm512_test_epi64_mask(bits, bits);
+      const __mmask8 zeros = _mm512_testn_epi64_mask(bits, bits);
+      _mm512_storeu_si512(end0, _mm512_maskz_compress_epi64(zeros, eight));
+      _mm512_storeu_si512(end1, _mm512_maskz_compress_epi64(ones, eight));
+      end0 += std::popcount(zeros);
+      end1 += std::popcount(ones);
+    }
+  } else {
+    for (size_t i = 0; i < kDividedTogether; ++i) {
+      StoreToOneOfTwo(records[i], targets[i], &end0, &end1);
+    }
+  }
+  *to0 = end0;
+  *to1 = end1;
+}
+
+#endif
+
+// The function for this processor; null where one record after the other is as fast, because the
+// key is no integer or the vectors of the processor are too short for its hash.
+template <class D, class KeyFn>
+DivideInTwoFn<D, KeyFn> SelectDivideInTwo() {
+#if defined(__x86_64__)
+  using Key = std::remove_cvref_t<std::invoke_result_t<KeyFn&, const D&>>;
+  if constexpr (std::is_integral_v<Key>) {
+    if (__builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
+      return &DivideInTwoAvx512<D, KeyFn>;
+    }
+    if (__builtin_cpu_supports("avx2")) return &DivideInTwoAvx2<D, KeyFn>;
+  }
+#endif
+  return nullptr;
+}
+
+}  // namespace headway::internal
+
+#endif  // HEADWAY_ENGINE_PARTITION_IN_TWO_H_
