@@ -37,11 +37,8 @@ fn run() -> Result<(), String> {
     options.check_file()?;
 
     let json = options.json;
-    let hooks = if options.flag("count-progress") {
-        traffic::counting_hooks()
-    } else {
-        Default::default()
-    };
+    let hooks =
+        if options.flag("count-progress") { traffic::counting_hooks() } else { Default::default() };
     let (builders, others) = config.communication.try_build_with(hooks)?;
     let guards = timely::execute::execute_from(builders, others, config.worker, move |worker| {
         let mut harness = Harness::new(worker, &options);
