@@ -52,10 +52,8 @@ int64_t SpinNanos(const internal::Topology& topology) {
 
 int LooksBeforeYield(const internal::Topology& topology) {
   if (topology.worker_count() == 1 || !EachHasACore(topology)) return 0;
-  const bool one_process = topology.worker_count() == topology.workers_per_process;
-  return one_process                         ? kLooksBeforeYield
-         : topology.workers_per_process == 1 ? kLooksOfProcesses
-                                             : 0;
+  if (topology.worker_count() == topology.workers_per_process) return kLooksBeforeYield;
+  return topology.workers_per_process == 1 ? kLooksOfProcesses : 0;
 }
 
 }  // namespace
