@@ -131,7 +131,6 @@ absl::StatusOr<MeshConnector::Links> MeshConnector::Run() {
     WaitForEvents(deadline_ms_);
   }
   candidates_.clear();
-  listener_.reset();
   for (const auto& link : links_) {
     if (link == nullptr) continue;
     link->ResumeReading();

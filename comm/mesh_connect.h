@@ -42,6 +42,8 @@ class MeshConnector {
   absl::StatusOr<Links> OverAddresses();
   // Over connected sockets, one for each process; that of this one is not used.
   absl::StatusOr<Links> OverSockets(std::vector<FileDescriptor> sockets);
+  // What OverAddresses listened with, when it has succeeded; null for a process alone.
+  std::unique_ptr<Listener> TakeListener() { return std::move(listener_); }
 
  private:
   absl::Status CheckOptions() const;

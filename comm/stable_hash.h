@@ -17,18 +17,18 @@
 // which worker gets the key, and which partition of a recovery store holds its state. A change of
 // any value that is documented or tested here makes existing stores unreadable.
 //
-//   integers, enumerations, bool       by value: an int and an int64_t that are equal hash equal
-//   (char counts as unsigned) float, double                      by value: 0.0 and -0.0 hash equal,
-//   and so do all NaN, and a float and an equal double std::string, std::string_view      by
-//   characters: both hash equal, and so does a string literal pair, tuple, array, vector, set,   by
-//   their elements; the order of an unordered container does not count map, optional, variant
-//   aggregates                         by their fields, up to 12 and no base class; or by the line
-//   HEADWAY_CODEC_FIELDS other types                        by a function that is written next to
-//   the type or in it:
-//                                        uint64_t HeadwayStableHash(const Type&);  // found by
-//                                        argument-dependent lookup uint64_t HeadwayStableHash()
-//                                        const;       // a public member
-//                                      Use StableHash for the parts; the result is mixed once more.
+// - integers, enumerations, bool: by value: an int and an int64_t that are equal hash equal, and
+//   char counts as unsigned.
+// - float, double: by value; 0.0 and -0.0 hash equal, all NaN do, and a float and an equal double.
+// - std::string, std::string_view, string literals: by characters, all three alike.
+// - pair, tuple, array, vector, set, map, optional, variant: by their elements; the order in an
+//   unordered container does not count.
+// - aggregates: by their fields, if they have up to 12 and no base class, or by the line
+//   HEADWAY_CODEC_FIELDS.
+// - other types: by a function next to the type, found by argument-dependent lookup, or a public
+//   member. It uses StableHash for the parts; its result is mixed once more.
+//     uint64_t HeadwayStableHash(const Type&);
+//     uint64_t HeadwayStableHash() const;
 //
 // All functions may be called by any number of threads at once. The hash is not keyed: who chooses
 // the keys can make them collide.

@@ -8,6 +8,7 @@
 #include "headway/comm/address.h"
 #include "headway/comm/block_pool.h"
 #include "headway/comm/candidate.h"
+#include "headway/comm/doorkeeper.h"
 #include "headway/comm/event_loop.h"
 #include "headway/comm/file_descriptor.h"
 #include "headway/comm/link.h"
@@ -51,6 +52,11 @@ absl::StatusOr<std::unique_ptr<TcpMesh>> TcpMesh::Connect(const MeshOptions& opt
   absl::StatusOr<MeshConnector::Links> links = connector.OverAddresses();
   if (!links.ok()) return links.status();
   mesh->Adopt(*std::move(links));
+  if (std::unique_ptr<Listener> listener = connector.TakeListener()) {
+    mesh->doorkeeper_ =
+        std::make_unique<Doorkeeper>(mesh->options_, mesh->addresses_, *mesh->loop_, mesh->slabs_,
+                                     &mesh->written_, std::move(listener));
+  }
   return mesh;
 }
 
@@ -158,6 +164,9 @@ bool TcpMesh::Poll(Handler& handler) {
     }
   }
   if (loop_->now_ms() - last_check_ms_ >= check_interval_ms_) CheckTimes();
+  if (doorkeeper_ != nullptr) {
+    doorkeeper_->Serve([this](int process) { return IsConnected(process); });
+  }
   for (const auto& peer : peers_) {
     if (!peer->loss.has_value()) continue;
     const absl::Status cause = *std::exchange(peer->loss, std::nullopt);
@@ -165,6 +174,11 @@ bool TcpMesh::Poll(Handler& handler) {
     any = true;
   }
   return any;
+}
+
+bool TcpMesh::IsConnected(int process) const {
+  const Peer& peer = PeerOf(process);
+  return peer.link != nullptr && !peer.given_up && !peer.input_ended;
 }
 
 // Returns whether there was anything.
@@ -286,6 +300,7 @@ void TcpMesh::Wait(std::optional<std::chrono::nanoseconds> timeout) {
 void TcpMesh::Wake() { loop_->Wake(); }
 
 void TcpMesh::Close(absl::Duration timeout) {
+  doorkeeper_.reset();
   std::vector<Link*> links;
   for (const auto& peer : peers_) {
     if (peer->link != nullptr) links.push_back(peer->link.get());

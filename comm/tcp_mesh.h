@@ -20,6 +20,7 @@
 
 namespace headway::internal {
 
+class Doorkeeper;
 class EventLoop;
 class Link;
 
@@ -30,6 +31,9 @@ class Link;
 // of the peer for peer_timeout (Unavailable), and when the peer sends something that is not a frame
 // (InvalidArgument); the peer is told why, if it still listens. What happens at the end of the run,
 // such as an answer to an Abort, is the caller's.
+//
+// It goes on listening at its address, for processes that have the id of one that is connected:
+// they are told so, and end (Doorkeeper).
 class TcpMesh final : public Transport {
  public:
   // Listens at addresses[process_id] and connects to the other processes, which may start later, in
@@ -74,6 +78,7 @@ class TcpMesh final : public Transport {
   void Adopt(std::vector<std::unique_ptr<Link>> links);
   Peer& PeerOf(int process) const { return *peers_[static_cast<size_t>(process)]; }
 
+  bool IsConnected(int process) const;
   bool AsksLinks() const;
   bool Read(Peer& peer, Handler& handler);
   bool HandleFrames(Peer& peer, Handler& handler, bool* any);
@@ -87,6 +92,7 @@ class TcpMesh final : public Transport {
   SlabPool* const slabs_;
   BlockList written_;
   std::vector<std::unique_ptr<Peer>> peers_;  // by process; without a link for this one
+  std::unique_ptr<Doorkeeper> doorkeeper_;    // null if sockets were given
   int64_t last_check_ms_ = 0;                 // of what depends on the time
   int64_t check_interval_ms_ = 0;
 };

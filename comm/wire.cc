@@ -69,13 +69,11 @@ absl::Status CheckBody(const wire::Frame& frame, std::span<const std::byte> byte
   switch (frame.body_type()) {
     case wire::Body::Batch:
       return CheckBatch(*frame.body_as_Batch(), bytes);
-    case wire::Body::Progress: {
-      const auto* changes = frame.body_as_Progress()->changes();
-      if (!HasAlignedElements(changes, 8) || changes->size() % 8 != 0) {
-        return Malformed("the changes of a progress frame are absent or not aligned");
+    case wire::Body::Progress:
+      if (frame.body_as_Progress()->rounds() == nullptr) {
+        return Malformed("a progress frame has no rounds");
       }
       return absl::OkStatus();
-    }
     case wire::Body::Credit: {
       const auto* returned = frame.body_as_Credit()->returned();
       if (!HasAlignedElements(returned, alignof(wire::Returned))) {
@@ -152,9 +150,7 @@ struct FrameEncoder::State {
     return padded;
   }
 
-  Offset<flatbuffers::Vector<uint8_t>> Bytes(std::span<const std::byte> bytes,
-                                             size_t alignment = 1) {
-    builder.ForceVectorAlignment(bytes.size(), 1, alignment);
+  Offset<flatbuffers::Vector<uint8_t>> Bytes(std::span<const std::byte> bytes) {
     return builder.CreateVector(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
   }
 };
@@ -162,11 +158,9 @@ struct FrameEncoder::State {
 FrameEncoder::FrameEncoder() : state_(std::make_unique<State>()) {}
 FrameEncoder::~FrameEncoder() = default;
 
-std::span<const std::byte> FrameEncoder::Progress(uint32_t dataflow,
-                                                  std::span<const std::byte> changes) {
-  auto vector = state_->Bytes(changes, 8);
-  return state_->Finish(wire::Body::Progress,
-                        wire::CreateProgress(state_->builder, dataflow, vector));
+std::span<const std::byte> FrameEncoder::Progress(std::span<const std::byte> rounds) {
+  auto vector = state_->Bytes(rounds);
+  return state_->Finish(wire::Body::Progress, wire::CreateProgress(state_->builder, vector));
 }
 
 std::span<const std::byte> FrameEncoder::Credit(std::span<const ReturnedBytes> returned) {

@@ -25,7 +25,7 @@ namespace headway::internal {
 
 // Changes whenever a frame would be read differently; processes of different versions refuse each
 // other.
-inline constexpr uint32_t kWireVersion = 1;
+inline constexpr uint32_t kWireVersion = 2;
 
 // Every frame is a multiple of this, starts at a multiple of it in memory, and has its records at
 // one.
@@ -85,7 +85,7 @@ class FrameEncoder {
   FrameEncoder(const FrameEncoder&) = delete;
   FrameEncoder& operator=(const FrameEncoder&) = delete;
 
-  std::span<const std::byte> Progress(uint32_t dataflow, std::span<const std::byte> changes);
+  std::span<const std::byte> Progress(std::span<const std::byte> rounds);
   struct ReturnedBytes {
     uint32_t dataflow;
     uint32_t channel;

@@ -202,7 +202,7 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
       time_ = time;
     }
     this->graph_.GuardStep(this->target_.node().step_id(), [&] {
-      if constexpr (kCopiesPlainRecords) {
+      if constexpr (kCopiesPlainRecords || std::is_same_v<Batch<D>, StringBatch>) {
         if (buffers_.size() == 2) {
           PartitionInTwo(batch);
           return;
@@ -232,19 +232,19 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
   }
 
   void Partition(Batch<D>& batch) {
-    const int workers = static_cast<int>(buffers_.size());
-    for (size_t i = 0; i < batch.size(); ++i) {
-      int target = RouteHash(StableHash(key_(batch[i])), workers);
-      Batch<D>& buffer = buffers_[static_cast<size_t>(target)];
-      if (!buffer.TryAppend(batch.Take(i))) {
-        MakeRoom(target, batch[i]);
-        buffer.TryAppend(batch.Take(i));
-      }
+    for (size_t i = 0; i < batch.size(); ++i) PartitionOne(batch, i);
+  }
+  void PartitionOne(Batch<D>& batch, size_t i) {
+    const int target = RouteHash(StableHash(key_(batch[i])), static_cast<int>(buffers_.size()));
+    Batch<D>& buffer = buffers_[static_cast<size_t>(target)];
+    if (!buffer.TryAppend(batch.Take(i))) {
+      MakeRoom(target, batch[i]);
+      buffer.TryAppend(batch.Take(i));
     }
   }
 
   // Two targets and plain records: no branch depends on the data, and room is checked once per run.
-  void PartitionInTwo(Batch<D>& batch) {
+  void PartitionInTwo(VectorBatch<D>& batch) {
     const D* from = batch.begin();
     const D* const last = batch.end();
     while (from != last) {
@@ -267,6 +267,29 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
       }
       buffers_[0].Grow(static_cast<size_t>(to0 - buffers_[0].end()));
       buffers_[1].Grow(static_cast<size_t>(to1 - buffers_[1].end()));
+    }
+  }
+
+  // The same for short strings; long ones, and those at the end of a buffer, go one by one.
+  void PartitionInTwo(StringBatch& batch) {
+    for (size_t i = 0; i < batch.size();) {
+      const size_t run =
+          std::min({batch.size() - i, buffers_[0].room_for_short(), buffers_[1].room_for_short()});
+      StringBatch::ShortWriter to0(buffers_[0]);
+      StringBatch::ShortWriter to1(buffers_[1]);
+      const size_t end = i + run;
+      for (; i < end; ++i) {
+        const BatchString record = batch[i];
+        if (record.size() > StringBatch::kShortMax) [[unlikely]] {
+          break;
+        }
+        const auto bit = static_cast<uint32_t>(RouteHash(StableHash(key_(record)), 2));
+        to0.Write(record, 1 - bit);
+        to1.Write(record, bit);
+      }
+      to0.Finish(buffers_[0]);
+      to1.Finish(buffers_[1]);
+      if (i < batch.size() && (run == 0 || i < end)) PartitionOne(batch, i++);
     }
   }
 

@@ -22,7 +22,7 @@ inline bool IsLoss(const absl::Status& status) {
   return status.GetPayload(kLossPayload).has_value();
 }
 
-// For those who cannot compare: the mark means nothing to a user.
+// For a user, to whom the mark means nothing.
 inline absl::Status WithoutMark(absl::Status status) {
   status.ErasePayload(kLossPayload);
   return status;

@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "headway/engine/node.h"
 #include "headway/engine/worker_context.h"
+#include "headway/progress/process_sum.h"
 #include "headway/progress/tracker.h"
 
 namespace headway {
@@ -190,6 +191,7 @@ class Graph {
   bool ResumeStalled();
   bool PublishProgress();
   bool Propagate();
+  ProgressLayout Layout() const;
 
   WorkerContext& worker_;
   const uint32_t id_;

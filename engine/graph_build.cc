@@ -144,10 +144,24 @@ absl::Status Graph::Finish() {
   MarkActive();
   absl::Status same = worker_.run.CheckSameGraph(id_, worker_.run.Describe(worker_.index), steps_);
   if (Network* network = worker_.run.network()) {
-    network->AddDataflow(id_, tracker_.ChangeSizes(), steps_);
+    network->AddDataflow(id_, Layout(), steps_);
     worker_.network_output = true;
   }
   return same;
+}
+
+// What other processes need not be told of at once: see ProcessSum.
+ProgressLayout Graph::Layout() const {
+  ProgressLayout layout{.change_bytes = tracker_.ChangeSizes(),
+                        .only_capabilities = std::vector<bool>(tracker_.location_count()),
+                        .initial = tracker_.EncodeCounts()};
+  for (LocationId location = 0; location < tracker_.location_count(); ++location) {
+    layout.only_capabilities[location] = tracker_.TimesAreBytes(location);
+  }
+  for (ChannelBase* channel : channels_) {
+    layout.only_capabilities[channel->target().location] = false;
+  }
+  return layout;
 }
 
 }  // namespace headway::internal

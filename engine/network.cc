@@ -124,7 +124,7 @@ bool Network::PumpLocked() {
 
 // ---- From the workers to other processes ----
 
-void Network::AddDataflow(uint32_t dataflow, std::vector<uint32_t> change_bytes,
+void Network::AddDataflow(uint32_t dataflow, ProgressLayout layout,
                           const std::vector<std::string>& steps) {
   std::lock_guard lock(requests_mutex_);
   if (announced_.size() <= dataflow) announced_.resize(dataflow + 1);
@@ -133,7 +133,7 @@ void Network::AddDataflow(uint32_t dataflow, std::vector<uint32_t> change_bytes,
   FrameEncoder encoder;
   const std::span<const std::byte> frame = encoder.Graph(dataflow, steps);
   announcements_.emplace_back(frame.begin(), frame.end());
-  new_dataflows_.push_back({dataflow, std::move(change_bytes)});
+  new_dataflows_.push_back({dataflow, std::move(layout)});
   has_requests_.store(true);
 }
 
@@ -166,10 +166,10 @@ void Network::SendAnnouncements() {
 }
 
 void Network::AddNewDataflows() {
+  const Topology& topology = run_.topology();
   for (NewDataflow& added : new_dataflows_) {
-    Dataflow& dataflow = DataflowOf(added.id);
-    dataflow.change_bytes = std::move(added.change_bytes);
-    dataflow.outgoing.emplace(dataflow.change_bytes);
+    DataflowOf(added.id).outgoing.emplace(std::move(added.layout), topology.workers_per_process,
+                                          topology.worker_count());
   }
   new_dataflows_.clear();
 }
@@ -188,12 +188,12 @@ void Network::TakeFromWorkers() {
       std::lock_guard lock(requests_mutex_);  // it was built while we looked elsewhere
       AddNewDataflows();
     }
-    RoundSum& sum = *dataflows_[id].outgoing;
-    if (sum.empty()) with_outgoing_.push_back(id);
-    sum.Add(round);
+    Dataflow& dataflow = dataflows_[id];
+    dataflow.outgoing->Add(round);
+    if (!std::exchange(dataflow.has_news, true)) with_news_.push_back(id);
   })) {
   }
-  if (!with_outgoing_.empty()) SendProgress();
+  if (!with_news_.empty()) SendProgress();
   if (returned_bytes_ >= kReturnBytes) SendCredit();
 }
 
@@ -235,18 +235,28 @@ void Network::AddReturned(const Message& message) {
 // to some point.
 void Network::SendProgress() {
   if (ProgressIsBackedUp()) {
-    for (uint32_t id : with_outgoing_) {
+    for (uint32_t id : with_news_) {
       if (dataflows_[id].outgoing->size() > kMaxQueuedProgressBytes) dataflows_[id].outgoing->Net();
     }
     return;
   }
-  for (uint32_t id : with_outgoing_) {
-    RoundSum& sum = *dataflows_[id].outgoing;
+  for (uint32_t id : with_news_) {
+    dataflows_[id].has_news = false;
+    ProcessSum& sum = *dataflows_[id].outgoing;
+    if (!sum.is_due()) continue;  // a later round is looked at together with it
     const std::span<const std::byte> net = sum.Net();
-    if (!net.empty()) SendToAll(FrameClass::kProgress, encoder_.Progress(id, net));
+    if (!net.empty()) rounds_.Add(id, net, sum.change_bytes());
     sum.Clear();
+    if (rounds_.bytes().size() > kMaxQueuedProgressBytes) SendRounds();
   }
-  with_outgoing_.clear();
+  with_news_.clear();
+  SendRounds();
+}
+
+void Network::SendRounds() {
+  if (rounds_.bytes().empty()) return;
+  SendToAll(FrameClass::kProgress, encoder_.Progress(rounds_.bytes()));
+  rounds_.Clear();
 }
 
 bool Network::ProgressIsBackedUp() const {
@@ -358,23 +368,28 @@ void Network::OnBatch(int process, const IncomingFrame& frame) {
 }
 
 void Network::OnProgress(int process, const wire::Frame& frame) {
-  const wire::Progress& progress = *frame.body_as_Progress();
-  if (progress.dataflow() >= kMaxDataflows) {
+  const auto& rounds = *frame.body_as_Progress()->rounds();
+  CompactRoundsReader reader({reinterpret_cast<const std::byte*>(rounds.data()), rounds.size()});
+  uint32_t dataflow = 0;
+  while (reader.Next(kMaxDelayedBytes, &dataflow, &round_)) OnRound(process, dataflow, round_);
+  if (reader.malformed()) Malformed(process, "progress that is none");
+}
+
+void Network::OnRound(int process, uint32_t dataflow, std::span<const std::byte> round) {
+  if (dataflow >= kMaxDataflows) {
     Malformed(process, "progress of a dataflow that cannot exist");
     return;
   }
-  const std::span changes(reinterpret_cast<const std::byte*>(progress.changes()->data()),
-                          progress.changes()->size());
   // Of a dataflow that is not built here yet the workers find out.
-  if (progress.dataflow() < dataflows_.size()) {
-    const std::optional<RoundSum>& built = dataflows_[progress.dataflow()].outgoing;
-    if (built.has_value() && !built->Accepts(changes)) {
+  if (dataflow < dataflows_.size()) {
+    const std::optional<ProcessSum>& built = dataflows_[dataflow].outgoing;
+    if (built.has_value() && !built->Accepts(round)) {
       Malformed(process, "progress that is not of this dataflow");
       return;
     }
   }
-  if (!with_delayed_.empty() || !endpoint_.TryPublishProgress(progress.dataflow(), changes)) {
-    Delay(progress.dataflow(), changes);
+  if (!with_delayed_.empty() || !endpoint_.TryPublishProgress(dataflow, round)) {
+    Delay(dataflow, round);
   }
 }
 
@@ -385,7 +400,8 @@ void Network::Delay(uint32_t id, std::span<const std::byte> changes) {
   if (delayed.empty()) with_delayed_.push_back(id);
   delayed.insert(delayed.end(), changes.begin(), changes.end());
   if (delayed.size() > kSumDelayedBytes && dataflow.outgoing.has_value()) {
-    RoundSum sum(dataflow.change_bytes);
+    const std::span<const uint32_t> change_bytes = dataflow.outgoing->change_bytes();
+    RoundSum sum({change_bytes.begin(), change_bytes.end()});
     if (sum.Accepts(delayed)) {
       sum.AddMany(delayed);
       const std::span<const std::byte> net = sum.Net();
@@ -471,7 +487,7 @@ absl::Status Network::Finish() {
   }
   PumpLocked();
   transport_->Close(kCloseTimeout);
-  return run_.status();
+  return run_.marked_status();
 }
 
 }  // namespace headway::internal

@@ -19,7 +19,8 @@
 #include "absl/time/time.h"
 #include "headway/comm/endpoint.h"
 #include "headway/comm/transport.h"
-#include "headway/progress/round_sum.h"
+#include "headway/progress/compact_rounds.h"
+#include "headway/progress/process_sum.h"
 
 namespace headway::internal {
 
@@ -63,8 +64,7 @@ class Network final : private Transport::Handler {
                absl::FunctionRef<bool()> has_work);
 
   // A dataflow was built here. Before its first round of progress; each worker may call it.
-  void AddDataflow(uint32_t dataflow, std::vector<uint32_t> change_bytes,
-                   const std::vector<std::string>& steps);
+  void AddDataflow(uint32_t dataflow, ProgressLayout layout, const std::vector<std::string>& steps);
 
   // The workers of this process can end at `epoch`.
   void AnnounceStopAt(uint64_t epoch);
@@ -76,8 +76,8 @@ class Network final : private Transport::Handler {
 
  private:
   struct Dataflow {
-    std::vector<uint32_t> change_bytes;  // empty until it is built here
-    std::optional<RoundSum> outgoing;    // what our workers did and nobody else was told
+    std::optional<ProcessSum> outgoing;  // none until it is built here
+    bool has_news = false;               // in with_news_
     std::vector<std::byte> delayed;      // rounds that came while a worker had no room for them
   };
 
@@ -91,10 +91,12 @@ class Network final : private Transport::Handler {
   void SendBatch(const Message& message);
   void AddReturned(const Message& message);
   void SendProgress();
+  void SendRounds();
   void SendCredit();
   void SendToAll(FrameClass frame_class, std::span<const std::byte> frame);
   void OnBatch(int process, const IncomingFrame& frame);
   void OnProgress(int process, const wire::Frame& frame);
+  void OnRound(int process, uint32_t dataflow, std::span<const std::byte> round);
   void OnCredit(int process, const wire::Frame& frame);
   void OnGraph(int process, const wire::Frame& frame);
   void Malformed(int process, std::string_view what);
@@ -115,8 +117,10 @@ class Network final : private Transport::Handler {
   // Guarded by mutex_.
   Endpoint endpoint_;
   FrameEncoder encoder_;
+  CompactRounds rounds_;             // scratch of SendProgress
+  std::vector<std::byte> round_;     // scratch of OnProgress
   std::vector<Dataflow> dataflows_;  // by number
-  std::vector<uint32_t> with_outgoing_;
+  std::vector<uint32_t> with_news_;  // whose outgoing rounds are to be looked at
   std::vector<uint32_t> with_delayed_;
   std::vector<std::vector<FrameEncoder::ReturnedBytes>> returned_;  // by process
   std::vector<bool> ended_;                                         // by process: has said goodbye
@@ -129,7 +133,7 @@ class Network final : private Transport::Handler {
   // What workers ask for apart from the hot path.
   struct NewDataflow {
     uint32_t id;
-    std::vector<uint32_t> change_bytes;
+    ProgressLayout layout;
   };
   std::mutex requests_mutex_;                          // guards what follows
   std::vector<std::vector<std::byte>> announcements_;  // control frames for all

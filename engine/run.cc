@@ -107,7 +107,7 @@ absl::Status RunThreads(const RunOptions& options, int workers,
   }
   RunWorker(run, 0, program);
   for (std::thread& thread : threads) thread.join();
-  return network.has_value() ? network->Finish() : run.status();
+  return network.has_value() ? network->Finish() : run.marked_status();
 }
 
 }  // namespace

@@ -120,9 +120,10 @@ absl::Status internal::RunWithFlags(const Dataflow& dataflow, const RunFlags& fl
           return RunProcess(dataflow, run, run.worker_count, std::move(transport));
         }
         RunMonitor monitor;
+        RealClock clock;
         StatusLine status_line(STDERR_FILENO,
                                transport != nullptr ? absl::StrFormat("process %d: ", process) : "",
-                               monitor);
+                               monitor, clock);
         RunOptions watched = run;
         watched.monitor = &monitor;
         if (run.log_hook != nullptr) {

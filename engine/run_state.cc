@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "headway/engine/failure_origin.h"
 #include "headway/engine/network.h"
 
 namespace headway::internal {
@@ -47,7 +48,9 @@ void RunState::Fail(absl::Status status) {
   fabric_.WakeAll();
 }
 
-absl::Status RunState::status() const {
+absl::Status RunState::status() const { return WithoutMark(marked_status()); }
+
+absl::Status RunState::marked_status() const {
   if (!failed()) return absl::OkStatus();
   std::lock_guard lock(mutex_);
   return status_;

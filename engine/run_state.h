@@ -75,7 +75,10 @@ class RunState {
   // The first failure wins and ends the run: every worker returns it from its next step.
   void Fail(absl::Status status);
   bool failed() const { return failed_.load(std::memory_order_acquire); }
+  // As a user sees it.
   absl::Status status() const;
+  // The same with the mark of a loss (failure_origin.h), for who compares the ends of processes.
+  absl::Status marked_status() const;
 
   bool stop_requested() const { return options_.stop.requested(); }
   void RequestStop();
@@ -110,7 +113,7 @@ class RunState {
   std::atomic<bool> failed_{false};
 
   mutable std::mutex mutex_;  // guards what follows
-  absl::Status status_;
+  absl::Status status_;       // with its mark
   struct SharedCredits {
     std::shared_ptr<ChannelCredits> credits;
     int given_count = 0;

@@ -1,5 +1,6 @@
 #include "headway/engine/status_line.h"
 
+#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -9,7 +10,7 @@
 #include <system_error>
 #include <utility>
 
-#include "absl/time/clock.h"
+#include "absl/strings/str_format.h"
 #include "headway/engine/status_text.h"
 
 namespace headway::internal {
@@ -26,16 +27,26 @@ size_t Columns(int terminal) {
   return size.ws_col;
 }
 
-// A terminal that cannot be written to has nobody who looks at it.
+// The descriptor itself may be shared with others, who do not expect that it does not block.
+FileDescriptor OpenAgain(int descriptor) {
+  if (isatty(descriptor) == 0) return FileDescriptor();
+  return FileDescriptor(open(absl::StrFormat("/proc/self/fd/%d", descriptor).c_str(),
+                             O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+}
+
+// A terminal that does not take it has nobody who looks at it.
 void Write(int descriptor, std::string_view text) {
   [[maybe_unused]] const ssize_t count = write(descriptor, text.data(), text.size());
 }
 
 }  // namespace
 
-StatusLine::StatusLine(int descriptor, std::string prefix, const RunMonitor& monitor)
-    : descriptor_(descriptor), prefix_(std::move(prefix)), monitor_(monitor) {
-  if (isatty(descriptor) == 0) return;
+StatusLine::StatusLine(int descriptor, std::string prefix, const RunMonitor& monitor, Clock& clock)
+    : terminal_(OpenAgain(descriptor)),
+      prefix_(std::move(prefix)),
+      monitor_(monitor),
+      clock_(clock) {
+  if (!terminal_.is_open()) return;
   try {
     thread_ = std::thread([this] { Run(); });
   } catch (const std::system_error&) {
@@ -54,22 +65,22 @@ StatusLine::~StatusLine() {
 }
 
 void StatusLine::Run() {
-  StatusText text(absl::Now());
+  StatusText text(Now());
   std::unique_lock lock(mutex_);
   while (!changed_.wait_for(lock, kPeriod, [this] { return ending_; })) {
-    if (const auto statistics = monitor_.Look()) Draw(text.Update(*statistics, absl::Now()));
+    if (const auto statistics = monitor_.Look()) Draw(text.Update(*statistics, Now()));
   }
 }
 
 void StatusLine::Draw(const std::string& text) {
   std::string line = prefix_ + text;
-  line.resize(std::min(line.size(), Columns(descriptor_) - 1));
-  Write(descriptor_, std::string(kErase) + line);
+  line.resize(std::min(line.size(), Columns(terminal_.get()) - 1));
+  Write(terminal_.get(), std::string(kErase) + line);
   drawn_ = true;
 }
 
 void StatusLine::Erase() {
-  if (std::exchange(drawn_, false)) Write(descriptor_, kErase);
+  if (std::exchange(drawn_, false)) Write(terminal_.get(), kErase);
 }
 
 void StatusLine::Hide(absl::FunctionRef<void()> f) {

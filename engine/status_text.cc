@@ -28,7 +28,7 @@ std::string FormatBytes(int64_t bytes) {
 
 }  // namespace
 
-std::string StatusText::Update(const RunStatistics& statistics, absl::Time now) {
+std::string StatusText::Update(const RunStatistics& statistics, absl::Duration now) {
   const double seconds = absl::ToDoubleSeconds(now - last_time_);
   const auto records = static_cast<double>(statistics.records - last_records_);
   last_time_ = now;
@@ -40,7 +40,7 @@ std::string StatusText::Update(const RunStatistics& statistics, absl::Time now) 
                          absl::ToDoubleSeconds(Lag(statistics, now)));
 }
 
-absl::Duration StatusText::Lag(const RunStatistics& statistics, absl::Time now) {
+absl::Duration StatusText::Lag(const RunStatistics& statistics, absl::Duration now) {
   if (arrivals_.empty() || arrivals_.back().source_epoch < statistics.source_epoch) {
     arrivals_.push_back({statistics.source_epoch, now});
   }

@@ -20,19 +20,19 @@ namespace headway::internal {
 // Thread safety: none.
 class StatusText {
  public:
-  explicit StatusText(absl::Time start) : last_time_(start) {}
+  explicit StatusText(absl::Duration start) : last_time_(start) {}
 
-  // The line at `now`, which does not run backwards.
-  std::string Update(const RunStatistics& statistics, absl::Time now);
+  // The line at `now`, the time since a fixed moment.
+  std::string Update(const RunStatistics& statistics, absl::Duration now);
 
  private:
-  absl::Duration Lag(const RunStatistics& statistics, absl::Time now);
+  absl::Duration Lag(const RunStatistics& statistics, absl::Duration now);
 
   struct Arrival {
     Epoch source_epoch;
-    absl::Time time;
+    absl::Duration time;
   };
-  absl::Time last_time_;
+  absl::Duration last_time_;
   uint64_t last_records_ = 0;
   std::deque<Arrival> arrivals_;  // of sources, at epochs later than the completed ones
 };

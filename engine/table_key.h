@@ -16,17 +16,16 @@
 #include "headway/comm/stable_hash.h"
 #include "headway/engine/batch_string.h"
 
-// How a FlatTable keeps keys of type K. In zeroed memory a `Stored` is vacant: it holds no key.
+// How a FlatTable keeps keys of type K.
 //   View                     what a key is seen as
 //   Lookup                   what is worked out about a key before its slot is in the cache; has
 //                            a member `hash`, of which the low bits select the slot
 //   Prepare(key)             the Lookup of a key
-//   IsApart(key)             whether the key cannot be told from a vacant slot, so that it has a
-//                            place of its own
-//   Equals(stored, lookup, key), IsVacant(stored), HashOf(stored), Get(stored)
+//   Equals(stored, lookup, key), Get(stored)
+//   HashOf(stored)           the hash, or at least its low 32 bits
 //   Construct(stored, lookup, key), Destroy(stored)
-//                            make a key in a vacant slot, and end it; the slot is not vacated
-//   Relocate(from, to)       moves a key into a vacant slot; `from` is vacant afterwards
+//                            make a key in raw memory, and end it
+//   Relocate(from, to)       moves a key into raw memory; `from` is raw memory afterwards
 
 namespace headway::internal {
 
@@ -38,17 +37,14 @@ struct TableKey {
     uint64_t hash;
   };
   struct Stored {
-    uint32_t hash;  // has kOccupied, or is 0
+    uint32_t hash;
     alignas(K) std::byte bytes[sizeof(K)];
   };
-  static constexpr uint32_t kOccupied = uint32_t{1} << 31;
 
-  static Lookup Prepare(const K& key) { return {StableHash(key) | kOccupied}; }
-  static bool IsApart(const K&) { return false; }
+  static Lookup Prepare(const K& key) { return {StableHash(key)}; }
   static bool Equals(const Stored& stored, const Lookup& lookup, const K& key) {
     return stored.hash == static_cast<uint32_t>(lookup.hash) && Get(stored) == key;
   }
-  static bool IsVacant(const Stored& stored) { return stored.hash == 0; }
   static uint64_t HashOf(const Stored& stored) { return stored.hash; }
   static const K& Get(const Stored& stored) {
     return *std::launder(reinterpret_cast<const K*>(stored.bytes));
@@ -62,14 +58,13 @@ struct TableKey {
     new (to.bytes) K(std::move(Mutable(from)));
     to.hash = from.hash;
     Destroy(from);
-    from.hash = 0;
   }
 
  private:
   static K& Mutable(Stored& stored) { return *std::launder(reinterpret_cast<K*>(stored.bytes)); }
 };
 
-// Numbers: the number alone, so that four slots with a number each fill a cache line. 0 is apart.
+// Numbers: the number alone, so that four slots with a number each fill a cache line.
 template <class K>
   requires std::is_integral_v<K>
 struct TableKey<K> {
@@ -82,17 +77,12 @@ struct TableKey<K> {
   };
 
   static Lookup Prepare(K key) { return {StableHash(key)}; }
-  static bool IsApart(K key) { return key == 0; }
   static bool Equals(const Stored& stored, const Lookup&, K key) { return stored.key == key; }
-  static bool IsVacant(const Stored& stored) { return stored.key == 0; }
   static uint64_t HashOf(const Stored& stored) { return StableHash(stored.key); }
   static const K& Get(const Stored& stored) { return stored.key; }
   static void Construct(Stored& stored, const Lookup&, K key) { stored.key = key; }
   static void Destroy(Stored&) {}
-  static void Relocate(Stored& from, Stored& to) {
-    to.key = from.key;
-    from.key = 0;
-  }
+  static void Relocate(Stored& from, Stored& to) { to = from; }
 };
 
 // Strings: up to kShortMax characters in the slot, where two words are compared; longer ones on the
@@ -103,7 +93,7 @@ struct TableKey<std::string> {
   using View = std::string_view;
   static constexpr size_t kShortMax = 15;
 
-  // The last byte is the length plus 1, or kLong.
+  // The last byte is the length plus 1 (so, numbers as text hash well), or kLong.
   struct Stored {
     uint64_t low;   // characters; of a long string, its address
     uint64_t high;  // characters; of a long string, 4 bytes of length and 3 bytes of hash
@@ -145,14 +135,12 @@ struct TableKey<std::string> {
     return PrepareShort(Read<uint64_t>(key.data()) & mask.low,
                         Read<uint64_t>(key.data() + 8) & mask.high, size);
   }
-  static bool IsApart(std::string_view) { return false; }
   static bool Equals(const Stored& stored, const Lookup& lookup, std::string_view key) {
     if (stored.high != lookup.high) return false;
     if (stored.low == lookup.low) return true;
     if (!IsLong(lookup.high)) return false;
     return std::memcmp(Address(stored), key.data(), key.size()) == 0;
   }
-  static bool IsVacant(const Stored& stored) { return stored.high == 0; }
   static uint64_t HashOf(const Stored& stored) {
     return IsLong(stored.high) ? StableHash(Get(stored)) : HashShort(stored.low, stored.high);
   }
@@ -173,7 +161,7 @@ struct TableKey<std::string> {
     if (!IsLong(stored.high)) return;
     std::allocator<char>().deallocate(Address(stored), LongSize(stored));
   }
-  static void Relocate(Stored& from, Stored& to) { to = std::exchange(from, Stored{}); }
+  static void Relocate(Stored& from, Stored& to) { to = from; }
 
  private:
   struct Mask {
@@ -215,7 +203,7 @@ struct TableKey<std::string> {
     return MultiplyFold(low ^ kHashSecret1, high ^ kHashSecret2);
   }
   static Lookup PrepareShort(uint64_t low, uint64_t high, size_t size) {
-    high |= static_cast<uint64_t>(size + 1) << kLastShift;
+    high |= uint64_t{size + 1} << kLastShift;
     return {HashShort(low, high), low, high};
   }
   // On a machine of any byte order.

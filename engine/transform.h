@@ -30,6 +30,21 @@ class TransformOutput {
     }
   }
 
+  // Gives strings of a range of BatchString from `at` on while they are short and the batch has
+  // room for more. REQUIRES: R is std::string.
+  template <class Iterator, class Sentinel>
+  void GiveShort(Iterator& at, const Sentinel& end) {
+    typename Batch<R>::ShortWriter writer(batch_);
+    for (size_t room = batch_.room_for_short(); room > 0 && at != end; --room, ++at) {
+      const BatchString record = *at;
+      if (record.size() > Batch<R>::kShortMax) [[unlikely]] {
+        break;
+      }
+      writer.Write(record, 1);
+    }
+    writer.Finish(batch_);
+  }
+
   // Passes a whole batch on, without a copy.
   void GiveBatch(Batch<R>&& batch) {
     Flush();

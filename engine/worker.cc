@@ -246,12 +246,14 @@ void Worker::DeliverTo(Graph& graph, const internal::Message& message) {
 void Worker::RefuseChannel(Graph& graph, const internal::Message& message) {
   const internal::RunState& run = context_.run;
   const bool is_credit = message.kind == internal::kCredit;
+  const bool is_alone = run.network() == nullptr;
   graph.Fail("", absl::InvalidArgumentError(absl::StrFormat(
-                     "%s sent %s channel number %d, which does not exist here; it is not the same "
-                     "program, or its memory is corrupt",
+                     "%s sent %s channel number %d, which does not exist here; %s",
                      is_credit ? run.network()->Describe(static_cast<int>(message.extra))
                                : run.Describe(message.block->sender),
-                     is_credit ? "credit for" : "a batch for", message.channel)));
+                     is_credit ? "credit for" : "a batch for", message.channel,
+                     is_alone ? "the memory of this process is corrupt"
+                              : "it is not the same program, or its memory is corrupt")));
 }
 
 void Worker::AddCredit(const internal::Message& message) {

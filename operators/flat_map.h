@@ -90,6 +90,9 @@ class FlatMapReceiver final : public Receiver<D, T>, public Resumable {
   TransformOutput<R, T>& output() { return output_; }
 
  private:
+  static constexpr bool kGivesBatchStrings =
+      std::is_same_v<std::ranges::range_value_t<Range>, BatchString>;
+
   // What a record became, and the position in it. At an address of its own, which iterators need.
   struct InWork {
     std::optional<Range> results;
@@ -125,6 +128,10 @@ class FlatMapReceiver final : public Receiver<D, T>, public Resumable {
       std::ranges::iterator_t<Range> at = *std::move(position);
       const std::ranges::sentinel_t<Range> end = std::ranges::end(*results);
       while (at != end) {
+        if constexpr (kGivesBatchStrings) {
+          output_.GiveShort(at, end);
+          if (at == end) break;
+        }
         if constexpr (std::is_copy_constructible_v<R>) {
           output_.Give(*at);
         } else {

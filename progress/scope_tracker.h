@@ -180,7 +180,9 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
   static constexpr size_t kEncodedChangeBytes = 8 + (sizeof(T) + 7) / 8 * 8;
 
   explicit ScopeTracker(internal::TrackerCore* core)
-      : ScopeTrackerBase(Traits::kDepth, kEncodedChangeBytes), core_(core) {}
+      : ScopeTrackerBase(Traits::kDepth, kEncodedChangeBytes,
+                         std::has_unique_object_representations_v<T>),
+        core_(core) {}
 
   bool Owns(LocationId location) const {
     return location < core_->locations.size() && core_->locations[location].scope == this;
@@ -197,7 +199,9 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
 
   void Finish() override;
   bool PublishPending(std::vector<std::byte>* encoded) override;
+  void EncodeCounts(std::vector<std::byte>* encoded) const override;
   size_t ApplyRun(std::span<const std::byte> encoded) override;
+  bool MoveOnlySource() override;
   absl::Status AddOwnSources() override;
   void RetractOwnSources() override;
   void DeliverAnnouncements() override;

@@ -130,6 +130,17 @@ bool ScopeTracker<T>::PublishPending(std::vector<std::byte>* encoded) {
 }
 
 template <Timestamp T>
+void ScopeTracker<T>::EncodeCounts(std::vector<std::byte>* encoded) const {
+  for (size_t index = 0; index < places_.size(); ++index) {
+    for (const auto& entry : counts_[index].outstanding.entries()) {
+      const size_t at = encoded->size();
+      encoded->resize(at + kEncodedChangeBytes);
+      Encode(places_[index].id, entry.time, entry.count, encoded->data() + at);
+    }
+  }
+}
+
+template <Timestamp T>
 size_t ScopeTracker<T>::ApplyRun(std::span<const std::byte> encoded) {
   size_t at = 0;
   while (at < encoded.size()) {
@@ -234,6 +245,32 @@ inline void ScopeTracker<T>::Retract(uint32_t index, T time) {
 }
 
 // Moves. See tracker.cc for when they take the place of a retraction and a promotion.
+
+template <Timestamp T>
+bool ScopeTracker<T>::MoveOnlySource() {
+  if constexpr (Traits::kTotallyOrdered) {
+    using Moved = typename internal::ImpliedFrontier<T>::Moved;
+    if (touched_.size() != 1) return false;
+    const uint32_t index = touched_[0];
+    Place& place = places_[index];
+    Counts& counts = counts_[index];
+    const std::span<const T> frontier = counts.outstanding.frontier();
+    const std::span<const T> former = counts.own_sources.elements();
+    if (former.empty() || frontier.empty() || (place.flags & kCrosses) != 0) return false;
+    const T from = former[0];
+    const T to = frontier[0];
+    if (!Traits::TotalLess(from, to)) return false;
+    const Moved moved = place.implied.Move(from, to);
+    if (moved == Moved::kUnclear) return false;
+    place.flags &= static_cast<Flags>(~kTouched);
+    counts.own_sources.Clear();
+    counts.own_sources.Insert(to);
+    touched_.clear();
+    if (moved == Moved::kElement) FollowMove(index, from, to);
+    return true;
+  }
+  return false;
+}
 
 // The own source of a place moves to its only outstanding time, which AddOwnSources has counted.
 // Returns false, and does nothing, if that is not all that happens.

@@ -19,7 +19,8 @@
 //   t <= ResultsIn(t, s)
 //   t <= u implies ResultsIn(t, s) <= ResultsIn(u, s)
 //
-// where a time that would overflow (nullopt) counts as later than every other.
+// where a time that would overflow (nullopt) counts as later than every other. And, for a type
+// without padding, two times are equal only if their bytes are: a default operator== will do.
 //
 // A type of your own is a timestamp when it has these members (TimestampTraits delegates to them):
 //

@@ -35,7 +35,8 @@
 // retraction, which happens at once, and a *late source*, which is counted when all retractions
 // are over. It is at a place that waits by then, or later than the element there, so counting it
 // moves nothing. It does not move on before that: it is supported by an own source that has just
-// become what it is, and each of those changes once.
+// become what it is, and each of those changes once. An own source that is the only one to change
+// need not be counted as two times in between.
 //
 // While promoting, frontiers only gain: an element leaves only after a lesser one has come, at each
 // location and over each edge. So no location is promoted twice, and the work is proportional to
@@ -140,6 +141,12 @@ std::vector<uint32_t> Tracker::ChangeSizes() const {
   return sizes;
 }
 
+std::vector<std::byte> Tracker::EncodeCounts() const {
+  std::vector<std::byte> encoded;
+  for (const auto& scope : scopes_) scope->EncodeCounts(&encoded);
+  return encoded;
+}
+
 absl::Status Tracker::Apply(std::span<const std::byte> encoded) {
   HEADWAY_CHECK(core_.finished);
   // All of it is validated before any of it counts.
@@ -173,10 +180,12 @@ absl::Status Tracker::Apply(std::span<const std::byte> encoded) {
 absl::Status Tracker::Propagate() {
   HEADWAY_CHECK(core_.finished);
   core_.changed.clear();
-  for (ScopeTrackerBase* scope : core_.with_touched) {
-    if (absl::Status status = scope->AddOwnSources(); !status.ok()) return status;
+  if (core_.with_touched.size() != 1 || !core_.with_touched[0]->MoveOnlySource()) {
+    for (ScopeTrackerBase* scope : core_.with_touched) {
+      if (absl::Status status = scope->AddOwnSources(); !status.ok()) return status;
+    }
+    for (ScopeTrackerBase* scope : core_.with_touched) scope->RetractOwnSources();
   }
-  for (ScopeTrackerBase* scope : core_.with_touched) scope->RetractOwnSources();
   core_.with_touched.clear();
   DeliverAnnouncements();
   PromoteWaiting();

@@ -128,6 +128,14 @@ class Tracker {
   // The size of an encoded change at each location, for a RoundSum.
   std::vector<uint32_t> ChangeSizes() const;
 
+  // Whether times at `location` are equal only if their bytes are.
+  bool TimesAreBytes(LocationId location) const {
+    return core_.locations[location].scope->times_are_bytes();
+  }
+
+  // All counts, as a round.
+  std::vector<std::byte> EncodeCounts() const;
+
   size_t location_count() const { return core_.locations.size(); }
 
   // How many times an implied frontier was recomputed, of one location each: the work done so far,

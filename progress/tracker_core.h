@@ -22,8 +22,10 @@ namespace internal {
 // tracker.cc says in which order the steps of a propagation run.
 class ScopeTrackerBase {
  public:
-  explicit ScopeTrackerBase(int time_depth, size_t encoded_change_bytes)
-      : time_depth_(time_depth), encoded_change_bytes_(encoded_change_bytes) {}
+  ScopeTrackerBase(int time_depth, size_t encoded_change_bytes, bool times_are_bytes)
+      : time_depth_(time_depth),
+        encoded_change_bytes_(encoded_change_bytes),
+        times_are_bytes_(times_are_bytes) {}
   ScopeTrackerBase(const ScopeTrackerBase&) = delete;
   ScopeTrackerBase& operator=(const ScopeTrackerBase&) = delete;
   virtual ~ScopeTrackerBase() = default;
@@ -33,6 +35,9 @@ class ScopeTrackerBase {
 
   // The size of one encoded change: location, delta, and the time padded to 8 bytes.
   size_t encoded_change_bytes() const { return encoded_change_bytes_; }
+
+  // Whether equal times have equal bytes.
+  bool times_are_bytes() const { return times_are_bytes_; }
 
   // The scope that this one is nested in, nullptr for a root scope. Known from the edges between
   // them.
@@ -46,12 +51,18 @@ class ScopeTrackerBase {
   // Returns whether there were any.
   virtual bool PublishPending(std::vector<std::byte>* encoded) = 0;
 
+  // Appends all counts to `encoded`.
+  virtual void EncodeCounts(std::vector<std::byte>* encoded) const = 0;
+
   // Counts the leading changes of `encoded` that are at this scope's locations; returns the bytes
   // read. The bytes were validated.
   virtual size_t ApplyRun(std::span<const std::byte> encoded) = 0;
 
   // The steps of one propagation, in this order; tracker.cc explains them.
 
+  // When nothing changed in other scopes: does what the next two steps do, if a source that moves
+  // on is all that changed in this one. Returns false, and does nothing, if it is not.
+  virtual bool MoveOnlySource() = 0;
   // Counts new minimal outstanding times as sources. T6: fails if one is before the implied
   // frontier of its location.
   virtual absl::Status AddOwnSources() = 0;
@@ -75,6 +86,7 @@ class ScopeTrackerBase {
  private:
   const int time_depth_;
   const size_t encoded_change_bytes_;
+  const bool times_are_bytes_;
   ScopeTrackerBase* parent_ = nullptr;
 };
 

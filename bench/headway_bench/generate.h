@@ -1,7 +1,9 @@
 #ifndef HEADWAY_BENCH_HEADWAY_BENCH_GENERATE_H_
 #define HEADWAY_BENCH_HEADWAY_BENCH_GENERATE_H_
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -32,6 +34,27 @@ struct Range {
   uint64_t last;
   uint64_t size() const { return last - first; }
 };
+
+// Stores the numbers from `first` on.
+inline void FillFrom(uint64_t first, std::span<uint64_t> numbers) {
+  uint64_t* to = numbers.data();
+#pragma GCC unroll 8
+  for (size_t i = 0; i < numbers.size(); ++i) to[i] = first + i;
+}
+
+// Adds up in several parts, which do not wait for each other's additions.
+inline uint64_t Sum(std::span<const uint64_t> numbers) {
+  constexpr size_t kParts = 8;
+  uint64_t parts[kParts] = {};
+  const size_t whole = numbers.size() - numbers.size() % kParts;
+  for (size_t i = 0; i < whole; i += kParts) {
+    for (size_t part = 0; part < kParts; ++part) parts[part] += numbers[i + part];
+  }
+  uint64_t sum = 0;
+  for (uint64_t part : parts) sum += part;
+  for (uint64_t number : numbers.subspan(whole)) sum += number;
+  return sum;
+}
 
 // The part of 0 to `total` (excluded) that belongs to a worker: contiguous, and as even as it gets.
 inline Range Share(uint64_t total, int worker, int workers) {

@@ -99,9 +99,7 @@ class Side {
 
  private:
   void AddUp(Buffer& buffer) {
-    uint64_t part = 0;
-    for (size_t i = 0; i < buffer.count; ++i) part += buffer.values[i];
-    sum_ += part;
+    sum_ += Sum({buffer.values.data(), buffer.count});
     buffer.count = 0;
   }
 

@@ -45,6 +45,8 @@ Summary Combine(const std::vector<Summary>& summaries) {
   for (const Summary& summary : summaries) {
     sum.cpu_seconds += summary.cpu_seconds;
     sum.peak_rss_bytes += summary.peak_rss_bytes;
+    sum.progress_frames += summary.progress_frames;
+    sum.progress_bytes += summary.progress_bytes;
     const Outcome& outcome = summary.outcome;
     total.seconds = std::max(total.seconds, outcome.seconds);
     total.rounds = std::max(total.rounds, outcome.rounds);
@@ -90,6 +92,11 @@ std::vector<std::pair<std::string, std::string>> Fields(const Report& report) {
   whole("checksum", outcome.checksum);
   real("cpu_seconds", report.total.cpu_seconds);
   whole("peak_rss_bytes", report.total.peak_rss_bytes);
+  if (outcome.rounds > 0 && report.total.progress_frames > 0) {
+    const auto rounds = static_cast<double>(outcome.rounds);
+    real("progress_frames_per_round", static_cast<double>(report.total.progress_frames) / rounds);
+    real("progress_bytes_per_round", static_cast<double>(report.total.progress_bytes) / rounds);
+  }
   return fields;
 }
 
@@ -99,7 +106,7 @@ std::string Report::ToText() const {
   std::string text;
   for (auto& [field, value] : Fields(*this)) {
     std::erase(value, '"');
-    absl::StrAppendFormat(&text, "%-16s%s\n", field, value);
+    absl::StrAppendFormat(&text, "%-26s%s\n", field, value);
   }
   return text;
 }
@@ -157,6 +164,8 @@ absl::Status Harness::Start(uint64_t total) {
   shared_.progress.SetTotal(total);
   HEADWAY_RETURN_IF_ERROR(Barrier());
   cpu_at_start_ = CpuSeconds();
+  frames_at_start_ = shared_.traffic.frames;
+  bytes_at_start_ = shared_.traffic.bytes;
   clock_ = Stopwatch();
   return absl::OkStatus();
 }
@@ -167,6 +176,8 @@ absl::Status Harness::Finish(Outcome outcome, bool speaks_for_process) {
   if (speaks_for_process) {
     summary.cpu_seconds = CpuSeconds() - cpu_at_start_;
     summary.peak_rss_bytes = PeakRssBytes();
+    summary.progress_frames = shared_.traffic.frames - frames_at_start_;
+    summary.progress_bytes = shared_.traffic.bytes - bytes_at_start_;
   }
   InputHandle<Summary> input;
   ProbeHandle<> probe;
@@ -193,6 +204,9 @@ absl::Status RunProcess(const Benchmark& benchmark, const Options& options, int 
                         std::unique_ptr<internal::Transport> transport,
                         absl::FunctionRef<void(const Report&)> print) {
   Harness::Shared shared(benchmark.name, process);
+  if (transport != nullptr) {
+    transport = std::make_unique<CountingTransport>(std::move(transport), &shared.traffic);
+  }
   const RunOptions run = {.waiting = options.spin ? Waiting::kSpin : Waiting::kSpinThenPark};
   absl::Status status = internal::ExecuteProcess(
       run, options.workers, std::move(transport), [&](Worker& worker) -> absl::Status {

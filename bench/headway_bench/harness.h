@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/functional/function_ref.h"
+#include "headway/bench/headway_bench/counting_transport.h"
 #include "headway/bench/headway_bench/histogram.h"
 #include "headway/bench/headway_bench/options.h"
 #include "headway/headway.h"
@@ -35,6 +36,8 @@ struct Summary {
   Outcome outcome;
   double cpu_seconds = 0;  // user and system time of the process while the clock ran
   uint64_t peak_rss_bytes = 0;
+  uint64_t progress_frames = 0;  // that the process sent to others while the clock ran
+  uint64_t progress_bytes = 0;
 };
 
 // A benchmark's outcome over all workers, and what it cost over all processes.
@@ -93,6 +96,7 @@ class Harness {
   struct Shared {
     Shared(std::string_view name, int process) : progress(name, process == 0) {}
     ProgressLine progress;
+    ProgressTraffic traffic;
     std::vector<Summary> summaries;  // of all workers; worker 0's
   };
 
@@ -126,6 +130,8 @@ class Harness {
   ProbeHandle<> probe_;
   Stopwatch clock_;
   double cpu_at_start_ = 0;
+  uint64_t frames_at_start_ = 0;
+  uint64_t bytes_at_start_ = 0;
 };
 
 // One subcommand. `run` is executed by each worker: it builds dataflows, starts the clock together

@@ -137,11 +137,14 @@ class Part {
     size_t sent = 0;
     std::array<uint32_t, kBucketPlaces> count_of = {};
     for (const EdgeChange& change : changes) ++count_of[change.edge.from % kBucketPlaces];
+    // The targets of places are read in the order of places, so they had better lie in it.
+    for (size_t i = 0; i < kBucketPlaces; ++i) {
+      if (count_of[i] != 0 && targets_[first + i].empty()) targets_[first + i].reserve(count_of[i]);
+    }
     for (const EdgeChange& change : changes) {
       const size_t place = change.edge.from;
       std::vector<uint32_t>& targets = targets_[place];
       if (change.insert) {
-        if (targets.empty()) targets.reserve(count_of[place % kBucketPlaces]);
         targets.push_back(change.edge.to);
       } else {
         auto removed = std::ranges::find(targets, change.edge.to);

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
-#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -24,9 +23,7 @@ auto SumInto(uint64_t& total, Pact pact) {
   return Unary<Nothing>("sum", pact, [&total](Capability<>) {
     return [&total](NodeInput<uint64_t>& in, NodeOutput<Nothing>&) {
       in.ForEach([&](const CapabilityRef<Epoch>&, Batch<uint64_t>& batch) {
-        uint64_t part = 0;
-        for (uint64_t value : batch) part += value;
-        total += part;
+        total += Sum({batch.begin(), batch.end()});
       });
     };
   });
@@ -39,7 +36,7 @@ inline void SendRange(InputHandle<uint64_t>& input, Range range) {
     Batch<uint64_t> batch;
     batch.AllocateRoom(state->graph->worker().endpoint);
     const uint64_t count = std::min<uint64_t>(range.size(), batch.room());
-    std::iota(batch.end(), batch.end() + count, range.first);
+    FillFrom(range.first, {batch.end(), count});
     batch.Grow(count);
     range.first += count;
     input.SendBatch(std::move(batch));

@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "headway/headway.h"
 #include "headway/tests/engine/run_helpers.h"
+#include "headway/tests/sanitizers.h"
 #include "test_cluster.h"
 
 // What a dataflow emits does not depend on the number of processes and workers, nor on when and in
@@ -17,7 +18,7 @@
 namespace headway {
 namespace {
 
-constexpr int64_t kNumbers = 3000;
+constexpr int64_t kNumbers = Repeated(3000, 500);
 
 struct Shape {
   int processes;

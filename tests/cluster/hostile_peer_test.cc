@@ -11,9 +11,11 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "headway/comm/handshake.h"
 #include "headway/headway.h"
+#include "headway/progress/compact_rounds.h"
 #include "headway/tests/comm/test_seed.h"
 #include "test_cluster.h"
 #include "trickle.h"
@@ -140,7 +142,7 @@ TEST_CASE("strangers that connect before the handshake do no harm") {
   const Bytes hello =
       Copy(encoder.Hello({.process = 1, .process_count = 2, .workers_per_process = 1}));
   const Bytes half_hello(hello.begin(), hello.begin() + 70);
-  const Bytes changes(64);
+  const Bytes zeros(64);
   std::vector<Bytes> sent = {
       RandomBytes(random, 100'000),
       RandomBytes(random, 64),
@@ -151,10 +153,10 @@ TEST_CASE("strangers that connect before the handshake do no harm") {
       WithPrefix(0),
       half_hello,
       Bytes(3),
-      Copy(encoder.Proof(changes)),
+      Copy(encoder.Proof(zeros)),
       Copy(encoder.Heartbeat()),
       Copy(encoder.Goodbye()),
-      Copy(encoder.Progress(0, changes)),
+      Copy(encoder.Progress(zeros)),
       Copy(encoder.Abort(absl::InternalError("made up"))),
   };
   std::vector<std::unique_ptr<RawPeer>> silent;
@@ -179,7 +181,9 @@ TEST_CASE("a process that speaks another version is refused, and told so") {
                            .process_count = 2,
                            .workers_per_process = 1}));
   const absl::StatusCode refused = absl::StatusCode::kFailedPrecondition;
-  CheckFailed(cluster.Wait(0), refused, {NameOf(1), "version 2", "version 1"});
+  CheckFailed(cluster.Wait(0), refused,
+              {NameOf(1), absl::StrFormat("version %d", internal::kWireVersion + 1),
+               absl::StrFormat("version %d", internal::kWireVersion)});
 }
 
 struct Attack {
@@ -197,6 +201,15 @@ Bytes Batch(const internal::BatchFields& fields, const Bytes& records) {
   return bytes;
 }
 
+// A round of one change.
+Bytes ChangeOfEpoch(uint32_t dataflow, uint32_t location) {
+  const uint32_t change[] = {location, 1, 0, 0};
+  CompactRounds rounds;
+  rounds.Add(dataflow, std::as_bytes(std::span(change)),
+             std::vector<uint32_t>(location + 1, sizeof(change)));
+  return Copy(rounds.bytes());
+}
+
 std::vector<Attack> Attacks(std::mt19937_64& random) {
   constexpr absl::StatusCode kMalformed = absl::StatusCode::kInvalidArgument;
   constexpr absl::StatusCode kLost = absl::StatusCode::kUnavailable;
@@ -204,7 +217,7 @@ std::vector<Attack> Attacks(std::mt19937_64& random) {
   const Bytes heartbeat = Copy(encoder.Heartbeat());
   const Bytes half_frame(heartbeat.begin(), heartbeat.begin() + 40);
   const Bytes records = RandomBytes(random, 640);
-  const Bytes changes = RandomBytes(random, 64);
+  const Bytes not_rounds(64, std::byte{0xFF});
   const Bytes graph = Copy(encoder.Graph(0, std::vector<std::string>{"inp", "another"}));
   std::vector<Attack> attacks = {
       {"nothing", {}, false, {kLost}},
@@ -225,9 +238,13 @@ std::vector<Attack> Attacks(std::mt19937_64& random) {
        {Copy(encoder.Graph(UINT32_MAX, std::vector<std::string>{"inp"}))},
        false,
        {kMalformed}},
-      {"progress that is none", {Copy(encoder.Progress(0, changes))}, false, {kMalformed}},
+      {"progress that is none", {Copy(encoder.Progress(not_rounds))}, false, {kMalformed}},
+      {"progress of a location that is not there",
+       {Copy(encoder.Progress(ChangeOfEpoch(0, 1000)))},
+       false,
+       {kMalformed}},
       {"progress of a dataflow that cannot be",
-       {Copy(encoder.Progress(UINT32_MAX, changes))},
+       {Copy(encoder.Progress(ChangeOfEpoch(UINT32_MAX, 0)))},
        false,
        {kMalformed}},
       {"a batch for a worker of its own",
@@ -303,7 +320,7 @@ TEST_CASE("a process that is let in and sends something else ends the run, and i
     CHECK(outcome.reported);
     CHECK(std::ranges::count(attacks[i].codes, outcome.status.code()) == 1);
     CHECK(outcome.status.message().find(NameOf(1)) != std::string::npos);
-    CHECK(outcome.ended - begun[i] < kPeerTimeout + absl::Seconds(1));
+    CHECK(outcome.ended - begun[i] < kPeerTimeout + kToEnd);
   }
 }
 
@@ -311,10 +328,9 @@ TEST_CASE("frames with wrong bits end the run with an error, whichever they are"
   std::mt19937_64 random(internal::TestSeed("wrong bits"));
   FrameEncoder encoder;
   const std::vector<FrameEncoder::ReturnedBytes> returned = {{0, 0, 0, 64}, {0, 1, 0, 64}};
-  const Bytes changes(64);
   const std::vector<Bytes> frames = {
       Batch({.sender = 1, .target = 0, .record_count = 3}, Bytes(128)),
-      Copy(encoder.Progress(0, changes)),
+      Copy(encoder.Progress(ChangeOfEpoch(0, 1))),
       Copy(encoder.Credit(returned)),
       Copy(encoder.Graph(0, std::vector<std::string>{"inp", kStep})),
       Copy(encoder.Stop(true, 3)),

@@ -20,7 +20,6 @@ namespace headway {
 namespace {
 
 constexpr absl::Duration kPeerTimeout = kShortPeerTimeout;
-constexpr absl::Duration kToEnd = absl::Seconds(1);
 
 // Runs for ever; signals when records arrive.
 TestCluster::Body RunForEver(const ClusterOptions& options) {

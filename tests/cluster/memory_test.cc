@@ -9,7 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "headway/headway.h"
-#include "headway/tests/engine/allocation_counter.h"
+#include "headway/tests/sanitizers.h"
 #include "test_cluster.h"
 
 // The memory of processes whose consumer is slower than the source, and of runs of many epochs.

@@ -17,8 +17,6 @@ namespace headway {
 namespace {
 
 constexpr absl::Duration kConnectTimeout = absl::Seconds(3);
-// What a process may take to end after a timeout. Far more than it needs: the machine may be busy.
-constexpr absl::Duration kToEnd = absl::Seconds(1);
 
 // A source that ends at once.
 Dataflow Empty(const std::string& step = "spread") {

@@ -12,17 +12,17 @@
 #include "absl/time/time.h"
 #include "headway/comm/file_descriptor.h"
 #include "headway/engine/cluster.h"
-#include "headway/tests/engine/allocation_counter.h"
+#include "headway/tests/sanitizers.h"
 
 namespace headway {
 
 // A peer_timeout for tests that wait for it. Processes that are slowed down by a sanitizer, and by
 // the tests beside them, must not take each other for dead.
-#ifdef HEADWAY_SANITIZED
-inline constexpr absl::Duration kShortPeerTimeout = absl::Seconds(5);
-#else
-inline constexpr absl::Duration kShortPeerTimeout = absl::Seconds(1);
-#endif
+inline constexpr absl::Duration kShortPeerTimeout = absl::Seconds(kSanitized ? 5 : 1);
+
+// What a process may take to end after such a timeout. Far more than it needs: the machine may be
+// busy.
+inline constexpr absl::Duration kToEnd = absl::Seconds(kSanitized ? 5 : 1);
 
 // For what only ends because something else went wrong: a test fails then, instead of hanging.
 inline constexpr absl::Duration kGiveUp = absl::Seconds(60);

@@ -8,11 +8,12 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "headway/headway.h"
+#include "headway/tests/sanitizers.h"
 
 namespace headway {
 
-// A source of a few records each millisecond, for ever or up to `count`: a run that is at work, and
-// leaves the machine to others.
+// A source of a few records each millisecond or, under a sanitizer, some, for ever or up to
+// `count`: a run that is at work, and leaves the machine to others.
 struct Trickle {
   using Record = int64_t;
   int64_t count = INT64_MAX;
@@ -20,7 +21,7 @@ struct Trickle {
     absl::StatusOr<SourceState> Poll(SourceOutput<int64_t>& out) {
       for (int i = 0; i < 16 && next < count; ++i) out.Emit(next++);
       if (next == count) return SourceState::Done();
-      return SourceState::Idle(absl::Milliseconds(1));
+      return SourceState::Idle(absl::Milliseconds(Repeated(1, 4)));
     }
     std::string Snapshot() const { return ""; }
     int64_t count;

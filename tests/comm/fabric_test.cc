@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "headway/tests/comm/test_seed.h"
+#include "headway/tests/sanitizers.h"
 
 namespace headway::internal {
 namespace {
@@ -130,7 +131,7 @@ TEST_CASE("traffic in one direction allocates nothing after a warm-up, in bursts
     Exchange(workers, 4 * burst + 100, burst, false);
     const uint64_t allocated = workers[0].pool().allocated();
     CHECK(allocated <= static_cast<uint64_t>(2 * burst + 64));
-    Exchange(workers, 100 * burst, burst, false);
+    Exchange(workers, Repeated(100, 20) * burst, burst, false);
     CHECK(workers[0].pool().allocated() == allocated);
     CHECK(workers[1].pool().allocated() == 0);
   }
@@ -140,7 +141,7 @@ TEST_CASE("equal traffic both ways returns no blocks and allocates nothing") {
   Workers workers(2);
   Exchange(workers, 1000, 10, true);
   const uint64_t allocated = workers[0].pool().allocated() + workers[1].pool().allocated();
-  Exchange(workers, 10'000, 10, true);
+  Exchange(workers, Repeated(10'000, 2'000), 10, true);
   CHECK(workers[0].pool().allocated() + workers[1].pool().allocated() == allocated);
   CHECK(workers[0].pool().free_count() + workers[1].pool().free_count() == allocated);
   Message message;
@@ -167,7 +168,7 @@ TEST_CASE("many senders to one worker all get their blocks back") {
   };
   rounds(1000);
   const uint64_t before = allocated();
-  rounds(10'000);
+  rounds(Repeated(10'000, 2'000));
   CHECK(allocated() == before);
 }
 
@@ -303,8 +304,8 @@ Tally RunWorker(Fabric* fabric, int me, uint64_t seed, uint32_t messages, uint32
 TEST_CASE("workers that send at random lose, repeat and reorder nothing and always wake") {
   const uint64_t seed = TestSeed("fabric stress");
   for (int workers : {2, 3, 4}) {
-    constexpr uint32_t kMessages = 4'000;
-    constexpr uint32_t kRounds = 2'000;
+    constexpr uint32_t kMessages = Repeated(4'000, 1'000);
+    constexpr uint32_t kRounds = Repeated(2'000, 500);
     Fabric fabric(workers, {.mailbox_messages = 16, .progress_frames = 8});
     std::atomic<int> finished{0};
     std::vector<Tally> tallies(workers);

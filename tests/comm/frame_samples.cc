@@ -8,6 +8,7 @@
 
 #include "headway/check.h"
 #include "headway/comm/wire.h"
+#include "headway/progress/compact_rounds.h"
 
 namespace headway::internal {
 namespace {
@@ -51,7 +52,12 @@ std::vector<Bytes> SampleFrames() {
   Bytes whole(head.begin(), head.end());
   for (int i = 0; i < 192; ++i) whole.push_back(static_cast<std::byte>(i));
   add(whole);
-  add(encoder.Progress(7, Bytes(48, std::byte{5})));
+  const uint32_t changes[] = {3, UINT32_MAX, 5, 0, 3, 1, 6, 0};  // location, delta, epoch; twice
+  CompactRounds rounds;
+  for (const uint32_t dataflow : {1, 200}) {
+    rounds.Add(dataflow, std::as_bytes(std::span(changes)), std::vector<uint32_t>(4, 16));
+  }
+  add(encoder.Progress(rounds.bytes()));
   const FrameEncoder::ReturnedBytes returned[] = {
       {.dataflow = 1, .channel = 2, .worker = 3, .bytes = 4}, {5, 6, 7, uint64_t{1} << 40}};
   add(encoder.Credit(returned));
@@ -84,10 +90,15 @@ size_t ReadEverything(const wire::Frame& frame) {
              Sum(batch.records()->data(), batch.records()->size());
     }
     case wire::Body::Progress: {
-      const auto& changes = *frame.body_as_Progress()->changes();
-      size_t sum = frame.body_as_Progress()->dataflow();
-      for (size_t i = 0; i < changes.size(); i += 8)
-        sum += ReadAligned<uint64_t>(changes.data() + i);
+      const auto& rounds = *frame.body_as_Progress()->rounds();
+      CompactRoundsReader reader(std::as_bytes(std::span(rounds.data(), rounds.size())));
+      uint32_t dataflow = 0;
+      Bytes round;
+      size_t sum = 0;
+      while (reader.Next(kMaxFrameBytes, &dataflow, &round)) {
+        HEADWAY_CHECK(!round.empty() && round.size() <= kMaxFrameBytes && round.size() % 8 == 0);
+        sum += dataflow + Sum(reinterpret_cast<const uint8_t*>(round.data()), round.size());
+      }
       return sum;
     }
     case wire::Body::Credit: {

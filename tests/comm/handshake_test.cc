@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/strings/str_format.h"
 #include "headway/check.h"
 #include "wire_generated.h"
 
@@ -165,10 +166,12 @@ TEST_CASE("another version, an id that is too large and the wrong process are re
   Peer peer;
   HelloFields hello = peer.Hello();
   hello.version = kWireVersion + 1;
-  CHECK(Feed(peer.handshake, peer.encoder.Hello(hello), &peer.reply) ==
-        absl::FailedPreconditionError(
-            "process 1 (b:2) speaks version 2 of the protocol, and process 0 (a:1) version 1: run "
-            "the same release of Headway everywhere"));
+  CHECK(
+      Feed(peer.handshake, peer.encoder.Hello(hello), &peer.reply) ==
+      absl::FailedPreconditionError(absl::StrFormat(
+          "process 1 (b:2) speaks version %d of the protocol, and process 0 (a:1) version %d: run "
+          "the same release of Headway everywhere",
+          kWireVersion + 1, kWireVersion)));
   Peer large;
   hello = large.Hello();
   hello.process = 0xFFFFFFFF;
@@ -232,7 +235,7 @@ TEST_CASE("what does not belong in a handshake ends it without blaming the clust
   for (const bool after_hello : {false, true}) {
     strange([](FrameEncoder& encoder) { return encoder.Heartbeat(); }, after_hello);
     strange([](FrameEncoder& encoder) { return encoder.Goodbye(); }, after_hello);
-    strange([](FrameEncoder& encoder) { return encoder.Progress(0, {}); }, after_hello);
+    strange([](FrameEncoder& encoder) { return encoder.Progress({}); }, after_hello);
   }
   const std::vector<std::byte> mac(kMacBytes);
   strange([&](FrameEncoder& encoder) { return encoder.Proof(mac); }, false);

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "headway/tests/comm/test_seed.h"
+#include "headway/tests/sanitizers.h"
 
 namespace headway::internal {
 namespace {
@@ -33,7 +34,7 @@ TEST_CASE("a mailbox refuses a message when it is full and keeps the order") {
 TEST_CASE("two threads lose, repeat and reorder nothing in a mailbox of any size") {
   std::mt19937_64 random(TestSeed("mailbox stress"));
   for (int round = 0; round < 6; ++round) {
-    constexpr uint32_t kMessages = 50'000;
+    constexpr uint32_t kMessages = Repeated(50'000, 10'000);
     Mailbox mailbox(size_t{1} << (random() % 9));
     std::thread producer([&] {
       for (uint32_t i = 0; i < kMessages; ++i) {

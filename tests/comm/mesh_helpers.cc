@@ -3,12 +3,14 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <optional>
 
 #include "absl/strings/str_format.h"
 #include "headway/check.h"
 #include "headway/comm/address.h"
+#include "headway/comm/handshake.h"
 #include "wire_generated.h"
 
 namespace headway::internal {
@@ -104,6 +106,43 @@ FileDescriptor ListenAt(const std::string& address) {
   HEADWAY_CHECK(bind(socket.get(), reinterpret_cast<const sockaddr*>(&where), sizeof(where)) == 0);
   HEADWAY_CHECK(listen(socket.get(), 100) == 0);
   return socket;
+}
+
+void Write(int fd, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t count = send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (count <= 0) return;  // the other end has seen enough
+    bytes = bytes.subspan(static_cast<size_t>(count));
+  }
+}
+
+void Write(int fd, std::string_view text) { Write(fd, std::as_bytes(std::span(text))); }
+
+void Drain(int fd) {
+  char scrap[4096];
+  while (read(fd, scrap, sizeof(scrap)) > 0) {
+  }
+}
+
+std::vector<std::byte> ReadFrame(int fd) {
+  std::vector<std::byte> frame(kFrameAlignment);
+  size_t have = 0;
+  while (have < frame.size()) {
+    const ssize_t count = read(fd, frame.data() + have, frame.size() - have);
+    if (count <= 0) return {};
+    have += static_cast<size_t>(count);
+    if (have == kFrameAlignment) frame.resize(*FrameSize(frame.data(), size_t{1} << 20));
+  }
+  return frame;
+}
+
+HelloFields HelloOf(const MeshOptions& options, int process) {
+  return {.generation = options.generation,
+          .process = static_cast<uint32_t>(process),
+          .process_count = static_cast<uint32_t>(options.process_count),
+          .workers_per_process = static_cast<uint32_t>(options.workers_per_process),
+          .cluster = options.cluster,
+          .nonce = RandomNonce()};
 }
 
 MeshOptions TestOptions(int process_count) {

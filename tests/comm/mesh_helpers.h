@@ -9,6 +9,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -44,6 +45,16 @@ FileDescriptor ConnectTo(const std::string& address);
 
 // A socket that listens at "127.0.0.1:port", and whose owner accepts nobody.
 FileDescriptor ListenAt(const std::string& address);
+
+// For a test that speaks for a process itself, over a blocking socket: writes all, if the other end
+// takes it; reads exactly one frame, nothing at the end; reads until the other end ends.
+void Write(int fd, std::span<const std::byte> bytes);
+void Write(int fd, std::string_view text);
+std::vector<std::byte> ReadFrame(int fd);
+void Drain(int fd);
+
+// What process `process` says first.
+HelloFields HelloOf(const MeshOptions& options, int process);
 
 // Options that a test of `process_count` processes shares; short times.
 MeshOptions TestOptions(int process_count);

@@ -222,18 +222,17 @@ void CheckDistribution(const char* keys, const std::function<uint64_t(int)>& has
   INFO(keys);
   constexpr int kKeys = 200000;
   constexpr double kBound = 5;  // the keys are fixed, so the test passes or fails for good
+  std::vector<uint64_t> hashes;
+  for (int i = 0; i < kKeys; ++i) hashes.push_back(hash_of_key(i));
   for (int targets : {2, 3, 7, 8, 64, 1000}) {
     std::vector<int> routes(static_cast<size_t>(targets));
-    for (int i = 0; i < kKeys; ++i) {
-      ++routes[static_cast<size_t>(RouteHash(hash_of_key(i), targets))];
-    }
+    for (const uint64_t hash : hashes) ++routes[static_cast<size_t>(RouteHash(hash, targets))];
     INFO("targets ", targets);
     CHECK(ExcessOfChiSquare(routes) < kBound);
   }
   std::vector<int> low(1024);
   std::vector<int> low_of_target(1024);
-  for (int i = 0; i < kKeys; ++i) {
-    const uint64_t hash = hash_of_key(i);
+  for (const uint64_t hash : hashes) {
     ++low[hash % 1024];
     if (RouteHash(hash, 8) == 5) ++low_of_target[hash % 1024];
   }

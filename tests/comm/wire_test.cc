@@ -12,6 +12,7 @@
 
 #include "frame_samples.h"
 #include "headway/check.h"
+#include "headway/progress/compact_rounds.h"
 #include "test_seed.h"
 
 namespace headway::internal {
@@ -62,14 +63,13 @@ TEST_CASE("a batch arrives as it was sent, with its records at the end and align
 
 TEST_CASE("the other frames arrive as they were sent") {
   FrameEncoder encoder;
-  Bytes changes(40);
-  for (size_t i = 0; i < changes.size(); ++i) changes[i] = static_cast<std::byte>(i);
+  Bytes rounds(41);
+  for (size_t i = 0; i < rounds.size(); ++i) rounds[i] = static_cast<std::byte>(i);
   {
-    const Verified frame(encoder.Progress(7, changes));
+    const Verified frame(encoder.Progress(rounds));
     const auto& progress = *(*frame).body_as_Progress();
-    CHECK(progress.dataflow() == 7);
-    REQUIRE(progress.changes()->size() == changes.size());
-    CHECK(std::memcmp(progress.changes()->data(), changes.data(), changes.size()) == 0);
+    REQUIRE(progress.rounds()->size() == rounds.size());
+    CHECK(std::memcmp(progress.rounds()->data(), rounds.data(), rounds.size()) == 0);
   }
   {
     const FrameEncoder::ReturnedBytes returned[] = {{1, 2, 3, 4}, {5, 6, 7, uint64_t{1} << 60}};
@@ -128,7 +128,7 @@ TEST_CASE("frames of any number of entries are valid, none included") {
   FrameEncoder encoder;
   for (uint32_t dataflow = 0; dataflow < 3; ++dataflow) {  // a field that is zero is left out
     for (size_t count = 0; count < 20; ++count) {
-      Verified(encoder.Progress(dataflow, Bytes(8 * count)));
+      Verified(encoder.Progress(Bytes(count)));
       Verified(encoder.Credit(std::vector<FrameEncoder::ReturnedBytes>(count)));
       Verified(encoder.Graph(dataflow, std::vector<std::string>(count, std::string(count, 's'))));
     }
@@ -157,7 +157,7 @@ std::vector<Bytes> DocumentedFrames() {
 
 TEST_CASE("the examples of the documentation are what the code writes") {
   const std::vector<Bytes> documented = DocumentedFrames();
-  REQUIRE(documented.size() == 2);
+  REQUIRE(documented.size() == 3);
   FrameEncoder encoder;
   CHECK(std::ranges::equal(encoder.Stop(true, 5), documented[0]));
   BatchFields fields{.dataflow = 1,
@@ -168,6 +168,10 @@ TEST_CASE("the examples of the documentation are what the code writes") {
                      .charged_bytes = 16};
   fields.time[0] = std::byte{7};
   CHECK(std::ranges::equal(EncodeBatchHead(fields, 64), documented[1]));
+  const uint32_t changes[] = {3, static_cast<uint32_t>(-4), 1000, 0, 3, 4, 1001, 0};
+  CompactRounds rounds;
+  rounds.Add(1, std::as_bytes(std::span(changes)), std::vector<uint32_t>(4, 16));
+  CHECK(std::ranges::equal(encoder.Progress(rounds.bytes()), documented[2]));
 }
 
 TEST_CASE("there is a sample of every kind of frame, and it is read") {

@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <new>
 
+#include "headway/tests/sanitizers.h"
+
 #ifndef HEADWAY_SANITIZED
 
 namespace {

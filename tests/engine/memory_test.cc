@@ -2,6 +2,7 @@
 // allocates nothing per batch.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <barrier>
 #include <numeric>
@@ -10,6 +11,7 @@
 
 #include "headway/headway.h"
 #include "headway/tests/engine/allocation_counter.h"
+#include "headway/tests/sanitizers.h"
 
 namespace headway {
 namespace {
@@ -64,16 +66,18 @@ auto SlowConsumer(HighWater& high_water, std::atomic<uint64_t>& taken) {
 TEST_CASE("bytes in flight stay within the limit with a fast source and a slow consumer") {
   for (int workers : {1, 2, 3, 8}) {
     CAPTURE(workers);
-    constexpr uint64_t kCount = 400'000;
+    // With any number of workers, several times what may be in flight.
+    const auto count =
+        static_cast<uint64_t>(Repeated(400'000, std::min(400'000, 800'000 / workers)));
     constexpr int64_t kLimit = 64 * kBlock;
     HighWater high_water;
     std::atomic<uint64_t> taken{0};
     Dataflow flow("bounded", [&](Scope<>& scope) {
-      scope.Input("numbers", Numbers(kCount)) | SlowConsumer<uint64_t>(high_water, taken);
+      scope.Input("numbers", Numbers(count)) | SlowConsumer<uint64_t>(high_water, taken);
     });
     absl::Status status = RunMain(flow, {.worker_count = workers, .max_bytes_in_flight = kLimit});
     REQUIRE_MESSAGE(status.ok(), status.ToString());
-    CHECK(taken == kCount * static_cast<uint64_t>(workers));
+    CHECK(taken == count * static_cast<uint64_t>(workers));
     // One activation of each source: some batches that are partitioned for all workers, with a
     // partial one for each.
     const int64_t activation = workers * (4 + workers) * kBlock;
@@ -86,7 +90,7 @@ TEST_CASE("bytes in flight stay within the limit with a fast source and a slow c
 TEST_CASE("a step that multiplies stops between two batches when credit is used up") {
   for (int workers : {1, 2, 3, 8}) {
     CAPTURE(workers);
-    constexpr uint64_t kCount = 3'000;
+    constexpr uint64_t kCount = Repeated(3'000, 300);
     constexpr uint64_t kFactor = 1'000;
     constexpr int64_t kLimit = 64 * kBlock;
     HighWater high_water;
@@ -129,9 +133,10 @@ TEST_CASE(
     "a pipeline of several steps goes on when its first channel has used up the whole limit") {
   for (int workers : {1, 2, 3}) {
     CAPTURE(workers);
+    constexpr uint64_t kCount = Repeated(100'000, 10'000);
     std::atomic<uint64_t> taken{0};
     Dataflow flow("narrow", [&](Scope<>& scope) {
-      Stream<uint64_t> stream = scope.Input("numbers", Numbers(100'000));
+      Stream<uint64_t> stream = scope.Input("numbers", Numbers(kCount));
       for (int i = 0; i < 6; ++i)
         stream = stream | Exchange("hop" + std::to_string(i),
                                    [i](uint64_t x) { return x + static_cast<uint64_t>(i); });
@@ -139,7 +144,7 @@ TEST_CASE(
     });
     absl::Status status = RunMain(flow, {.worker_count = workers, .max_bytes_in_flight = 1});
     REQUIRE_MESSAGE(status.ok(), status.ToString());
-    CHECK(taken == 100'000 * static_cast<uint64_t>(workers));
+    CHECK(taken == kCount * static_cast<uint64_t>(workers));
   }
 }
 
@@ -175,7 +180,7 @@ TEST_CASE("a cycle under the limit does not deadlock") {
   for (int workers : {1, 2, 3}) {
     CAPTURE(workers);
     std::atomic<uint64_t> left{0};
-    absl::Status status = RunCycle(workers, 20'000, 20, 1, 8 * kBlock * workers, left);
+    absl::Status status = RunCycle(workers, 20'000, Repeated(20, 4), 1, 8 * kBlock * workers, left);
     CHECK_MESSAGE(status.ok(), status.ToString());
     CHECK(left == 20'000 * static_cast<uint64_t>(workers));
   }

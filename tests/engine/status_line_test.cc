@@ -2,11 +2,15 @@
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <termios.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <future>
 #include <memory>
 #include <string>
 
+#include "headway/comm/clock.h"
 #include "headway/comm/flow_control.h"
 #include "headway/engine/status_text.h"
 #include "headway/tests/engine/process_harness.h"
@@ -22,10 +26,11 @@ struct Running {
   Running() { monitor.Begin(1, 7, &flow_control); }
   FlowControl flow_control{1, 1000};
   RunMonitor monitor;
+  ManualClock clock;
 };
 
 TEST_CASE("a status says epoch, records/s since the last one, bytes in flight and lag") {
-  const absl::Time start = absl::UnixEpoch();
+  const absl::Duration start = absl::Hours(5);
   StatusText text(start);
   RunStatistics run{.records = 500, .epoch = 3, .source_epoch = 3, .bytes_in_flight = 0};
   CHECK(text.Update(run, start + absl::Seconds(1)) ==
@@ -50,7 +55,7 @@ TEST_CASE("a status line is written over and over, makes way for others, and is 
   Terminal terminal;
   Running run;
   {
-    StatusLine line(terminal.end.get(), "process 0: ", run.monitor);
+    StatusLine line(terminal.end.get(), "process 0: ", run.monitor, run.clock);
     const std::string expected =
         kErase + "process 0: epoch 7 | 0 records/s | 0 B in flight | lag 0.0s";
     CHECK(terminal.ReadUntil("lag 0.0s") == expected);
@@ -67,12 +72,36 @@ TEST_CASE("a status line is not longer than a line of its terminal") {
   Terminal terminal(20);
   Running run;
   {
-    StatusLine line(terminal.end.get(), "", run.monitor);
+    StatusLine line(terminal.end.get(), "", run.monitor, run.clock);
   }  // ends before it is shown
-  StatusLine line(terminal.end.get(), "", run.monitor);
+  StatusLine line(terminal.end.get(), "", run.monitor, run.clock);
   for (int i = 0; i < 2; ++i) {
     CHECK(terminal.ReadUntil("records") == kErase + "epoch 7 | 0 records");
   }
+}
+
+TEST_CASE("the lag that a status line shows is that of its clock") {
+  Terminal terminal;
+  Running run;
+  StatusLine line(terminal.end.get(), "", run.monitor, run.clock);
+  run.monitor.OfWorker(0).epoch = 7;
+  run.monitor.OfWorker(0).source_epoch = 8;
+  terminal.ReadUntil("lag 0.0s");
+  terminal.ReadUntil("lag 0.0s");  // the sources were seen at their epoch by now
+  run.clock.Advance(absl::Hours(1));
+  terminal.ReadUntil("lag 3600.0s");
+}
+
+TEST_CASE("a terminal that was stopped holds up nobody") {
+  Terminal terminal;
+  Running run;
+  StatusLine line(terminal.end.get(), "", run.monitor, run.clock);
+  terminal.ReadUntil("lag");
+  REQUIRE(tcflow(terminal.end.get(), TCOOFF) == 0);
+  std::future<void> hidden = std::async(std::launch::async, [&] { line.Hide([] {}); });
+  const auto ended = hidden.wait_for(std::chrono::milliseconds(kGiveUpMs));
+  tcflow(terminal.end.get(), TCOON);  // what waits goes on, so that the test ends
+  CHECK(ended == std::future_status::ready);
 }
 
 TEST_CASE("nothing is written before a run has begun, nor to what is no terminal") {
@@ -81,9 +110,9 @@ TEST_CASE("nothing is written before a run has begun, nor to what is no terminal
   Running run;
   const RunMonitor not_begun;
   {
-    StatusLine idle_line(idle_terminal.end.get(), "", not_begun);
-    StatusLine pipe_line(pipe.in.get(), "", run.monitor);
-    StatusLine line(terminal.end.get(), "", run.monitor);
+    StatusLine idle_line(idle_terminal.end.get(), "", not_begun, run.clock);
+    StatusLine pipe_line(pipe.in.get(), "", run.monitor, run.clock);
+    StatusLine line(terminal.end.get(), "", run.monitor, run.clock);
     terminal.ReadUntil("lag");
     terminal.ReadUntil("lag");
   }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "headway/tests/engine/run_helpers.h"
+#include "headway/tests/sanitizers.h"
 
 namespace headway {
 namespace {
@@ -40,7 +41,7 @@ TEST_CASE("a stop that comes after a worker has looked for it does not find the 
 
 TEST_CASE("a stop that another thread asks for wakes every worker that sleeps or falls asleep") {
   for (int workers : {1, 2, 3}) {
-    for (int round = 0; round < 1'000; ++round) {
+    for (int round = 0; round < Repeated(1'000, 128); ++round) {
       CAPTURE(workers);
       CAPTURE(round);
       StopHandle stop;
@@ -59,7 +60,7 @@ TEST_CASE("a stop that another thread asks for wakes every worker that sleeps or
 
 TEST_CASE("a stop that another thread asks for ends a run whose sources have nothing to emit") {
   for (int workers : {1, 2, 3}) {
-    for (int round = 0; round < 300; ++round) {
+    for (int round = 0; round < Repeated(300, 64); ++round) {
       CAPTURE(workers);
       CAPTURE(round);
       StopHandle stop;

@@ -7,6 +7,8 @@
 #include <thread>
 #include <vector>
 
+#include "headway/engine/failure_origin.h"
+#include "headway/engine/run_state.h"
 #include "headway/tests/engine/run_helpers.h"
 
 namespace headway {
@@ -265,6 +267,32 @@ TEST_CASE("several runs go on in one process at the same time, one of them faili
     CHECK(seen[i].size() == 1000);
   }
   CHECK(statuses[3].code() == absl::StatusCode::kAborted);
+}
+
+TEST_CASE("the loss of a process has a mark for who compares, and none for who steps workers") {
+  internal::RunState run(1, {});
+  Worker worker(run, 0);
+  const absl::Status loss = absl::UnavailableError("process 1: nothing heard for 5s");
+  run.Fail(internal::MarkLoss(loss));
+  CHECK(worker.Step() == loss);
+  CHECK(worker.StepOrPark() == loss);
+  CHECK(worker.Build("late", [](Scope<>&) {}) == loss);
+  CHECK(internal::IsLoss(run.marked_status()));
+}
+
+TEST_CASE("a batch for a channel that is not there says that memory is corrupt, in one process") {
+  internal::RunState run(2, {});
+  Worker worker(run, 0);
+  internal::Endpoint other(&run.fabric(), 1);
+  CheckOk(worker.Build("flow", [](Scope<>&) {}));
+  internal::Block* block = other.pool().Get();
+  block->record_count = 0;
+  block->sender = 1;
+  other.Send(0, {.kind = internal::kDataMessage, .channel = 77, .block = block});
+  const absl::Status status = worker.Step();
+  CheckError(status, absl::StatusCode::kInvalidArgument,
+             {"worker 1 sent a batch for channel number 77", "memory of this process is corrupt"});
+  CHECK(status.message().find("program") == std::string_view::npos);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <cctype>
+#include <map>
 #include <random>
 #include <string>
 #include <vector>
@@ -107,6 +108,41 @@ TEST_CASE("the words of a stream of lines are counted, by any number of workers"
         {"one", 1000},   {"than", 1000},
         {"words", 1000}, {std::string(100'000, 'x'), 1}};
     CHECK(seen.Sorted() == expected);
+  }
+}
+
+TEST_CASE("words of all lengths, many blocks of them, reach their worker each once and whole") {
+  const uint64_t seed = internal::TestSeed("words of all lengths");
+  CAPTURE(seed);
+  for (int workers : {1, 2, 3}) {
+    CAPTURE(workers);
+    std::mt19937_64 random(seed);
+    std::map<std::string, int64_t> expected;
+    std::vector<std::string> lines;
+    for (int n = 0; n < 2'000; ++n) {
+      std::string& line = lines.emplace_back();
+      for (uint64_t i = random() % 20; i > 0; --i) {
+        const std::string word(1 + random() % 20, static_cast<char>('a' + random() % 26));
+        ++expected[word];
+        line += word + " ";
+      }
+    }
+    Collected<std::pair<std::string, int64_t>> seen;
+    CheckOk(Execute({.workers = workers}, [&](Worker& worker) -> absl::Status {
+      InputHandle<std::string> input;
+      HEADWAY_RETURN_IF_ERROR(worker.Build("flow", [&](Scope<>& scope) {
+        scope.Input(input) | FlatMap("split", [](BatchString line) { return Words(line); }) |
+            CountFinal("count") | CollectInto("collect", seen);
+      }));
+      for (size_t n = static_cast<size_t>(worker.index()); n < lines.size();
+           n += static_cast<size_t>(workers)) {
+        input.Send(lines[n]);
+      }
+      input.Close();
+      return absl::OkStatus();
+    }));
+    const std::vector<std::pair<std::string, int64_t>> sorted(expected.begin(), expected.end());
+    CHECK(seen.Sorted() == sorted);
   }
 }
 

@@ -234,8 +234,9 @@ class Cluster {
 };
 
 TEST_CASE("workers that exchange rounds late stay safe, and all see the end") {
-  int runs = 0;
-  for (const uint64_t seed : Seeds(400)) {
+  const std::vector<uint64_t> seeds = Seeds(400);
+  size_t runs = 0;
+  for (const uint64_t seed : seeds) {
     CAPTURE(seed);
     Random random(seed);
     const GraphModel model = RandomGraph(random, 7);
@@ -245,7 +246,7 @@ TEST_CASE("workers that exchange rounds late stay safe, and all see the end") {
     for (int step = 0; step < 60; ++step) cluster.Step();
     cluster.Drain();
   }
-  if (Seeds(2).size() > 1) CHECK(runs > 100);
+  if (seeds.size() > 1) CHECK(runs > seeds.size() / 4);
 }
 
 }  // namespace

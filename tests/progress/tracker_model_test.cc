@@ -30,7 +30,7 @@ TEST_CASE("a graph is accepted exactly if every cycle advances the time of its o
     ++(status.ok() ? accepted : rejected);
   }
   CHECK(accepted + rejected > 0);
-  if (Seeds(2).size() > 1) CHECK(std::min(accepted, rejected) > 100);
+  if (accepted + rejected > 1) CHECK(std::min(accepted, rejected) > (accepted + rejected) / 30);
 }
 
 TEST_CASE("frontiers are the minimal times over all paths, after every round of changes (O1)") {
@@ -103,10 +103,11 @@ TEST_CASE("frontiers are the minimal times over all paths, after every round of 
 }
 
 // All graphs of three locations with edges that advance an epoch by nothing, or by one, and in each
-// all ways in which capabilities at 0 go to 1 and away.
+// all ways in which capabilities at 0 go to 1 and away. Under a sanitizer some of the graphs.
 TEST_CASE("frontiers are right in all graphs of three locations") {
   int64_t graphs = 0;
-  for (int code = 0; code < 3 * 3 * 3 * 3 * 3 * 3 * 2 * 2 * 2; ++code) {
+  constexpr int kStride = Repeated(1, 23);
+  for (int code = 0; code < 3 * 3 * 3 * 3 * 3 * 3 * 2 * 2 * 2; code += kStride) {
     CAPTURE(code);
     GraphModel model;
     model.scopes = {{Kind::kEpoch, -1}};
@@ -148,7 +149,7 @@ TEST_CASE("frontiers are right in all graphs of three locations") {
       REQUIRE(tracked.tracker.Complete());
     } while (std::next_permutation(order.begin(), order.end()));
   }
-  CHECK(graphs > 1000);
+  CHECK(graphs > 1000 / kStride);
 }
 
 }  // namespace

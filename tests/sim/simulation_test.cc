@@ -8,19 +8,15 @@
 #include <string>
 #include <vector>
 
+#include "headway/tests/sanitizers.h"
+
 namespace headway::sim {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(NDEBUG)
-constexpr uint64_t kSeedCount = 150;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr uint64_t kSeedCount = 150;
+#ifdef NDEBUG
+constexpr uint64_t kSeedCount = Repeated(1000, 40);
 #else
-constexpr uint64_t kSeedCount = 1000;
-#endif
-#else
-constexpr uint64_t kSeedCount = 1000;
+constexpr uint64_t kSeedCount = Repeated(150, 40);
 #endif
 
 // HEADWAY_TEST_SEED replays one seed, HEADWAY_SIM_SEEDS says how many to run.
