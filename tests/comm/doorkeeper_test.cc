@@ -51,7 +51,7 @@ struct Running {
       for (size_t to = 0; to < all.size(); ++to) {
         if (from == to) continue;
         all[from]->Send(static_cast<int>(to),
-                        {.frame_class = FrameClass::kProgress, .head = encoder.Progress(0, {})});
+                        {.frame_class = FrameClass::kProgress, .head = encoder.Progress({})});
       }
     }
     PollUntil([&] {
