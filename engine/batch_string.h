@@ -1,6 +1,7 @@
 #ifndef HEADWAY_ENGINE_BATCH_STRING_H_
 #define HEADWAY_ENGINE_BATCH_STRING_H_
 
+#include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -23,29 +24,58 @@ class BatchString : public std::string_view {
   explicit BatchString(std::string_view view) : std::string_view(view) {}
 };
 
+namespace internal {
+
+// How HashBytes reads a string of a size up to 16 out of its first 8 bytes and of 8 later ones, as
+// masks and shifts, for it to cost no branch.
+struct ShortHashReads {
+  uint64_t first_mask;  // of the first 8 bytes
+  uint64_t last_mask;   // of the 8 bytes from last_at on, after a shift by last_shift
+  uint32_t few_mask;    // of three single bytes, for sizes below 4
+  uint8_t last_at;
+  uint8_t last_shift;
+  uint8_t middle_shift;  // where the second and the third of these bytes are
+  uint8_t end_shift;
+};
+
+constexpr std::array<ShortHashReads, 17> MakeShortHashReads() {
+  std::array<ShortHashReads, 17> reads = {};
+  for (size_t size = 0; size <= 16; ++size) {
+    ShortHashReads& read = reads[size];
+    if (size >= 8) {
+      read.first_mask = read.last_mask = ~uint64_t{0};
+      read.last_at = static_cast<uint8_t>(size - 8);
+    } else if (size >= 4) {
+      read.first_mask = read.last_mask = 0xffffffff;
+      read.last_shift = static_cast<uint8_t>(8 * (size - 4));
+    } else if (size > 0) {
+      read.few_mask = 0xffffff;
+      read.middle_shift = static_cast<uint8_t>(8 * (size / 2));
+      read.end_shift = static_cast<uint8_t>(8 * (size - 1));
+    }
+  }
+  return reads;
+}
+inline constexpr std::array<ShortHashReads, 17> kShortHashReads = MakeShortHashReads();
+
+}  // namespace internal
+
 // The hash of the same std::string_view.
 inline uint64_t StableHash(BatchString string) {
+  static_assert(BatchString::kReadableBeyond >= 8);
   const size_t size = string.size();
-  if (size > 16 || std::endian::native != std::endian::little) {
+  if (size > 16 || std::endian::native != std::endian::little) [[unlikely]] {
     return internal::HashBytes(string.data(), size);
   }
-  // What internal::HashBytes reads of so short a string, each case selected by a mask.
-  auto when = [](bool condition) { return uint64_t{0} - uint64_t{condition}; };
-  const uint64_t is_8 = when(size >= 8);
-  const uint64_t is_4 = when(size >= 4);
-  const uint64_t is_1 = when(size >= 1);
-  const char* data = string.data();
-  auto byte = [&](size_t at) { return uint64_t{static_cast<unsigned char>(data[at])}; };
+  const internal::ShortHashReads& read = internal::kShortHashReads[size];
   uint64_t word = 0;
-  uint64_t last_word = 0;
-  uint32_t last_half = 0;
-  std::memcpy(&word, data, sizeof(word));
-  std::memcpy(&last_word, data + ((size - 8) & is_8), sizeof(last_word));
-  std::memcpy(&last_half, data + ((size - 4) & is_4), sizeof(last_half));
-  const uint64_t few = byte(0) << 16 | byte(size / 2 & 1) << 8 | byte((size - 1) & is_1 & 3);
-  const uint64_t first = (word & is_8) | (word & 0xffffffff & is_4 & ~is_8) | (few & is_1 & ~is_4);
-  const uint64_t last = (last_word & is_8) | (last_half & is_4 & ~is_8);
-  return internal::HashEnds(first, last, size);
+  uint64_t last = 0;
+  std::memcpy(&word, string.data(), sizeof(word));
+  std::memcpy(&last, string.data() + read.last_at, sizeof(last));
+  const uint64_t few = (word & 0xff) << 16 | (word >> read.middle_shift & 0xff) << 8 |
+                       (word >> read.end_shift & 0xff);
+  return internal::HashEnds((word & read.first_mask) | (few & read.few_mask),
+                            last >> read.last_shift & read.last_mask, size);
 }
 
 }  // namespace headway

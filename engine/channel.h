@@ -270,9 +270,14 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
     }
   }
 
-  // The same for short strings; long ones, and those at the end of a buffer, go one by one.
+  // The same for short strings; long ones go one by one.
   void PartitionInTwo(StringBatch& batch) {
     for (size_t i = 0; i < batch.size();) {
+      for (int target : {0, 1}) {
+        if (buffers_[static_cast<size_t>(target)].room_for_short() == 0) {
+          MakeRoom(target, std::string_view());
+        }
+      }
       const size_t run =
           std::min({batch.size() - i, buffers_[0].room_for_short(), buffers_[1].room_for_short()});
       StringBatch::ShortWriter to0(buffers_[0]);
@@ -289,7 +294,7 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
       }
       to0.Finish(buffers_[0]);
       to1.Finish(buffers_[1]);
-      if (i < batch.size() && (run == 0 || i < end)) PartitionOne(batch, i++);
+      if (i < end) PartitionOne(batch, i++);
     }
   }
 

@@ -26,6 +26,7 @@ constexpr int64_t kSpinNanosWhenCrowded = 5'000;
 // A fellow worker that has a core of its own answers within a microsecond or two, which is about
 // what one sched_yield takes: so long a worker looks again at once.
 constexpr int kLooksBeforeYield = 64;
+// One of another process answers within a few, and a look is a system call.
 constexpr int kLooksOfProcesses = 16;
 // A sched_yield that takes longer has let another thread run: this worker shares its core.
 constexpr int64_t kLongYieldNanos = 1'500;
@@ -51,11 +52,8 @@ int64_t SpinNanos(const internal::Topology& topology) {
 
 int LooksBeforeYield(const internal::Topology& topology) {
   if (topology.worker_count() == 1 || !EachHasACore(topology)) return 0;
-  // Of several processes a look costs a system call, and their number on this machine is not known.
-  const bool one_process = topology.worker_count() == topology.workers_per_process;
-  return one_process                         ? kLooksBeforeYield
-         : topology.workers_per_process == 1 ? kLooksOfProcesses
-                                             : 0;
+  if (topology.worker_count() == topology.workers_per_process) return kLooksBeforeYield;
+  return topology.workers_per_process == 1 ? kLooksOfProcesses : 0;
 }
 
 }  // namespace

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <deque>
 #include <limits>
 #include <memory>
 #include <span>
@@ -36,7 +35,7 @@ class Part {
     const Placement placement = placement_;
     for (const Edge& edge : batch) {
       const uint32_t place = placement.PlaceOf(edge.from);
-      buckets_[place / kBucketPlaces].push_back({place, edge.to});
+      buckets_[place / kBucketPlaces].Add({place, edge.to});
     }
   }
 
@@ -44,20 +43,21 @@ class Part {
   // cache.
   void IndexEdges() {
     size_t total = 0;
-    for (const std::deque<Edge>& bucket : buckets_) total += bucket.size();
+    for (const Pieces<Edge>& bucket : buckets_) total += bucket.size();
     targets_ = std::make_unique_for_overwrite<uint32_t[]>(total);
     uint32_t* const targets = targets_.get();
     uint32_t offset = 0;
     for (size_t first = 0; first < levels_of_.size(); first += kBucketPlaces) {
-      const std::deque<Edge> bucket = std::exchange(buckets_[first / kBucketPlaces], {});
+      const Pieces<Edge> bucket = std::exchange(buckets_[first / kBucketPlaces], {});
       std::array<uint32_t, kBucketPlaces> next = {};  // by place: degree, then where to write
-      for (const Edge& edge : bucket) ++next[edge.from % kBucketPlaces];
+      bucket.ForEach([&](const Edge& edge) { ++next[edge.from % kBucketPlaces]; });
       const size_t last = std::min(first + kBucketPlaces, levels_of_.size());
       for (size_t place = first; place < last; ++place) {
         offsets_[place] = offset;
         offset += std::exchange(next[place % kBucketPlaces], offset);
       }
-      for (const Edge& edge : bucket) targets[next[edge.from % kBucketPlaces]++] = edge.to;
+      bucket.ForEach(
+          [&](const Edge& edge) { targets[next[edge.from % kBucketPlaces]++] = edge.to; });
     }
     offsets_.back() = offset;
   }
@@ -111,7 +111,7 @@ class Part {
   const Placement placement_;
   std::vector<uint32_t> levels_of_;
   // Edges from places as they come, until all are there: those of kBucketPlaces places together.
-  std::vector<std::deque<Edge>> buckets_;
+  std::vector<Pieces<Edge>> buckets_;
   // Then, the destinations of place p are targets_[offsets_[p]] to targets_[offsets_[p + 1] - 1].
   std::vector<uint32_t> offsets_;
   std::unique_ptr<uint32_t[]> targets_;

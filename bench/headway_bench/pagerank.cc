@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <deque>
 #include <span>
 #include <utility>
 #include <vector>
@@ -55,7 +54,7 @@ class Part {
     const Placement placement = placement_;
     for (EdgeChange change : batch) {
       change.edge.from = placement.PlaceOf(change.edge.from);
-      edge_changes_[change.edge.from / kBucketPlaces].push_back(change);
+      edge_changes_[change.edge.from / kBucketPlaces].Add(change);
     }
   }
 
@@ -77,7 +76,7 @@ class Part {
   template <class Session>
   bool ChangeEdges(Session session) {
     for (size_t sent = 0; next_ < edge_changes_.size(); ++next_) {
-      if (edge_changes_[next_].empty()) continue;
+      if (edge_changes_[next_].size() == 0) continue;
       if (sent > kSlice) return false;
       sent += ChangeBucket(std::exchange(edge_changes_[next_], {}), next_ * kBucketPlaces, session);
     }
@@ -133,15 +132,15 @@ class Part {
 
   // Changes edges of the kBucketPlaces places from `first` on. Returns how many messages it sent.
   template <class Session>
-  size_t ChangeBucket(const std::deque<EdgeChange>& changes, size_t first, Session& session) {
+  size_t ChangeBucket(const Pieces<EdgeChange>& changes, size_t first, Session& session) {
     size_t sent = 0;
     std::array<uint32_t, kBucketPlaces> count_of = {};
-    for (const EdgeChange& change : changes) ++count_of[change.edge.from % kBucketPlaces];
+    changes.ForEach([&](const EdgeChange& c) { ++count_of[c.edge.from % kBucketPlaces]; });
     // The targets of places are read in the order of places, so they had better lie in it.
     for (size_t i = 0; i < kBucketPlaces; ++i) {
       if (count_of[i] != 0 && targets_[first + i].empty()) targets_[first + i].reserve(count_of[i]);
     }
-    for (const EdgeChange& change : changes) {
+    changes.ForEach([&](const EdgeChange& change) {
       const size_t place = change.edge.from;
       std::vector<uint32_t>& targets = targets_[place];
       if (change.insert) {
@@ -156,7 +155,7 @@ class Part {
         session.Give(RankChange{change.edge.to, change.insert ? share : -share});
         ++sent;
       }
-    }
+    });
     for (size_t i = 0; i < kBucketPlaces; ++i) {
       if (count_of[i] != 0) sent += UpdateShare(first + i, session);
     }
@@ -178,7 +177,7 @@ class Part {
 
   const Placement placement_;
   // Edge changes from places as they come: those of kBucketPlaces places together.
-  std::vector<std::deque<EdgeChange>> edge_changes_;
+  std::vector<Pieces<EdgeChange>> edge_changes_;
   std::vector<std::vector<uint32_t>> targets_;  // of the edges of a place, in any order
   std::vector<int64_t> ranks_;
   std::vector<int64_t> shares_;     // what a place told each of its destinations last

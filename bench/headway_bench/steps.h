@@ -68,6 +68,36 @@ class ModuloKey {
   std::vector<uint64_t> keys_;  // by worker
 };
 
+// Records that are added one by one and read again in this order: in pieces of a page, for which
+// the system's allocator is asked less often than by a std::deque.
+template <class D>
+class Pieces {
+ public:
+  size_t size() const { return pieces_.size() * kPiece - static_cast<size_t>(end_ - next_); }
+  void Add(const D& record) {
+    if (next_ == end_) [[unlikely]] {
+      pieces_.push_back(std::make_unique_for_overwrite<D[]>(kPiece));
+      next_ = pieces_.back().get();
+      end_ = next_ + kPiece;
+    }
+    *next_++ = record;
+  }
+  template <class F>
+  void ForEach(F f) const {
+    for (const std::unique_ptr<D[]>& piece : pieces_) {
+      const D* const last = &piece == &pieces_.back() ? next_ : piece.get() + kPiece;
+      for (const D* record = piece.get(); record != last; ++record) f(*record);
+    }
+  }
+
+ private:
+  static constexpr size_t kPiece = 4096 / sizeof(D);
+
+  std::vector<std::unique_ptr<D[]>> pieces_;
+  D* next_ = nullptr;  // in the last piece
+  D* end_ = nullptr;
+};
+
 // Which nodes of a graph a worker has, and where: node n is with worker n % workers, at place
 // n / workers.
 class Placement {

@@ -41,6 +41,7 @@ const FLAGS: &[(&str, &str)] = &[
     ("at-frontier", "count and emit when the epoch is complete (keyed_count)"),
     ("strings", "records are (String, i64) (wordcount; the default)"),
     ("columnar", "records are in columnar batches (wordcount)"),
+    ("count-progress", "count the frames of progress between processes"),
     ("in-place", "maps change the records where they are (map_chain)"),
 ];
 

@@ -12,10 +12,12 @@ use timely::worker::Worker;
 use crate::command_line::Options;
 use crate::histogram::Histogram;
 use crate::report::{Outcome, Report};
+use crate::traffic;
 
 /// What a worker sends to worker 0 at the end. A tuple, because timely can serialize tuples as they are:
-/// (seconds, ns per round), (rounds, records, bytes, checksum), (cpu seconds, peak memory), latency buckets.
-type Summary = ((f64, Option<f64>), (u64, u64, u64, u64), (f64, u64), Vec<(u64, u64)>);
+/// (seconds, ns per round), (rounds, records, bytes, checksum), (cpu seconds, peak memory, frames and bytes of
+/// progress), latency buckets.
+type Summary = ((f64, Option<f64>), (u64, u64, u64, u64), (f64, u64, u64, u64), Vec<(u64, u64)>);
 
 /// One worker's part of a run. A dataflow with nothing but an input and a probe is the barrier between workers.
 pub struct Harness {
@@ -25,6 +27,7 @@ pub struct Harness {
     input: InputHandleVec<u64, ()>,
     probe: ProbeHandle<u64>,
     cpu_at_start: f64,
+    traffic_at_start: (u64, u64),
 }
 
 impl Harness {
@@ -40,6 +43,7 @@ impl Harness {
             input,
             probe,
             cpu_at_start: 0.0,
+            traffic_at_start: (0, 0),
         }
     }
 
@@ -64,6 +68,7 @@ impl Harness {
     pub fn start(&mut self, worker: &mut Worker) -> Instant {
         self.barrier(worker);
         self.cpu_at_start = process_usage().0;
+        self.traffic_at_start = traffic::sent();
         Instant::now()
     }
 
@@ -79,9 +84,12 @@ impl Harness {
         let (cpu, peak_rss_bytes) = process_usage();
         // The first worker of a process speaks for it.
         let usage = if worker.index().is_multiple_of(self.threads) {
-            (cpu - self.cpu_at_start, peak_rss_bytes)
+            let (frames, bytes) = traffic::sent();
+            let (frames_at_start, bytes_at_start) = self.traffic_at_start;
+            let cpu = cpu - self.cpu_at_start;
+            (cpu, peak_rss_bytes, frames - frames_at_start, bytes - bytes_at_start)
         } else {
-            (0.0, 0)
+            (0.0, 0, 0, 0)
         };
 
         let summaries = Rc::new(RefCell::new(Vec::<Summary>::new()));
@@ -126,9 +134,9 @@ fn combine(name: String, workers: usize, summaries: &[Summary]) -> Report {
         latencies: Histogram::new(),
     };
     let (mut cpu_seconds, mut peak_rss_bytes) = (0.0, 0);
-    for ((seconds, ns_per_round), (rounds, records, bytes, checksum), (cpu, rss), buckets) in
-        summaries
-    {
+    let (mut progress_frames, mut progress_bytes) = (0, 0);
+    for ((seconds, ns_per_round), (rounds, records, bytes, checksum), usage, buckets) in summaries {
+        let (cpu, rss, frames, frame_bytes) = usage;
         total.seconds = total.seconds.max(*seconds);
         total.ns_per_round = ns_per_round.map(|ns| ns.max(total.ns_per_round.unwrap_or(0.0)));
         total.rounds = total.rounds.max(*rounds);
@@ -138,8 +146,18 @@ fn combine(name: String, workers: usize, summaries: &[Summary]) -> Report {
         total.latencies.merge(buckets);
         cpu_seconds += cpu;
         peak_rss_bytes += rss;
+        progress_frames += frames;
+        progress_bytes += frame_bytes;
     }
-    Report { name, workers, outcome: total, cpu_seconds, peak_rss_bytes }
+    Report {
+        name,
+        workers,
+        outcome: total,
+        cpu_seconds,
+        peak_rss_bytes,
+        progress_frames,
+        progress_bytes,
+    }
 }
 
 /// CPU seconds and peak resident memory of this process.

@@ -11,6 +11,7 @@ mod harness;
 mod histogram;
 mod report;
 mod tagged_strings;
+mod traffic;
 
 use std::process::ExitCode;
 
@@ -36,7 +37,10 @@ fn run() -> Result<(), String> {
     options.check_file()?;
 
     let json = options.json;
-    let guards = timely::execute(config, move |worker| {
+    let hooks =
+        if options.flag("count-progress") { traffic::counting_hooks() } else { Default::default() };
+    let (builders, others) = config.communication.try_build_with(hooks)?;
+    let guards = timely::execute::execute_from(builders, others, config.worker, move |worker| {
         let mut harness = Harness::new(worker, &options);
         let outcome = benchmark(worker, &mut harness, &options);
         harness.collect(worker, outcome)

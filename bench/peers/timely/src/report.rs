@@ -42,6 +42,9 @@ pub struct Report {
     pub cpu_seconds: f64,
     /// Sum over processes of the most memory that each had, from its start.
     pub peak_rss_bytes: u64,
+    /// Frames and bytes of progress between processes while the clock ran; 0 if they were not counted.
+    pub progress_frames: u64,
+    pub progress_bytes: u64,
 }
 
 impl Report {
@@ -76,6 +79,11 @@ impl Report {
         fields.push(("checksum", outcome.checksum.to_string()));
         fields.push(("cpu_seconds", float(self.cpu_seconds)));
         fields.push(("peak_rss_bytes", self.peak_rss_bytes.to_string()));
+        if outcome.rounds > 0 && self.progress_frames > 0 {
+            let per_round = |count: u64| float(count as f64 / outcome.rounds as f64);
+            fields.push(("progress_frames_per_round", per_round(self.progress_frames)));
+            fields.push(("progress_bytes_per_round", per_round(self.progress_bytes)));
+        }
         fields
     }
 
@@ -90,7 +98,7 @@ impl Report {
         let fields = self.fields();
         let lines: Vec<String> = fields
             .iter()
-            .map(|(name, value)| format!("{name:<16}{}", value.trim_matches('"')))
+            .map(|(name, value)| format!("{name:<26}{}", value.trim_matches('"')))
             .collect();
         lines.join("\n")
     }
