@@ -37,12 +37,12 @@ Network::Network(RunState& run, std::unique_ptr<Transport> transport)
       endpoint_(&run.fabric(), run.topology().workers_per_process),
       returned_(static_cast<size_t>(run.topology().process_count)),
       ended_(static_cast<size_t>(run.topology().process_count)),
-      agreed_(static_cast<size_t>(run.topology().process_count)),
-      watchdog_([this] { Watch(); }) {
+      agreed_(static_cast<size_t>(run.topology().process_count)) {
   for (int index = 0; index <= endpoint_index(); ++index) {
     run_.fabric().parker(index).SetWaker([this] { transport_->Wake(); });
   }
   ended_[static_cast<size_t>(run.topology().process)] = true;
+  watchdog_ = std::thread([this] { Watch(); });  // last, since it may pump at once
 }
 
 Network::~Network() {
