@@ -1,0 +1,182 @@
+#include <algorithm>
+#include <utility>
+
+#include "headway/engine/network.h"
+#include "headway/engine/run_state.h"
+
+// What a Network takes from the workers and sends to other processes.
+
+namespace headway::internal {
+namespace {
+
+// Credit is given back when it has come to this much, which is less than the exclusive credit of a
+// channel, or when the process goes to sleep.
+constexpr int64_t kReturnBytes = kExclusiveBytes / 2;
+// When this much progress waits for a connection, later rounds are added up here instead.
+constexpr size_t kMaxQueuedProgressBytes = 64 * 1024;
+
+}  // namespace
+
+void Network::AddDataflow(uint32_t dataflow, ProgressLayout layout,
+                          const std::vector<std::string>& steps) {
+  std::lock_guard lock(requests_mutex_);
+  if (announced_.size() <= dataflow) announced_.resize(dataflow + 1);
+  if (announced_[dataflow]) return;
+  announced_[dataflow] = true;
+  FrameEncoder encoder;
+  const std::span<const std::byte> frame = encoder.Graph(dataflow, steps);
+  announcements_.emplace_back(frame.begin(), frame.end());
+  new_dataflows_.push_back({dataflow, std::move(layout)});
+  has_requests_.store(true);
+}
+
+void Network::AnnounceStopAt(uint64_t epoch) {
+  {
+    std::lock_guard lock(requests_mutex_);
+    FrameEncoder encoder;
+    const std::span<const std::byte> frame = encoder.Stop(true, epoch);
+    announcements_.emplace_back(frame.begin(), frame.end());
+    has_requests_.store(true);
+  }
+  Pump(true);
+}
+
+void Network::SendAnnouncements() {
+  if (run_.failed() && !std::exchange(abort_sent_, true)) {
+    SendToAll(FrameClass::kAbort, encoder_.Abort(run_.status()));
+  }
+  if (run_.stop_requested() && !std::exchange(stop_announced_, true)) {
+    SendToAll(FrameClass::kControl, encoder_.Stop(false, 0));
+  }
+  if (!has_requests_.load()) return;
+  std::lock_guard lock(requests_mutex_);
+  AddNewDataflows();
+  for (const std::vector<std::byte>& frame : announcements_) {
+    SendToAll(FrameClass::kControl, frame);
+  }
+  announcements_.clear();
+  has_requests_.store(false);
+}
+
+void Network::AddNewDataflows() {
+  const Topology& topology = run_.topology();
+  for (NewDataflow& added : new_dataflows_) {
+    DataflowOf(added.id).outgoing.emplace(std::move(added.layout), topology.workers_per_process,
+                                          topology.worker_count());
+  }
+  new_dataflows_.clear();
+}
+
+void Network::TakeFromWorkers() {
+  while (endpoint_.Receive([this](const Message& message, int) {
+    if (message.kind == kRemoteBatch) {
+      SendBatch(message);
+    } else {
+      AddReturned(message);
+    }
+  })) {
+  }
+  while (endpoint_.ReceiveProgress([this](int, uint32_t id, std::span<const std::byte> round) {
+    if (id >= dataflows_.size() || !dataflows_[id].outgoing.has_value()) {
+      std::lock_guard lock(requests_mutex_);  // it was built while we looked elsewhere
+      AddNewDataflows();
+    }
+    Dataflow& dataflow = dataflows_[id];
+    dataflow.outgoing->Add(round);
+    if (!std::exchange(dataflow.has_news, true)) with_news_.push_back(id);
+  })) {
+  }
+  if (!with_news_.empty()) SendProgress();
+  if (returned_bytes_ >= kReturnBytes) SendCredit();
+}
+
+void Network::SendBatch(const Message& message) {
+  Block& block = *message.block;
+  BatchFields fields{.dataflow = message.dataflow,
+                     .channel = message.channel,
+                     .sender = block.sender,
+                     .target = message.extra,
+                     .record_count = block.record_count,
+                     .charged_bytes = message.charged_bytes};
+  std::memcpy(fields.time.data(), block.time, sizeof(block.time));
+  const size_t payload = PadToFrameAlignment(size_t{message.front_bytes} + message.back_bytes);
+  const auto head = EncodeBatchHead(fields, static_cast<uint32_t>(payload));
+  transport_->Send(run_.topology().ProcessOf(static_cast<int>(message.extra)),
+                   {.frame_class = FrameClass::kData,
+                    .head = head,
+                    .body = message.block,
+                    .front_bytes = message.front_bytes,
+                    .back_bytes = message.back_bytes});
+}
+
+void Network::AddReturned(const Message& message) {
+  const int process = run_.topology().ProcessOf(static_cast<int>(message.extra));
+  auto& returned = returned_[static_cast<size_t>(process)];
+  auto same = std::find_if(returned.begin(), returned.end(), [&](const auto& entry) {
+    return entry.dataflow == message.dataflow && entry.channel == message.channel &&
+           entry.worker == message.extra;
+  });
+  if (same == returned.end()) {
+    returned.push_back({message.dataflow, message.channel, message.extra, 0});
+    same = returned.end() - 1;
+  }
+  same->bytes += message.charged_bytes;
+  returned_bytes_ += message.charged_bytes;
+}
+
+// A round that waits here holds back all later ones, so what others see is always whole rounds up
+// to some point.
+void Network::SendProgress() {
+  if (ProgressIsBackedUp()) {
+    for (uint32_t id : with_news_) {
+      if (dataflows_[id].outgoing->size() > kMaxQueuedProgressBytes) dataflows_[id].outgoing->Net();
+    }
+    return;
+  }
+  for (uint32_t id : with_news_) {
+    dataflows_[id].has_news = false;
+    ProcessSum& sum = *dataflows_[id].outgoing;
+    if (!sum.is_due()) continue;  // a later round is looked at together with it
+    const std::span<const std::byte> net = sum.Net();
+    if (!net.empty()) rounds_.Add(id, net, sum.change_bytes());
+    sum.Clear();
+    if (rounds_.bytes().size() > kMaxQueuedProgressBytes) SendRounds();
+  }
+  with_news_.clear();
+  SendRounds();
+}
+
+void Network::SendRounds() {
+  if (rounds_.bytes().empty()) return;
+  SendToAll(FrameClass::kProgress, encoder_.Progress(rounds_.bytes()));
+  rounds_.Clear();
+}
+
+bool Network::ProgressIsBackedUp() const {
+  for (int process = 0; process < transport_->process_count(); ++process) {
+    if (process == transport_->process_id()) continue;
+    if (transport_->QueuedBytes(process, FrameClass::kProgress) > kMaxQueuedProgressBytes) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void Network::SendCredit() {
+  for (size_t process = 0; process < returned_.size(); ++process) {
+    if (returned_[process].empty()) continue;
+    transport_->Send(static_cast<int>(process), {.frame_class = FrameClass::kControl,
+                                                 .head = encoder_.Credit(returned_[process])});
+    returned_[process].clear();
+  }
+  returned_bytes_ = 0;
+}
+
+void Network::SendToAll(FrameClass frame_class, std::span<const std::byte> frame) {
+  for (int process = 0; process < transport_->process_count(); ++process) {
+    if (process == transport_->process_id()) continue;
+    transport_->Send(process, {.frame_class = frame_class, .head = frame});
+  }
+}
+
+}  // namespace headway::internal
