@@ -1,0 +1,128 @@
+#ifndef HEADWAY_PROGRESS_SCOPE_TRACKER_MOVES_H_
+#define HEADWAY_PROGRESS_SCOPE_TRACKER_MOVES_H_
+
+#include <optional>
+#include <span>
+
+#include "headway/progress/scope_tracker.h"
+
+// The member functions of ScopeTracker for sources that move on, and for what then moves behind
+// them. tracker.cc says when a move takes the place of a retraction and a promotion. Included by
+// scope_tracker.h only.
+
+namespace headway {
+
+template <Timestamp T>
+bool ScopeTracker<T>::MoveOnlySource() {
+  if constexpr (Traits::kTotallyOrdered) {
+    using Moved = typename internal::ImpliedFrontier<T>::Moved;
+    if (touched_.size() != 1) return false;
+    const uint32_t index = touched_[0];
+    Place& place = places_[index];
+    Counts& counts = counts_[index];
+    const std::span<const T> frontier = counts.outstanding.frontier();
+    const std::span<const T> former = counts.own_sources.elements();
+    if (former.empty() || frontier.empty() || (place.flags & kCrosses) != 0) return false;
+    const T from = former[0];
+    const T to = frontier[0];
+    if (!Traits::TotalLess(from, to)) return false;
+    const Moved moved = place.implied.Move(from, to);
+    if (moved == Moved::kUnclear) return false;
+    place.flags &= static_cast<Flags>(~kTouched);
+    counts.own_sources.Clear();
+    counts.own_sources.Insert(to);
+    touched_.clear();
+    if (moved == Moved::kElement) FollowMove(index, from, to);
+    return true;
+  }
+  return false;
+}
+
+// The own source of a place moves to its only outstanding time, which AddOwnSources has counted.
+// Returns false, and does nothing, if that is not all that happens.
+template <Timestamp T>
+inline bool ScopeTracker<T>::MoveOwnSource(uint32_t index, std::span<const T> frontier) {
+  if constexpr (Traits::kTotallyOrdered) {
+    const std::span<const T> former = counts_[index].own_sources.elements();
+    if (former.empty() || frontier.empty()) return false;
+    Place& place = places_[index];
+    if ((place.flags & (kWaiting | kCrosses)) != 0) return false;
+    if (!place.implied.MoveToNext(former[0], frontier[0])) return false;
+    FollowMove(index, former[0], frontier[0]);
+    return true;
+  }
+  return false;
+}
+
+// The element of `index` has moved: moves what follows from it.
+template <Timestamp T>
+void ScopeTracker<T>::FollowMove(uint32_t index, T from, T to) {
+  if constexpr (Traits::kTotallyOrdered) {
+    for (;;) {
+      const Place& place = places_[index];
+      ++core_->update_count;
+      if (NeedsSaving(place)) SaveFrontier(index, &from);
+      // The last edge is followed at once, so that a chain needs no queue.
+      bool moved = false;
+      const Edge* edge = edges_.data() + place.edges_begin;
+      for (uint32_t left = place.edge_count; left > 0; --left, ++edge) {
+        const std::optional<T> result_from = Traits::ResultsIn(from, edge->summary);
+        if (!result_from.has_value()) continue;
+        const std::optional<T> result_to = Traits::ResultsIn(to, edge->summary);
+        if (!result_to.has_value()) {
+          Retract(edge->to, *result_from);
+        } else if (*result_from == *result_to) {
+          continue;
+        } else if (left > 1) {
+          moves_.push_back({edge->to, *result_from, *result_to});
+        } else if (MoveSource(edge->to, *result_from, *result_to)) {
+          moved = true;
+          index = edge->to;
+          from = *result_from;
+          to = *result_to;
+        }
+      }
+      while (!moved) {
+        if (moves_.empty()) return;
+        const SourceMove move = moves_.back();
+        moves_.pop_back();
+        moved = MoveSource(move.index, move.from, move.to);
+        index = move.index;
+        from = move.from;
+        to = move.to;
+      }
+    }
+  }
+}
+
+// Returns whether the element of the place has moved with the source.
+template <Timestamp T>
+inline bool ScopeTracker<T>::MoveSource(uint32_t index, const T& from, const T& to) {
+  if constexpr (Traits::kTotallyOrdered) {
+    using Moved = typename internal::ImpliedFrontier<T>::Moved;
+    Place& place = places_[index];
+    if ((place.flags & (kWaiting | kCrosses)) == 0) {
+      const Moved moved = place.implied.Move(from, to);
+      if (moved != Moved::kUnclear) return moved == Moved::kElement;
+    }
+  }
+  Retract(index, from);
+  AddLateSource(index, to);
+  return false;
+}
+
+template <Timestamp T>
+void ScopeTracker<T>::AddLateSource(uint32_t index, const T& time) {
+  if (late_.empty()) core_->with_late_sources.push_back(this);
+  late_.push_back({time, index});
+}
+
+template <Timestamp T>
+void ScopeTracker<T>::AddLateSources() {
+  for (const LateSource& late : late_) Assert(late.index, late.time);
+  late_.clear();
+}
+
+}  // namespace headway
+
+#endif  // HEADWAY_PROGRESS_SCOPE_TRACKER_MOVES_H_
