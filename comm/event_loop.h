@@ -45,8 +45,8 @@ class EventLoop {
   // Ends a Wait, or the next one. Thread safe.
   void Wake();
 
-  // Milliseconds since some fixed moment, as of the last Poll, Wait or
-  // ReadClock. They never go back.
+  // Milliseconds since some fixed moment, as of the last Poll, Wait or ReadClock. They never go
+  // back.
   int64_t now_ms() const;
 
  private:

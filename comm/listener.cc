@@ -33,12 +33,14 @@ absl::StatusOr<std::vector<Listener::Accepted>> Listener::Accept() {
   std::vector<Accepted> accepted;
   for (const auto& place : places_) {
     if (!place->watcher.readable()) continue;
-    place->watcher.Clear();
-    while (true) {
+    for (int i = 0; i < kAcceptedTogether; ++i) {
       SocketAddress peer;
       absl::StatusOr<FileDescriptor> socket = internal::Accept(place->socket, &peer);
       if (!socket.ok()) return socket.status();
-      if (!socket->is_open()) break;
+      if (!socket->is_open()) {
+        place->watcher.Clear();
+        break;
+      }
       accepted.push_back({*std::move(socket), peer});
     }
   }

@@ -27,7 +27,9 @@ class Listener {
     FileDescriptor socket;
     SocketAddress peer;
   };
-  // Those who have connected since. ResourceExhausted: no descriptors are left.
+  // Those who have connected since, up to kAcceptedTogether of each address; the others are left to
+  // the next call. ResourceExhausted: no descriptors are left.
+  static constexpr int kAcceptedTogether = 16;
   absl::StatusOr<std::vector<Accepted>> Accept();
 
  private:

@@ -24,6 +24,8 @@ constexpr int kReceivesPerPoll = 8;
 // Up to so many links are asked for input themselves: where there is none that takes no longer than
 // asking the loop, and where there is, it is one system call instead of two.
 constexpr size_t kMaxAskedLinks = 1;
+// Times are looked at this often at least, and whoever knocks: who does waits for a few seconds.
+constexpr int64_t kMaxCheckIntervalMs = 500;
 // How long a link that this end has given up stays open, for the peer to read why.
 constexpr int64_t kFarewellMs = 1'000;
 
@@ -84,7 +86,8 @@ TcpMesh::TcpMesh(const MeshOptions& options, std::span<const std::string> addres
       loop_(std::move(loop)),
       slabs_(SlabPool::Create()),
       last_check_ms_(loop_->now_ms()),
-      check_interval_ms_(std::max<int64_t>(ToMilliseconds(options.peer_timeout) / 16, 1)) {}
+      check_interval_ms_(
+          std::clamp<int64_t>(ToMilliseconds(options.peer_timeout) / 16, 1, kMaxCheckIntervalMs)) {}
 
 TcpMesh::~TcpMesh() {
   Close(absl::ZeroDuration());

@@ -80,7 +80,8 @@ class FlatTable {
   template <class KeyAt, class F>
   void AtEach(size_t count, KeyAt&& key, F&& f) {
     LookAhead(count, key, [&](size_t i, const Lookup& lookup, size_t guess) {
-      f(i, IsAt(guess, lookup, key(i)) ? *slots_[guess].value() : AtPrepared(lookup, key(i)));
+      decltype(auto) k = key(i);
+      f(i, IsAt(guess, lookup, k) ? *slots_[guess].value() : AtPrepared(lookup, k));
     });
   }
 
@@ -88,7 +89,8 @@ class FlatTable {
   template <class KeyAt, class F>
   void FindEach(size_t count, KeyAt&& key, F&& f) {
     LookAhead(count, key, [&](size_t i, const Lookup& lookup, size_t guess) {
-      f(i, IsAt(guess, lookup, key(i)) ? slots_[guess].value() : FindPrepared(lookup, key(i)));
+      decltype(auto) k = key(i);
+      f(i, IsAt(guess, lookup, k) ? slots_[guess].value() : FindPrepared(lookup, k));
     });
   }
 
@@ -247,6 +249,7 @@ class FlatTable {
     auto guess = [&](size_t i) {
       const size_t slot = Guess(lookups[i % kUnderWay]);
       guesses[i % kUnderWay] = slot;
+      if (slots_ == nullptr) return;
       const char* bytes = reinterpret_cast<const char*>(slots_ + slot);
       __builtin_prefetch(bytes, 1);
       if constexpr (64 % sizeof(Slot) != 0) __builtin_prefetch(bytes + sizeof(Slot) - 1, 1);
@@ -266,6 +269,8 @@ class FlatTable {
     }
   }
 
+  // If a move throws, what was being moved is lost, and nothing else. REQUIRES: the tags of both
+  // say that they are vacant.
   static void Relocate(Slot& from, Slot& to) {
     new (to.bytes) V(std::move(*from.value()));
     from.value()->~V();
@@ -285,10 +290,13 @@ class FlatTable {
       if (IsVacant(s)) continue;
       size_t to = Keys::HashOf(slots_[s].key) & larger.mask_;
       while (!larger.IsVacant(to)) to = (to + 1) & larger.mask_;
+      const uint8_t tag = tags_[s];
+      SetTag(s, 0);
+      --size_;
       Relocate(slots_[s], larger.slots_[to]);
-      larger.SetTag(to, tags_[s]);
+      larger.SetTag(to, tag);
+      ++larger.size_;
     }
-    larger.size_ = std::exchange(size_, 0);
     *this = std::move(larger);
   }
 
@@ -296,15 +304,19 @@ class FlatTable {
   void EraseSlot(size_t hole) {
     slots_[hole].value()->~V();
     Keys::Destroy(slots_[hole].key);
+    SetTag(hole, 0);
     --size_;
     for (size_t s = (hole + 1) & mask_; !IsVacant(s); s = (s + 1) & mask_) {
       const size_t first = Keys::HashOf(slots_[s].key) & mask_;
       if (((s - first) & mask_) < ((s - hole) & mask_)) continue;
+      const uint8_t tag = tags_[s];
+      SetTag(s, 0);
+      --size_;
       Relocate(slots_[s], slots_[hole]);
-      SetTag(hole, tags_[s]);
+      SetTag(hole, tag);
+      ++size_;
       hole = s;
     }
-    SetTag(hole, 0);
   }
 
   void DestroyAll() {

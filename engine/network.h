@@ -79,6 +79,7 @@ class Network final : private Transport::Handler {
     std::optional<ProcessSum> outgoing;  // none until it is built here
     bool has_news = false;               // in with_news_
     std::vector<std::byte> delayed;      // rounds that came while a worker had no room for them
+    size_t delayed_sum_bytes = 0;        // of them when they were added up last
   };
 
   void OnFrame(int process, const IncomingFrame& frame) override;
@@ -100,7 +101,8 @@ class Network final : private Transport::Handler {
   void OnCredit(int process, const wire::Frame& frame);
   void OnGraph(int process, const wire::Frame& frame);
   void Malformed(int process, std::string_view what);
-  void Delay(uint32_t id, std::span<const std::byte> changes);
+  void Delay(uint32_t id, std::span<const std::byte> round);
+  void SumDelayed(Dataflow& dataflow);
   void DeliverDelayed();
   bool ProgressIsBackedUp() const;
   void AddNewDataflows();

@@ -105,7 +105,9 @@ void Network::OnProgress(int process, const wire::Frame& frame) {
   const auto& rounds = *frame.body_as_Progress()->rounds();
   CompactRoundsReader reader({reinterpret_cast<const std::byte*>(rounds.data()), rounds.size()});
   uint32_t dataflow = 0;
-  while (reader.Next(kMaxDelayedBytes, &dataflow, &round_)) OnRound(process, dataflow, round_);
+  while (!run_.failed() && reader.Next(kMaxDelayedBytes, &dataflow, &round_)) {
+    OnRound(process, dataflow, round_);
+  }
   if (reader.malformed()) Malformed(process, "progress that is none");
 }
 
@@ -128,26 +130,33 @@ void Network::OnRound(int process, uint32_t dataflow, std::span<const std::byte>
 }
 
 // While one round waits, later ones wait behind it.
-void Network::Delay(uint32_t id, std::span<const std::byte> changes) {
+void Network::Delay(uint32_t id, std::span<const std::byte> round) {
   Dataflow& dataflow = DataflowOf(id);
   std::vector<std::byte>& delayed = dataflow.delayed;
   if (delayed.empty()) with_delayed_.push_back(id);
-  delayed.insert(delayed.end(), changes.begin(), changes.end());
-  if (delayed.size() > kSumDelayedBytes && dataflow.outgoing.has_value()) {
-    const std::span<const uint32_t> change_bytes = dataflow.outgoing->change_bytes();
-    RoundSum sum({change_bytes.begin(), change_bytes.end()});
-    if (sum.Accepts(delayed)) {
-      sum.AddMany(delayed);
-      const std::span<const std::byte> net = sum.Net();
-      delayed.assign(net.begin(), net.end());
-    }
-  }
-  if (delayed.size() > kMaxDelayedBytes) {
+  if (delayed.size() + round.size() > kMaxDelayedBytes) SumDelayed(dataflow);
+  if (delayed.size() + round.size() > kMaxDelayedBytes) {
     run_.Fail(absl::ResourceExhaustedError(absl::StrFormat(
         "process %d: a worker does not keep up with the progress of the other processes, which no "
         "longer fits in %d bytes",
         run_.topology().process, kMaxDelayedBytes)));
+    return;
   }
+  delayed.insert(delayed.end(), round.begin(), round.end());
+  if (delayed.size() > std::max(kSumDelayedBytes, 2 * dataflow.delayed_sum_bytes)) {
+    SumDelayed(dataflow);
+  }
+}
+
+void Network::SumDelayed(Dataflow& dataflow) {
+  if (!dataflow.outgoing.has_value()) return;
+  const std::span<const uint32_t> change_bytes = dataflow.outgoing->change_bytes();
+  RoundSum sum({change_bytes.begin(), change_bytes.end()});
+  if (!sum.Accepts(dataflow.delayed)) return;
+  sum.AddMany(dataflow.delayed);
+  const std::span<const std::byte> net = sum.Net();
+  dataflow.delayed.assign(net.begin(), net.end());
+  dataflow.delayed_sum_bytes = net.size();
 }
 
 void Network::DeliverDelayed() {
@@ -156,6 +165,7 @@ void Network::DeliverDelayed() {
     std::vector<std::byte>& delayed = dataflows_[id].delayed;
     if (!endpoint_.TryPublishProgress(id, delayed)) return;
     delayed.clear();
+    dataflows_[id].delayed_sum_bytes = 0;
     with_delayed_.erase(with_delayed_.begin());
   }
 }

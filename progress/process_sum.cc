@@ -32,7 +32,9 @@ ProcessSum::ProcessSum(ProgressLayout layout, int workers, int worker_count)
     // All workers begin with the same ones.
     const int64_t own =
         int64_t{Load<int32_t>(&initial[at + kDeltaOffset])} * workers / worker_count;
-    if (layout_.only_capabilities[location]) capabilities_[PointOf(&initial[at])] += own;
+    if (layout_.only_capabilities[location] && own != 0) {
+      capabilities_[PointOf(&initial[at])] += own;
+    }
     at += layout_.change_bytes[location];
   }
 }

@@ -34,14 +34,14 @@ struct ProgressLayout {
 // back, C the capabilities of the process, and G the counts of another process if it had been told
 // of everything but M. The rule is that each time that M takes away, M[y] < 0, is at a location of
 // capabilities, where the process still has another at the same time, C[y] > 0. Then G[y] > 0 too,
-// so y stays outstanding with and without M. What M adds, M[x] > 0, is by I3 made from something
-// earlier: from a y < x that is taken away by M, which stays as said; from one that is added by M,
-// to which the same applies; or from one that a worker has still got and had before, which is in G.
-// So x is later than something that is outstanding with and without M, and no frontier depends on
-// M. What other processes do meanwhile changes nothing of that, and what a worker of this one does
-// is a round, after which is_due() is asked again. That G has C[y] for itself needs a location at
-// which only capabilities count: at another one a fellow's message may have been counted as
-// received before it is counted as sent.
+// so y stays outstanding with and without M. As for what M adds, M[x] > 0: while something is at x,
+// no frontier of G is past x, since M may as well arrive later (S1). So x is later than something
+// that is outstanding in G, which by the rule is outstanding with M as well, and no frontier
+// depends on M. Once nothing is at x any more, M could only hold a frontier back. What other
+// processes do meanwhile changes nothing of that, and what a worker of this one does is a round,
+// after which is_due() is asked again. That G has C[y] for itself needs a location at which only
+// capabilities count: at another one a fellow's message may have been counted as received before it
+// is counted as sent.
 //
 // Not thread safe.
 //

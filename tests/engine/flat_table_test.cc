@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <new>
 #include <random>
 #include <string>
 #include <tuple>
@@ -131,6 +132,57 @@ TEST_CASE("a table with any other type as key does what a map does") {
   CompareWithModel<Key>("flat table, tuple", [](uint64_t n) {
     return Key("a string that is too long to lie in its object", static_cast<uint32_t>(n));
   });
+}
+
+// A value that counts how many there are, and whose move throws when `moves_left` is used up.
+struct Fragile {
+  Fragile() { ++alive; }
+  Fragile(Fragile&&) {
+    if (moves_left-- == 0) throw std::bad_alloc();
+    ++alive;
+  }
+  ~Fragile() { --alive; }
+
+  static inline int alive = 0;
+  static inline int moves_left = 0;
+};
+
+TEST_CASE("a value whose move throws costs that value, and none is destroyed twice") {
+  for (const bool by_growing : {true, false}) {
+    for (int moves = 0; moves < 12; ++moves) {
+      CAPTURE(by_growing);
+      CAPTURE(moves);
+      {
+        FlatTable<std::string, Fragile> table;
+        Fragile::moves_left = 1'000'000;
+        // Full, so that keys are not all in their first slot.
+        std::vector<std::string> keys;
+        while (table.LongestProbe() < 6 || table.size() < 13) {
+          keys.push_back("key number " + std::to_string(keys.size()));
+          table.At(keys.back());
+        }
+        Fragile::moves_left = moves;
+        bool thrown = false;
+        try {
+          if (by_growing) {
+            for (int n = 0; n < 2'000; ++n) table.At("another " + std::to_string(n));
+          } else {
+            for (const std::string& key : keys) table.Erase(key);
+          }
+        } catch (const std::bad_alloc&) {
+          thrown = true;
+        }
+        CHECK(thrown);
+        CHECK(Fragile::alive >= static_cast<int>(table.size()));
+        CHECK(Fragile::alive <= static_cast<int>(table.size()) + 1);
+        size_t seen = 0;
+        table.ForEach([&](std::string_view, Fragile&) { ++seen; });
+        CHECK(seen == table.size());
+      }
+      CHECK(Fragile::alive <= 1);
+      Fragile::alive = 0;
+    }
+  }
 }
 
 TEST_CASE("a string in a batch and a plain one are the same key, whatever their length") {
