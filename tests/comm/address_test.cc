@@ -4,8 +4,8 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <fstream>
 #include <cstring>
+#include <fstream>
 
 #include "headway/comm/address_book.h"
 
