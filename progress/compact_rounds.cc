@@ -5,14 +5,17 @@
 #include <limits>
 
 #include "headway/check.h"
+#include "headway/progress/encoded_change.h"
 #include "headway/progress/timestamp.h"
 
 namespace headway {
+
+using internal::kDeltaOffset;
+using internal::kTimeOffset;
+using internal::Load;
+
 namespace {
 
-// A change is {location: uint32, delta: int32, time}; see Tracker::Publish.
-constexpr size_t kDeltaOffset = 4;
-constexpr size_t kTimeOffset = 8;
 constexpr size_t kWordBytes = 8;
 constexpr size_t kMaxWords = 4;  // two bits say how many there are
 static_assert(kMaxWords * kWordBytes == kMaxTimestampBytes);
@@ -29,13 +32,6 @@ struct Last {
   uint32_t location = 0;
   std::array<uint64_t, kMaxWords> words = {};
 };
-
-template <class T>
-T Load(const std::byte* from) {
-  T value;
-  std::memcpy(&value, from, sizeof(value));
-  return value;
-}
 
 }  // namespace
 

@@ -3,24 +3,19 @@
 #include <cstring>
 
 #include "headway/check.h"
+#include "headway/progress/encoded_change.h"
 
 namespace headway {
-namespace {
 
-// A change is {location: uint32, delta: int32, time}; see Tracker::Publish.
-constexpr size_t kDeltaOffset = 4;
-constexpr size_t kTimeOffset = 8;
+using internal::kDeltaOffset;
+using internal::kTimeOffset;
+using internal::Load;
+
+namespace {
 
 // A sum as large as this is worth a message, and looking at it again after each round would cost
 // more than that.
 constexpr size_t kMaxWaitingBytes = 4096;
-
-template <class T>
-T Load(const std::byte* from) {
-  T value;
-  std::memcpy(&value, from, sizeof(value));
-  return value;
-}
 
 }  // namespace
 

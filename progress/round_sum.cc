@@ -5,22 +5,13 @@
 #include <limits>
 
 #include "headway/check.h"
+#include "headway/progress/encoded_change.h"
 
 namespace headway {
-namespace {
 
-// A change is {location: uint32, delta: int32, time}; see Tracker::Publish.
-constexpr size_t kDeltaOffset = 4;
-constexpr size_t kTimeOffset = 8;
-
-template <class T>
-T Load(const std::byte* from) {
-  T value;
-  std::memcpy(&value, from, sizeof(value));
-  return value;
-}
-
-}  // namespace
+using internal::kDeltaOffset;
+using internal::kTimeOffset;
+using internal::Load;
 
 std::span<const std::byte> RoundSum::ChangeAt(size_t offset) const {
   const auto location = Load<uint32_t>(bytes_.data() + offset);
