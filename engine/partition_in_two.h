@@ -2,16 +2,11 @@
 #define HEADWAY_ENGINE_PARTITION_IN_TWO_H_
 
 #include <array>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
 
 #include "headway/comm/stable_hash.h"
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 // How an exchange between two workers divides records: many at once, with the vectors of the
 // processor that the program runs on.
@@ -62,31 +57,29 @@ template <class D, class KeyFn>
   *to1 = end1;
 }
 
+// What StoreToOneOfTwo does for each of the records, eight of them at once. For records of 8 bytes.
+void StoreInTwoAvx512(const void* records, const TargetsInTwo& targets, void** to0, void** to1);
+
 template <class D, class KeyFn>
-[[gnu::target("avx512dq,avx512vl,popcnt")]] void DivideInTwoAvx512(KeyFn& key, const D* records,
-                                                                   D** to0, D** to1) {
+[[gnu::target("avx512dq,avx512vl")]] void DivideInTwoAvx512(KeyFn& key, const D* records, D** to0,
+                                                            D** to1) {
   TargetsInTwo targets;  // not initialized
   RouteInTwo(key, records, &targets);
-  D* end0 = *to0;
-  D* end1 = *to1;
   if constexpr (sizeof(D) == sizeof(uint64_t)) {
-    for (size_t i = 0; i < kDividedTogether; i += 8) {
-      const __m512i eight = _mm512_loadu_si512(records + i);
-      const __m512i bits = _mm512_loadu_si512(targets.data() + i);
-      const __mmask8 ones = _mm512_test_epi64_mask(bits, bits);
-      const __mmask8 zeros = _mm512_testn_epi64_mask(bits, bits);
-      _mm512_storeu_si512(end0, _mm512_maskz_compress_epi64(zeros, eight));
-      _mm512_storeu_si512(end1, _mm512_maskz_compress_epi64(ones, eight));
-      end0 += std::popcount(zeros);
-      end1 += std::popcount(ones);
-    }
+    void* end0 = *to0;
+    void* end1 = *to1;
+    StoreInTwoAvx512(records, targets, &end0, &end1);
+    *to0 = static_cast<D*>(end0);
+    *to1 = static_cast<D*>(end1);
   } else {
+    D* end0 = *to0;
+    D* end1 = *to1;
     for (size_t i = 0; i < kDividedTogether; ++i) {
       StoreToOneOfTwo(records[i], targets[i], &end0, &end1);
     }
+    *to0 = end0;
+    *to1 = end1;
   }
-  *to0 = end0;
-  *to1 = end1;
 }
 
 #endif
