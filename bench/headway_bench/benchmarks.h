@@ -14,6 +14,7 @@ Benchmark EventDrivenBenchmark();
 Benchmark ExchangeBenchmark();
 Benchmark ExchangeChainBenchmark();
 Benchmark HandwrittenBenchmark();
+Benchmark CacheLineBenchmark();
 Benchmark KeyedCountBenchmark();
 Benchmark MapChainBenchmark();
 Benchmark OpenloopBenchmark();

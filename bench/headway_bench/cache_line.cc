@@ -1,0 +1,49 @@
+// What passing a word to another thread and back takes without an engine: the limit with which a
+// barrier between two workers is compared.
+
+#include <sched.h>
+
+#include <atomic>
+#include <cstdint>
+
+#include "headway/bench/headway_bench/benchmarks.h"
+
+namespace headway::bench {
+
+namespace {
+
+// The turns that were taken: worker 0 takes the even ones, worker 1 the others.
+alignas(64) std::atomic<uint64_t> turns{0};
+
+void AwaitTurn(uint64_t turn) {
+  constexpr int kLooksBeforeYield = 10'000;  // in case both threads have one core
+  for (int looks = 1; turns.load(std::memory_order_acquire) != turn; ++looks) {
+    if (looks % kLooksBeforeYield == 0) sched_yield();
+  }
+}
+
+absl::StatusOr<Outcome> Run(Worker& worker, Harness& harness, const Options& options) {
+  if (worker.count() != 2) return absl::InvalidArgumentError("cache_line needs -w 2");
+  const uint64_t rounds = options.number("rounds");
+  const auto index = static_cast<uint64_t>(worker.index());
+
+  HEADWAY_RETURN_IF_ERROR(harness.Start(rounds));
+  for (uint64_t round = 0; round < rounds; ++round) {
+    const uint64_t turn = 2 * round + index;
+    AwaitTurn(turn);
+    turns.store(turn + 1, std::memory_order_release);
+  }
+  AwaitTurn(2 * rounds);
+  return Outcome{.seconds = harness.clock().Seconds(), .rounds = rounds, .checksum = rounds};
+}
+
+}  // namespace
+
+Benchmark CacheLineBenchmark() {
+  return {.name = "cache_line",
+          .summary = "a word goes to another thread and back, without an engine",
+          .arguments = {Number("rounds", 100'000, "round trips")},
+          .run = Run};
+}
+
+}  // namespace headway::bench
