@@ -43,7 +43,8 @@ std::unique_ptr<ProgressTraffic> RunCounted(
   return traffic;
 }
 
-TEST_CASE("an epoch costs each process one frame to each other, however many workers it has") {
+TEST_CASE(
+    "an epoch costs each process at most one frame to each other, however many workers it has") {
   constexpr Epoch kEpochs = 200;
   for (const bool sockets : {false, true}) {
     for (const Shape shape : {Shape{2, 1}, Shape{2, 2}, Shape{2, 3}, Shape{4, 4}}) {
@@ -65,8 +66,12 @@ TEST_CASE("an epoch costs each process one frame to each other, however many wor
             return worker.StepWhile([&] { return !probe.Done(); });
           });
       const auto links = static_cast<uint64_t>(shape.processes * (shape.processes - 1));
-      CHECK(traffic->frames == kEpochs * links);
-      CHECK(traffic->bytes == 64 * kEpochs * links);
+      // Fewer when all workers of a process come to the next epoch too before whoever pumps looks
+      // at this one. To get to the one after that they would have to hear of others who heard of
+      // them.
+      CHECK(traffic->frames.load() <= kEpochs * links);
+      CHECK(traffic->frames.load() >= kEpochs * links / 2);
+      CHECK(traffic->bytes.load() <= 72 * traffic->frames.load());
     }
   }
 }
