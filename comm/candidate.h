@@ -14,6 +14,11 @@
 
 namespace headway::internal {
 
+// A connection that has not shaken hands after this time is given up; there may be another.
+inline constexpr int64_t kHandshakeMs = 5'000;
+// How long a link that this end has given up stays open, for the peer to read why.
+inline constexpr int64_t kFarewellMs = 1'000;
+
 // Tells the peer why this process gives up, if it can still be told.
 void SendAbort(Link& link, const absl::Status& cause);
 

@@ -10,8 +10,6 @@ namespace {
 
 // Answered at a time; the oldest make way.
 constexpr size_t kMaxCandidates = 16;
-constexpr int64_t kHandshakeMs = 5'000;
-constexpr int64_t kFarewellMs = 1'000;
 
 }  // namespace
 

@@ -12,8 +12,6 @@
 namespace headway::internal {
 namespace {
 
-// A connection that has not shaken hands after this time is given up; there may be another.
-constexpr int64_t kHandshakeMs = 5'000;
 // Accepted connections that have not shaken hands yet, beyond one for each process.
 constexpr size_t kMaxStrangers = 64;
 // What a process that has this one's address gets to say who it is: long enough for one that is

@@ -26,8 +26,6 @@ constexpr int kReceivesPerPoll = 8;
 constexpr size_t kMaxAskedLinks = 1;
 // Times are looked at this often at least, and whoever knocks: who does waits for a few seconds.
 constexpr int64_t kMaxCheckIntervalMs = 500;
-// How long a link that this end has given up stays open, for the peer to read why.
-constexpr int64_t kFarewellMs = 1'000;
 
 }  // namespace
 

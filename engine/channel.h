@@ -226,8 +226,11 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
                                               std::is_trivially_copyable_v<D> &&
                                               std::is_copy_assignable_v<D> && sizeof(D) <= 32;
 
-  static DivideInTwoFn<D, KeyFn> SelectDivide() {
-    if constexpr (kCopiesPlainRecords) return SelectDivideInTwo<D, KeyFn>();
+  using Key = std::remove_cvref_t<std::invoke_result_t<KeyFn&, ReadType<D>>>;
+  static constexpr bool kDividesTogether = kCopiesPlainRecords && std::is_integral_v<Key>;
+
+  static DivideInTwoFn<D, Key> SelectDivide() {
+    if constexpr (kDividesTogether) return SelectDivideInTwo<D, Key>();
     return nullptr;
   }
 
@@ -256,9 +259,12 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
       D* to0 = buffers_[0].end();
       D* to1 = buffers_[1].end();
       const D* const end = from + run;
-      if (divide_in_two_ != nullptr) {
-        for (; static_cast<size_t>(end - from) >= kDividedTogether; from += kDividedTogether) {
-          divide_in_two_(key_, from, &to0, &to1);
+      if constexpr (kDividesTogether) {
+        while (divide_in_two_ != nullptr && static_cast<size_t>(end - from) >= kDividedTogether) {
+          std::array<Key, kDividedTogether> keys;  // not initialized
+          for (size_t i = 0; i < kDividedTogether; ++i) keys[i] = key_(from[i]);
+          divide_in_two_(keys.data(), from, &to0, &to1);
+          from += kDividedTogether;
         }
       }
       for (; from != end; ++from) {
@@ -306,7 +312,7 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
   }
 
   KeyFn key_;
-  const DivideInTwoFn<D, KeyFn> divide_in_two_ = SelectDivide();
+  const DivideInTwoFn<D, Key> divide_in_two_ = SelectDivide();
   std::vector<Batch<D>> buffers_;
   T time_ = TimestampTraits<T>::Minimum();
 };

@@ -269,8 +269,8 @@ class FlatTable {
     }
   }
 
-  // If a move throws, what was being moved is lost, and nothing else. REQUIRES: the tags of both
-  // say that they are vacant.
+  // If a move throws, nothing is destroyed twice, but the table is good for nothing more than to be
+  // cleared or destroyed. REQUIRES: the tags of both say that they are vacant.
   static void Relocate(Slot& from, Slot& to) {
     new (to.bytes) V(std::move(*from.value()));
     from.value()->~V();

@@ -16,6 +16,8 @@ constexpr std::chrono::milliseconds kWatchdogPeriod{20};
 // What the other processes get to read our last frames. One that hangs takes all of it, and
 // everybody is to end within a second after it was given up.
 constexpr absl::Duration kCloseTimeout = absl::Milliseconds(500);
+// How soon a worker is looked at again which had no room for progress.
+constexpr std::chrono::nanoseconds kDelayedRetry = std::chrono::milliseconds(1);
 
 }  // namespace
 
@@ -63,8 +65,16 @@ bool Network::Pump(bool urgent) {
 bool Network::TryWait(Endpoint& worker, std::optional<std::chrono::nanoseconds> timeout,
                       absl::FunctionRef<bool()> has_work) {
   if (!mutex_.try_lock()) return false;
-  SendCredit();  // nobody may wait for what this process holds back while it sleeps
+  // Nobody may wait for what this process holds back while it sleeps: credit, and progress that had
+  // no room until now.
+  SendCredit();
   transport_->Flush();
+  if (!with_news_.empty()) {
+    SendProgress();
+    transport_->Flush();
+  }
+  // Nor for progress that a worker of this process has no room for: it does not say when it has.
+  if (!with_delayed_.empty()) timeout = std::min(timeout.value_or(kDelayedRetry), kDelayedRetry);
   // Two doors to watch: the worker's own, and that of the network, where others leave what is to be
   // sent. A wake-up of either ends the wait.
   worker.ParkElsewhere(timeout, has_work, [this](std::optional<std::chrono::nanoseconds> limit) {
@@ -115,6 +125,11 @@ bool Network::PumpLocked() {
 absl::Status Network::Finish() {
   std::lock_guard lock(mutex_);
   PumpLocked();
+  // The last rounds may have to wait for room; what comes behind a goodbye is not sent.
+  while (!run_.failed() && !with_news_.empty()) {
+    if (ProgressIsBackedUp()) transport_->Wait(std::nullopt);
+    PumpLocked();
+  }
   if (!run_.failed()) SendToAll(FrameClass::kGoodbye, encoder_.Goodbye());
   while (!run_.failed() &&
          !std::all_of(ended_.begin(), ended_.end(), [](bool ended) { return ended; })) {

@@ -172,17 +172,19 @@ void Network::DeliverDelayed() {
 
 void Network::OnCredit(int process, const wire::Frame& frame) {
   const Topology& topology = run_.topology();
+  const int64_t in_flight = run_.flow_control().InFlight();  // more rather than less
+  auto most = static_cast<uint64_t>(std::max<int64_t>(in_flight, 0));
   for (const wire::Returned* returned : *frame.body_as_Credit()->returned()) {
     const auto worker = static_cast<int>(returned->worker());
     if (worker < 0 || worker >= topology.worker_count() || !topology.IsLocal(worker)) {
       Malformed(process, "credit for a worker that is not there");
       return;
     }
-    const int64_t in_flight = run_.flow_control().InFlight();  // more rather than less
-    if (returned->bytes() > static_cast<uint64_t>(std::max<int64_t>(in_flight, 0))) {
+    if (returned->bytes() > most) {
       Malformed(process, "credit for more than it was sent");
       return;
     }
+    most -= returned->bytes();
     for (uint64_t left = returned->bytes(); left > 0;) {
       const auto bytes = static_cast<uint32_t>(std::min<uint64_t>(left, UINT32_MAX));
       endpoint_.Send(topology.LocalIndex(worker), {.kind = kCredit,

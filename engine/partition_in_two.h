@@ -16,11 +16,15 @@ namespace headway::internal {
 // Records that are divided together.
 inline constexpr size_t kDividedTogether = 32;
 
-// Writes each of kDividedTogether records to where its worker's go, in order, and moves that
-// pointer behind them. REQUIRES: there is room for all behind either pointer, which is written
-// over.
-template <class D, class KeyFn>
-using DivideInTwoFn = void (*)(KeyFn& key, const D* records, D** to0, D** to1);
+// Writes each of kDividedTogether records to where those of its key's worker go, in order, and
+// moves that pointer behind them. REQUIRES: there is room for all behind either pointer, which is
+// written over.
+//
+// It gets the keys, not the function that makes them of records: compiled for another processor
+// than elsewhere, which may round only once where it multiplies and adds, that could give other
+// ones.
+template <class D, class Key>
+using DivideInTwoFn = void (*)(const Key* keys, const D* records, D** to0, D** to1);
 
 // Stores a record to both, and the target decides which of them keeps it: no branch depends on it.
 template <class D>
@@ -37,17 +41,17 @@ template <class D>
 
 using TargetsInTwo = std::array<uint64_t, kDividedTogether>;
 
-template <class D, class KeyFn>
-[[gnu::always_inline]] inline void RouteInTwo(KeyFn& key, const D* records, TargetsInTwo* targets) {
+template <class Key>
+[[gnu::always_inline]] inline void RouteInTwo(const Key* keys, TargetsInTwo* targets) {
   for (size_t i = 0; i < kDividedTogether; ++i) {
-    (*targets)[i] = static_cast<uint64_t>(RouteHash(StableHash(key(records[i])), 2));
+    (*targets)[i] = static_cast<uint64_t>(RouteHash(StableHash(keys[i]), 2));
   }
 }
 
-template <class D, class KeyFn>
-[[gnu::target("avx2")]] void DivideInTwoAvx2(KeyFn& key, const D* records, D** to0, D** to1) {
+template <class D, class Key>
+[[gnu::target("avx2")]] void DivideInTwoAvx2(const Key* keys, const D* records, D** to0, D** to1) {
   TargetsInTwo targets;  // not initialized
-  RouteInTwo(key, records, &targets);
+  RouteInTwo(keys, &targets);
   D* end0 = *to0;
   D* end1 = *to1;
   for (size_t i = 0; i < kDividedTogether; ++i) {
@@ -60,11 +64,11 @@ template <class D, class KeyFn>
 // What StoreToOneOfTwo does for each of the records, eight of them at once. For records of 8 bytes.
 void StoreInTwoAvx512(const void* records, const TargetsInTwo& targets, void** to0, void** to1);
 
-template <class D, class KeyFn>
-[[gnu::target("avx512dq,avx512vl")]] void DivideInTwoAvx512(KeyFn& key, const D* records, D** to0,
-                                                            D** to1) {
+template <class D, class Key>
+[[gnu::target("avx512dq,avx512vl")]] void DivideInTwoAvx512(const Key* keys, const D* records,
+                                                            D** to0, D** to1) {
   TargetsInTwo targets;  // not initialized
-  RouteInTwo(key, records, &targets);
+  RouteInTwo(keys, &targets);
   if constexpr (sizeof(D) == sizeof(uint64_t)) {
     void* end0 = *to0;
     void* end1 = *to1;
@@ -84,18 +88,16 @@ template <class D, class KeyFn>
 
 #endif
 
-// The function for this processor; null where one record after the other is as fast, because the
-// key is no integer or the vectors of the processor are too short for its hash.
-template <class D, class KeyFn>
-DivideInTwoFn<D, KeyFn> SelectDivideInTwo() {
+// The function for this processor; null where one record after the other is as fast, because its
+// vectors are too short for the hash. For keys that are integers.
+template <class D, class Key>
+DivideInTwoFn<D, Key> SelectDivideInTwo() {
+  static_assert(std::is_integral_v<Key>);
 #if defined(__x86_64__)
-  using Key = std::remove_cvref_t<std::invoke_result_t<KeyFn&, const D&>>;
-  if constexpr (std::is_integral_v<Key>) {
-    if (__builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
-      return &DivideInTwoAvx512<D, KeyFn>;
-    }
-    if (__builtin_cpu_supports("avx2")) return &DivideInTwoAvx2<D, KeyFn>;
+  if (__builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
+    return &DivideInTwoAvx512<D, Key>;
   }
+  if (__builtin_cpu_supports("avx2")) return &DivideInTwoAvx2<D, Key>;
 #endif
   return nullptr;
 }

@@ -60,7 +60,7 @@ class StringBatch {
     if (!HasRoom(used, record.size())) [[unlikely]] {
       return false;
     }
-    std::memcpy(bytes_ + used, record.data(), record.size());
+    if (!record.empty()) std::memcpy(bytes_ + used, record.data(), record.size());
     AddEnd(used + static_cast<uint32_t>(record.size()));
     return true;
   }
@@ -109,16 +109,20 @@ class StringBatch {
   void Clear() { Truncate(0); }
 
   // What another process needs of a block that a batch released, and whether a block from there
-  // holds the strings that it says.
+  // holds the strings that it says, and what is read beyond them.
   static internal::WireParts PartsOf(const internal::Block& block) {
     const uint32_t ends_bytes = block.record_count * static_cast<uint32_t>(sizeof(uint32_t));
-    return {.front_bytes = block.byte_count - ends_bytes, .back_bytes = ends_bytes};
+    return {.front_bytes = block.byte_count - ends_bytes + static_cast<uint32_t>(kBeyond),
+            .back_bytes = ends_bytes};
   }
   static bool CheckParts(const internal::Block& block) {
     const uint32_t capacity = block.capacity & ~uint32_t{3};
-    if (block.record_count > capacity / sizeof(uint32_t)) return false;
+    if (capacity < kBeyond || block.record_count > (capacity - kBeyond) / sizeof(uint32_t)) {
+      return false;
+    }
     const auto* ends = reinterpret_cast<const uint32_t*>(block.payload() + capacity);
-    const uint32_t limit = capacity - block.record_count * static_cast<uint32_t>(sizeof(uint32_t));
+    const uint32_t limit = capacity - static_cast<uint32_t>(kBeyond) -
+                           block.record_count * static_cast<uint32_t>(sizeof(uint32_t));
     uint32_t last = 0;
     for (uint32_t i = 0; i < block.record_count; ++i) {
       const uint32_t end = ends[-static_cast<ptrdiff_t>(i) - 1];
@@ -130,6 +134,7 @@ class StringBatch {
 
   internal::Block* Release() {
     internal::Block* block = owner_.Release();
+    std::memset(bytes_ + used_, 0, kBeyond);  // goes to other processes, too
     block->record_count = size_;
     block->byte_count = used_ + size_ * static_cast<uint32_t>(sizeof(uint32_t));
     bytes_ = nullptr;

@@ -269,12 +269,12 @@ void Worker::DeliverProgress(int from, uint32_t dataflow, std::span<const std::b
   if (dataflow < by_id_.size()) return;
   PendingFrames& frames = pending_[dataflow];
   frames.progress.push_back({from, {bytes.begin(), bytes.end()}});
-  frames.progress_bytes += bytes.size();
-  if (frames.progress_bytes > kMaxPendingProgressBytes) {
+  pending_progress_bytes_ += sizeof(frames.progress.back()) + bytes.size();
+  if (pending_progress_bytes_ > kMaxPendingProgressBytes) {
     context_.run.Fail(absl::ResourceExhaustedError(
-        absl::StrFormat("worker %d has not built dataflow number %d, whose progress on other "
-                        "workers no longer fits in %d bytes; build the "
-                        "same dataflows on every worker",
+        absl::StrFormat("worker %d has not built dataflow number %d and perhaps others, whose "
+                        "progress on other workers no longer fits in %d bytes; build the same "
+                        "dataflows on every worker",
                         index(), dataflow, kMaxPendingProgressBytes)));
   }
 }
@@ -285,7 +285,10 @@ void Worker::DeliverPending(Graph& graph) {
   for (const internal::Message& message : frames->second.messages) {
     DeliverTo(graph, message);
   }
-  for (const auto& [from, bytes] : frames->second.progress) graph.ApplyProgress(from, bytes);
+  for (const auto& round : frames->second.progress) {
+    graph.ApplyProgress(round.first, round.second);
+    pending_progress_bytes_ -= sizeof(round) + round.second.size();
+  }
   pending_.erase(frames);
 }
 

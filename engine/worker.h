@@ -83,7 +83,6 @@ class Worker {
   struct PendingFrames {
     std::vector<internal::Message> messages;
     std::vector<std::pair<int, std::vector<std::byte>>> progress;  // from which endpoint
-    size_t progress_bytes = 0;
   };
 
   bool StepOnce();
@@ -105,6 +104,7 @@ class Worker {
   std::map<uint32_t, std::unique_ptr<internal::Graph>> graphs_;
   std::vector<internal::Graph*> by_id_;        // null where a dataflow has gone
   std::map<uint32_t, PendingFrames> pending_;  // for dataflows that are not built here yet
+  size_t pending_progress_bytes_ = 0;          // of all of them
   std::vector<internal::Graph*> stepping_;
   std::vector<uint64_t> activations_;
   bool did_work_ = false;

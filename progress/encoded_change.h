@@ -12,6 +12,7 @@ namespace headway::internal {
 inline constexpr size_t kDeltaOffset = 4;
 inline constexpr size_t kTimeOffset = 8;
 
+// The value of type T that lies at `from`, aligned or not.
 template <class T>
 T Load(const std::byte* from) {
   T value;

@@ -14,6 +14,7 @@
 #include "headway/check.h"
 #include "headway/progress/antichain.h"
 #include "headway/progress/change_batch.h"
+#include "headway/progress/encoded_change.h"
 #include "headway/progress/implied_frontier.h"
 #include "headway/progress/mutable_antichain.h"
 #include "headway/progress/product.h"
@@ -177,7 +178,7 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
     uint32_t index;
   };
 
-  static constexpr size_t kEncodedChangeBytes = 8 + (sizeof(T) + 7) / 8 * 8;
+  static constexpr size_t kEncodedChangeBytes = internal::kTimeOffset + (sizeof(T) + 7) / 8 * 8;
 
   explicit ScopeTracker(internal::TrackerCore* core)
       : ScopeTrackerBase(Traits::kDepth, kEncodedChangeBytes,

@@ -98,9 +98,10 @@ void ScopeTracker<T>::Encode(LocationId location, const T& time, int64_t delta, 
                 delta <= std::numeric_limits<int32_t>::max());
   const auto delta32 = static_cast<int32_t>(delta);
   std::memcpy(to, &location, 4);
-  std::memcpy(to + 4, &delta32, 4);
-  std::memcpy(to + 8, &time, sizeof(T));
-  std::memset(to + 8 + sizeof(T), 0, kEncodedChangeBytes - 8 - sizeof(T));
+  std::memcpy(to + internal::kDeltaOffset, &delta32, sizeof(delta32));
+  std::memcpy(to + internal::kTimeOffset, &time, sizeof(T));
+  std::memset(to + internal::kTimeOffset + sizeof(T), 0,
+              kEncodedChangeBytes - internal::kTimeOffset - sizeof(T));
 }
 
 template <Timestamp T>
@@ -149,9 +150,9 @@ size_t ScopeTracker<T>::ApplyRun(std::span<const std::byte> encoded) {
     std::memcpy(&location, encoded.data() + at, 4);
     if (core_->locations[location].scope != this) break;
     int32_t delta;
-    std::memcpy(&delta, encoded.data() + at + 4, 4);
+    std::memcpy(&delta, encoded.data() + at + internal::kDeltaOffset, sizeof(delta));
     T time;
-    std::memcpy(static_cast<void*>(&time), encoded.data() + at + 8, sizeof(T));
+    std::memcpy(static_cast<void*>(&time), encoded.data() + at + internal::kTimeOffset, sizeof(T));
     if (delta != 0) Count(core_->locations[location].index, time, delta);
     at += kEncodedChangeBytes;
   }

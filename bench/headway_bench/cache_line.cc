@@ -1,5 +1,5 @@
-// What passing a word to another thread and back takes without an engine: the limit with which a
-// barrier between two workers is compared.
+// What passing a word to another thread and back takes without an engine, for a barrier between two
+// workers to be compared with: there both words are under way at once.
 
 #include <sched.h>
 
@@ -23,7 +23,9 @@ void AwaitTurn(uint64_t turn) {
 }
 
 absl::StatusOr<Outcome> Run(Worker& worker, Harness& harness, const Options& options) {
-  if (worker.count() != 2) return absl::InvalidArgumentError("cache_line needs -w 2");
+  if (options.workers != 2 || options.processes != 1) {
+    return absl::InvalidArgumentError("cache_line needs two workers of one process: -w 2");
+  }
   const uint64_t rounds = options.number("rounds");
   const auto index = static_cast<uint64_t>(worker.index());
 

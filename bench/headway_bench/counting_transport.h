@@ -20,7 +20,7 @@ struct ProgressTraffic {
 };
 
 // A transport that counts what it sends.
-class CountingTransport final : public internal::Transport {
+class CountingTransport : public internal::Transport {
  public:
   // `traffic` outlives the transport.
   CountingTransport(std::unique_ptr<internal::Transport> transport, ProgressTraffic* traffic)

@@ -142,7 +142,9 @@ class Side {
 };
 
 absl::StatusOr<Outcome> Run(Worker& worker, Harness& harness, const Options& options) {
-  if (worker.count() != 2) return absl::InvalidArgumentError("handwritten needs -w 2");
+  if (options.workers != 2 || options.processes != 1) {
+    return absl::InvalidArgumentError("handwritten needs two workers of one process: -w 2");
+  }
   static std::array<Link, 2> links;  // by sender
   const uint64_t per_round = options.number("records");
   const uint64_t rounds = options.number("rounds");

@@ -1,4 +1,5 @@
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <unistd.h>
@@ -133,6 +134,8 @@ TEST_CASE("a process whose workers are all in user code for long is not given up
 }
 
 TEST_CASE("a process that is frozen for less than peer_timeout is not given up") {
+  int end[2];
+  REQUIRE(pipe2(end, O_NONBLOCK) == 0);
   TestCluster cluster(3);
   cluster.options.run.cluster.peer_timeout = absl::Seconds(4);
   for (int process = 0; process < 3; ++process) {
@@ -143,7 +146,8 @@ TEST_CASE("a process that is frozen for less than peer_timeout is not given up")
             Inspect("see", [&, process, seen = 0](int64_t) mutable {
               ++seen;
               if (seen == 100) test.Signal();
-              if (process == 0 && seen == 3000) options.run.stop.RequestStop();
+              char told;
+              if (process == 0 && read(end[0], &told, 1) == 1) options.run.stop.RequestStop();
             });
       });
       return ClusterMain(flow, options);
@@ -153,7 +157,9 @@ TEST_CASE("a process that is frozen for less than peer_timeout is not given up")
   cluster.SendSignal(1, SIGSTOP);
   absl::SleepFor(absl::Milliseconds(500));
   cluster.SendSignal(1, SIGCONT);
+  CHECK(write(end[1], "e", 1) == 1);
   for (const Outcome& outcome : cluster.WaitForAll()) CheckEndedWell(outcome);
+  for (const int each : end) close(each);
 }
 
 TEST_CASE("a process that wakes up when the others have given it up ends, too") {

@@ -147,7 +147,7 @@ struct Fragile {
   static inline int moves_left = 0;
 };
 
-TEST_CASE("a value whose move throws costs that value, and none is destroyed twice") {
+TEST_CASE("when the move of a value throws, no value is destroyed twice, and none is left over but it") {
   for (const bool by_growing : {true, false}) {
     for (int moves = 0; moves < 12; ++moves) {
       CAPTURE(by_growing);

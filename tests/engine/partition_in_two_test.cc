@@ -1,8 +1,9 @@
 #include "headway/engine/partition_in_two.h"
 
 #include <array>
+#include <cmath>
+#include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <random>
 #include <utility>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "doctest/doctest.h"
 #include "headway/comm/stable_hash.h"
 #include "headway/tests/comm/test_seed.h"
+#include "headway/tests/engine/run_helpers.h"
 
 namespace headway::internal {
 namespace {
@@ -17,26 +19,27 @@ namespace {
 template <class D>
 using Records = std::array<D, kDividedTogether>;
 
-template <class D, class KeyFn>
-void CheckDivision(DivideInTwoFn<D, KeyFn> divide, KeyFn key, const Records<D>& records) {
+template <class D, class Key>
+void CheckDivision(DivideInTwoFn<D, Key> divide, const Records<Key>& keys,
+                   const Records<D>& records) {
   std::array<std::vector<D>, 2> expected;
-  for (const D& record : records) {
-    expected[static_cast<size_t>(RouteHash(StableHash(key(record)), 2))].push_back(record);
+  for (size_t i = 0; i < records.size(); ++i) {
+    expected[static_cast<size_t>(RouteHash(StableHash(keys[i]), 2))].push_back(records[i]);
   }
   std::array<Records<D>, 2> parts;
   D* to0 = parts[0].data();
   D* to1 = parts[1].data();
-  divide(key, records.data(), &to0, &to1);
+  divide(keys.data(), records.data(), &to0, &to1);
   CHECK(std::vector<D>(parts[0].data(), to0) == expected[0]);
   CHECK(std::vector<D>(parts[1].data(), to1) == expected[1]);
 }
 
 // In every form that this processor has.
-template <class D, class KeyFn>
-void CheckAllForms(KeyFn key, const Records<D>& records) {
-  if (const auto selected = SelectDivideInTwo<D, KeyFn>()) CheckDivision(selected, key, records);
+template <class Key, class D>
+void CheckAllForms(const Records<Key>& keys, const Records<D>& records) {
+  if (const auto selected = SelectDivideInTwo<D, Key>()) CheckDivision(selected, keys, records);
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx2")) CheckDivision(&DivideInTwoAvx2<D, KeyFn>, key, records);
+  if (__builtin_cpu_supports("avx2")) CheckDivision(&DivideInTwoAvx2<D, Key>, keys, records);
 #endif
 }
 
@@ -46,7 +49,7 @@ void CheckNumbers() {
   for (int round = 0; round < 1000; ++round) {
     Records<Number> numbers;
     for (Number& number : numbers) number = static_cast<Number>(random() >> random() % 64);
-    CheckAllForms(std::identity(), numbers);
+    CheckAllForms(numbers, numbers);
   }
 }
 
@@ -59,22 +62,42 @@ TEST_CASE("records that are divided together go where each would go alone, in or
   SUBCASE("pairs, by a part of theirs") {
     std::mt19937_64 random(TestSeed("partition_in_two_test"));
     Records<std::pair<uint64_t, int32_t>> pairs;
-    for (auto& pair : pairs) pair = {random(), static_cast<int32_t>(random())};
-    CheckAllForms([](const auto& pair) { return pair.first; }, pairs);
-    CheckAllForms([](const auto& pair) { return pair.second; }, pairs);
+    Records<uint64_t> first;
+    Records<int32_t> second;
+    for (size_t i = 0; i < pairs.size(); ++i) {
+      first[i] = random();
+      second[i] = static_cast<int32_t>(random());
+      pairs[i] = {first[i], second[i]};
+    }
+    CheckAllForms(first, pairs);
+    CheckAllForms(second, pairs);
   }
   SUBCASE("all to one worker") {
     for (uint64_t key : {0, 1, 2, 3, 4, 5, 6, 7}) {
       Records<uint64_t> same;
       same.fill(key);
-      CheckAllForms(std::identity(), same);
+      CheckAllForms(same, same);
     }
   }
 }
 
-TEST_CASE("only records with integers for keys are divided together") {
-  const bool together = SelectDivideInTwo<double, std::identity>() != nullptr;
-  CHECK(!together);
+// A multiplication and an addition that are rounded once give -1 for the first 0.3, and 0 if each
+// is rounded: in whatever number records come, and on whatever processor, it is the same.
+TEST_CASE("a key that a function computes is the same for one record and for many") {
+  const auto key = [](double x) { return static_cast<int64_t>(std::floor(x * 10.0 - 3.0)); };
+  for (const size_t count : {size_t{1}, 3 * kDividedTogether}) {
+    CAPTURE(count);
+    Collected<int64_t> workers;
+    std::vector<double> records(count, 0.3);
+    Dataflow flow("flow", [&](Scope<>& scope) {
+      scope.Input("numbers", TestingSource(records)) | Exchange("spread", key) |
+          Inspect("see",
+                  [&, worker = int64_t{scope.worker_index()}](double) { workers.Add(worker); });
+    });
+    CheckOk(RunMain(flow, {.worker_count = 2}));
+    const int64_t expected = RouteHash(StableHash(key(0.3)), 2);
+    CHECK(workers.Sorted() == std::vector<int64_t>(count, expected));
+  }
 }
 
 }  // namespace

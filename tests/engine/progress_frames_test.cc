@@ -1,9 +1,12 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/time/clock.h"
@@ -120,6 +123,62 @@ TEST_CASE("neither a worker in user code nor one that sleeps holds back what oth
         others_are_done = true;
         return absl::OkStatus();
       });
+}
+
+// One whose connections have no room for progress when the workers end, and for some time after.
+class BackedUpTransport final : public bench::CountingTransport {
+ public:
+  BackedUpTransport(std::unique_ptr<internal::Transport> transport, ProgressTraffic* traffic,
+                    const std::atomic<bool>* ended, std::atomic<int>* too_late)
+      : CountingTransport(std::move(transport), traffic), ended_(*ended), too_late_(*too_late) {}
+
+  void Send(int process, const internal::OutgoingFrame& frame) override {
+    if (frame.frame_class == internal::FrameClass::kGoodbye) said_goodbye_ = true;
+    if (frame.frame_class == internal::FrameClass::kProgress && said_goodbye_) ++too_late_;
+    CountingTransport::Send(process, frame);
+  }
+  size_t QueuedBytes(int process, internal::FrameClass frame_class) const override {
+    return looks_after_the_end_ < kLooks && frame_class == internal::FrameClass::kProgress
+               ? size_t{1} << 20
+               : CountingTransport::QueuedBytes(process, frame_class);
+  }
+  bool Poll(Handler& handler) override {
+    if (ended_) ++looks_after_the_end_;
+    return CountingTransport::Poll(handler);
+  }
+  void Wait(std::optional<std::chrono::nanoseconds> timeout) override {
+    if (looks_after_the_end_ >= kLooks) CountingTransport::Wait(timeout);
+  }
+
+ private:
+  static constexpr int kLooks = 5;
+  const std::atomic<bool>& ended_;
+  std::atomic<int>& too_late_;
+  bool said_goodbye_ = false;
+  int looks_after_the_end_ = 0;
+};
+
+TEST_CASE(
+    "the last progress of a process goes before its goodbye, though it has to wait for room") {
+  std::vector<std::unique_ptr<internal::Transport>> transports = MemoryMesh(3);
+  ProgressTraffic traffic;
+  std::atomic<bool> ended{false};
+  std::atomic<int> too_late{0};
+  transports[0] =
+      std::make_unique<BackedUpTransport>(std::move(transports[0]), &traffic, &ended, &too_late);
+  RunCounted(std::move(transports), {3, 1}, [&](Worker& worker) -> absl::Status {
+    InputHandle<int> input;
+    ProbeHandle<> probe;
+    HEADWAY_RETURN_IF_ERROR(
+        worker.Build("epochs", [&](Scope<>& scope) { scope.Input(input) | Probe(probe); }));
+    input.AdvanceTo(7);
+    input.Close();
+    absl::Status status = worker.StepWhile([&] { return !probe.Done(); });
+    if (worker.index() == 0) ended = true;
+    return status;
+  });
+  CHECK(traffic.frames.load() == 2);
+  CHECK(too_late.load() == 0);
 }
 
 }  // namespace
