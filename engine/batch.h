@@ -7,6 +7,7 @@
 #include <new>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -16,16 +17,18 @@
 #include "headway/engine/batch_string.h"
 #include "headway/engine/block_owner.h"
 #include "headway/engine/string_batch.h"
+#include "headway/engine/tuple_batch.h"
 
 // A batch is a run of records at one timestamp, in one recycled memory block. `Batch<D>` is the
 // batch of the records of a `Stream<D>`: a plain array for most types, columns (bytes and offsets
-// in one arena) for strings. A batch belongs to one owner at a time, lives on its worker's thread,
-// and must not outlive its worker.
+// in one arena) for strings and for pairs and tuples that contain some. A batch belongs to one
+// owner at a time, lives on its worker's thread, and must not outlive its worker.
 //
 // Every batch type has the same few members, so that a step is written once for all of them:
 //   size(), empty()       number of records
-//   operator[](i)         read record i: `const D&`, or `BatchString` (a std::string_view)
-//   Take(i)               consume record i: `D&&`, or `BatchString`
+//   operator[](i)         read record i: `const D&`; of columns, `BatchString` (a std::string_view)
+//                         or a pair or tuple with that in the place of strings
+//   Take(i)               consume record i: `D&&`; of columns, the same as operator[]
 //   TryAppend(record)     adds a record; false when there is no room, or no block yet
 //   Allocate(endpoint, record)  gets a block with room for at least that record. REQUIRES: empty
 //   CopyFrom(endpoint, batch)   a deep copy. REQUIRES: empty
@@ -183,17 +186,29 @@ template <>
 struct BatchTraits<std::string> {
   using Batch = StringBatch;
 };
+template <ColumnarTuple D>
+struct BatchTraits<D> {
+  using Batch = TupleBatch<D>;
+};
 template <class D>
 using Batch = typename BatchTraits<D>::Batch;
 
-// How a function on Stream<D> receives a record (`D&&`, or `BatchString`), and how it reads one.
+// How a function on Stream<D> receives a record (`D&&`, or a view of it), and how it reads one.
 template <class D>
 using TakeType = decltype(std::declval<Batch<D>&>().Take(0));
 template <class D>
 using ReadType = decltype(std::declval<const Batch<D>&>()[0]);
 
-// The record type of a stream whose function returns R: views of strings become strings, and the
-// integer types that promotion produces become the fixed-width ones.
+// What a function returns that reads Key out of a record of a batch: the same, if that is a
+// reference to what lies in the batch, and else a value. A view of a record is gone when the
+// function returns.
+template <class D, class Key>
+using KeyInBatch =
+    std::conditional_t<std::is_lvalue_reference_v<Key> && std::is_reference_v<ReadType<D>>, Key,
+                       std::decay_t<Key>>;
+
+// The record type of a stream whose function returns R: views of strings become strings, also in
+// pairs and tuples, and the integer types that promotion produces become the fixed-width ones.
 template <class R>
 struct RecordOf {
   using type = R;
@@ -220,6 +235,14 @@ struct RecordOf<long long> {
 };
 template <class R>
 using RecordOfT = typename RecordOf<std::remove_cvref_t<R>>::type;
+template <class A, class B>
+struct RecordOf<std::pair<A, B>> {
+  using type = std::pair<RecordOfT<A>, RecordOfT<B>>;
+};
+template <class... Ts>
+struct RecordOf<std::tuple<Ts...>> {
+  using type = std::tuple<RecordOfT<Ts>...>;
+};
 
 }  // namespace headway
 

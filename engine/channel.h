@@ -1,8 +1,10 @@
 #ifndef HEADWAY_ENGINE_CHANNEL_H_
 #define HEADWAY_ENGINE_CHANNEL_H_
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string_view>
 #include <type_traits>
@@ -260,12 +262,7 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
       D* to1 = buffers_[1].end();
       const D* const end = from + run;
       if constexpr (kDividesTogether) {
-        while (divide_in_two_ != nullptr && static_cast<size_t>(end - from) >= kDividedTogether) {
-          std::array<Key, kDividedTogether> keys;  // not initialized
-          for (size_t i = 0; i < kDividedTogether; ++i) keys[i] = key_(from[i]);
-          divide_in_two_(keys.data(), from, &to0, &to1);
-          from += kDividedTogether;
-        }
+        if (divide_in_two_ != nullptr) from = DivideTogether(from, end, &to0, &to1);
       }
       for (; from != end; ++from) {
         const int target = RouteHash(StableHash(key_(*from)), 2);
@@ -274,6 +271,28 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
       buffers_[0].Grow(static_cast<size_t>(to0 - buffers_[0].end()));
       buffers_[1].Grow(static_cast<size_t>(to1 - buffers_[1].end()));
     }
+  }
+
+  // Divides all records but the last few, and returns the first of these.
+  const D* DivideTogether(const D* from, const D* end, D** to0, D** to1) {
+    // Many keys are made before the first is read: a processor waits long where it reads, in wider
+    // words, what it has just written.
+    std::array<Key, 8 * kDividedTogether> keys;  // not initialized
+    while (static_cast<size_t>(end - from) >= kDividedTogether) {
+      const size_t whole = static_cast<size_t>(end - from) / kDividedTogether * kDividedTogether;
+      const size_t run = std::min(whole, keys.size());
+      const Key* key = keys.data();
+      if constexpr (std::is_same_v<KeyFn, std::identity>) {
+        key = from;
+      } else {
+        for (size_t i = 0; i < run; ++i) keys[i] = key_(from[i]);
+      }
+      for (const D* const stop = from + run; from != stop; from += kDividedTogether) {
+        divide_in_two_(key, from, to0, to1);
+        key += kDividedTogether;
+      }
+    }
+    return from;
   }
 
   // The same for short strings; long ones go one by one.
@@ -341,7 +360,8 @@ PipelineChannel<D, T>& MakeChannel(pact::Exchange<KeyFn> exchange, Graph& graph,
                                    InputPortBase& target, ScopeTracker<T>& tracker) {
   RequireCodec<D>();
   static_assert(std::is_invocable_v<KeyFn&, ReadType<D>>,
-                "the key function of an exchange must take one record of its stream");
+                "the key function of an exchange must take one record of its stream, with "
+                "std::string_view for its strings");
   return graph.Make<ExchangeChannel<D, T, KeyFn>>(graph, target, tracker, std::move(exchange.key));
 }
 

@@ -21,7 +21,7 @@ auto MostFrequentFirst(std::string step_id) {
     return [held = std::move(first), counts = std::vector<WordCount>()](
                NodeInput<WordCount>& in, NodeOutput<std::string>& out) mutable {
       in.ForEach([&](const CapabilityRef<>&, Batch<WordCount>& batch) {
-        for (size_t i = 0; i < batch.size(); ++i) counts.push_back(batch.Take(i));
+        for (size_t i = 0; i < batch.size(); ++i) counts.emplace_back(batch.Take(i));
       });
       held.Follow(in.frontier());
       if (!held.held() || !in.frontier().empty()) return;

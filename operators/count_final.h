@@ -19,11 +19,10 @@ auto CountFinal(std::string step_id, KeyFn key = {}) {
   return [step_id = std::move(step_id),
           key = std::move(key)]<class D, class T>(const Stream<D, T>& stream) mutable {
     static_assert(std::is_invocable_v<KeyFn&, ReadType<D>>,
-                  "CountFinal: the function must take one record of the stream");
+                  "CountFinal: the function must take one record of the stream, with "
+                  "std::string_view for its strings");
     static_assert(TimestampTraits<T>::kTotallyOrdered, "CountFinal belongs into the root scope");
     using Key = std::invoke_result_t<KeyFn&, ReadType<D>>;
-    // By value, unless it lies in the record: an rvalue would be gone.
-    using KeyInBatch = std::conditional_t<std::is_lvalue_reference_v<Key>, Key, std::decay_t<Key>>;
     using K = RecordOfT<Key>;
     OperatorBuilder<T> builder(stream.scope(), step_id);
     NodeInput<D, T>& input = builder.AddInput(stream, pact::Exchange{key});
@@ -33,14 +32,15 @@ auto CountFinal(std::string step_id, KeyFn key = {}) {
       return [&input, &output, &counts, key, held = std::move(first[0])]() mutable {
         input.ForEach([&](const CapabilityRef<T>&, Batch<D>& batch) {
           counts.AtEach(
-              batch.size(), [&](size_t i) -> KeyInBatch { return key(std::as_const(batch)[i]); },
+              batch.size(),
+              [&](size_t i) -> KeyInBatch<D, Key> { return key(std::as_const(batch)[i]); },
               [](size_t, int64_t& count) { ++count; });
         });
         held.Follow(input.frontier());
         if (!held.held() || !input.frontier().empty()) return;
         auto session = output.SessionAt(held);
         counts.ForEach([&](typename KeyedState<K, int64_t>::KeyView k, int64_t count) {
-          session.Give(std::pair<K, int64_t>(k, count));
+          session.Give(std::pair<typename KeyedState<K, int64_t>::KeyView, int64_t>(k, count));
         });
         counts.Clear();
         held.Drop();

@@ -14,8 +14,10 @@ template <class Predicate>
 auto Filter(std::string step_id, Predicate predicate) {
   return [step_id = std::move(step_id),
           predicate = std::move(predicate)]<class D, class T>(const Stream<D, T>& stream) mutable {
-    static_assert(std::is_invocable_r_v<bool, Predicate&, ReadType<D>>,
-                  "Filter: the predicate must take one record of the stream and return a bool");
+    static_assert(
+        std::is_invocable_r_v<bool, Predicate&, ReadType<D>>,
+        "Filter: the predicate must take one record of the stream and return a bool; strings "
+        "are seen as std::string_view");
     return Transform<D>(
         stream, step_id,
         [predicate = std::move(predicate)](Batch<D>& batch, TransformOutput<D, T>& out) mutable {

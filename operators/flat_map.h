@@ -171,7 +171,8 @@ auto FlatMap(std::string step_id, F f) {
   return [step_id = std::move(step_id),
           f = std::move(f)]<class D, class T>(const Stream<D, T>& stream) mutable {
     static_assert(std::is_invocable_v<F&, TakeType<D>>,
-                  "FlatMap: the function must take one record of the stream");
+                  "FlatMap: the function must take one record of the stream, with "
+                  "std::string_view for its strings");
     using Range = std::remove_cvref_t<std::invoke_result_t<F&, TakeType<D>>>;
     static_assert(std::ranges::input_range<Range>,
                   "FlatMap: the function must return a range: a container, a view or a generator");

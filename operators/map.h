@@ -38,7 +38,8 @@ auto Map(std::string step_id, F f) {
   return [step_id = std::move(step_id),
           f = std::move(f)]<class D, class T>(const Stream<D, T>& stream) mutable {
     static_assert(std::is_invocable_v<F&, TakeType<D>>,
-                  "Map: the function must take one record of the stream");
+                  "Map: the function must take one record of the stream, with "
+                  "std::string_view for its strings");
     using R = RecordOfT<std::invoke_result_t<F&, TakeType<D>>>;
     if constexpr (std::is_same_v<D, R> && std::is_same_v<Batch<D>, VectorBatch<D>> &&
                   std::is_trivially_copyable_v<D>) {

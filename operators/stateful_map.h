@@ -24,13 +24,16 @@ auto StatefulMap(std::string step_id, F f) {
           d.second;
         }, "StatefulMap: the stream must have (key, value) pairs as records; make them with KeyOn");
     using K = std::remove_cvref_t<decltype(std::declval<D>().first)>;
-    using V = std::remove_cvref_t<decltype(std::declval<D>().second)>;
+    using KeySeen = decltype((std::declval<ReadType<D>>().first));
+    using V = std::remove_cvref_t<decltype(std::declval<TakeType<D>>().second)>;
     static_assert(std::is_invocable_v<F&, std::optional<S>&, V&&>,
                   "StatefulMap: the function must take (std::optional<State>&, value)");
     using R = RecordOfT<std::invoke_result_t<F&, std::optional<S>&, V&&>>;
     OperatorBuilder<T> builder(stream.scope(), step_id);
     NodeInput<D, T>& input = builder.AddInput(
-        stream, pact::Exchange{[](const D& record) -> const K& { return record.first; }});
+        stream, pact::Exchange{[](const std::remove_cvref_t<ReadType<D>>& record) -> const auto& {
+          return record.first;
+        }});
     auto& output = builder.template AddOutput<std::pair<K, R>>();
     auto& states = builder.template AddState<K, S>();
     const bool in_order = builder.graph().worker().run.options().apply_in_epoch_order;
@@ -39,12 +42,14 @@ auto StatefulMap(std::string step_id, F f) {
         [&input, &output, &states, f = std::move(f), order = EpochOrder<D, T>(in_order)]() mutable {
           order.ForEach(input, [&](const auto& time, Batch<D>& batch) {
             auto session = output.SessionAt(time);
-            auto key = [&](size_t i) -> const K& { return std::as_const(batch)[i].first; };
+            auto key = [&](size_t i) -> KeyInBatch<D, KeySeen> {
+              return std::as_const(batch)[i].first;
+            };
             states.FindEach(batch.size(), key, [&](size_t i, S* kept) {
-              D&& record = batch.Take(i);
+              auto&& record = batch.Take(i);
               std::optional<S> state;
               if (kept != nullptr) state = std::move(*kept);
-              R result = f(state, std::move(record.second));
+              R result(f(state, std::move(record.second)));
               if (!state.has_value()) {
                 if (kept != nullptr) states.Erase(record.first);
               } else if (kept != nullptr) {
@@ -52,7 +57,8 @@ auto StatefulMap(std::string step_id, F f) {
               } else {
                 states.At(record.first) = *std::move(state);
               }
-              session.Give(std::pair<K, R>(std::move(record.first), std::move(result)));
+              session.Give(std::pair<std::remove_cvref_t<KeySeen>, R>(std::move(record.first),
+                                                                      std::move(result)));
             });
           });
         });

@@ -37,27 +37,25 @@ Stream<Nothing> CountWords(const Stream<std::string>& lines, WordCounts& counts)
          });
 }
 
-// Words as objects, each with the change of its count.
+// Words each with the change of its count.
 Stream<Nothing> CountChanges(const Stream<std::string>& lines, WordCounts& counts) {
   return lines |
          FlatMap("split",
                  [](BatchString line) {
-                   return Words(line) | std::views::transform([](std::string_view word) {
-                            return WordChange(word, 1);
+                   return Words(line) | std::views::transform([](BatchString word) {
+                            return std::pair<BatchString, int64_t>(word, 1);
                           });
                  }) |
-         Unary<Nothing>(
-             "count",
-             pact::Exchange{[](const WordChange& w) -> const std::string& { return w.first; }},
-             [&counts](Capability<>) {
-               return [&counts](NodeInput<WordChange>& in, NodeOutput<Nothing>&) {
-                 in.ForEach([&](const CapabilityRef<Epoch>&, Batch<WordChange>& batch) {
-                   counts.AtEach(
-                       batch.size(), [&](size_t i) { return std::string_view(batch[i].first); },
-                       [&](size_t i, int64_t& count) { count += batch[i].second; });
-                 });
-               };
-             });
+         Unary<Nothing>("count", pact::Exchange{[](const auto& change) { return change.first; }},
+                        [&counts](Capability<>) {
+                          return [&counts](NodeInput<WordChange>& in, NodeOutput<Nothing>&) {
+                            in.ForEach([&](const CapabilityRef<Epoch>&, Batch<WordChange>& batch) {
+                              counts.AtEach(
+                                  batch.size(), [&](size_t i) { return batch[i].first; },
+                                  [&](size_t i, int64_t& count) { count += batch[i].second; });
+                            });
+                          };
+                        });
 }
 
 // This worker's lines: generated ones, or those that begin in its part of the file.

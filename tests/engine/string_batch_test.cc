@@ -3,35 +3,18 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <random>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "headway/comm/slab.h"
-#include "headway/comm/wire.h"
 #include "headway/tests/comm/test_seed.h"
+#include "headway/tests/engine/batch_helpers.h"
 #include "headway/tests/engine/run_helpers.h"
 
 namespace headway {
 namespace {
-
-// The endpoint of a worker that does nothing else.
-struct Pool {
-  internal::RunState run{1, RunOptions{}};
-  Worker worker{run, 0};
-  InputHandle<std::string> input;
-  internal::Endpoint* endpoint = nullptr;
-
-  Pool() {
-    CheckOk(worker.Build("flow", [&](Scope<>& scope) {
-      scope.Input(input);
-      endpoint = &scope.graph().worker().endpoint;
-    }));
-  }
-};
 
 void CheckContent(const StringBatch& batch, const std::vector<std::string>& expected) {
   REQUIRE(batch.size() == expected.size());
@@ -44,23 +27,6 @@ void CheckContent(const StringBatch& batch, const std::vector<std::string>& expe
   }
 }
 
-// What arrives where another process sends the batch of a block to.
-internal::Block* SendAndReceive(internal::Block* sent, internal::SlabPool* slabs) {
-  const internal::WireParts parts = StringBatch::PartsOf(*sent);
-  const size_t bytes = internal::PadToFrameAlignment(size_t{parts.front_bytes} + parts.back_bytes);
-  internal::Slab* slab = slabs->Get(internal::Slab::kHeadroomBytes + bytes);
-  // At its end, where nothing else is readable.
-  std::byte* to = slab->data() + slab->capacity() - bytes;
-  std::memset(to, 0, bytes);
-  std::memcpy(to, sent->payload(), parts.front_bytes);
-  std::memcpy(to + bytes - parts.back_bytes, sent->payload() + sent->capacity - parts.back_bytes,
-              parts.back_bytes);
-  internal::Block* received = slab->PlaceBlock(to, static_cast<uint32_t>(bytes));
-  slab->Unref();
-  received->record_count = sent->record_count;
-  return received;
-}
-
 TEST_CASE("strings from another process may be read beyond their end, too") {
   Pool pool;
   internal::SlabPool* slabs = internal::SlabPool::Create();
@@ -70,9 +36,7 @@ TEST_CASE("strings from another process may be read beyond their end, too") {
     StringBatch batch;
     batch.Allocate(*pool.endpoint, std::string(size + 16, 'x'));
     for (const std::string& string : expected) REQUIRE(batch.TryAppend(string));
-    internal::Block* sent = batch.Release();
-    internal::Block* received = SendAndReceive(sent, slabs);
-    pool.endpoint->Recycle(sent);
+    internal::Block* received = SendAndReceive<StringBatch>(*pool.endpoint, batch.Release(), slabs);
     REQUIRE(StringBatch::CheckParts(*received));
     // One that leaves no room beyond the last string is refused.
     auto* last_end = reinterpret_cast<uint32_t*>(received->payload() + received->capacity) - 2;
