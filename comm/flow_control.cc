@@ -13,14 +13,28 @@ FlowControl::FlowControl(int workers, int64_t max_bytes_in_flight)
   HEADWAY_CHECK(workers >= 1 && max_bytes_in_flight >= 0);
 }
 
+int64_t FlowControl::Sent() const {
+  int64_t sent = 0;
+  for (int worker = 0; worker < workers_; ++worker) sent += counters_[worker].sent.Get();
+  return sent;
+}
+
+int64_t FlowControl::Taken() const {
+  int64_t taken = 0;
+  for (int worker = 0; worker < workers_; ++worker) taken += counters_[worker].taken.Get();
+  return taken;
+}
+
 // What was taken is read first: each byte in that sum was sent before, and is in the second sum
 // too.
 int64_t FlowControl::InFlight() const {
-  int64_t taken = 0;
-  for (int worker = 0; worker < workers_; ++worker) taken += counters_[worker].taken.Get();
-  int64_t sent = 0;
-  for (int worker = 0; worker < workers_; ++worker) sent += counters_[worker].sent.Get();
-  return sent - taken;
+  const int64_t taken = Taken();
+  return Sent() - taken;
+}
+
+int64_t FlowControl::InFlightAtLeast() const {
+  const int64_t sent = Sent();
+  return sent - Taken();
 }
 
 void FlowControl::SetStarving() {

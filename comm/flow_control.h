@@ -55,6 +55,9 @@ class FlowControl {
   // Bytes sent and not yet taken, over all workers. While they run it may be too high, never too
   // low for what the caller knows of.
   int64_t InFlight() const;
+  // The same, but it may be too low, and never too high: who is kept from running between two of
+  // the counters sees what went round meanwhile as taken, not as in flight.
+  int64_t InFlightAtLeast() const;
 
   int64_t max_bytes_in_flight() const { return max_bytes_in_flight_; }
 
@@ -105,6 +108,9 @@ class FlowControl {
   };
 
   SingleWriterCounter& sent_of(int worker) { return counters_[worker].sent; }
+
+  int64_t Sent() const;
+  int64_t Taken() const;
 
   const int workers_;
   const int64_t max_bytes_in_flight_;

@@ -28,7 +28,9 @@ bool Graph::HasCreditWithoutRoom(OutputPortBase& port) {
     const FlowControl& flow = worker_.run.flow_control();
     const int64_t exclusive =
         kExclusiveBytes * worker_.count * static_cast<int64_t>(channels_.size());
-    if (flow.InFlight() > kCycleLimitFactor * flow.max_bytes_in_flight() + exclusive) {
+    // A run does not end for what only seemed to be in flight.
+    const int64_t in_flight = flow.InFlightAtLeast();
+    if (in_flight > kCycleLimitFactor * flow.max_bytes_in_flight() + exclusive) {
       FailAndThrow(
           port.node().step_id(),
           absl::ResourceExhaustedError(absl::StrFormat(
@@ -36,7 +38,7 @@ bool Graph::HasCreditWithoutRoom(OutputPortBase& port) {
               "part of this process in max_bytes_in_flight is %d. A cycle may hold twice "
               "that, and the exclusive credit of its channels; make it produce less for "
               "each record, feed it less at a time, or raise max_bytes_in_flight",
-              flow.InFlight(), flow.max_bytes_in_flight())));
+              in_flight, flow.max_bytes_in_flight())));
     }
     return true;
   }
