@@ -31,11 +31,12 @@ void Doorkeeper::Serve(absl::FunctionRef<bool(int)> is_there) {
     if (outcome == Candidate::Outcome::kRefused) {
       Refuse(*candidate, candidate->status());
     } else if (outcome == Candidate::Outcome::kDone && is_there(*peer)) {
-      Refuse(*candidate, absl::FailedPreconditionError(absl::StrFormat(
-                             "two processes have the id of %s, and the others have the first still "
-                             "connected; if it "
-                             "is gone, start again when they have missed it, in at most %s",
-                             book_.Name(*peer), absl::FormatDuration(options_.peer_timeout))));
+      Refuse(*candidate,
+             absl::FailedPreconditionError(absl::StrFormat(
+                 "two processes have the id of %s, and the others have the first still "
+                 "connected; if it is gone, start again when they have missed it, in at "
+                 "most %s",
+                 book_.Name(*peer), absl::FormatDuration(options_.peer_timeout))));
     }
     return outcome != Candidate::Outcome::kPending;
   });

@@ -24,6 +24,10 @@ auto CountFinal(std::string step_id, KeyFn key = {}) {
     static_assert(TimestampTraits<T>::kTotallyOrdered, "CountFinal belongs into the root scope");
     using Key = std::invoke_result_t<KeyFn&, ReadType<D>>;
     using K = RecordOfT<Key>;
+    using KeyView = typename KeyedState<K, int64_t>::KeyView;
+    // A pair or tuple with strings is seen as another type in a batch, and becomes a key first.
+    using KeySeen = KeyInBatch<D, Key>;
+    using KeyToCount = std::conditional_t<std::is_convertible_v<KeySeen, KeyView>, KeySeen, K>;
     OperatorBuilder<T> builder(stream.scope(), step_id);
     NodeInput<D, T>& input = builder.AddInput(stream, pact::Exchange{key});
     auto& output = builder.template AddOutput<std::pair<K, int64_t>>();
@@ -33,15 +37,14 @@ auto CountFinal(std::string step_id, KeyFn key = {}) {
         input.ForEach([&](const CapabilityRef<T>&, Batch<D>& batch) {
           counts.AtEach(
               batch.size(),
-              [&](size_t i) -> KeyInBatch<D, Key> { return key(std::as_const(batch)[i]); },
+              [&](size_t i) -> KeyToCount { return KeyToCount(key(std::as_const(batch)[i])); },
               [](size_t, int64_t& count) { ++count; });
         });
         held.Follow(input.frontier());
         if (!held.held() || !input.frontier().empty()) return;
         auto session = output.SessionAt(held);
-        counts.ForEach([&](typename KeyedState<K, int64_t>::KeyView k, int64_t count) {
-          session.Give(std::pair<typename KeyedState<K, int64_t>::KeyView, int64_t>(k, count));
-        });
+        counts.ForEach(
+            [&](KeyView k, int64_t count) { session.Give(std::pair<KeyView, int64_t>(k, count)); });
         counts.Clear();
         held.Drop();
       };

@@ -201,5 +201,23 @@ TEST_CASE("steps take and give pairs with strings, on any number of workers and 
   }
 }
 
+TEST_CASE("a pair with a string is counted as a key") {
+  for (const Shape shape : {Shape{1, 2}, Shape{2, 2}}) {
+    CAPTURE(shape.processes);
+    Collected<std::pair<Count, int64_t>> counts;
+    const Dataflow flow("flow", [&](Scope<>& scope) {
+      scope.Input("numbers", NumbersOfEachWorker(100)) |
+          Map("words", [](int64_t n) { return Count(Word(n % 5), n % 2); }) | CountFinal("count") |
+          CollectInto("see", counts);
+    });
+    CheckOk(RunInShape(flow, shape));
+    std::vector<std::pair<Count, int64_t>> expected;
+    for (int64_t word = 0; word < 5; ++word) {
+      for (int64_t odd : {0, 1}) expected.push_back({{Word(word), odd}, 10 * shape.total()});
+    }
+    CHECK(counts.Sorted() == expected);
+  }
+}
+
 }  // namespace
 }  // namespace headway
