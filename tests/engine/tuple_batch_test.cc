@@ -26,7 +26,7 @@ namespace {
 struct Place {
   int32_t row;
   double column;
-  friend auto operator<=>(const Place&, const Place&) = default;
+  friend bool operator==(const Place&, const Place&) = default;
 };
 
 using Count = std::pair<std::string, int64_t>;
