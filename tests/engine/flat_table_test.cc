@@ -147,7 +147,8 @@ struct Fragile {
   static inline int moves_left = 0;
 };
 
-TEST_CASE("when the move of a value throws, no value is destroyed twice, and none is left over but it") {
+TEST_CASE(
+    "when the move of a value throws, no value is destroyed twice, and none is left over but it") {
   for (const bool by_growing : {true, false}) {
     for (int moves = 0; moves < 12; ++moves) {
       CAPTURE(by_growing);
