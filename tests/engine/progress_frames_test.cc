@@ -125,7 +125,8 @@ TEST_CASE("neither a worker in user code nor one that sleeps holds back what oth
       });
 }
 
-// One whose connections have no room for progress when the workers end, and for some time after.
+// One whose connections have no room for progress until it has waited for that several times after
+// `ended`.
 class BackedUpTransport final : public bench::CountingTransport {
  public:
   BackedUpTransport(std::unique_ptr<internal::Transport> transport, ProgressTraffic* traffic,
@@ -138,24 +139,24 @@ class BackedUpTransport final : public bench::CountingTransport {
     CountingTransport::Send(process, frame);
   }
   size_t QueuedBytes(int process, internal::FrameClass frame_class) const override {
-    return looks_after_the_end_ < kLooks && frame_class == internal::FrameClass::kProgress
+    return waits_ < kWaits && frame_class == internal::FrameClass::kProgress
                ? size_t{1} << 20
                : CountingTransport::QueuedBytes(process, frame_class);
   }
-  bool Poll(Handler& handler) override {
-    if (ended_) ++looks_after_the_end_;
-    return CountingTransport::Poll(handler);
-  }
   void Wait(std::optional<std::chrono::nanoseconds> timeout) override {
-    if (looks_after_the_end_ >= kLooks) CountingTransport::Wait(timeout);
+    if (waits_ >= kWaits) {
+      CountingTransport::Wait(timeout);
+    } else if (ended_) {
+      ++waits_;
+    }
   }
 
  private:
-  static constexpr int kLooks = 5;
+  static constexpr int kWaits = 3;
   const std::atomic<bool>& ended_;
   std::atomic<int>& too_late_;
   bool said_goodbye_ = false;
-  int looks_after_the_end_ = 0;
+  int waits_ = 0;
 };
 
 TEST_CASE(
@@ -169,13 +170,16 @@ TEST_CASE(
   RunCounted(std::move(transports), {3, 1}, [&](Worker& worker) -> absl::Status {
     InputHandle<int> input;
     ProbeHandle<> probe;
-    HEADWAY_RETURN_IF_ERROR(
-        worker.Build("epochs", [&](Scope<>& scope) { scope.Input(input) | Probe(probe); }));
+    HEADWAY_RETURN_IF_ERROR(worker.Build("epochs", [&](Scope<>& scope) {
+      // Goes with the dataflow, after which the worker has nothing left to wait for.
+      std::shared_ptr<void> guard(nullptr, [&ended, index = worker.index()](void*) {
+        if (index == 0) ended = true;
+      });
+      scope.Input(input) | Inspect("guard", [guard](int) {}) | Probe(probe);
+    }));
     input.AdvanceTo(7);
     input.Close();
-    absl::Status status = worker.StepWhile([&] { return !probe.Done(); });
-    if (worker.index() == 0) ended = true;
-    return status;
+    return worker.StepWhile([&] { return !probe.Done(); });
   });
   CHECK(traffic.frames.load() == 2);
   CHECK(too_late.load() == 0);
