@@ -27,7 +27,7 @@
 // Every batch type has the same few members, so that a step is written once for all of them:
 //   size(), empty()       number of records
 //   operator[](i)         read record i: `const D&`; of columns, `BatchString` (a std::string_view)
-//                         or a pair or tuple with that in the place of strings
+//                         or a pair or tuple with that in the place of strings, by value
 //   Take(i)               consume record i: `D&&`; of columns, the same as operator[]
 //   TryAppend(record)     adds a record; false when there is no room, or no block yet
 //   Allocate(endpoint, record)  gets a block with room for at least that record. REQUIRES: empty
@@ -199,14 +199,6 @@ using TakeType = decltype(std::declval<Batch<D>&>().Take(0));
 template <class D>
 using ReadType = decltype(std::declval<const Batch<D>&>()[0]);
 
-// What a function returns that reads Key out of a record of a batch: the same, if that is a
-// reference to what lies in the batch, and else a value. A view of a record is gone when the
-// function returns.
-template <class D, class Key>
-using KeyInBatch =
-    std::conditional_t<std::is_lvalue_reference_v<Key> && std::is_reference_v<ReadType<D>>, Key,
-                       std::decay_t<Key>>;
-
 // The record type of a stream whose function returns R: views of strings become strings, also in
 // pairs and tuples, and the integer types that promotion produces become the fixed-width ones.
 template <class R>
@@ -243,6 +235,16 @@ template <class... Ts>
 struct RecordOf<std::tuple<Ts...>> {
   using type = std::tuple<RecordOfT<Ts>...>;
 };
+
+// What a function returns that reads Key out of a record of a batch and is used while the batch
+// lives: the same, if that refers to what lies in the batch, and else a value. As a pair or tuple
+// in columns is put together when it is read, what refers to it, other than to its strings, would
+// be gone.
+template <class D, class Key>
+using KeyInBatch = std::conditional_t<
+    std::is_lvalue_reference_v<Key> && std::is_reference_v<ReadType<D>>, Key,
+    std::conditional_t<ColumnarTuple<D> && !std::is_same_v<std::remove_cvref_t<Key>, BatchString>,
+                       RecordOfT<Key>, std::decay_t<Key>>>;
 
 }  // namespace headway
 

@@ -86,7 +86,8 @@ concept ColumnarTuple = internal::TupleShape<D>::kIsColumnar;
 
 // Pairs or tuples with strings, in columns: the bytes of all strings, and a row for each record
 // with its other elements. Records are seen as `View`: the same pair or tuple with a BatchString (a
-// std::string_view, valid as long as the batch is) for each string; what is kept is copied.
+// std::string_view, valid as long as the batch is) for each string, by value; what is kept is
+// copied.
 template <class D>
 class TupleBatch : public internal::StringArena<internal::TupleRow<D>> {
   using Row = internal::TupleRow<D>;
@@ -102,7 +103,10 @@ class TupleBatch : public internal::StringArena<internal::TupleRow<D>> {
   using View = typename internal::TupleShape<D>::View;
   using Arena::Arena;
 
-  View operator[](size_t i) const { return ViewOf(this->RowAt(i), this->StartOf(i), Indices()); }
+  // Constant, so that nobody changes it in the belief that this changes the batch.
+  const View operator[](size_t i) const {
+    return ViewOf(this->RowAt(i), this->StartOf(i), Indices());
+  }
   View Take(size_t i) { return (*this)[i]; }
 
   // A pair or tuple of as many elements, whose strings may be anything that is seen as a

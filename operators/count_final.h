@@ -25,9 +25,7 @@ auto CountFinal(std::string step_id, KeyFn key = {}) {
     using Key = std::invoke_result_t<KeyFn&, ReadType<D>>;
     using K = RecordOfT<Key>;
     using KeyView = typename KeyedState<K, int64_t>::KeyView;
-    // A pair or tuple with strings is seen as another type in a batch, and becomes a key first.
-    using KeySeen = KeyInBatch<D, Key>;
-    using KeyToCount = std::conditional_t<std::is_convertible_v<KeySeen, KeyView>, KeySeen, K>;
+    using KeyToCount = KeyInBatch<D, Key>;
     OperatorBuilder<T> builder(stream.scope(), step_id);
     NodeInput<D, T>& input = builder.AddInput(stream, pact::Exchange{key});
     auto& output = builder.template AddOutput<std::pair<K, int64_t>>();

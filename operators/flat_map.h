@@ -11,6 +11,7 @@
 #include <string>
 #include <type_traits>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "headway/engine/transform.h"
@@ -93,8 +94,15 @@ class FlatMapReceiver final : public Receiver<D, T>, public Resumable {
   static constexpr bool kGivesBatchStrings =
       std::is_same_v<std::ranges::range_value_t<Range>, BatchString>;
 
-  // What a record became, and the position in it. At an address of its own, which iterators need.
+  // Of columns a record is put together when it is read; else it lies in the batch.
+  static constexpr bool kKeepsRecord = !std::is_reference_v<TakeType<D>>;
+  using KeptRecord =
+      std::conditional_t<kKeepsRecord, std::remove_cvref_t<TakeType<D>>, std::monostate>;
+
+  // What a record became, the position in it, and the record, to which the range may refer. At an
+  // address of its own, which iterators need.
   struct InWork {
+    std::optional<KeptRecord> record;
     std::optional<Range> results;
     std::optional<std::ranges::iterator_t<Range>> position;
   };
@@ -117,11 +125,15 @@ class FlatMapReceiver final : public Receiver<D, T>, public Resumable {
   }
 
   bool ProcessUntilNoCredit(Batch<D>& batch, size_t& next, InWork& in_work, OutputPortBase& port) {
-    auto& [results, position] = in_work;
+    auto& [record, results, position] = in_work;
     uint64_t flushes = output_.flush_count();
     while (next < batch.size()) {
       if (!position.has_value()) {
-        results.emplace(f_(batch.Take(next)));
+        if constexpr (kKeepsRecord) {
+          results.emplace(f_(std::move(record.emplace(batch.Take(next)))));
+        } else {
+          results.emplace(f_(batch.Take(next)));
+        }
         position.emplace(std::ranges::begin(*results));
       }
       // In a variable while it moves, so that the compiler may keep it in registers.
@@ -164,8 +176,8 @@ class FlatMapReceiver final : public Receiver<D, T>, public Resumable {
 }  // namespace internal
 
 // Replaces each record by the elements of the range that f(record) returns: a container, a view, a
-// generator. A range may be in use when `f` is called for the next record, so it does not refer to
-// what that call changes.
+// generator. A range may refer to the record, if `f` takes that by reference. It may be in use when
+// `f` is called for the next record, so it does not refer to what that call changes.
 template <class F>
 auto FlatMap(std::string step_id, F f) {
   return [step_id = std::move(step_id),

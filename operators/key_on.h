@@ -18,13 +18,14 @@ auto KeyOn(std::string step_id, KeyFn key) {
     static_assert(std::is_invocable_v<KeyFn&, ReadType<D>>,
                   "KeyOn: the function must take one record of the stream, with "
                   "std::string_view for its strings");
-    using Key = std::remove_cvref_t<std::invoke_result_t<KeyFn&, ReadType<D>>>;
+    using Key = std::invoke_result_t<KeyFn&, ReadType<D>>;
     return stream | Map(step_id, [key = std::move(key)](TakeType<D> record) mutable {
              if constexpr (std::is_reference_v<TakeType<D>>) {
                RecordOfT<Key> k(key(std::as_const(record)));  // before the record moves
                return std::pair<RecordOfT<Key>, D>(std::move(k), std::move(record));
              } else {
-               return std::pair<Key, TakeType<D>>(key(std::as_const(record)), record);
+               return std::pair<KeyInBatch<D, Key>, TakeType<D>>(key(std::as_const(record)),
+                                                                 record);
              }
            });
   };

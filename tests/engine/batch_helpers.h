@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <vector>
 
 #include "headway/comm/slab.h"
 #include "headway/comm/wire.h"
@@ -44,6 +45,39 @@ internal::Block* SendAndReceive(internal::Endpoint& endpoint, internal::Block* s
   received->record_count = sent->record_count;
   endpoint.Recycle(sent);
   return received;
+}
+
+// Checks that `batch` and what it becomes has the content `expected`, as `check(batch, records)`
+// sees it: a copy, a batch of what was taken from it, a block that another batch adopts, and parts
+// of it in a block of their size.
+template <class D, class Check>
+void CheckCopies(internal::Endpoint& endpoint, Batch<D>& batch, const std::vector<D>& expected,
+                 Check check) {
+  check(batch, expected);
+  Batch<D> copy;
+  copy.CopyFrom(endpoint, batch);
+  check(copy, expected);
+
+  Batch<D> appended;
+  std::vector<D> taken;
+  for (size_t i = 0; i < batch.size(); ++i) {
+    if (!appended.TryAppend(batch.Take(i))) {
+      check(appended, taken);
+      taken.clear();
+      appended = Batch<D>();
+      appended.Allocate(endpoint, batch[i]);
+      REQUIRE(appended.TryAppend(batch.Take(i)));
+    }
+    taken.push_back(expected[i]);
+  }
+  Batch<D> adopted(&endpoint, appended.Release());
+  check(adopted, taken);
+  for (const size_t divisor : {2, 8}) {
+    taken.resize(taken.size() / divisor);
+    adopted.Truncate(taken.size());
+    adopted.Shrink(endpoint);
+    check(adopted, taken);
+  }
 }
 
 }  // namespace headway

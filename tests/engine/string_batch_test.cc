@@ -66,36 +66,7 @@ TEST_CASE("strings of any length go in until the block is full, and come out of 
       expected.push_back(std::move(text));
     }
     REQUIRE(!expected.empty());
-    CheckContent(batch, expected);
-
-    StringBatch copy;
-    copy.CopyFrom(*pool.endpoint, batch);
-    CheckContent(copy, expected);
-
-    // Strings of a batch are appended in another way than plain ones.
-    StringBatch appended;
-    std::vector<std::string> taken;
-    for (size_t i = 0; i < batch.size(); ++i) {
-      if (!appended.TryAppend(batch.Take(i))) {
-        CheckContent(appended, taken);
-        taken.clear();
-        appended = StringBatch();
-        appended.Allocate(*pool.endpoint, batch[i]);
-        REQUIRE(appended.TryAppend(batch.Take(i)));
-      }
-      taken.push_back(expected[i]);
-    }
-    CheckContent(appended, taken);
-
-    StringBatch adopted(pool.endpoint, appended.Release());
-    CheckContent(adopted, taken);
-    // A batch that fills less than half of its block moves to one of its size.
-    for (const size_t divisor : {2, 8}) {
-      taken.resize(taken.size() / divisor);
-      adopted.Truncate(taken.size());
-      adopted.Shrink(*pool.endpoint);
-      CheckContent(adopted, taken);
-    }
+    CheckCopies<std::string>(*pool.endpoint, batch, expected, CheckContent);
   }
 }
 

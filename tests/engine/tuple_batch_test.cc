@@ -3,11 +3,13 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <random>
+#include <ranges>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -34,7 +36,10 @@ using Line = std::tuple<uint32_t, std::string, bool, std::string, Place>;
 
 static_assert(std::is_same_v<Batch<Count>, TupleBatch<Count>>);
 static_assert(std::is_same_v<Batch<Line>, TupleBatch<Line>>);
-static_assert(std::is_same_v<ReadType<Count>, std::pair<BatchString, int64_t>>);
+static_assert(std::is_same_v<ReadType<Count>, const std::pair<BatchString, int64_t>>);
+static_assert(std::is_same_v<TakeType<Count>, std::pair<BatchString, int64_t>>);
+// Who changes what a loop gives does not change the batch, and is told.
+static_assert(std::is_same_v<decltype(*std::declval<Batch<Count>&>().begin()), ReadType<Count>>);
 // Nothing to keep in columns, and what cannot be read where it arrives.
 static_assert(std::is_same_v<Batch<std::pair<int, int>>, VectorBatch<std::pair<int, int>>>);
 using Nested = std::pair<std::string, std::vector<int>>;
@@ -84,33 +89,7 @@ TEST_CASE("tuples go in until the block is full, and come out of copies of copie
       expected.push_back(std::move(line));
     }
     REQUIRE(!expected.empty());
-    CheckContent(batch, expected);
-
-    Batch<Line> copy;
-    copy.CopyFrom(*pool.endpoint, batch);
-    CheckContent(copy, expected);
-
-    // What is seen in a batch goes into another one.
-    Batch<Line> appended;
-    std::vector<Line> taken;
-    for (size_t i = 0; i < batch.size(); ++i) {
-      if (!appended.TryAppend(batch.Take(i))) {
-        CheckContent(appended, taken);
-        taken.clear();
-        appended = Batch<Line>();
-        appended.Allocate(*pool.endpoint, batch[i]);
-        REQUIRE(appended.TryAppend(batch.Take(i)));
-      }
-      taken.push_back(expected[i]);
-    }
-    Batch<Line> adopted(pool.endpoint, appended.Release());
-    CheckContent(adopted, taken);
-    for (const size_t divisor : {2, 8}) {
-      taken.resize(taken.size() / divisor);
-      adopted.Truncate(taken.size());
-      adopted.Shrink(*pool.endpoint);
-      CheckContent(adopted, taken);
-    }
+    CheckCopies<Line>(*pool.endpoint, batch, expected, CheckContent);
   }
 }
 
@@ -216,6 +195,74 @@ TEST_CASE("a pair with a string is counted as a key") {
       for (int64_t odd : {0, 1}) expected.push_back({{Word(word), odd}, 10 * shape.total()});
     }
     CHECK(counts.Sorted() == expected);
+  }
+}
+
+// A record is put together when it is read, so what refers to its plain elements has to be a copy
+// before the record is gone.
+TEST_CASE("keys that are views into a plain element of a pair") {
+  using Named = std::pair<std::string, std::array<char, 8>>;
+  for (const Shape shape : {Shape{1, 1}, Shape{1, 3}, Shape{2, 1}}) {
+    CAPTURE(shape.processes);
+    CAPTURE(shape.workers);
+    Collected<std::pair<std::string, int64_t>> counts;
+    Collected<std::string> keys;
+    const Dataflow flow("flow", [&](Scope<>& scope) {
+      const auto key = [](const auto& named) { return std::string_view(named.second.data()); };
+      Stream<Named> named =
+          scope.Input("numbers", NumbersOfEachWorker(100)) | Map("name", [](int64_t n) {
+            Named result{Word(n), {}};
+            result.second = {'k', 'e', 'y', static_cast<char>('0' + n % 5)};
+            return result;
+          });
+      named | CountFinal("count", key) | CollectInto("see", counts);
+      named | KeyOn("key", key) |
+          Inspect("keys", [&](const auto& keyed) { keys.Add(std::string(keyed.first)); });
+    });
+    CheckOk(RunInShape(flow, shape));
+    std::vector<std::pair<std::string, int64_t>> expected;
+    for (int64_t i = 0; i < 5; ++i) {
+      expected.push_back({"key" + std::to_string(i), 20 * shape.total()});
+    }
+    CHECK(counts.Sorted() == expected);
+    std::vector<std::string> expected_keys;
+    for (const auto& [key, count] : expected) expected_keys.insert(expected_keys.end(), count, key);
+    CHECK(keys.Sorted() == expected_keys);
+  }
+}
+
+// Enough of them for the range to stop for credit.
+TEST_CASE("the range that a record becomes may refer to it") {
+  static constexpr int64_t kEach = 2'000;
+  for (const int workers : kWorkerCounts) {
+    CAPTURE(workers);
+    Collected<Count> of_pairs;
+    Collected<Count> of_strings;
+    const std::vector<Count> records = {{"a word", 0}, {"another, which is longer", 0}};
+    const std::vector<std::string> words = {records[0].first, records[1].first};
+    const Dataflow flow("flow", [&](Scope<>& scope) {
+      scope.Input("pairs", TestingSource(records)) |
+          FlatMap("several",
+                  [](const auto& record) -> Generator<Count> {
+                    for (int64_t i = 0; i < kEach; ++i)
+                      co_yield Count(record.first, i + record.second);
+                  }) |
+          Exchange("spread_pairs") | CollectInto("see_pairs", of_pairs);
+      scope.Input("strings", TestingSource(words)) |
+          FlatMap("copies",
+                  [](const auto& word) {
+                    return std::views::iota(int64_t{0}, kEach) |
+                           std::views::transform([&word](int64_t i) { return std::pair(word, i); });
+                  }) |
+          Exchange("spread_strings") | CollectInto("see_strings", of_strings);
+    });
+    CheckOk(RunMain(flow, {.worker_count = workers, .max_bytes_in_flight = 16'384}));
+    std::vector<Count> expected;
+    for (const std::string& word : words) {
+      for (int64_t i = 0; i < kEach; ++i) expected.push_back({word, i});
+    }
+    CHECK(of_pairs.Sorted() == expected);
+    CHECK(of_strings.Sorted() == expected);
   }
 }
 
