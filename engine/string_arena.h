@@ -191,8 +191,7 @@ template <class Batch>
 class BatchIterator {
  public:
   BatchIterator(const Batch* batch, size_t i) : batch_(batch), i_(i) {}
-  // Constant, so that nobody changes it in the belief that this changes the batch.
-  const auto operator*() const { return (*batch_)[i_]; }
+  decltype(auto) operator*() const { return (*batch_)[i_]; }
   BatchIterator& operator++() {
     ++i_;
     return *this;
