@@ -66,6 +66,8 @@ bool IsReadable(int descriptor) {
                            const FileDescriptor& report, const FileDescriptor& signals) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(1);
+  // The system wakes up the frozen processes of a group when the shell that started it ends.
+  setpgid(0, 0);
   for (const int number : {SIGINT, SIGTERM, SIGABRT, SIGSEGV}) signal(number, SIG_DFL);
   std::vector<std::string> lines;
   absl::Status status;
