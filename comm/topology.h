@@ -15,8 +15,11 @@ struct Topology {
   int worker_count() const { return process_count * workers_per_process; }
   int first_worker() const { return process * workers_per_process; }
   int ProcessOf(int worker) const { return worker / workers_per_process; }
-  bool IsLocal(int worker) const { return ProcessOf(worker) == process; }
   int LocalIndex(int worker) const { return worker - first_worker(); }
+  // ProcessOf without its division: it is asked for each batch.
+  bool IsLocal(int worker) const {
+    return static_cast<uint32_t>(LocalIndex(worker)) < static_cast<uint32_t>(workers_per_process);
+  }
 };
 
 // The largest number of workers of a run, since a block names its sender in 16 bits.

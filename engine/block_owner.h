@@ -48,6 +48,9 @@ class BlockOwner {
     block_ = block;
   }
   Block* get() const { return block_; }
+  // Whether the block keeps what else was received from another process with it. REQUIRES: there is
+  // a block.
+  bool in_slab() const { return block_->in_slab; }
   Block* Release() { return std::exchange(block_, nullptr); }
   Endpoint* endpoint() const { return endpoint_; }
 

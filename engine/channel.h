@@ -204,6 +204,10 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
       time_ = time;
     }
     this->graph_.GuardStep(this->target_.node().step_id(), [&] {
+      if (batch.size() == 1) {
+        PartitionSingle(batch);
+        return;
+      }
       if constexpr (kCopiesPlainRecords || std::is_same_v<Batch<D>, StringBatch>) {
         if (buffers_.size() == 2) {
           PartitionInTwo(batch);
@@ -239,8 +243,22 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
   void Partition(Batch<D>& batch) {
     for (size_t i = 0; i < batch.size(); ++i) PartitionOne(batch, i);
   }
-  void PartitionOne(Batch<D>& batch, size_t i) {
-    const int target = RouteHash(StableHash(key_(batch[i])), static_cast<int>(buffers_.size()));
+  int TargetOf(const Batch<D>& batch, size_t i) {
+    return RouteHash(StableHash(key_(batch[i])), static_cast<int>(buffers_.size()));
+  }
+  // The batch itself becomes the buffer, without a copy, if nothing waits for the same worker. What
+  // was received is copied: the rest of it must not wait for this record.
+  void PartitionSingle(Batch<D>& batch) {
+    const int target = TargetOf(batch, 0);
+    Batch<D>& buffer = buffers_[static_cast<size_t>(target)];
+    if (buffer.empty() && !batch.in_slab()) {
+      buffer = std::move(batch);
+    } else {
+      AppendTo(target, batch, 0);
+    }
+  }
+  void PartitionOne(Batch<D>& batch, size_t i) { AppendTo(TargetOf(batch, i), batch, i); }
+  void AppendTo(int target, Batch<D>& batch, size_t i) {
     Batch<D>& buffer = buffers_[static_cast<size_t>(target)];
     if (!buffer.TryAppend(batch.Take(i))) {
       MakeRoom(target, batch[i]);

@@ -89,23 +89,19 @@ void Graph::ActivateWatchers() {
 }
 
 bool Graph::RunActiveNodes() {
-  for (Node* node : blocked_) ready_.push_back(node);
+  ready_.insert(ready_.end(), blocked_.begin(), blocked_.end());
   blocked_.clear();
   bool ran = false;
   // What is activated meanwhile runs as well, so that a batch goes through the whole graph in one
   // step; the limit lets frames from other workers in when a cycle goes round and round.
-  size_t budget = 2 * nodes_.size() + 16;
-  while (!ready_.empty() && budget > 0) {
-    running_.swap(ready_);
-    for (Node* node : running_) {
-      const size_t blocked = blocked_.size();
-      RunNode(*node);
-      ran |= blocked_.size() == blocked;
-      if (budget > 0) --budget;
-    }
-    running_.clear();
-    if (worker_.run.failed()) break;
+  const size_t limit = std::max(ready_.size(), 2 * nodes_.size() + 16);
+  size_t next = 0;
+  for (; next < ready_.size() && next < limit && !worker_.run.failed(); ++next) {
+    const size_t blocked = blocked_.size();
+    RunNode(*ready_[next]);
+    ran |= blocked_.size() == blocked;
   }
+  ready_.erase(ready_.begin(), ready_.begin() + static_cast<ptrdiff_t>(next));
   return ran;
 }
 

@@ -220,8 +220,7 @@ class Graph {
   std::vector<bool> has_successor_;
   std::vector<std::vector<Node*>> watchers_;  // by location
 
-  std::vector<Node*> ready_;  // nodes that want to run; each at most once
-  std::vector<Node*> running_;
+  std::vector<Node*> ready_;    // nodes that want to run, each at most once
   std::vector<Node*> blocked_;  // nodes that wait for credit
   std::vector<Resumable*> stalled_;
   uint32_t resumable_count_ = 0;

@@ -106,7 +106,12 @@ class Network final : private Transport::Handler {
   void DeliverDelayed();
   bool ProgressIsBackedUp() const;
   void AddNewDataflows();
+  // Makes it if there is none yet.
   Dataflow& DataflowOf(uint32_t id);
+  bool IsBuilt(uint32_t id) const {
+    return id < dataflows_.size() && dataflows_[id] != nullptr &&
+           dataflows_[id]->outgoing.has_value();
+  }
   void Watch();
 
   RunState& run_;
@@ -119,10 +124,10 @@ class Network final : private Transport::Handler {
   // Guarded by mutex_.
   Endpoint endpoint_;
   FrameEncoder encoder_;
-  CompactRounds rounds_;             // scratch of SendProgress
-  std::vector<std::byte> round_;     // scratch of OnProgress
-  std::vector<Dataflow> dataflows_;  // by number
-  std::vector<uint32_t> with_news_;  // whose outgoing rounds are to be looked at
+  CompactRounds rounds_;                              // scratch of SendProgress
+  std::vector<std::byte> round_;                      // scratch of OnProgress
+  std::vector<std::unique_ptr<Dataflow>> dataflows_;  // by number; null: nothing is known of it
+  std::vector<uint32_t> with_news_;                   // whose outgoing rounds are to be looked at
   std::vector<uint32_t> with_delayed_;
   std::vector<std::vector<FrameEncoder::ReturnedBytes>> returned_;  // by process
   std::vector<bool> ended_;                                         // by process: has said goodbye

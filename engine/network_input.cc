@@ -117,12 +117,9 @@ void Network::OnRound(int process, uint32_t dataflow, std::span<const std::byte>
     return;
   }
   // Of a dataflow that is not built here yet the workers find out.
-  if (dataflow < dataflows_.size()) {
-    const std::optional<ProcessSum>& built = dataflows_[dataflow].outgoing;
-    if (built.has_value() && !built->Accepts(round)) {
-      Malformed(process, "progress that is not of this dataflow");
-      return;
-    }
+  if (IsBuilt(dataflow) && !dataflows_[dataflow]->outgoing->Accepts(round)) {
+    Malformed(process, "progress that is not of this dataflow");
+    return;
   }
   if (!with_delayed_.empty() || !endpoint_.TryPublishProgress(dataflow, round)) {
     Delay(dataflow, round);
@@ -162,10 +159,10 @@ void Network::SumDelayed(Dataflow& dataflow) {
 void Network::DeliverDelayed() {
   while (!with_delayed_.empty()) {
     const uint32_t id = with_delayed_.front();
-    std::vector<std::byte>& delayed = dataflows_[id].delayed;
-    if (!endpoint_.TryPublishProgress(id, delayed)) return;
-    delayed.clear();
-    dataflows_[id].delayed_sum_bytes = 0;
+    Dataflow& dataflow = *dataflows_[id];
+    if (!endpoint_.TryPublishProgress(id, dataflow.delayed)) return;
+    dataflow.delayed.clear();
+    dataflow.delayed_sum_bytes = 0;
     with_delayed_.erase(with_delayed_.begin());
   }
 }
@@ -217,7 +214,9 @@ void Network::Malformed(int process, std::string_view what) {
 
 Network::Dataflow& Network::DataflowOf(uint32_t id) {
   if (dataflows_.size() <= id) dataflows_.resize(id + 1);
-  return dataflows_[id];
+  std::unique_ptr<Dataflow>& dataflow = dataflows_[id];
+  if (dataflow == nullptr) dataflow = std::make_unique<Dataflow>();
+  return *dataflow;
 }
 
 }  // namespace headway::internal

@@ -77,11 +77,11 @@ void Network::TakeFromWorkers() {
   })) {
   }
   while (endpoint_.ReceiveProgress([this](int, uint32_t id, std::span<const std::byte> round) {
-    if (id >= dataflows_.size() || !dataflows_[id].outgoing.has_value()) {
+    if (!IsBuilt(id)) {
       std::lock_guard lock(requests_mutex_);  // it was built while we looked elsewhere
       AddNewDataflows();
     }
-    Dataflow& dataflow = dataflows_[id];
+    Dataflow& dataflow = *dataflows_[id];
     dataflow.outgoing->Add(round);
     if (!std::exchange(dataflow.has_news, true)) with_news_.push_back(id);
   })) {
@@ -129,13 +129,14 @@ void Network::AddReturned(const Message& message) {
 void Network::SendProgress() {
   if (ProgressIsBackedUp()) {
     for (uint32_t id : with_news_) {
-      if (dataflows_[id].outgoing->size() > kMaxQueuedProgressBytes) dataflows_[id].outgoing->Net();
+      ProcessSum& sum = *dataflows_[id]->outgoing;
+      if (sum.size() > kMaxQueuedProgressBytes) sum.Net();
     }
     return;
   }
   for (uint32_t id : with_news_) {
-    dataflows_[id].has_news = false;
-    ProcessSum& sum = *dataflows_[id].outgoing;
+    dataflows_[id]->has_news = false;
+    ProcessSum& sum = *dataflows_[id]->outgoing;
     if (!sum.is_due()) continue;  // a later round is looked at together with it
     const std::span<const std::byte> net = sum.Net();
     if (!net.empty()) rounds_.Add(id, net, sum.change_bytes());

@@ -5,13 +5,6 @@
 
 namespace headway::internal {
 
-namespace {
-
-// Batches that a node takes in one activation before the others have their turn.
-constexpr int kMaxBatchesPerActivation = 32;
-
-}  // namespace
-
 void InputPortBase::Discard() {
   while (!queue_.empty()) graph_.worker().endpoint.Recycle(TakeBlock());
 }
@@ -27,18 +20,11 @@ Block* InputPortBase::TakeBlock() {
   return block;
 }
 
-bool InputPortBase::MayTakeAnother() {
-  if (queue_.empty() || node_.taken >= kMaxBatchesPerActivation) return false;
-  if (node_.taken++ == 0) return true;
+bool InputPortBase::OutputsHaveCredit() const {
   for (OutputPortBase* output : node_.outputs) {
     if (!graph_.HasCredit(*output)) return false;
   }
   return true;
-}
-
-void OutputPortBase::Flush() {
-  FlushOwnBuffer();
-  for (Flushable* buffer : buffers) buffer->Flush();
 }
 
 }  // namespace headway::internal

@@ -13,8 +13,8 @@
 namespace headway::internal {
 
 class Graph;
-class Node;
 class ChannelBase;
+class InputPortBase;
 class OutputPortBase;
 
 // Messages between workers that carry a batch of a channel.
@@ -24,6 +24,28 @@ inline constexpr uint32_t kDataMessage = 1;
 inline int64_t ChargedBytes(const Block& block) {
   return static_cast<int64_t>(sizeof(Block)) + block.capacity;
 }
+
+// A scheduled and tracked operator. Its logic runs when it is active: after a batch came, a watched
+// frontier moved, or somebody asked for it.
+class Node {
+ public:
+  Node(std::string step_id, uint32_t index) : step_id_(std::move(step_id)), index_(index) {}
+
+  const std::string& step_id() const { return step_id_; }
+  uint32_t index() const { return index_; }
+
+  absl::AnyInvocable<void()> logic;
+  std::vector<InputPortBase*> inputs;
+  std::vector<OutputPortBase*> outputs;
+  bool active = false;    // in the queue of nodes that want to run, or waiting for credit
+  bool in_cycle = false;  // always runs: pausing it could stop the cycle for ever
+  bool checks_credit_itself = false;  // runs without credit: a source closes its epochs
+  int taken = 0;                      // batches taken in this activation
+
+ private:
+  const std::string step_id_;
+  const uint32_t index_;
+};
 
 // A buffer in front of a channel, behind an output port and any number of transforms: what is in it
 // is sent before the port's node returns.
@@ -70,13 +92,22 @@ class InputPortBase {
  protected:
   // Takes the oldest batch, whose bytes then no longer count as in flight; null if there is none.
   Block* TakeBlock();
-  // The number of batches that a node may take in one activation without having to look at its
-  // outputs' credit, and at all.
-  bool MayTakeAnother();
+  // Whether the node may take a batch in this activation: there is one, and it is the first, or
+  // there is credit for more and the others need not have their turn yet.
+  bool MayTakeAnother() {
+    if (queue_.empty() || node_.taken >= kMaxBatchesPerActivation) return false;
+    return node_.taken++ == 0 || OutputsHaveCredit();
+  }
 
   Graph& graph_;
   Node& node_;
   BlockList queue_;
+
+ private:
+  // Batches that a node takes in one activation before the others have their turn.
+  static constexpr int kMaxBatchesPerActivation = 32;
+
+  bool OutputsHaveCredit() const;
 };
 
 // An output of a node. Records wait in its buffer until it is full, the time changes or the node
@@ -89,7 +120,10 @@ class OutputPortBase {
   OutputPortBase& operator=(const OutputPortBase&) = delete;
 
   // Sends everything that waits here and in the buffers behind this port.
-  void Flush();
+  void Flush() {
+    FlushOwnBuffer();
+    for (Flushable* buffer : buffers) buffer->Flush();
+  }
   Node& node() { return node_; }
 
   // Keeps a pointstamp at the time of the batch that is being pushed, for a transform that stops in
@@ -127,28 +161,6 @@ struct FirstTimeOf<Product<Outer, Inner>> {
   static Product<Outer, Inner> At(Epoch first_epoch) {
     return {FirstTimeOf<Outer>::At(first_epoch), TimestampTraits<Inner>::Minimum()};
   }
-};
-
-// A scheduled and tracked operator. Its logic runs when it is active: after a batch came, a watched
-// frontier moved, or somebody asked for it.
-class Node {
- public:
-  Node(std::string step_id, uint32_t index) : step_id_(std::move(step_id)), index_(index) {}
-
-  const std::string& step_id() const { return step_id_; }
-  uint32_t index() const { return index_; }
-
-  absl::AnyInvocable<void()> logic;
-  std::vector<InputPortBase*> inputs;
-  std::vector<OutputPortBase*> outputs;
-  bool active = false;    // in the queue of nodes that want to run, or waiting for credit
-  bool in_cycle = false;  // always runs: pausing it could stop the cycle for ever
-  bool checks_credit_itself = false;  // runs without credit: a source closes its epochs
-  int taken = 0;                      // batches taken in this activation
-
- private:
-  const std::string step_id_;
-  const uint32_t index_;
 };
 
 }  // namespace headway::internal

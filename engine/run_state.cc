@@ -48,7 +48,9 @@ void RunState::Fail(absl::Status status) {
   fabric_.WakeAll();
 }
 
-absl::Status RunState::status() const { return WithoutMark(marked_status()); }
+absl::Status RunState::status() const {
+  return failed() ? WithoutMark(marked_status()) : absl::OkStatus();
+}
 
 absl::Status RunState::marked_status() const {
   if (!failed()) return absl::OkStatus();

@@ -1,0 +1,296 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "headway/check.h"
+#include "headway/comm/slab.h"
+#include "headway/engine/network.h"
+#include "headway/engine/run_state.h"
+#include "headway/engine/worker.h"
+#include "headway/progress/compact_rounds.h"
+#include "headway/tests/engine/run_helpers.h"
+
+// What a process keeps when another one sends faster than its worker reads, and what it believes.
+
+namespace headway {
+namespace {
+
+using internal::BlockList;
+using internal::FrameClass;
+using internal::FrameEncoder;
+using internal::OutgoingFrame;
+using Bytes = std::vector<std::byte>;
+
+Bytes Copy(std::span<const std::byte> bytes) { return {bytes.begin(), bytes.end()}; }
+
+// The end of process 0 of a connection to process 1, which is the test: it says what arrives, and
+// sees what is sent.
+class ScriptedTransport final : public internal::Transport {
+ public:
+  ScriptedTransport() : pool_(internal::SlabPool::Create()) {}
+  ~ScriptedTransport() override { pool_->Release(); }
+
+  // The next Poll gets this frame.
+  void Arrive(std::span<const std::byte> frame) {
+    std::lock_guard lock(mutex_);
+    arriving_.push_back(Copy(frame));
+  }
+  // Until the next Flush there is no room for progress.
+  void BackUp() {
+    std::lock_guard lock(mutex_);
+    backed_up_ = true;
+  }
+  // What was done, in order: the classes of frames that were sent, and how long was waited for.
+  struct Event {
+    std::optional<FrameClass> sent;
+    std::optional<std::chrono::nanoseconds> waited;
+  };
+  std::vector<Event> TakeEvents() {
+    std::lock_guard lock(mutex_);
+    return std::exchange(events_, {});
+  }
+
+  int process_id() const override { return 0; }
+  int process_count() const override { return 2; }
+  std::string Describe(int process) const override {
+    return "process " + std::to_string(process) + " (of a test)";
+  }
+  void Send(int, const OutgoingFrame& frame) override {
+    std::lock_guard lock(mutex_);
+    events_.push_back({.sent = frame.frame_class, .waited = {}});
+  }
+  bool Flush() override {
+    std::lock_guard lock(mutex_);
+    backed_up_ = false;
+    return true;
+  }
+  size_t QueuedBytes(int, FrameClass frame_class) const override {
+    std::lock_guard lock(mutex_);
+    return backed_up_ && frame_class == FrameClass::kProgress ? size_t{1} << 20 : 0;
+  }
+  BlockList TakeWritten() override { return {}; }
+  bool Poll(Handler& handler) override {
+    std::deque<Bytes> frames;
+    {
+      std::lock_guard lock(mutex_);
+      frames.swap(arriving_);
+    }
+    for (const Bytes& frame : frames) {
+      internal::Slab* slab = pool_->Get(frame.size());
+      std::memcpy(slab->data(), frame.data(), frame.size());
+      const std::span<std::byte> bytes(slab->data(), frame.size());
+      const auto verified = internal::VerifyFrame(bytes);
+      HEADWAY_CHECK(verified.ok());
+      handler.OnFrame(1, {*verified, bytes, slab});
+      slab->Unref();
+    }
+    return !frames.empty();
+  }
+  void Wait(std::optional<std::chrono::nanoseconds> timeout) override {
+    std::lock_guard lock(mutex_);
+    events_.push_back({.sent = {}, .waited = timeout});
+  }
+  void Wake() override {}
+  void Close(absl::Duration) override {}
+
+ private:
+  internal::SlabPool* const pool_;
+  mutable std::mutex mutex_;  // guards what follows: the network has a watchdog
+  std::deque<Bytes> arriving_;
+  bool backed_up_ = false;
+  std::vector<Event> events_;
+};
+
+constexpr uint32_t kChangeBytes = 16;
+constexpr size_t kFewFrames = 4;  // of progress, which a worker does not read
+
+struct Change {
+  uint32_t location;
+  int32_t delta;
+  uint64_t time;
+};
+static_assert(sizeof(Change) == kChangeBytes);
+
+std::span<const std::byte> AsRound(const std::vector<Change>& changes) {
+  return std::as_bytes(std::span(changes));
+}
+
+Bytes ProgressFrame(uint32_t dataflow, const std::vector<Change>& changes) {
+  CompactRounds rounds;
+  rounds.Add(dataflow, AsRound(changes), std::vector<uint32_t>{kChangeBytes});
+  FrameEncoder encoder;
+  return Copy(encoder.Progress(rounds.bytes()));
+}
+
+// Process 0 of 2.
+struct Process {
+  explicit Process(int workers = 1)
+      : run({.process = 0, .process_count = 2, .workers_per_process = workers}, RunOptions{},
+            {.progress_frames = kFewFrames}) {
+    auto made = std::make_unique<ScriptedTransport>();
+    transport = made.get();
+    network.emplace(run, std::move(made));
+    run.set_network(&*network);
+  }
+  // Dataflow `id`, of one location.
+  void Build(uint32_t id) {
+    network->AddDataflow(id,
+                         {.change_bytes = {kChangeBytes}, .only_capabilities = {}, .initial = {}},
+                         std::vector<std::string>{});
+  }
+  // Everything that has arrived so far is looked at.
+  void Receive(std::span<const std::byte> frame) {
+    transport->Arrive(frame);
+    network->Pump(true);
+  }
+
+  internal::RunState run;
+  ScriptedTransport* transport;
+  std::optional<internal::Network> network;
+};
+
+TEST_CASE("rounds that a worker has no room for are added up, and none is lost") {
+  Process process;
+  internal::Endpoint worker(&process.run.fabric(), 0);
+  process.Build(0);
+  // One time after the other comes and goes; unsummed these are 8 MiB.
+  constexpr uint64_t kTimes = 1 << 18;
+  constexpr uint64_t kTimesPerRound = 1 << 12;
+  for (uint64_t time = 0; time < kTimes;) {
+    std::vector<Change> changes;
+    for (uint64_t i = 0; i < kTimesPerRound; ++i, ++time) {
+      changes.push_back({0, 1, time + 1});
+      changes.push_back({0, -1, time});
+    }
+    process.Receive(ProgressFrame(0, changes));
+  }
+  std::map<uint64_t, int64_t> counts;
+  size_t bytes_read = 0;
+  for (int reads = 0; reads < 2; ++reads) {
+    worker.ReceiveProgress([&](int from, uint32_t dataflow, std::span<const std::byte> bytes) {
+      CHECK(from == process.network->endpoint_index());
+      CHECK(dataflow == 0);
+      bytes_read += bytes.size();
+      std::vector<Change> changes(bytes.size() / kChangeBytes);
+      std::memcpy(changes.data(), bytes.data(), bytes.size());
+      for (const Change& change : changes) counts[change.time] += change.delta;
+    });
+    process.network->Pump(true);
+  }
+  std::erase_if(counts, [](const auto& entry) { return entry.second == 0; });
+  CHECK(counts == std::map<uint64_t, int64_t>{{0, -1}, {kTimes, 1}});
+  CHECK(bytes_read < size_t{2} << 20);
+  CHECK_FALSE(process.run.failed());
+}
+
+// Rounds of 1 MiB for dataflows that are not built here.
+constexpr int kRoundsPerLimit = 64;
+
+Bytes LargeFrame(uint32_t dataflow) {
+  return ProgressFrame(dataflow, std::vector<Change>((1 << 20) / kChangeBytes, {0, 1, 7}));
+}
+
+TEST_CASE("progress that a worker does not read ends the run when it is too much") {
+  Process process;
+  internal::Endpoint worker(&process.run.fabric(), 0);
+  const Bytes frame = LargeFrame(3);
+  const int fit = static_cast<int>(kFewFrames) + kRoundsPerLimit;
+  for (int i = 0; i < fit; ++i) process.Receive(frame);
+  CHECK_FALSE(process.run.failed());
+  process.Receive(frame);
+  CheckError(process.run.status(), absl::StatusCode::kResourceExhausted,
+             {"process 0", "does not keep up with the progress of the other processes"});
+}
+
+TEST_CASE("progress of dataflows that a worker never builds ends the run when it is too much") {
+  Process process;
+  Worker worker(process.run, 0);
+  const Bytes frames[] = {LargeFrame(3), LargeFrame(4)};
+  absl::Status status;
+  int received = 0;
+  for (; status.ok() && received < 2 * kRoundsPerLimit; ++received) {
+    process.Receive(frames[received % 2]);
+    status = worker.Step();
+  }
+  CHECK(received == kRoundsPerLimit);  // each takes a little more than its bytes
+  CheckError(status, absl::StatusCode::kResourceExhausted,
+             {"worker 0", "has not built dataflow number"});
+}
+
+TEST_CASE("credit is believed up to what is in flight, all entries of a frame together") {
+  for (const bool too_much : {false, true}) {
+    Process process;
+    internal::Endpoint worker(&process.run.fabric(), 0);
+    process.run.flow_control().AddSent(0, 1000);
+    const std::vector<FrameEncoder::ReturnedBytes> returned = {
+        {.dataflow = 0, .channel = 0, .worker = 0, .bytes = 600},
+        {.dataflow = 0, .channel = 1, .worker = 0, .bytes = too_much ? 401U : 400U}};
+    FrameEncoder encoder;
+    process.Receive(encoder.Credit(returned));
+    if (too_much) {
+      CheckError(process.run.status(), absl::StatusCode::kInvalidArgument,
+                 {"process 1", "credit for more than it was sent"});
+      continue;
+    }
+    CHECK_FALSE(process.run.failed());
+    uint32_t credit = 0;
+    worker.Receive([&](const internal::Message& message, int) {
+      CHECK(message.kind == internal::kCredit);
+      credit += message.charged_bytes;
+    });
+    CHECK(credit == 1000);
+  }
+}
+
+// Waits as a worker does, and returns what the connection saw. The watchdog may be pumping.
+std::vector<ScriptedTransport::Event> EventsOfWait(Process& process, internal::Endpoint& worker) {
+  while (!process.network->TryWait(worker, std::nullopt, [] { return false; })) {
+  }
+  return process.transport->TakeEvents();
+}
+
+bool IsWait(const ScriptedTransport::Event& event) { return !event.sent.has_value(); }
+
+TEST_CASE("who waits for all looks again soon while a fellow has no room for progress") {
+  Process process(2);
+  internal::Endpoint worker(&process.run.fabric(), 0);
+  internal::Endpoint fellow(&process.run.fabric(), 1);  // does not read
+  for (size_t i = 0; i <= kFewFrames; ++i) process.Receive(ProgressFrame(0, {{0, 1, i}}));
+  worker.ReceiveProgress([](int, uint32_t, std::span<const std::byte>) {});
+  const auto events = EventsOfWait(process, worker);
+  const auto wait = std::ranges::find_if(events, IsWait);
+  REQUIRE(wait != events.end());
+  REQUIRE(wait->waited.has_value());
+  CHECK(*wait->waited <= std::chrono::milliseconds(1));
+}
+
+TEST_CASE("progress that had no room goes out before a wait, when there is room again") {
+  Process process;
+  internal::Endpoint worker(&process.run.fabric(), 0);
+  process.Build(0);
+  process.network->Pump(true);
+  process.transport->TakeEvents();
+  process.transport->BackUp();
+  CHECK(worker.TryPublishProgress(0, AsRound({{0, 1, 5}})));
+  process.network->Pump(true);  // finds no room
+  const auto events = EventsOfWait(process, worker);
+  const auto wait = std::ranges::find_if(events, IsWait);
+  REQUIRE(wait != events.end());
+  CHECK(std::ranges::count_if(events.begin(), wait, [](const auto& event) {
+          return event.sent == FrameClass::kProgress;
+        }) == 1);
+}
+
+}  // namespace
+}  // namespace headway
