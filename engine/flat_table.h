@@ -76,10 +76,14 @@ class FlatTable {
   }
 
   // f(i, V& value of key(i)) for i from 0 to `count`, in this order; values are made where there
-  // are none. `f` may change the table. key(i) is called twice, once ahead of time.
+  // are none. `f` may change the table. key(i) is called up to twice, once ahead of time.
   template <class KeyAt, class F>
   void AtEach(size_t count, KeyAt&& key, F&& f) {
     LookAhead(count, key, [&](size_t i, const Lookup& lookup, size_t guess) {
+      if (IsSurelyAt(guess, lookup)) {
+        f(i, *slots_[guess].value());
+        return;
+      }
       decltype(auto) k = key(i);
       f(i, IsAt(guess, lookup, k) ? *slots_[guess].value() : AtPrepared(lookup, k));
     });
@@ -89,6 +93,10 @@ class FlatTable {
   template <class KeyAt, class F>
   void FindEach(size_t count, KeyAt&& key, F&& f) {
     LookAhead(count, key, [&](size_t i, const Lookup& lookup, size_t guess) {
+      if (IsSurelyAt(guess, lookup)) {
+        f(i, slots_[guess].value());
+        return;
+      }
       decltype(auto) k = key(i);
       f(i, IsAt(guess, lookup, k) ? slots_[guess].value() : FindPrepared(lookup, k));
     });
@@ -194,8 +202,14 @@ class FlatTable {
   // Whether the key is in that slot. The table may have changed, and shrunk, since the guess.
   template <class Key>
   bool IsAt(size_t guess, const Lookup& lookup, const Key& key) const {
-    return guess <= mask_ && tags_[guess] == internal::TagOf(lookup.hash) &&
-           Keys::Equals(slots_[guess].key, lookup, key);
+    return HasTag(guess, lookup) && Keys::Equals(slots_[guess].key, lookup, key);
+  }
+  // The same as far as the lookup alone shows it.
+  bool IsSurelyAt(size_t guess, const Lookup& lookup) const {
+    return HasTag(guess, lookup) && Keys::SurelyEquals(slots_[guess].key, lookup);
+  }
+  bool HasTag(size_t guess, const Lookup& lookup) const {
+    return guess <= mask_ && tags_[guess] == internal::TagOf(lookup.hash);
   }
 
   template <class Key>
@@ -238,23 +252,31 @@ class FlatTable {
   template <class Key, class F>
   void LookAhead(size_t count, Key& key, F&& f) {
     constexpr size_t kUnderWay = 2 * kLookAhead;
-    Lookup lookups[kUnderWay];
-    size_t guesses[kUnderWay];
+    struct UnderWay {
+      Lookup lookup;
+      size_t guess;
+    };
+    UnderWay under_way[kUnderWay];
     auto prepare = [&](size_t i) {
       // In place: a copy would be read before it is written, in pieces of other sizes.
-      Lookup& lookup = lookups[i % kUnderWay];
+      Lookup& lookup = under_way[i % kUnderWay].lookup;
       lookup = Keys::Prepare(key(i));
       __builtin_prefetch(tags_ + (lookup.hash & mask_));
     };
     auto guess = [&](size_t i) {
-      const size_t slot = Guess(lookups[i % kUnderWay]);
-      guesses[i % kUnderWay] = slot;
-      if (slots_ == nullptr) return;
-      const char* bytes = reinterpret_cast<const char*>(slots_ + slot);
-      __builtin_prefetch(bytes, 1);
-      if constexpr (64 % sizeof(Slot) != 0) __builtin_prefetch(bytes + sizeof(Slot) - 1, 1);
+      UnderWay& each = under_way[i % kUnderWay];
+      each.guess = Guess(each.lookup);
+      // Of a table without memory this is no address, which is as well.
+      const uintptr_t slot = reinterpret_cast<uintptr_t>(slots_) + each.guess * sizeof(Slot);
+      __builtin_prefetch(reinterpret_cast<const void*>(slot), 1);
+      if constexpr (64 % sizeof(Slot) != 0) {
+        __builtin_prefetch(reinterpret_cast<const void*>(slot + sizeof(Slot) - 1), 1);
+      }
     };
-    auto finish = [&](size_t i) { f(i, lookups[i % kUnderWay], guesses[i % kUnderWay]); };
+    auto finish = [&](size_t i) {
+      const UnderWay& each = under_way[i % kUnderWay];
+      f(i, each.lookup, each.guess);
+    };
     for (size_t i = 0; i < std::min(count, kUnderWay); ++i) prepare(i);
     for (size_t i = 0; i < std::min(count, kLookAhead); ++i) guess(i);
     size_t i = 0;

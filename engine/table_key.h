@@ -22,6 +22,8 @@
 //                            a member `hash`, of which the low bits select the slot
 //   Prepare(key)             the Lookup of a key
 //   Equals(stored, lookup, key), Get(stored)
+//   SurelyEquals(stored, lookup)
+//                            the same without the key, or false where that is not enough
 //   HashOf(stored)           the hash, or at least its low 32 bits
 //   Construct(stored, lookup, key), Destroy(stored)
 //                            make a key in raw memory, and end it
@@ -45,6 +47,7 @@ struct TableKey {
   static bool Equals(const Stored& stored, const Lookup& lookup, const K& key) {
     return stored.hash == static_cast<uint32_t>(lookup.hash) && Get(stored) == key;
   }
+  static bool SurelyEquals(const Stored&, const Lookup&) { return false; }
   static uint64_t HashOf(const Stored& stored) { return stored.hash; }
   static const K& Get(const Stored& stored) {
     return *std::launder(reinterpret_cast<const K*>(stored.bytes));
@@ -78,6 +81,7 @@ struct TableKey<K> {
 
   static Lookup Prepare(K key) { return {StableHash(key)}; }
   static bool Equals(const Stored& stored, const Lookup&, K key) { return stored.key == key; }
+  static bool SurelyEquals(const Stored&, const Lookup&) { return false; }
   static uint64_t HashOf(const Stored& stored) { return StableHash(stored.key); }
   static const K& Get(const Stored& stored) { return stored.key; }
   static void Construct(Stored& stored, const Lookup&, K key) { stored.key = key; }
@@ -140,6 +144,10 @@ struct TableKey<std::string> {
     if (stored.low == lookup.low) return true;
     if (!IsLong(lookup.high)) return false;
     return std::memcmp(Address(stored), key.data(), key.size()) == 0;
+  }
+  // A long string has an address in the place of the lookup's 0.
+  static bool SurelyEquals(const Stored& stored, const Lookup& lookup) {
+    return stored.high == lookup.high && stored.low == lookup.low;
   }
   static uint64_t HashOf(const Stored& stored) {
     return IsLong(stored.high) ? StableHash(Get(stored)) : HashShort(stored.low, stored.high);
