@@ -129,9 +129,10 @@ class Graph {
   void Fail(std::string_view step_id, const absl::Status& status);
   // The same for an exception of user code that is being handled; then throws StepFailed.
   [[noreturn]] void FailWithCurrentException(std::string_view step_id);
-  // Runs user code: an exception that leaves it fails the step, and StepFailed goes on up.
-  template <class F>
-  void GuardStep(std::string_view step_id, F&& f) {
+  // Runs user code: an exception that leaves it fails the step, and StepFailed goes on up. The id, a
+  // std::string or a literal, is read only then.
+  template <class Id, class F>
+  void GuardStep(const Id& step_id, F&& f) {
     try {
       f();
     } catch (const StepFailed&) {
