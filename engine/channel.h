@@ -203,6 +203,7 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
       Flush();
       time_ = time;
     }
+    has_records_ = true;
     this->graph_.GuardStep(this->target_.node().step_id(), [&] {
       if (batch.size() == 1) {
         PartitionSingle(batch);
@@ -220,6 +221,7 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
 
   bool KeepsRecords() const override { return buffers_.size() > 1; }
   void Flush() override {
+    if (!std::exchange(has_records_, false)) return;
     for (size_t worker = 0; worker < buffers_.size(); ++worker) {
       if (!buffers_[worker].empty()) {
         this->SendTo(static_cast<int>(worker), time_, std::move(buffers_[worker]));
@@ -351,6 +353,7 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
   KeyFn key_;
   const DivideInTwoFn<D, Key> divide_in_two_ = SelectDivide();
   std::vector<Batch<D>> buffers_;
+  bool has_records_ = false;  // in some buffer, perhaps
   T time_ = TimestampTraits<T>::Minimum();
 };
 
