@@ -101,7 +101,11 @@ bool Graph::RunActiveNodes() {
     RunNode(*ready_[next]);
     ran |= blocked_.size() == blocked;
   }
-  ready_.erase(ready_.begin(), ready_.begin() + static_cast<ptrdiff_t>(next));
+  if (next == ready_.size()) {
+    ready_.clear();
+  } else {
+    ready_.erase(ready_.begin(), ready_.begin() + static_cast<ptrdiff_t>(next));
+  }
   return ran;
 }
 
