@@ -27,7 +27,8 @@ Network::Network(RunState& run, std::unique_ptr<Transport> transport)
       endpoint_(&run.fabric(), run.topology().workers_per_process),
       returned_(static_cast<size_t>(run.topology().process_count)),
       ended_(static_cast<size_t>(run.topology().process_count)),
-      agreed_(static_cast<size_t>(run.topology().process_count)) {
+      agreed_(static_cast<size_t>(run.topology().process_count)),
+      next_graph_(static_cast<size_t>(run.topology().process_count)) {
   for (int index = 0; index <= endpoint_index(); ++index) {
     run_.fabric().parker(index).SetWaker([this] { transport_->Wake(); });
   }
