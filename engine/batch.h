@@ -34,8 +34,8 @@
 //   CopyFrom(endpoint, batch)   a deep copy. REQUIRES: empty
 //   Shrink(endpoint)            moves the records to a block of their size, if they fill less than
 //                               half of theirs
-//   in_slab()                   whether its memory also keeps what else was received from another
-//                               process with it. REQUIRES: not empty
+//   has_default_block()         whether its block is of the usual size, and not a part of what was
+//                               received from another process. REQUIRES: not empty
 
 namespace headway {
 
@@ -72,7 +72,7 @@ class VectorBatch {
 
   size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
-  bool in_slab() const { return owner_.in_slab(); }
+  bool has_default_block() const { return owner_.has_default_block(); }
   size_t room() const { return capacity_ - size_; }
   D* begin() { return data_; }
   D* end() { return data_ + size_; }

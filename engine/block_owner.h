@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "headway/comm/block.h"
+#include "headway/comm/block_pool.h"
 #include "headway/comm/fabric.h"
 
 // What batches of every kind have in common: one block, its worker, and its parts.
@@ -48,9 +49,9 @@ class BlockOwner {
     block_ = block;
   }
   Block* get() const { return block_; }
-  // Whether the block keeps what else was received from another process with it. REQUIRES: there is
-  // a block.
-  bool in_slab() const { return block_->in_slab; }
+  // Whether the block is of the usual size, and not a part of what was received from another
+  // process. REQUIRES: there is a block.
+  bool has_default_block() const { return IsDefault(*block_); }
   Block* Release() { return std::exchange(block_, nullptr); }
   Endpoint* endpoint() const { return endpoint_; }
 

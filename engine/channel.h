@@ -248,12 +248,12 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
   int TargetOf(const Batch<D>& batch, size_t i) {
     return RouteHash(StableHash(key_(batch[i])), static_cast<int>(buffers_.size()));
   }
-  // The batch itself becomes the buffer, without a copy, if nothing waits for the same worker. What
-  // was received is copied: the rest of it must not wait for this record.
+  // The batch itself becomes the buffer, without a copy, if nothing waits for the same worker and
+  // its block is one that a buffer would have.
   void PartitionSingle(Batch<D>& batch) {
     const int target = TargetOf(batch, 0);
     Batch<D>& buffer = buffers_[static_cast<size_t>(target)];
-    if (buffer.empty() && !batch.in_slab()) {
+    if (buffer.empty() && batch.has_default_block()) {
       buffer = std::move(batch);
     } else {
       AppendTo(target, batch, 0);

@@ -94,7 +94,7 @@ bool Graph::RunActiveNodes() {
   bool ran = false;
   // What is activated meanwhile runs as well, so that a batch goes through the whole graph in one
   // step; the limit lets frames from other workers in when a cycle goes round and round.
-  const size_t limit = std::max(ready_.size(), 2 * nodes_.size() + 16);
+  const size_t limit = 2 * nodes_.size() + 16;
   size_t next = 0;
   for (; next < ready_.size() && next < limit && !worker_.run.failed(); ++next) {
     const size_t blocked = blocked_.size();

@@ -129,8 +129,8 @@ class Graph {
   void Fail(std::string_view step_id, const absl::Status& status);
   // The same for an exception of user code that is being handled; then throws StepFailed.
   [[noreturn]] void FailWithCurrentException(std::string_view step_id);
-  // Runs user code: an exception that leaves it fails the step, and StepFailed goes on up. The id, a
-  // std::string or a literal, is read only then.
+  // Runs user code: an exception that leaves it fails the step, and StepFailed goes on up. The id,
+  // a std::string or a literal, is read only then.
   template <class Id, class F>
   void GuardStep(const Id& step_id, F&& f) {
     try {
@@ -221,7 +221,8 @@ class Graph {
   std::vector<bool> has_successor_;
   std::vector<std::vector<Node*>> watchers_;  // by location
 
-  std::vector<Node*> ready_;    // nodes that want to run, each at most once
+  std::vector<Node*> ready_;    // nodes that want to run, each at most once; in RunActiveNodes
+                                // behind those that ran
   std::vector<Node*> blocked_;  // nodes that wait for credit
   std::vector<Resumable*> stalled_;
   uint32_t resumable_count_ = 0;

@@ -28,7 +28,7 @@ Network::Network(RunState& run, std::unique_ptr<Transport> transport)
       returned_(static_cast<size_t>(run.topology().process_count)),
       ended_(static_cast<size_t>(run.topology().process_count)),
       agreed_(static_cast<size_t>(run.topology().process_count)),
-      next_graph_(static_cast<size_t>(run.topology().process_count)) {
+      graphs_(static_cast<size_t>(run.topology().process_count)) {
   for (int index = 0; index <= endpoint_index(); ++index) {
     run_.fabric().parker(index).SetWaker([this] { transport_->Wake(); });
   }
@@ -101,6 +101,7 @@ void Network::Watch() {
       SendCredit();
       PumpLocked();
       mutex_.unlock();
+      if (pump_again_.load()) Pump(false);
       seen = pumps_.load(std::memory_order_relaxed);
     }
   }

@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -131,9 +132,9 @@ class Network final : private Transport::Handler {
   std::vector<uint32_t> with_delayed_;
   std::vector<std::vector<FrameEncoder::ReturnedBytes>> returned_;  // by process
   std::vector<bool> ended_;                                         // by process: has said goodbye
-  std::vector<bool> agreed_;          // by process: has said which epoch it can end at
-  std::vector<uint32_t> next_graph_;  // by process: the dataflow that it announces next
-  int64_t returned_bytes_ = 0;        // in returned_
+  std::vector<bool> agreed_;  // by process: has said which epoch it can end at
+  std::vector<absl::flat_hash_set<uint32_t>> graphs_;  // by process: of which dataflows they came
+  int64_t returned_bytes_ = 0;                         // in returned_
   bool received_ = false;
   bool stop_announced_ = false;
   bool abort_sent_ = false;

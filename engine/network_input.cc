@@ -196,9 +196,12 @@ void Network::OnCredit(int process, const wire::Frame& frame) {
 
 void Network::OnGraph(int process, const wire::Frame& frame) {
   const wire::Graph& graph = *frame.body_as_Graph();
-  // Every process builds its dataflows in order, and announces each once.
-  if (graph.dataflow() != next_graph_[static_cast<size_t>(process)]++) {
-    Malformed(process, "the graph of a dataflow out of turn");
+  if (graph.dataflow() >= kMaxDataflows) {
+    Malformed(process, "the graph of a dataflow that cannot exist");
+    return;
+  }
+  if (!graphs_[static_cast<size_t>(process)].insert(graph.dataflow()).second) {
+    Malformed(process, "a second graph of a dataflow");
     return;
   }
   std::vector<std::string> steps;

@@ -141,7 +141,6 @@ class NodeOutput : public internal::OutputPortBase {
       if (batch.empty()) return;
       output_->FlushOwnBuffer();
       output_->PushBatch(std::move(batch));
-      if (!batch.empty()) Batch<D>(std::move(batch));  // nobody has taken it
     }
 
    private:
@@ -206,9 +205,7 @@ class NodeOutput : public internal::OutputPortBase {
 
  protected:
   void FlushOwnBuffer() final {
-    if (buffer_.empty()) return;
-    Batch<D> pushed = std::move(buffer_);
-    PushBatch(std::move(pushed));
+    if (!buffer_.empty()) PushBatch(std::move(buffer_));
   }
 
  private:
@@ -218,12 +215,12 @@ class NodeOutput : public internal::OutputPortBase {
     buffer_.Allocate(graph_.worker().endpoint, record);
     buffer_.TryAppend(std::forward<U>(record));
   }
-  // What is not taken of the batch is left to the caller.
   void PushBatch(Batch<D>&& batch) {
+    Batch<D> pushed = std::move(batch);
     if (graph_.worker().run.failed()) throw internal::StepFailed();  // nothing more is done
     ++batch_count_;
     graph_.set_pushing_port(this);
-    tee_.Push(time_, std::move(batch));
+    tee_.Push(time_, std::move(pushed));
     graph_.set_pushing_port(nullptr);
   }
 

@@ -53,7 +53,7 @@ class StringArena {
 
   size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
-  bool in_slab() const { return owner_.in_slab(); }
+  bool has_default_block() const { return owner_.has_default_block(); }
 
   void CopyFrom(Endpoint& endpoint, const StringArena& other) {
     AllocateBytes(endpoint, other.capacity_);

@@ -191,7 +191,7 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
 
   uint32_t IndexOf(LocationId location) const {
     HEADWAY_DCHECK(Owns(location));
-    return index_by_location_[location];
+    return core_->locations[location].index;
   }
 
   template <Timestamp U, class F>
@@ -241,10 +241,6 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
   void SaveFrontier(uint32_t index, const T* lost);
 
   internal::TrackerCore* const core_;
-
-  // What TrackerCore::locations says of the locations of this scope, in a quarter of the memory:
-  // each capability and batch is recorded by its location. Of others it says nothing.
-  std::vector<uint32_t> index_by_location_;
 
   // By index.
   std::vector<Place> places_;

@@ -25,10 +25,7 @@ template <Timestamp T>
 LocationId ScopeTracker<T>::AddLocation() {
   HEADWAY_CHECK(!core_->finished);
   const auto id = static_cast<LocationId>(core_->locations.size());
-  const auto index = static_cast<uint32_t>(places_.size());
-  core_->locations.push_back({this, index});
-  index_by_location_.resize(core_->locations.size());
-  index_by_location_[id] = index;
+  core_->locations.push_back({this, static_cast<uint32_t>(places_.size())});
   places_.emplace_back(id);
   counts_.emplace_back();
   pending_.emplace_back();

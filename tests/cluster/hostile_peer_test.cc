@@ -219,6 +219,7 @@ std::vector<Attack> Attacks(std::mt19937_64& random) {
   const Bytes records = RandomBytes(random, 640);
   const Bytes not_rounds(64, std::byte{0xFF});
   const Bytes graph = Copy(encoder.Graph(0, std::vector<std::string>{"inp", "another"}));
+  const Bytes second_graph = Copy(encoder.Graph(1, std::vector<std::string>{"inp"}));
   std::vector<Attack> attacks = {
       {"nothing", {}, false, {kLost}},
       {"an end without a goodbye", {}, true, {kLost}},
@@ -238,10 +239,7 @@ std::vector<Attack> Attacks(std::mt19937_64& random) {
        {Copy(encoder.Graph(UINT32_MAX, std::vector<std::string>{"inp"}))},
        false,
        {kMalformed}},
-      {"a graph out of turn",
-       {Copy(encoder.Graph(1, std::vector<std::string>{"inp"}))},
-       false,
-       {kMalformed}},
+      {"a second graph of a dataflow", {second_graph, second_graph}, false, {kMalformed}},
       {"progress that is none", {Copy(encoder.Progress(not_rounds))}, false, {kMalformed}},
       {"progress of a location that is not there",
        {Copy(encoder.Progress(ChangeOfEpoch(0, 1000)))},
