@@ -5,7 +5,10 @@
 namespace headway::internal {
 
 Endpoint::Endpoint(Fabric* fabric, int worker_index)
-    : fabric_(fabric), worker_index_(worker_index), parker_(&fabric->parker(worker_index)) {
+    : fabric_(fabric),
+      worker_index_(worker_index),
+      parker_(&fabric->parker(worker_index)),
+      activations_(&fabric->activations(worker_index)) {
   const int workers = fabric->worker_count();
   peers_.reserve(static_cast<size_t>(workers - 1));
   for (int worker = 0; worker < workers; ++worker) {
@@ -37,7 +40,7 @@ void Endpoint::Close() {
   fabric_->closed(worker_index_).store(true, std::memory_order_release);
 }
 
-bool Endpoint::Flush() {
+bool Endpoint::FlushSlowly() {
   if (spilling_peers_ > 0) {
     for (Peer& peer : peers_) {
       if (!peer.spill.empty()) SendSpill(&peer);
@@ -122,7 +125,7 @@ bool Endpoint::HasIncoming() const {
   for (const Peer& peer : peers_) {
     if (!peer.inbox->empty() || !peer.progress->empty()) return true;
   }
-  return !fabric_->activations(worker_index_).empty();
+  return !activations_->empty();
 }
 
 void Endpoint::WakeAll() {
@@ -130,9 +133,5 @@ void Endpoint::WakeAll() {
 }
 
 void Endpoint::ActivateFromAnyThread(uint64_t token) { fabric_->Activate(worker_index_, token); }
-
-bool Endpoint::TakeActivations(std::vector<uint64_t>* tokens) {
-  return fabric_->activations(worker_index_).Take(tokens);
-}
 
 }  // namespace headway::internal

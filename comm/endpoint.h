@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "headway/comm/activation_inbox.h"
 #include "headway/comm/block_pool.h"
 #include "headway/comm/broadcast_log.h"
 #include "headway/comm/mailbox.h"
@@ -62,7 +63,7 @@ class Endpoint {
 
   // Sends what waits for room, then wakes the peers that were sent something since the last Flush.
   // Returns whether nothing waits any more; if not, call it again soon.
-  bool Flush();
+  bool Flush() { return (spilling_peers_ == 0 && !any_needs_wake_) || FlushSlowly(); }
 
   // Calls f(const Message&, int from) for each message that has arrived, in order per peer, at most
   // kReceiveBudget for each peer. `f` becomes the owner of the message's chain of blocks; it may
@@ -123,7 +124,7 @@ class Endpoint {
 
   // Replaces `tokens` by the activations that are waiting, oldest first. Returns whether there are
   // any.
-  bool TakeActivations(std::vector<uint64_t>* tokens);
+  bool TakeActivations(std::vector<uint64_t>* tokens) { return activations_->Take(tokens); }
 
   // Says that this worker receives nothing any more, so that the others neither wait for it nor
   // keep messages for it. It may still send and flush.
@@ -159,6 +160,7 @@ class Endpoint {
     any_needs_wake_ = true;
   }
 
+  bool FlushSlowly();
   static int64_t CountDefaultBlocks(const Block* chain);
   void SendSpill(Peer* peer);
   void ReturnBlocks();
@@ -167,6 +169,7 @@ class Endpoint {
   Fabric* const fabric_;
   const int worker_index_;
   Parker* const parker_;
+  ActivationInbox* const activations_;
   BlockPool pool_;
   std::vector<Peer> peers_;
   bool any_needs_wake_ = false;

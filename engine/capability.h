@@ -57,6 +57,11 @@ class CapabilityLedger : public CapabilityLedgerBase {
     tracker_->Record(location_, time, delta);
     graph_->MarkActive();
   }
+  void RecordMove(const T& from, const T& to) {
+    if (!open()) return;
+    tracker_->RecordMove(location_, from, to);
+    graph_->MarkActive();
+  }
 
  private:
   ScopeTracker<T>* tracker_;
@@ -118,8 +123,7 @@ class Capability {
   // Gives up the times that are not `time` or later.
   void Downgrade(const T& time) {
     if (!MayMoveTo(time) || time == time_) return;
-    ledger_->Record(time, +1);
-    ledger_->Record(time_, -1);
+    ledger_->RecordMove(time_, time);
     time_ = time;
   }
 

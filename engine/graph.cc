@@ -89,8 +89,10 @@ void Graph::ActivateWatchers() {
 }
 
 bool Graph::RunActiveNodes() {
-  ready_.insert(ready_.end(), blocked_.begin(), blocked_.end());
-  blocked_.clear();
+  if (!blocked_.empty()) {
+    ready_.insert(ready_.end(), blocked_.begin(), blocked_.end());
+    blocked_.clear();
+  }
   bool ran = false;
   // What is activated meanwhile runs as well, so that a batch goes through the whole graph in one
   // step; the limit lets frames from other workers in when a cycle goes round and round.

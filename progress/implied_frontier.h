@@ -114,26 +114,11 @@ class ImpliedFrontier<T, true> {
   // waiting.
   enum class Moved { kElement, kOther, kUnclear };
   Moved Move(const T& from, const T& to) {
-    if (support_ == 0 || !(from == time_)) {
-      if (next_support_ == 1 && next_time_ == from && !HasRest()) {
-        next_time_ = to;
-      } else {
-        RemoveLater(from);
-        AddLater(to, 1);
-      }
-      return Moved::kOther;
+    if (support_ == 1 && next_support_ == 0 && from == time_) {
+      time_ = to;
+      return Moved::kElement;
     }
-    if (support_ > 1) {
-      --support_;
-      AddLater(to, 1);
-      return Moved::kOther;
-    }
-    if (next_support_ > 0) {
-      if (!Traits::LessEqual(to, next_time_)) return Moved::kUnclear;
-      if (next_time_ == to) support_ += TakeNext();
-    }
-    time_ = to;
-    return Moved::kElement;
+    return MoveAmongOthers(from, to);
   }
 
   // Uncounts the last source of the element `from` if the least of the others is `to`, which
@@ -159,6 +144,28 @@ class ImpliedFrontier<T, true> {
 
  private:
   using Traits = TimestampTraits<T>;
+
+  // Move, if `from` is not the only time that has a source, or has several.
+  [[gnu::noinline]] Moved MoveAmongOthers(const T& from, const T& to) {
+    if (support_ == 0 || !(from == time_)) {
+      if (next_support_ == 1 && next_time_ == from && !HasRest()) {
+        next_time_ = to;
+      } else {
+        RemoveLater(from);
+        AddLater(to, 1);
+      }
+      return Moved::kOther;
+    }
+    if (support_ > 1) {
+      --support_;
+      AddLater(to, 1);
+      return Moved::kOther;
+    }
+    if (!Traits::LessEqual(to, next_time_)) return Moved::kUnclear;
+    if (next_time_ == to) support_ += TakeNext();
+    time_ = to;
+    return Moved::kElement;
+  }
 
   void CountOther(const T& time) {
     if (support_ > 0) {

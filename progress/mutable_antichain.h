@@ -38,6 +38,13 @@ class MutableAntichain {
     return count;
   }
 
+  // If one `from` is all there is, replaces it by `to`; returns whether it is. For totally ordered
+  // times.
+  bool MoveOnly(const T& from, const T& to) {
+    static_assert(Traits::kTotallyOrdered, "other frontiers need storage");
+    return counts_.ReplaceOnly({from, 1}, {to, 1});
+  }
+
   // The minimal times with a positive count, in no particular order. Valid until the next Update.
   std::span<const T> frontier() const {
     if constexpr (Traits::kTotallyOrdered) {

@@ -20,6 +20,7 @@
 #include "headway/progress/product.h"
 #include "headway/progress/timestamp.h"
 #include "headway/progress/tracker_core.h"
+#include "headway/progress/work_list.h"
 
 namespace headway {
 
@@ -75,14 +76,12 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
   // Notes that `delta` more of `time` are outstanding at `location`. Takes effect, here and for the
   // peers, with Tracker::Publish. Changes that cancel before it are never seen.
   void Record(LocationId location, const T& time, int64_t delta) {
-    const uint32_t index = IndexOf(location);
-    Place& place = places_[index];
-    if ((place.flags & kPending) == 0) {
-      place.flags |= kPending;
-      if (pending_places_.empty()) core_->with_pending.push_back(this);
-      pending_places_.push_back(index);
-    }
-    pending_[index].Update(time, delta);
+    PendingAt(location).Update(time, delta);
+  }
+
+  // Notes that one outstanding `from` at `location` gives way to one `to`, which is another time.
+  void RecordMove(LocationId location, const T& from, const T& to) {
+    PendingAt(location).Move(from, to);
   }
 
   // The times that may still appear at `location`, as of the last Tracker::Propagate. Empty before
@@ -99,6 +98,7 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
   friend class ScopeTracker;
 
   using Traits = TimestampTraits<T>;
+  using Change = typename ChangeBatch<T>::Change;
 
   // Bits of Place::flags. Not a uint8_t: a write to one may alias anything.
   using Flags = uint16_t;
@@ -194,6 +194,18 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
     return core_->locations[location].index;
   }
 
+  // The changes of `location` that wait for the next Publish, which will now look at them.
+  ChangeBatch<T>& PendingAt(LocationId location) {
+    const uint32_t index = IndexOf(location);
+    Place& place = places_[index];
+    if ((place.flags & kPending) == 0) {
+      place.flags |= kPending;
+      if (pending_places_.empty()) core_->with_pending.push_back(this);
+      pending_places_.push_back(index);
+    }
+    return pending_[index];
+  }
+
   template <Timestamp U, class F>
   void AddCrossEdge(LocationId from, ScopeTracker<U>* scope, LocationId to, F map);
   auto CrossEdgesFrom(uint32_t index);
@@ -213,6 +225,9 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
 
   static void Encode(LocationId location, const T& time, int64_t delta, std::byte* to);
   void Count(uint32_t index, const T& time, int64_t delta);
+  void CountAll(uint32_t index, std::span<const Change> changes);
+  // Has the next propagation look at the counts of the place.
+  void Touch(uint32_t index);
   absl::Status FrontierViolation(const Place& place, const T& time) const;
 
   template <bool kAdded>
@@ -252,13 +267,13 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
   std::vector<BuildEdge> build_edges_;                   // until Finish
 
   // Lists of work, as indices.
-  std::vector<uint32_t> pending_places_;
-  std::vector<uint32_t> touched_;
+  internal::WorkList<uint32_t> pending_places_;
+  internal::WorkList<uint32_t> touched_;
+  internal::WorkList<SavedFrontier> saved_;
   std::vector<Announcement> announcements_;
   std::vector<LateSource> late_;
   std::vector<SourceMove> moves_;  // scratch space of FollowMove
-  std::vector<SavedFrontier> saved_;
-  Antichain<T> former_;  // scratch space of Promote
+  Antichain<T> former_;            // scratch space of Promote
 };
 
 // Instantiated in scope_tracker.cc.

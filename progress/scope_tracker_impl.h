@@ -29,6 +29,10 @@ LocationId ScopeTracker<T>::AddLocation() {
   places_.emplace_back(id);
   counts_.emplace_back();
   pending_.emplace_back();
+  pending_places_.Reserve(places_.size());
+  touched_.Reserve(places_.size());
+  saved_.Reserve(places_.size());
+  core_->changed.Reserve(core_->locations.size());
   return id;
 }
 
@@ -121,9 +125,7 @@ bool ScopeTracker<T>::PublishPending(std::vector<std::byte>* encoded) {
           at += kEncodedChangeBytes;
         }
       }
-      // A capability that moves takes its next time before it gives up the former. Counted the
-      // other way round, a place with one capability never counts two times.
-      for (size_t i = changes.size(); i-- > 0;) Count(index, changes[i].time, changes[i].delta);
+      CountAll(index, changes);
     }
     pending_[index].Clear();
   }
@@ -160,14 +162,34 @@ size_t ScopeTracker<T>::ApplyRun(std::span<const std::byte> encoded) {
 }
 
 template <Timestamp T>
+inline void ScopeTracker<T>::CountAll(uint32_t index, std::span<const Change> changes) {
+  if constexpr (Traits::kTotallyOrdered) {
+    // A capability that is the only one of its place moves, and has taken its next time before it
+    // gave up the former.
+    if (changes.size() == 2 && changes[0].delta == 1 && changes[1].delta == -1 &&
+        counts_[index].outstanding.MoveOnly(changes[1].time, changes[0].time)) {
+      Touch(index);
+      return;
+    }
+  }
+  // The other way round, since a place with one time seldom counts two of them then.
+  for (size_t i = changes.size(); i-- > 0;) Count(index, changes[i].time, changes[i].delta);
+}
+
+template <Timestamp T>
 inline void ScopeTracker<T>::Count(uint32_t index, const T& time, int64_t delta) {
-  Place& place = places_[index];
   const int64_t count = counts_[index].outstanding.Update(time, delta);
   if (count == 0) {
     --core_->outstanding;
   } else if (count == delta) {
     ++core_->outstanding;
   }
+  Touch(index);
+}
+
+template <Timestamp T>
+inline void ScopeTracker<T>::Touch(uint32_t index) {
+  Place& place = places_[index];
   if ((place.flags & kTouched) == 0) {
     place.flags |= kTouched;
     if (touched_.empty()) core_->with_touched.push_back(this);
@@ -324,9 +346,7 @@ template <Timestamp T>
 void ScopeTracker<T>::SaveFrontier(uint32_t index, const T* lost) {
   Place& place = places_[index];
   place.flags |= kSaved;
-  if (saved_.empty()) core_->with_saved.push_back(this);
-  saved_.push_back({index, {}});
-  FormerFrontier& former = saved_.back().implied;
+  FormerFrontier former;
   if constexpr (Traits::kTotallyOrdered) {
     if (lost != nullptr) {
       former = *lost;
@@ -337,6 +357,8 @@ void ScopeTracker<T>::SaveFrontier(uint32_t index, const T* lost) {
     for (const T& time : place.implied.elements()) former.Insert(time);
     if (lost != nullptr) former.Insert(*lost);
   }
+  if (saved_.empty()) core_->with_saved.push_back(this);
+  saved_.push_back({index, former});
 }
 
 template <Timestamp T>

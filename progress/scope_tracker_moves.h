@@ -25,12 +25,15 @@ bool ScopeTracker<T>::MoveOnlySource() {
     if (former.empty() || frontier.empty() || (place.flags & kCrosses) != 0) return false;
     const T from = former[0];
     const T to = frontier[0];
-    if (!Traits::TotalLess(from, to)) return false;
-    const Moved moved = place.implied.Move(from, to);
-    if (moved == Moved::kUnclear) return false;
+    Moved moved = Moved::kOther;
+    if (!(from == to)) {
+      if (!Traits::TotalLess(from, to)) return false;
+      moved = place.implied.Move(from, to);
+      if (moved == Moved::kUnclear) return false;
+      counts.own_sources.Clear();
+      counts.own_sources.Insert(to);
+    }
     place.flags &= static_cast<Flags>(~kTouched);
-    counts.own_sources.Clear();
-    counts.own_sources.Insert(to);
     touched_.clear();
     if (moved == Moved::kElement) FollowMove(index, from, to);
     return true;

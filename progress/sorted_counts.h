@@ -39,6 +39,15 @@ class SortedCounts {
     return AddBehindFirst(time, delta);
   }
 
+  // If `from` is the only entry, makes it `to`; returns whether it is.
+  bool ReplaceOnly(const Entry& from, const Entry& to) {
+    if (size() != 1) return false;
+    Entry& only = entries_[head_];
+    if (!(only.time == from.time) || only.count != from.count) return false;
+    only = to;
+    return true;
+  }
+
   // Removes the first time. REQUIRES: there is one.
   void PopFront() {
     if (++head_ < entries_.size()) return;
@@ -63,6 +72,16 @@ class SortedCounts {
 
   // Not inline: callers are larger for it, and seldom need it.
   [[gnu::noinline]] int64_t AddBehindFirst(const T& time, int64_t delta) {
+    if (size() == 1) {  // the most frequent case, without a search and without moving memory
+      const Entry first = entries_[head_];
+      const Entry added{time, delta};
+      const bool before = Traits::TotalLess(time, first.time);
+      entries_.clear();
+      entries_.push_back(before ? added : first);
+      entries_.push_back(before ? first : added);
+      head_ = 0;
+      return delta;
+    }
     const size_t index = Find(time);
     if (index < entries_.size() && entries_[index].time == time) {
       const int64_t count = entries_[index].count += delta;

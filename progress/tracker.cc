@@ -188,7 +188,7 @@ absl::Status Tracker::Propagate() {
   }
   core_.with_touched.clear();
   DeliverAnnouncements();
-  PromoteWaiting();
+  if (!core_.waiting.empty() || !core_.with_late_sources.empty()) PromoteWaiting();
   ReportChanges();
   return absl::OkStatus();
 }

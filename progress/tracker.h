@@ -64,6 +64,9 @@ class Tracker {
     HEADWAY_CHECK(!core_.finished);
     auto* scope = new ScopeTracker<T>(&core_);
     scopes_.emplace_back(scope);
+    core_.with_pending.Reserve(scopes_.size());
+    core_.with_touched.Reserve(scopes_.size());
+    core_.with_saved.Reserve(scopes_.size());
     return *scope;
   }
 
@@ -113,7 +116,7 @@ class Tracker {
 
   // The watched locations whose implied frontier the last Propagate changed, each once, in a
   // deterministic order. Valid until the next Propagate.
-  std::span<const LocationId> changed() const { return core_.changed; }
+  std::span<const LocationId> changed() const { return core_.changed.span(); }
 
   // Whether a path leads from `location` back to it. After Finish.
   bool IsInCycle(LocationId location) const { return in_cycle_[location]; }

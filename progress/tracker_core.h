@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "headway/progress/work_list.h"
 
 namespace headway {
 
@@ -61,7 +62,7 @@ class ScopeTrackerBase {
   // The steps of one propagation, in this order; tracker.cc explains them.
 
   // When nothing changed in other scopes: does what the next two steps do, if a source that moves
-  // on is all that changed in this one. Returns false, and does nothing, if it is not.
+  // on, or stays, is all that changed in this one. Returns false, and does nothing, if it is not.
   virtual bool MoveOnlySource() = 0;
   // Counts new minimal outstanding times as sources. T6: fails if one is before the implied
   // frontier of its location.
@@ -118,14 +119,14 @@ struct TrackerCore {
   bool promoting = false;     // in the second phase of a propagation
 
   // Scopes with work of a kind, each at most once.
-  std::vector<ScopeTrackerBase*> with_pending;
-  std::vector<ScopeTrackerBase*> with_touched;
+  WorkList<ScopeTrackerBase*> with_pending;
+  WorkList<ScopeTrackerBase*> with_touched;
+  WorkList<ScopeTrackerBase*> with_saved;
   std::vector<ScopeTrackerBase*> with_announcements;
   std::vector<ScopeTrackerBase*> with_late_sources;
-  std::vector<ScopeTrackerBase*> with_saved;
 
-  std::vector<Location> waiting;    // locations that lost an element, in that order
-  std::vector<LocationId> changed;  // the answer of the last propagation
+  std::vector<Location> waiting;  // locations that lost an element, in that order
+  WorkList<LocationId> changed;   // the answer of the last propagation
 };
 
 }  // namespace internal

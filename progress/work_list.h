@@ -1,0 +1,52 @@
+#ifndef HEADWAY_PROGRESS_WORK_LIST_H_
+#define HEADWAY_PROGRESS_WORK_LIST_H_
+
+#include <algorithm>
+#include <cstddef>
+#include <memory>
+#include <span>
+
+#include "headway/check.h"
+
+namespace headway::internal {
+
+// A list whose greatest length is known before it is used, since each of a number of things is in
+// it at most once: adding one neither checks for room nor allocates, which is a few instructions
+// instead of a call. T is a trivially copyable type. Not thread safe.
+template <class T>
+class WorkList {
+ public:
+  // Makes room for `capacity` elements in all; keeps those that are there.
+  void Reserve(size_t capacity) {
+    if (capacity <= capacity_) return;
+    capacity_ = std::max(capacity, 2 * capacity_);
+    auto items = std::make_unique_for_overwrite<T[]>(capacity_);
+    std::copy(begin(), end(), items.get());
+    items_ = std::move(items);
+  }
+
+  // REQUIRES: there is room.
+  void push_back(const T& item) {
+    HEADWAY_DCHECK(size_ < capacity_);
+    items_[size_++] = item;
+  }
+  void pop_back() { --size_; }
+  void clear() { size_ = 0; }
+
+  bool empty() const { return size_ == 0; }
+  size_t size() const { return size_; }
+  const T& operator[](size_t index) const { return items_[index]; }
+  const T& back() const { return items_[size_ - 1]; }
+  const T* begin() const { return items_.get(); }
+  const T* end() const { return items_.get() + size_; }
+  std::span<const T> span() const { return {items_.get(), size_}; }
+
+ private:
+  std::unique_ptr<T[]> items_;
+  size_t size_ = 0;
+  size_t capacity_ = 0;
+};
+
+}  // namespace headway::internal
+
+#endif  // HEADWAY_PROGRESS_WORK_LIST_H_
