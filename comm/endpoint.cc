@@ -58,6 +58,31 @@ bool Endpoint::FlushSlowly() {
   return spilling_peers_ == 0;
 }
 
+bool Endpoint::TrySendSmall(Peer* peer, const Message& message, size_t time_bytes,
+                            size_t record_bytes) {
+  Block& block = *message.block;
+  if (!peer->spill.empty() || !IsDefault(block)) return false;
+  Message small = message;
+  small.block = nullptr;
+  small.extra = block.sender;
+  small.front_bytes = block.record_count;
+  small.small_time_bytes = static_cast<uint16_t>(time_bytes);
+  small.small_record_bytes = static_cast<uint16_t>(record_bytes);
+  if (!peer->outbox->TrySend(small, block.time, block.payload())) return false;
+  MarkForWake(peer);
+  Recycle(&block);
+  return true;
+}
+
+Block* Endpoint::UnpackSmall(const Message& message, const SmallBatch& small) {
+  Block* block = pool_.Get();
+  block->sender = static_cast<uint16_t>(message.extra);
+  block->record_count = message.front_bytes;
+  block->byte_count = message.small_record_bytes;
+  small.Take(message, block->time, block->payload());
+  return block;
+}
+
 void Endpoint::SendSpill(Peer* peer) {
   const bool closed = peer->closed->load(std::memory_order_acquire);
   size_t& next = peer->spill_begin;

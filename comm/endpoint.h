@@ -61,6 +61,11 @@ class Endpoint {
   // to < worker_count() and to != worker_index().
   void Send(int to, const Message& message);
 
+  // The same for a batch of `record_bytes` bytes of records that may be copied as bytes, with a time
+  // of `time_bytes`. If it is small it travels in the message, and its block is free at once: the
+  // other worker need not fetch the block's memory, nor this one fetch it back.
+  void SendPlainBatch(int to, const Message& message, size_t time_bytes, size_t record_bytes);
+
   // Sends what waits for room, then wakes the peers that were sent something since the last Flush.
   // Returns whether nothing waits any more; if not, call it again soon.
   bool Flush() { return (spilling_peers_ == 0 && !any_needs_wake_) || FlushSlowly(); }
@@ -162,6 +167,8 @@ class Endpoint {
 
   bool FlushSlowly();
   static int64_t CountDefaultBlocks(const Block* chain);
+  bool TrySendSmall(Peer* peer, const Message& message, size_t time_bytes, size_t record_bytes);
+  Block* UnpackSmall(const Message& message, const SmallBatch& small);
   void SendSpill(Peer* peer);
   void ReturnBlocks();
   void TakeReturned(Block* chain);
@@ -196,12 +203,26 @@ inline void Endpoint::Send(int to, const Message& message) {
   peer.spill.push_back(message);
 }
 
+inline void Endpoint::SendPlainBatch(int to, const Message& message, size_t time_bytes,
+                                     size_t record_bytes) {
+  if (!SmallBatch::Fits(time_bytes, record_bytes) ||
+      !TrySendSmall(&PeerOf(to), message, time_bytes, record_bytes)) {
+    Send(to, message);
+  }
+}
+
 template <class F>
 bool Endpoint::Receive(F&& f) {
   bool any = false;
   for (Peer& peer : peers_) {
     Message message;
-    for (int i = 0; i < kReceiveBudget && peer.inbox->TryReceive(&message); ++i) {
+    const auto unpack = [&](const SmallBatch& small) { message.block = UnpackSmall(message, small); };
+    for (int i = 0; i < kReceiveBudget && peer.inbox->TryReceive(&message, unpack); ++i) {
+      if (message.is_small_batch()) {
+        any = true;
+        f(std::as_const(message), peer.worker);
+        continue;
+      }
       if (message.block != nullptr) peer.balance += CountDefaultBlocks(message.block);
       if (message.kind == kReturnBlocks) {
         TakeReturned(message.block);

@@ -5,7 +5,9 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
+#include <utility>
 
 #include "headway/check.h"
 #include "headway/comm/block.h"
@@ -26,11 +28,52 @@ struct Message {
   uint32_t front_bytes = 0;
   uint32_t back_bytes = 0;
   uint32_t charged_bytes = 0;
+  // For a batch that travels in the message itself, without its block: the bytes of its time and of
+  // its records. `extra` is then who sent the block, and front_bytes the number of its records.
+  uint16_t small_time_bytes = 0;
+  uint16_t small_record_bytes = 0;
+
+  bool is_small_batch() const { return small_record_bytes > 0; }
+};
+
+// The time of a batch that travels in its message, padded to 8 bytes, and then its records.
+struct SmallBatch {
+  static constexpr size_t kBytes = 80;
+
+  // REQUIRES: Fits(); the bytes up to the padded sizes may be read.
+  void Put(const Message& message, const std::byte* time, const std::byte* records) {
+    const size_t words = Words(message.small_time_bytes);
+    CopyWords(time, words, bytes);
+    CopyWords(records, Words(message.small_record_bytes), bytes + words * 8);
+  }
+  // The other way round; the bytes up to the padded sizes may be written.
+  void Take(const Message& message, std::byte* time, std::byte* records) const {
+    const size_t words = Words(message.small_time_bytes);
+    CopyWords(bytes, words, time);
+    CopyWords(bytes + words * 8, Words(message.small_record_bytes), records);
+  }
+
+  static bool Fits(size_t time_bytes, size_t record_bytes) {
+    return Words(time_bytes) + Words(record_bytes) <= kBytes / 8;
+  }
+
+  alignas(8) std::byte bytes[kBytes];
+
+ private:
+  static size_t Words(size_t size) { return (size + 7) / 8; }
+  static void CopyWords(const std::byte* from, size_t words, std::byte* to) {
+    while (words-- > 0) {
+      std::memcpy(to, from, 8);
+      from += 8;
+      to += 8;
+    }
+  }
 };
 
 // The mailbox of one ordered pair of workers: a bounded queue with one producer and one consumer.
 //
-// A hand-over costs one cache line: each 64-byte slot carries its own lap number next to the
+// A hand-over costs one cache line, or two for a batch that travels in its message and is not very
+// small, instead of those of a block behind it: each slot carries its own lap number next to the
 // message, so there are no shared head and tail indices that both sides would have to read. At
 // position `p` in a ring of N slots the turn is 2 * (p / N) while the slot is the producer's and
 // one more while it is the consumer's.
@@ -53,23 +96,30 @@ class Mailbox {
 
   // Puts a message at the end of the queue. Returns false, and keeps nothing, when the consumer is
   // a whole lap behind.
-  bool TrySend(const Message& message) {
+  bool TrySend(const Message& message) { return TrySend(message, nullptr, nullptr); }
+
+  // The same with a batch that travels in the message, for which SmallBatch::Put is called.
+  bool TrySend(const Message& message, const std::byte* time, const std::byte* records) {
     Slot& slot = slots_[send_position_ & mask_];
     const uint64_t turn = 2 * (send_position_ >> capacity_log2_);
     if (slot.turn.load(std::memory_order_acquire) != turn) return false;
     slot.message = message;
+    if (message.is_small_batch()) slot.small.Put(message, time, records);
     slot.turn.store(turn + 1, std::memory_order_release);
     ++send_position_;
     return true;
   }
 
-  // Takes the oldest message, and gives its slot back to the producer. Returns false when there is
-  // none.
-  bool TryReceive(Message* message) {
+  // Takes the oldest message, and gives its slot back to the producer. Calls
+  // take_small(const SmallBatch&), before that, if a batch travels in the message. Returns false when
+  // there is none.
+  template <class TakeSmall>
+  bool TryReceive(Message* message, TakeSmall&& take_small) {
     Slot& slot = slots_[receive_position_ & mask_];
     const uint64_t turn = 2 * (receive_position_ >> capacity_log2_) + 1;
     if (slot.turn.load(std::memory_order_acquire) != turn) return false;
     *message = slot.message;
+    if (message->is_small_batch()) take_small(std::as_const(slot.small));
     slot.turn.store(turn + 1, std::memory_order_release);
     ++receive_position_;
     return true;
@@ -85,8 +135,9 @@ class Mailbox {
   struct alignas(64) Slot {
     std::atomic<uint64_t> turn{0};
     Message message;
+    SmallBatch small;  // a number with an Epoch still lies in the first cache line
   };
-  static_assert(sizeof(Slot) == 64);
+  static_assert(sizeof(Slot) == 128);
 
   const size_t mask_;
   const int capacity_log2_;

@@ -15,7 +15,7 @@ ChannelBase::ChannelBase(Graph& graph, InputPortBase& target) : graph_(graph), t
   target_.channel = this;
 }
 
-void ChannelBase::Deliver(int worker, Block* block) {
+void ChannelBase::Deliver(int worker, Block* block, size_t plain_time_bytes) {
   WorkerContext& context = graph_.worker();
   const int64_t bytes = ChargedBytes(*block);
   block->sender = static_cast<uint16_t>(context.index);
@@ -24,9 +24,14 @@ void ChannelBase::Deliver(int worker, Block* block) {
   if (worker == context.index) {
     target_.Accept(block);
   } else {
-    context.endpoint.Send(
-        context.run.topology().LocalIndex(worker),
-        {.kind = kDataMessage, .dataflow = graph_.id(), .channel = id, .block = block});
+    const int to = context.run.topology().LocalIndex(worker);
+    const Message message = {
+        .kind = kDataMessage, .dataflow = graph_.id(), .channel = id, .block = block};
+    if (plain_time_bytes > 0) {
+      context.endpoint.SendPlainBatch(to, message, plain_time_bytes, block->byte_count);
+    } else {
+      context.endpoint.Send(to, message);
+    }
   }
 }
 

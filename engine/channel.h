@@ -69,9 +69,10 @@ class ChannelBase : public Flushable {
   virtual void AcceptRemote(Block* block);
 
  protected:
-  // Hands the block to the input on `worker`, of this process or another one. The caller has
-  // counted it as a pointstamp.
-  void Deliver(int worker, Block* block);
+  // Hands the block to the input on `worker`, of this process. The caller has counted it as a
+  // pointstamp. `plain_time_bytes` is the size of its time if its payload is nothing but records
+  // that may be copied as bytes, else 0.
+  void Deliver(int worker, Block* block, size_t plain_time_bytes);
   void DeliverRemote(int worker, const PackedBatch& batch);
   // Whether a batch is to hold no more memory than its records need: the pool is full, and what
   // goes round a cycle counts against the limit of the cycle, however few records its batches have.
@@ -102,8 +103,11 @@ class PipelineChannel : public ChannelBase, public Receiver<D, T> {
   }
 
  protected:
+  static constexpr size_t kPlainTimeBytes =
+      std::is_same_v<Batch<D>, VectorBatch<D>> && std::is_trivially_copyable_v<D> ? sizeof(T) : 0;
+
   void Send(int worker, const T& time, Batch<D>&& batch) {
-    Deliver(worker, Count(time, std::move(batch)));
+    Deliver(worker, Count(time, std::move(batch)), kPlainTimeBytes);
   }
 
   // Takes the batch's block; it is a pointstamp from now on.
@@ -151,7 +155,7 @@ class RoutedChannel : public PipelineChannel<D, T> {
     WorkerContext& context = this->graph_.worker();
     Block* block = this->Count(time, std::move(batch));
     if (context.run.topology().IsLocal(worker)) {
-      this->Deliver(worker, block);
+      this->Deliver(worker, block, this->kPlainTimeBytes);
     } else {
       this->DeliverRemote(worker, PackBatch<D>(context.endpoint, block, encoder_));
     }
