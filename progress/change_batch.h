@@ -41,15 +41,15 @@ class ChangeBatch {
     UpdateMany(time, delta);
   }
 
-  // The same as Update(to, 1) and Update(from, -1), for two different times.
+  // The same as Update(from, -1) and Update(to, 1), for two different times.
   void Move(const T& from, const T& to) {
     if (empty()) [[likely]] {
-      few_ = {Change{to, 1}, Change{from, -1}};
+      few_ = {Change{from, -1}, Change{to, 1}};
       few_count_ = 2;
       return;
     }
-    Update(to, 1);
     Update(from, -1);
+    Update(to, 1);
   }
 
   // The net changes, one for each time, none of them zero. Valid until the next non-const call.

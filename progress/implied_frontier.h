@@ -121,6 +121,20 @@ class ImpliedFrontier<T, true> {
     return MoveAmongOthers(from, to);
   }
 
+  // Uncounts a source of `from`. If that was the last one of the element, the least of the others
+  // takes its place and is stored in `to`. kUnclear, and nothing is done, if there is no other.
+  // REQUIRES: not waiting, and no other source is about to vanish.
+  Moved MoveToNext(const T& from, T* to) {
+    if (support_ != 1 || !(time_ == from)) {
+      Remove(from);
+      return Moved::kOther;
+    }
+    if (next_support_ == 0) return Moved::kUnclear;
+    *to = time_ = next_time_;
+    support_ = TakeNext();
+    return Moved::kElement;
+  }
+
   // Uncounts the last source of the element `from` if the least of the others is `to`, which
   // becomes the element. Returns whether it did. REQUIRES: not waiting.
   bool MoveToNext(const T& from, const T& to) {

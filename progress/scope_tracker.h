@@ -108,6 +108,7 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
   static constexpr Flags kWatched = 8;   // see Watch
   static constexpr Flags kSaved = 16;    // its former implied frontier is in saved_
   static constexpr Flags kCrosses = 32;  // has an edge to another scope
+  static constexpr Flags kInCycle = 64;  // a path leads back to it, perhaps through other scopes
 
   struct Edge {
     uint32_t to;
@@ -210,11 +211,11 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
   void AddCrossEdge(LocationId from, ScopeTracker<U>* scope, LocationId to, F map);
   auto CrossEdgesFrom(uint32_t index);
 
-  void Finish() override;
+  void Finish(const std::vector<bool>& in_cycle) override;
   bool PublishPending(std::vector<std::byte>* encoded) override;
   void EncodeCounts(std::vector<std::byte>* encoded) const override;
   size_t ApplyRun(std::span<const std::byte> encoded) override;
-  bool MoveOnlySource() override;
+  bool ChangeOnlySource() override;
   absl::Status AddOwnSources() override;
   void RetractOwnSources() override;
   void DeliverAnnouncements() override;

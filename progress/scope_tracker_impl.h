@@ -69,7 +69,7 @@ void ScopeTracker<T>::AddInitial(LocationId location, const T& time, int64_t cou
 }
 
 template <Timestamp T>
-void ScopeTracker<T>::Finish() {
+void ScopeTracker<T>::Finish(const std::vector<bool>& in_cycle) {
   for (const BuildEdge& build : build_edges_) ++places_[build.from].edge_count;
   uint32_t end = 0;
   for (Place& place : places_) {
@@ -91,7 +91,10 @@ void ScopeTracker<T>::Finish() {
     }
   }
   touched_.clear();
-  for (Place& place : places_) place.flags |= kWaiting;
+  for (Place& place : places_) {
+    place.flags |= kWaiting;
+    if (in_cycle[place.id]) place.flags |= kInCycle;
+  }
 }
 
 // Counting.
@@ -164,16 +167,14 @@ size_t ScopeTracker<T>::ApplyRun(std::span<const std::byte> encoded) {
 template <Timestamp T>
 inline void ScopeTracker<T>::CountAll(uint32_t index, std::span<const Change> changes) {
   if constexpr (Traits::kTotallyOrdered) {
-    // A capability that is the only one of its place moves, and has taken its next time before it
-    // gave up the former.
-    if (changes.size() == 2 && changes[0].delta == 1 && changes[1].delta == -1 &&
-        counts_[index].outstanding.MoveOnly(changes[1].time, changes[0].time)) {
+    // Most often a capability moves that is the only one of its place.
+    if (changes.size() == 2 && changes[0].delta == -1 && changes[1].delta == 1 &&
+        counts_[index].outstanding.MoveOnly(changes[0].time, changes[1].time)) {
       Touch(index);
       return;
     }
   }
-  // The other way round, since a place with one time seldom counts two of them then.
-  for (size_t i = changes.size(); i-- > 0;) Count(index, changes[i].time, changes[i].delta);
+  for (const Change& change : changes) Count(index, change.time, change.delta);
 }
 
 template <Timestamp T>

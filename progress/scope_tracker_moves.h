@@ -13,7 +13,7 @@
 namespace headway {
 
 template <Timestamp T>
-bool ScopeTracker<T>::MoveOnlySource() {
+bool ScopeTracker<T>::ChangeOnlySource() {
   if constexpr (Traits::kTotallyOrdered) {
     using Moved = typename internal::ImpliedFrontier<T>::Moved;
     if (touched_.size() != 1) return false;
@@ -22,20 +22,28 @@ bool ScopeTracker<T>::MoveOnlySource() {
     Counts& counts = counts_[index];
     const std::span<const T> frontier = counts.outstanding.frontier();
     const std::span<const T> former = counts.own_sources.elements();
-    if (former.empty() || frontier.empty() || (place.flags & kCrosses) != 0) return false;
-    const T from = former[0];
-    const T to = frontier[0];
-    Moved moved = Moved::kOther;
-    if (!(from == to)) {
-      if (!Traits::TotalLess(from, to)) return false;
-      moved = place.implied.Move(from, to);
+    if (former.empty()) {
+      if (frontier.empty()) return false;
+      if (!internal::AnyLessEqual(place.implied.elements(), frontier[0])) return false;
+      place.implied.Count(frontier[0]);
+    } else if (frontier.empty() || !(former[0] == frontier[0])) {
+      if ((place.flags & kCrosses) != 0) return false;
+      const T from = former[0];
+      T to{};
+      Moved moved = Moved::kUnclear;
+      if (!frontier.empty()) {
+        to = frontier[0];
+        if (Traits::TotalLess(from, to)) moved = place.implied.Move(from, to);
+      } else if ((place.flags & kInCycle) == 0) {
+        moved = place.implied.MoveToNext(from, &to);
+      }
       if (moved == Moved::kUnclear) return false;
-      counts.own_sources.Clear();
-      counts.own_sources.Insert(to);
+      if (moved == Moved::kElement) FollowMove(index, from, to);
     }
+    counts.own_sources.Clear();
+    if (!frontier.empty()) counts.own_sources.Insert(frontier[0]);
     place.flags &= static_cast<Flags>(~kTouched);
     touched_.clear();
-    if (moved == Moved::kElement) FollowMove(index, from, to);
     return true;
   }
   return false;

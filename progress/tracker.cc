@@ -78,7 +78,7 @@ absl::Status Tracker::Finish(std::function<std::string(LocationId)> describe) {
   in_cycle_ = FindComponents(location_count, edges).in_cycle;
   core_.edges = {};
 
-  for (const auto& scope : scopes_) scope->Finish();
+  for (const auto& scope : scopes_) scope->Finish(in_cycle_);
   core_.with_touched.clear();
   core_.waiting = core_.locations;
   PromoteWaiting();
@@ -180,7 +180,7 @@ absl::Status Tracker::Apply(std::span<const std::byte> encoded) {
 absl::Status Tracker::Propagate() {
   HEADWAY_CHECK(core_.finished);
   core_.changed.clear();
-  if (core_.with_touched.size() != 1 || !core_.with_touched[0]->MoveOnlySource()) {
+  if (core_.with_touched.size() != 1 || !core_.with_touched[0]->ChangeOnlySource()) {
     for (ScopeTrackerBase* scope : core_.with_touched) {
       if (absl::Status status = scope->AddOwnSources(); !status.ok()) return status;
     }

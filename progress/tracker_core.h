@@ -45,8 +45,9 @@ class ScopeTrackerBase {
   ScopeTrackerBase* parent() const { return parent_; }
   void set_parent(ScopeTrackerBase* parent) { parent_ = parent; }
 
-  // Fixes the graph and takes the initial counts as sources of the first frontiers.
-  virtual void Finish() = 0;
+  // Fixes the graph, of which `in_cycle` says whether a path leads from a location back to it, and
+  // takes the initial counts as sources of the first frontiers.
+  virtual void Finish(const std::vector<bool>& in_cycle) = 0;
 
   // Moves all pending changes to the counts, and appends them to `encoded` unless it is null.
   // Returns whether there were any.
@@ -61,9 +62,10 @@ class ScopeTrackerBase {
 
   // The steps of one propagation, in this order; tracker.cc explains them.
 
-  // When nothing changed in other scopes: does what the next two steps do, if a source that moves
-  // on, or stays, is all that changed in this one. Returns false, and does nothing, if it is not.
-  virtual bool MoveOnlySource() = 0;
+  // When nothing changed in other scopes: does what the next two steps do, if all that changed in
+  // this one is a source that moves on, comes, goes or stays. Returns false, and does nothing, if
+  // it is not, or if what follows from it needs those steps.
+  virtual bool ChangeOnlySource() = 0;
   // Counts new minimal outstanding times as sources. T6: fails if one is before the implied
   // frontier of its location.
   virtual absl::Status AddOwnSources() = 0;
