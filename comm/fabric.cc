@@ -20,7 +20,7 @@ Fabric::Fabric(int workers, Options options) {
 Fabric::~Fabric() {
   for (const std::unique_ptr<Mailbox>& mailbox : mailboxes_) {
     Message message;
-    while (mailbox != nullptr && mailbox->TryReceive(&message, [](const SmallBatch&) {})) {
+    while (mailbox != nullptr && mailbox->TryReceive(&message)) {
       BlockPool::FreeChain(message.block);
     }
   }

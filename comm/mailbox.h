@@ -111,8 +111,8 @@ class Mailbox {
   }
 
   // Takes the oldest message, and gives its slot back to the producer. Calls
-  // take_small(const SmallBatch&), before that, if a batch travels in the message. Returns false when
-  // there is none.
+  // take_small(const SmallBatch&), before that, if a batch travels in the message. Returns false
+  // when there is none.
   template <class TakeSmall>
   bool TryReceive(Message* message, TakeSmall&& take_small) {
     Slot& slot = slots_[receive_position_ & mask_];
@@ -123,6 +123,11 @@ class Mailbox {
     slot.turn.store(turn + 1, std::memory_order_release);
     ++receive_position_;
     return true;
+  }
+
+  // The same; drops a batch that travels in the message.
+  bool TryReceive(Message* message) {
+    return TryReceive(message, [](const SmallBatch&) {});
   }
 
   // Whether there is nothing to receive. For the consumer.

@@ -35,8 +35,12 @@
 // retraction, which happens at once, and a *late source*, which is counted when all retractions
 // are over. It is at a place that waits by then, or later than the element there, so counting it
 // moves nothing. It does not move on before that: it is supported by an own source that has just
-// become what it is, and each of those changes once. An own source that is the only one to change
-// need not be counted as two times in between.
+// become what it is, and each of those changes once.
+//
+// Where the own source of one location is all that changes, nothing else is about to vanish, and
+// the steps in between fall away: a source that moves on is not counted as two times for a while,
+// and one that goes gives way to the least of the others, unless a cycle may make those vanish with
+// it.
 //
 // While promoting, frontiers only gain: an element leaves only after a lesser one has come, at each
 // location and over each edge. So no location is promoted twice, and the work is proportional to

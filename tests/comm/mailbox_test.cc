@@ -2,6 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <array>
+#include <cstddef>
 #include <random>
 #include <thread>
 
@@ -29,6 +32,33 @@ TEST_CASE("a mailbox refuses a message when it is full and keeps the order") {
   while (mailbox.TryReceive(&message)) CHECK(message.extra == received++);
   CHECK(received == sent);
   CHECK(mailbox.empty());
+}
+
+TEST_CASE("a batch travels in its message if it fits, whatever the sizes of time and records") {
+  std::array<std::byte, SmallBatch::kBytes> records;
+  for (size_t i = 0; i < records.size(); ++i) records[i] = static_cast<std::byte>(i + 1);
+  std::array<std::byte, 32> time;
+  time.fill(std::byte{99});
+  Mailbox mailbox(2);
+  int fitting = 0;
+  for (uint16_t time_bytes : {4, 8, 16, 24, 32}) {
+    for (uint16_t record_bytes = 1; SmallBatch::Fits(time_bytes, record_bytes); ++record_bytes) {
+      ++fitting;
+      Message message = {.small_time_bytes = time_bytes, .small_record_bytes = record_bytes};
+      REQUIRE(mailbox.TrySend(message, time.data(), records.data()));
+      std::array<std::byte, 32> got_time{};
+      std::array<std::byte, SmallBatch::kBytes> got_records{};
+      bool called = false;
+      REQUIRE(mailbox.TryReceive(&message, [&](const SmallBatch& small) {
+        called = true;
+        small.Take(message, got_time.data(), got_records.data());
+      }));
+      REQUIRE(called);
+      REQUIRE(std::equal(time.begin(), time.begin() + time_bytes, got_time.begin()));
+      REQUIRE(std::equal(records.begin(), records.begin() + record_bytes, got_records.begin()));
+    }
+  }
+  CHECK(fitting == 72 + 72 + 64 + 56 + 48);
 }
 
 TEST_CASE("two threads lose, repeat and reorder nothing in a mailbox of any size") {
