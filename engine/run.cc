@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/strings/str_format.h"
+#include "headway/comm/thread_placement.h"
 #include "headway/engine/network.h"
 #include "headway/engine/run_process.h"
 #include "headway/engine/source_control.h"
@@ -95,10 +96,15 @@ absl::Status RunThreads(const RunOptions& options, int workers,
         absl::StrFormat("cannot start the network's watchdog: %s", error.what()));
   }
   internal::RunState& run = *made;
+  const bool each_has_a_core = internal::EachHasACore(workers);
+  const int core = internal::CurrentCore();
   std::vector<std::thread> threads;
   for (int index = 1; index < workers; ++index) {
     try {
-      threads.emplace_back([&run, index, program] { RunWorker(run, index, program); });
+      threads.emplace_back([=, &run] {
+        if (each_has_a_core) internal::MoveThread(core, index);
+        RunWorker(run, index, program);
+      });
     } catch (const std::system_error& error) {
       run.Fail(absl::ResourceExhaustedError(absl::StrFormat(
           "cannot start the thread of worker %d: %s; use fewer workers", index, error.what())));

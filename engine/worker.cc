@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "headway/comm/thread_placement.h"
 #include "headway/engine/channel.h"
 #include "headway/engine/network.h"
 #include "headway/engine/source_control.h"
@@ -30,6 +31,12 @@ constexpr int kLooksBeforeYield = 64;
 constexpr int kLooksOfProcesses = 16;
 // A sched_yield that takes longer has let another thread run: this worker shares its core.
 constexpr int64_t kLongYieldNanos = 1'500;
+// A worker that shares its core for so many yields in a row moves to another core, but not more
+// often than the period says. The workers of a process have different limits, so that not all that
+// share a core leave it.
+constexpr int kLongYieldsBeforeMove = 8;
+constexpr int kMoveLimits = 8;
+constexpr int64_t kMovePeriodNanos = 5'000'000;
 // Ends the spin also under a clock that stands still.
 constexpr int kMaxIdleSpins = 100'000;
 // A clock that the host moves does not wake a worker that sleeps: it looks this often.
@@ -41,17 +48,13 @@ constexpr uint32_t kStepsPerClockRead = 16;
 // Progress of a dataflow that this worker has not built yet.
 constexpr size_t kMaxPendingProgressBytes = size_t{64} << 20;
 
-bool EachHasACore(const internal::Topology& topology) {
-  return topology.workers_per_process <= static_cast<int>(std::thread::hardware_concurrency());
-}
-
-int64_t SpinNanos(const internal::Topology& topology) {
+int64_t SpinNanos(const internal::Topology& topology, bool each_has_a_core) {
   if (topology.worker_count() == 1) return 0;
-  return EachHasACore(topology) ? kSpinNanos : kSpinNanosWhenCrowded;
+  return each_has_a_core ? kSpinNanos : kSpinNanosWhenCrowded;
 }
 
-int LooksBeforeYield(const internal::Topology& topology) {
-  if (topology.worker_count() == 1 || !EachHasACore(topology)) return 0;
+int LooksBeforeYield(const internal::Topology& topology, bool each_has_a_core) {
+  if (topology.worker_count() == 1 || !each_has_a_core) return 0;
   if (topology.worker_count() == topology.workers_per_process) return kLooksBeforeYield;
   return topology.workers_per_process == 1 ? kLooksOfProcesses : 0;
 }
@@ -68,8 +71,9 @@ Worker::Worker(internal::RunState& run, int local_index)
                .credit = internal::FlowControl::View(&run.flow_control(), local_index),
                .active_graphs = {},
                .timers = {}},
-      spin_nanos_(SpinNanos(run.topology())),
-      looks_before_yield_(LooksBeforeYield(run.topology())),
+      each_has_a_core_(internal::EachHasACore(run.topology().workers_per_process)),
+      spin_nanos_(SpinNanos(run.topology(), each_has_a_core_)),
+      looks_before_yield_(LooksBeforeYield(run.topology(), each_has_a_core_)),
       statistics_(run.options().monitor != nullptr ? &run.options().monitor->OfWorker(local_index)
                                                    : nullptr) {}
 
@@ -331,8 +335,7 @@ void Worker::Wait(absl::Duration timeout) {
     idle_spins_ = 0;
   }
   if (now - idle_since_nanos_ < spin_nanos_ && ++idle_spins_ < kMaxIdleSpins) {
-    sched_yield();
-    shares_core_ = context_.NowNanos() - now > kLongYieldNanos;
+    Yield(now);
     return;
   }
   if (now - trimmed_nanos_ >= absl::ToInt64Nanoseconds(kTrimPeriod)) {
@@ -361,6 +364,19 @@ void Worker::Wait(absl::Duration timeout) {
       context_.run.stop_requested();  // the caller looks at its condition before the next wait
   looks_ = 0;
   idle_since_nanos_ = -1;
+}
+
+void Worker::Yield(int64_t now) {
+  sched_yield();
+  shares_core_ = context_.NowNanos() - now > kLongYieldNanos;
+  if (!shares_core_) {
+    long_yields_ = 0;
+  } else if (++long_yields_ >= kLongYieldsBeforeMove * (1 + index() % kMoveLimits) &&
+             now - moved_nanos_ >= kMovePeriodNanos && each_has_a_core_) {
+    internal::MoveThread(internal::CurrentCore(), 1);
+    long_yields_ = 0;
+    moved_nanos_ = now;
+  }
 }
 
 std::vector<internal::SourceControl*> Worker::Sources() const {

@@ -95,6 +95,7 @@ class Worker {
   void Drop(const internal::Message& message);
   void DeliverPending(internal::Graph& graph);
   void Wait(absl::Duration timeout);
+  void Yield(int64_t now);
   bool HasWork();
   internal::Graph* Find(uint32_t id);
   void ShowStatistics();
@@ -109,10 +110,13 @@ class Worker {
   std::vector<uint64_t> activations_;
   bool did_work_ = false;
   uint32_t step_count_ = 0;
+  const bool each_has_a_core_;  // in this process
   const int64_t spin_nanos_;
   const int looks_before_yield_;
   int looks_ = 0;                                 // idle steps in a row, up to looks_before_yield_
   bool shares_core_ = false;                      // as the last yield showed
+  int long_yields_ = 0;                           // that showed it, in a row
+  int64_t moved_nanos_ = 0;                       // when it last left a core that it shared
   internal::WorkerStatistics* const statistics_;  // null: nobody watches the run
   int64_t idle_since_nanos_ = -1;
   int idle_spins_ = 0;
