@@ -170,6 +170,26 @@ absl::Status Harness::Start(uint64_t total) {
   return absl::OkStatus();
 }
 
+absl::Status Harness::SetClocksEqual() {
+  uint64_t latest = 0;
+  InputHandle<uint64_t> input;
+  ProbeHandle<> probe;
+  HEADWAY_RETURN_IF_ERROR(worker_.Build("clocks", [&](Scope<>& scope) {
+    scope.Input(input) | Unary<uint8_t>("latest", pact::Broadcast{}, [&latest](Capability<>) {
+      return [&latest](NodeInput<uint64_t>& in, NodeOutput<uint8_t>&) {
+        in.ForEach([&latest](const auto&, Batch<uint64_t>& batch) {
+          for (const uint64_t nanos : batch) latest = std::max(latest, nanos);
+        });
+      };
+    }) | Probe(probe);
+  }));
+  input.Send(Stopwatch::MachineNanos());
+  input.Close();
+  HEADWAY_RETURN_IF_ERROR(worker_.StepWhile([&probe] { return !probe.Done(); }));
+  clock_ = Stopwatch(latest);
+  return absl::OkStatus();
+}
+
 absl::Status Harness::Finish(Outcome outcome, bool speaks_for_process) {
   HEADWAY_RETURN_IF_ERROR(Barrier());
   Summary summary{.outcome = std::move(outcome)};

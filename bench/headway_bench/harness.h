@@ -77,14 +77,22 @@ class ProgressLine {
 
 class Stopwatch {
  public:
+  // The machine's monotonic clock, the same for all of its processes.
+  static uint64_t MachineNanos() { return NanosOf(Clock::now()); }
+
+  Stopwatch() = default;
+  explicit Stopwatch(uint64_t start_machine_nanos)
+      : start_(std::chrono::nanoseconds(start_machine_nanos)) {}
+
   double Seconds() const { return static_cast<double>(Nanos()) / 1e9; }
-  uint64_t Nanos() const {
-    return static_cast<uint64_t>(
-        std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start_).count());
-  }
+  uint64_t Nanos() const { return NanosOf(Clock::time_point(Clock::now() - start_)); }
 
  private:
   using Clock = std::chrono::steady_clock;
+  static uint64_t NanosOf(Clock::time_point time) {
+    return static_cast<uint64_t>(
+        std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count());
+  }
   Clock::time_point start_ = Clock::now();
 };
 
@@ -107,6 +115,10 @@ class Harness {
   // Waits until all workers have built their dataflows and come here, and starts the clock.
   // `total` is the amount of work that SetDone counts, for the progress line; 0 if it does not.
   absl::Status Start(uint64_t total = 0);
+
+  // Sets the clocks of all workers, which are on one machine, to the same time, for schedules that
+  // all follow: Start returns some microseconds later on one worker than on another. After Start.
+  absl::Status SetClocksEqual();
 
   // The time since the common start.
   const Stopwatch& clock() const { return clock_; }

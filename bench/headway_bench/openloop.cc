@@ -56,6 +56,7 @@ absl::StatusOr<Outcome> Run(Worker& worker, Harness& harness, const Options& opt
   std::deque<Sent> waiting;
   uint64_t next = 0;
   HEADWAY_RETURN_IF_ERROR(harness.Start(schedule.count));
+  HEADWAY_RETURN_IF_ERROR(harness.SetClocksEqual());
   while (next < schedule.count || !waiting.empty()) {
     const uint64_t now = harness.clock().Nanos();
     const uint64_t first = next;

@@ -1,11 +1,12 @@
 //! What all benchmarks share on a worker: waiting, a common start, and bringing the results to worker 0.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use timely::dataflow::channels::pact::Exchange;
-use timely::dataflow::operators::{Input, Operator, Probe};
+use timely::dataflow::operators::vec::Broadcast;
+use timely::dataflow::operators::{Input, Inspect, Operator, Probe};
 use timely::dataflow::{InputHandleVec, ProbeHandle};
 use timely::worker::Worker;
 
@@ -70,6 +71,26 @@ impl Harness {
         self.cpu_at_start = process_usage().0;
         self.traffic_at_start = traffic::sent();
         Instant::now()
+    }
+
+    /// The latest of the times at which the workers call this, as all of them see it: they are on one machine. For
+    /// schedules that all follow, since `start` returns some microseconds later on one worker than on another.
+    pub fn agree_on_start(&self, worker: &mut Worker) -> Instant {
+        let latest = Rc::new(Cell::new(0));
+        let received = Rc::clone(&latest);
+        let probe = ProbeHandle::new();
+        let mut input = worker.dataflow::<u64, _, _>(|scope| {
+            let (input, stream) = scope.new_input::<Vec<u64>>();
+            stream
+                .broadcast()
+                .inspect(move |time| received.set(received.get().max(*time)))
+                .probe_with(&probe);
+            input
+        });
+        input.send(machine_nanoseconds());
+        input.close();
+        self.step_while(worker, || !probe.done());
+        Instant::now() - Duration::from_nanos(machine_nanoseconds() - latest.get())
     }
 
     fn barrier(&mut self, worker: &mut Worker) {
@@ -158,6 +179,17 @@ fn combine(name: String, workers: usize, summaries: &[Summary]) -> Report {
         progress_frames,
         progress_bytes,
     }
+}
+
+/// The machine's monotonic clock, the same for all of its processes.
+fn machine_nanoseconds() -> u64 {
+    // SAFETY: `timespec` is plain data, valid when zeroed, and clock_gettime only writes into it.
+    let time = unsafe {
+        let mut time: libc::timespec = std::mem::zeroed();
+        libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time);
+        time
+    };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
 /// CPU seconds and peak resident memory of this process.

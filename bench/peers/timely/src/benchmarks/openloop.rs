@@ -51,7 +51,8 @@ pub fn run(worker: &mut Worker, harness: &mut Harness, options: &Options) -> Out
     let mut latencies = Histogram::new();
     let mut waiting: VecDeque<(u64, Range<u64>)> = VecDeque::new();
     let mut next = 0;
-    let clock = harness.start(worker);
+    harness.start(worker);
+    let clock = harness.agree_on_start(worker);
     let nanoseconds = |clock: &Instant| clock.elapsed().as_nanos() as u64;
     while next < schedule.count || !waiting.is_empty() {
         let now = nanoseconds(&clock);
