@@ -75,6 +75,7 @@ bool Endpoint::TrySendSmall(Peer* peer, const Message& message, size_t time_byte
 }
 
 Block* Endpoint::UnpackSmall(const Message& message, const SmallBatch& small) {
+  if (pool_.free_count() == 0) ++allocated_for_small_;
   Block* block = pool_.Get();
   block->sender = static_cast<uint16_t>(message.extra);
   block->record_count = message.front_bytes;
@@ -108,10 +109,16 @@ void Endpoint::SendSpill(Peer* peer) {
   }
 }
 
-// Looks at one account per call, so that the cost does not grow with the number of peers. Stays
-// with a peer until its account is settled. The peer is not woken: blocks that wait in a mailbox
-// are of no hurry, and they never take the place of a message that found no room.
+// What a backlog of small batches took goes to the heap. Else it looks at one account per call, so
+// that the cost does not grow with the number of peers. Stays with a peer until its account is
+// settled. The peer is not woken: blocks that wait in a mailbox are of no hurry, and they never
+// take the place of a message that found no room.
 void Endpoint::ReturnBlocks() {
+  if (allocated_for_small_ > kKeptForSmall) {
+    --allocated_for_small_;
+    BlockPool::FreeBlock(pool_.Get());
+    return;
+  }
   if (return_cursor_ >= peers_.size()) return_cursor_ = 0;
   Peer& peer = peers_[return_cursor_];
   if (peer.balance < static_cast<int64_t>(kReturnThreshold) || !peer.spill.empty()) {

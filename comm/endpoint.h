@@ -61,9 +61,11 @@ class Endpoint {
   // to < worker_count() and to != worker_index().
   void Send(int to, const Message& message);
 
-  // The same for a batch of `record_bytes` bytes of records that may be copied as bytes, with a time
-  // of `time_bytes`. If it is small it travels in the message, and its block is free at once: the
-  // other worker need not fetch the block's memory, nor this one fetch it back.
+  // The same for a batch in one block, with `record_bytes` bytes of records that may be copied as
+  // bytes and a time of `time_bytes`. If it is small it travels in the message, and its block is
+  // free at once: the other worker need not fetch the block's memory, nor this one fetch it back.
+  // The receiver finds the same in a block of its own; `extra` and front_bytes are not for the
+  // caller's use.
   void SendPlainBatch(int to, const Message& message, size_t time_bytes, size_t record_bytes);
 
   // Sends what waits for room, then wakes the peers that were sent something since the last Flush.
@@ -139,6 +141,8 @@ class Endpoint {
   // Blocks above which an account is settled, and how many go back in one message.
   static constexpr size_t kReturnThreshold = 16;
   static constexpr int kReturnCount = 8;
+  // Blocks allocated for batches that came in messages above which a free one goes to the heap.
+  static constexpr int kKeptForSmall = kReceiveBudget;
   static constexpr std::chrono::nanoseconds kSpillRetry = std::chrono::microseconds(100);
 
   // One other worker, as this one sees it.
@@ -182,7 +186,8 @@ class Endpoint {
   bool any_needs_wake_ = false;
   bool closed_ = false;
   int spilling_peers_ = 0;
-  size_t return_cursor_ = 0;  // the peer whose account is looked at next
+  int allocated_for_small_ = 0;  // blocks that no peer is owed
+  size_t return_cursor_ = 0;     // the peer whose account is looked at next
 };
 
 // Only blocks of the default size count: the others are freed when they are consumed.
@@ -205,6 +210,7 @@ inline void Endpoint::Send(int to, const Message& message) {
 
 inline void Endpoint::SendPlainBatch(int to, const Message& message, size_t time_bytes,
                                      size_t record_bytes) {
+  HEADWAY_DCHECK(message.block->next == nullptr);
   if (!SmallBatch::Fits(time_bytes, record_bytes) ||
       !TrySendSmall(&PeerOf(to), message, time_bytes, record_bytes)) {
     Send(to, message);
@@ -216,7 +222,9 @@ bool Endpoint::Receive(F&& f) {
   bool any = false;
   for (Peer& peer : peers_) {
     Message message;
-    const auto unpack = [&](const SmallBatch& small) { message.block = UnpackSmall(message, small); };
+    const auto unpack = [&](const SmallBatch& small) {
+      message.block = UnpackSmall(message, small);
+    };
     for (int i = 0; i < kReceiveBudget && peer.inbox->TryReceive(&message, unpack); ++i) {
       if (message.is_small_batch()) {
         any = true;

@@ -54,7 +54,7 @@ struct SmallBatch {
   }
 
   static bool Fits(size_t time_bytes, size_t record_bytes) {
-    return Words(time_bytes) + Words(record_bytes) <= kBytes / 8;
+    return record_bytes > 0 && Words(time_bytes) + Words(record_bytes) <= kBytes / 8;
   }
 
   alignas(8) std::byte bytes[kBytes];

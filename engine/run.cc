@@ -96,13 +96,12 @@ absl::Status RunThreads(const RunOptions& options, int workers,
         absl::StrFormat("cannot start the network's watchdog: %s", error.what()));
   }
   internal::RunState& run = *made;
-  const bool each_has_a_core = internal::EachHasACore(workers);
-  const int core = internal::CurrentCore();
+  const std::vector<int> processors = internal::ProcessorsForThreads(workers);
   std::vector<std::thread> threads;
   for (int index = 1; index < workers; ++index) {
     try {
-      threads.emplace_back([=, &run] {
-        if (each_has_a_core) internal::MoveThread(core, index);
+      threads.emplace_back([&run, &processors, index, program] {
+        if (!processors.empty()) internal::MoveThreadTo(processors[static_cast<size_t>(index)]);
         RunWorker(run, index, program);
       });
     } catch (const std::system_error& error) {

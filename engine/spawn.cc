@@ -3,6 +3,7 @@
 #include <memory>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "headway/comm/tcp_mesh.h"
@@ -21,14 +22,15 @@ absl::Status internal::RunSpawnedProcesses(const SpawnOptions& options, int stop
   HEADWAY_RETURN_IF_ERROR(ValidateProcesses(options.proc_count, workers));
   // Survivors of a failure see it after at most the timeout.
   const absl::Duration patience = options.run.cluster.peer_timeout + absl::Seconds(1);
-  const bool each_has_a_core = EachHasACore(options.proc_count * workers);
-  const int core = CurrentCore();
+  const std::vector<int> processors = ProcessorsForThreads(options.proc_count * workers);
   return RunChildProcesses({.process_count = options.proc_count,
                             .patience = patience,
                             .stop = options.run.stop,
                             .stop_descriptor = stop_descriptor},
                            [&](int process, std::span<const int> sockets) -> absl::Status {
-                             if (each_has_a_core) MoveThread(core, process * workers);
+                             if (!processors.empty()) {
+                               MoveThreadTo(processors[static_cast<size_t>(process * workers)]);
+                             }
                              std::unique_ptr<Transport> transport;
                              if (options.proc_count > 1) {
                                absl::StatusOr<std::unique_ptr<TcpMesh>> mesh = TcpMesh::FromSockets(

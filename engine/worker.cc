@@ -31,12 +31,13 @@ constexpr int kLooksBeforeYield = 64;
 constexpr int kLooksOfProcesses = 16;
 // A sched_yield that takes longer has let another thread run: this worker shares its core.
 constexpr int64_t kLongYieldNanos = 1'500;
-// A worker that shares its core for so many yields in a row moves to another core, but not more
-// often than the period says. The workers of a process have different limits, so that not all that
-// share a core leave it.
+// A worker that shares its processor for so many yields in a row moves to another one. The workers
+// of a process have different limits, so that not all that share a processor leave it. Where it
+// moves in vain, because others run there too, it moves seldom.
 constexpr int kLongYieldsBeforeMove = 8;
-constexpr int kMoveLimits = 8;
-constexpr int64_t kMovePeriodNanos = 5'000'000;
+constexpr int kMoveLimits = 256;
+constexpr int64_t kMinMovePeriodNanos = 5'000'000;
+constexpr int64_t kMaxMovePeriodNanos = 1'000'000'000;
 // Ends the spin also under a clock that stands still.
 constexpr int kMaxIdleSpins = 100'000;
 // A clock that the host moves does not wake a worker that sleeps: it looks this often.
@@ -71,9 +72,10 @@ Worker::Worker(internal::RunState& run, int local_index)
                .credit = internal::FlowControl::View(&run.flow_control(), local_index),
                .active_graphs = {},
                .timers = {}},
-      each_has_a_core_(internal::EachHasACore(run.topology().workers_per_process)),
+      each_has_a_core_(internal::EachHasAProcessor(run.topology().workers_per_process)),
       spin_nanos_(SpinNanos(run.topology(), each_has_a_core_)),
       looks_before_yield_(LooksBeforeYield(run.topology(), each_has_a_core_)),
+      move_period_nanos_(kMinMovePeriodNanos),
       statistics_(run.options().monitor != nullptr ? &run.options().monitor->OfWorker(local_index)
                                                    : nullptr) {}
 
@@ -363,6 +365,7 @@ void Worker::Wait(absl::Duration timeout) {
   stop_seen_ =
       context_.run.stop_requested();  // the caller looks at its condition before the next wait
   looks_ = 0;
+  long_yields_ = 0;
   idle_since_nanos_ = -1;
 }
 
@@ -371,12 +374,17 @@ void Worker::Yield(int64_t now) {
   shares_core_ = context_.NowNanos() - now > kLongYieldNanos;
   if (!shares_core_) {
     long_yields_ = 0;
-  } else if (++long_yields_ >= kLongYieldsBeforeMove * (1 + index() % kMoveLimits) &&
-             now - moved_nanos_ >= kMovePeriodNanos && each_has_a_core_) {
-    internal::MoveThread(internal::CurrentCore(), 1);
-    long_yields_ = 0;
-    moved_nanos_ = now;
+    if (now - moved_nanos_ > kMaxMovePeriodNanos) move_period_nanos_ = kMinMovePeriodNanos;
+    return;
   }
+  const int limit = kLongYieldsBeforeMove * (1 + index() % kMoveLimits);
+  if (++long_yields_ < limit || now - moved_nanos_ < move_period_nanos_ || !each_has_a_core_) {
+    return;
+  }
+  internal::MoveThreadOn();
+  long_yields_ = 0;
+  moved_nanos_ = now;
+  move_period_nanos_ = std::min(2 * move_period_nanos_, kMaxMovePeriodNanos);
 }
 
 std::vector<internal::SourceControl*> Worker::Sources() const {

@@ -117,6 +117,7 @@ class Worker {
   bool shares_core_ = false;                      // as the last yield showed
   int long_yields_ = 0;                           // that showed it, in a row
   int64_t moved_nanos_ = 0;                       // when it last left a core that it shared
+  int64_t move_period_nanos_;                     // how long it then stays
   internal::WorkerStatistics* const statistics_;  // null: nobody watches the run
   int64_t idle_since_nanos_ = -1;
   int idle_spins_ = 0;

@@ -168,10 +168,13 @@ template <Timestamp T>
 inline void ScopeTracker<T>::CountAll(uint32_t index, std::span<const Change> changes) {
   if constexpr (Traits::kTotallyOrdered) {
     // Most often a capability moves that is the only one of its place.
-    if (changes.size() == 2 && changes[0].delta == -1 && changes[1].delta == 1 &&
-        counts_[index].outstanding.MoveOnly(changes[0].time, changes[1].time)) {
-      Touch(index);
-      return;
+    if (changes.size() == 2 && changes[0].delta + changes[1].delta == 0) {
+      const Change& from = changes[changes[0].delta < 0 ? 0 : 1];
+      const Change& to = changes[changes[0].delta < 0 ? 1 : 0];
+      if (to.delta == 1 && counts_[index].outstanding.MoveOnly(from.time, to.time)) {
+        Touch(index);
+        return;
+      }
     }
   }
   for (const Change& change : changes) Count(index, change.time, change.delta);
@@ -359,7 +362,7 @@ void ScopeTracker<T>::SaveFrontier(uint32_t index, const T* lost) {
     if (lost != nullptr) former.Insert(*lost);
   }
   if (saved_.empty()) core_->with_saved.push_back(this);
-  saved_.push_back({index, former});
+  saved_.push_back({index, std::move(former)});
 }
 
 template <Timestamp T>

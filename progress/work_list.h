@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <utility>
 
 #include "headway/check.h"
 
@@ -12,7 +13,7 @@ namespace headway::internal {
 
 // A list whose greatest length is known before it is used, since each of a number of things is in
 // it at most once: adding one neither checks for room nor allocates, which is a few instructions
-// instead of a call. T is a trivially copyable type. Not thread safe.
+// instead of a call. Not thread safe.
 template <class T>
 class WorkList {
  public:
@@ -21,22 +22,20 @@ class WorkList {
     if (capacity <= capacity_) return;
     capacity_ = std::max(capacity, 2 * capacity_);
     auto items = std::make_unique_for_overwrite<T[]>(capacity_);
-    std::copy(begin(), end(), items.get());
+    std::move(items_.get(), items_.get() + size_, items.get());
     items_ = std::move(items);
   }
 
   // REQUIRES: there is room.
-  void push_back(const T& item) {
+  void push_back(T item) {
     HEADWAY_DCHECK(size_ < capacity_);
-    items_[size_++] = item;
+    items_[size_++] = std::move(item);
   }
-  void pop_back() { --size_; }
   void clear() { size_ = 0; }
 
   bool empty() const { return size_ == 0; }
   size_t size() const { return size_; }
   const T& operator[](size_t index) const { return items_[index]; }
-  const T& back() const { return items_[size_ - 1]; }
   const T* begin() const { return items_.get(); }
   const T* end() const { return items_.get() + size_; }
   std::span<const T> span() const { return {items_.get(), size_}; }

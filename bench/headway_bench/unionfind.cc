@@ -23,6 +23,7 @@ class Forest {
 
   // Joins the trees of two nodes; false if they were one already.
   bool Join(uint32_t left, uint32_t right) {
+    if (parents_[left] == parents_[right]) return false;  // soon true for most edges
     left = Root(left);
     right = Root(right);
     if (left == right) return false;
@@ -53,13 +54,13 @@ class Forest {
 
  private:
   uint32_t Root(uint32_t node) {
-    uint32_t parent = parents_[node];
-    while (parent != node) {
+    for (;;) {
+      const uint32_t parent = parents_[node];
+      const uint32_t grandparent = parents_[parent];
+      if (grandparent == parent) return parent;
       // Path halving: every other node on the way points to its grandparent afterwards.
-      node = parents_[node] = parents_[parent];
-      parent = parents_[node];
+      node = parents_[node] = grandparent;
     }
-    return node;
   }
 
   std::vector<uint32_t> parents_;

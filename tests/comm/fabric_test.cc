@@ -232,6 +232,23 @@ TEST_CASE("small batches in one direction allocate one block at the receiver") {
   CHECK(workers[1].pool().allocated() == 1);
 }
 
+TEST_CASE("a backlog of small batches does not keep its memory") {
+  Workers workers(2, {.mailbox_messages = 4096});
+  for (int burst = 0; burst < 3; ++burst) {
+    std::vector<Block*> backlog;
+    for (int i = 0; i < 2000; ++i) {
+      Block* block = PlainBlock(workers[0], 1);
+      workers[0].SendPlainBatch(1, {.kind = kData, .block = block}, 16, block->byte_count);
+    }
+    const auto keep = [&](const Message& message, int) { backlog.push_back(message.block); };
+    while (workers[1].Receive(keep)) continue;
+    REQUIRE(backlog.size() == 2000);
+    for (Block* block : backlog) workers[1].Recycle(block);
+    CHECK(workers[1].pool().free_count() <= Endpoint::kReceiveBudget + 32);
+  }
+  CHECK(workers[0].pool().allocated() == 1);
+}
+
 TEST_CASE("many senders to one worker all get their blocks back") {
   constexpr int kWorkers = 8;
   Workers workers(kWorkers);

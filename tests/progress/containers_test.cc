@@ -12,6 +12,7 @@
 #include "headway/progress/mutable_antichain.h"
 #include "headway/progress/product.h"
 #include "headway/progress/sorted_counts.h"
+#include "headway/progress/work_list.h"
 #include "headway/tests/progress/random.h"
 
 namespace headway {
@@ -201,6 +202,52 @@ TEST_CASE("sorted counts keep their order when times arrive in order and leave f
   }
 }
 
+TEST_CASE("a mutable antichain replaces a time only if one of it is all there is") {
+  int moved = 0;
+  for (const uint64_t seed : Seeds(200)) {
+    CAPTURE(seed);
+    Random random(seed);
+    MutableAntichain<Epoch> antichain;
+    Counts<Epoch> model;
+    for (int step = 0; step < 200; ++step) {
+      const Epoch time = random.Below(2);
+      if (random.OneIn(2)) {
+        const int64_t delta = random.OneIn(2) ? 1 : -1;
+        antichain.Update(time, delta);
+        Add(model, time, delta);
+      } else {
+        const Epoch to = random.Below(2);
+        const bool alone =
+            model.size() == 1 && model.begin()->first == time && model.begin()->second == 1;
+        REQUIRE(antichain.MoveOnly(time, to) == alone);
+        if (alone) model = {{to, 1}};
+        moved += alone;
+      }
+      REQUIRE(antichain.entries().size() == model.size());
+      size_t index = 0;
+      for (const auto& [t, count] : model) {
+        REQUIRE(antichain.entries()[index].time == t);
+        REQUIRE(antichain.entries()[index++].count == count);
+      }
+    }
+  }
+  CHECK(moved > 100);
+}
+
+TEST_CASE("a work list keeps its elements when it gets more room") {
+  internal::WorkList<std::vector<int>> list;
+  for (int i = 0; i < 100; ++i) {
+    list.Reserve(static_cast<size_t>(i) + 1);
+    list.push_back({i});
+  }
+  REQUIRE(list.size() == 100);
+  for (int i = 0; i < 100; ++i) CHECK(list[static_cast<size_t>(i)] == std::vector<int>{i});
+  CHECK(list.span().size() == 100);
+  list.clear();
+  CHECK(list.empty());
+  CHECK(list.begin() == list.end());
+}
+
 TEST_CASE_TEMPLATE("a change batch sums up what it is given", T, Epoch, Round) {
   for (const uint64_t seed : Seeds(200)) {
     CAPTURE(seed);
@@ -213,8 +260,15 @@ TEST_CASE_TEMPLATE("a change batch sums up what it is given", T, Epoch, Round) {
       for (uint64_t step = 0; step < steps; ++step) {
         const T time = AnyTime<T>(random, bound);
         const int64_t delta = random.OneIn(2) ? 1 : -1;
-        batch.Update(time, delta);
-        Add(model, time, delta);
+        const T other = AnyTime<T>(random, bound);
+        if (random.OneIn(3) && other != time) {
+          batch.Move(other, time);
+          Add(model, other, -1);
+          Add(model, time, 1);
+        } else {
+          batch.Update(time, delta);
+          Add(model, time, delta);
+        }
         if (random.OneIn(20)) batch.Net();
       }
       Counts<T> net;

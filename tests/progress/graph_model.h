@@ -179,6 +179,7 @@ class AnyScope {
   virtual void AddEdge(LocationId from, LocationId to, const Time& summary) = 0;
   virtual void AddInitial(LocationId location, const Time& time, int64_t count) = 0;
   virtual void Record(LocationId location, const Time& time, int64_t delta) = 0;
+  virtual void RecordMove(LocationId location, const Time& from, const Time& to) = 0;
   virtual void Watch(LocationId location) = 0;
   virtual std::set<Time> Frontier(LocationId location) const = 0;
   virtual std::pair<Time, size_t> Decode(const std::byte* bytes) const = 0;  // and the size
@@ -199,6 +200,9 @@ class ScopeOf final : public AnyScope {
   }
   void Record(LocationId location, const Time& time, int64_t delta) override {
     scope.Record(location, Make(time), delta);
+  }
+  void RecordMove(LocationId location, const Time& from, const Time& to) override {
+    scope.RecordMove(location, Make(from), Make(to));
   }
   void Watch(LocationId location) override { scope.Watch(location); }
   std::set<Time> Frontier(LocationId location) const override {
@@ -242,6 +246,9 @@ class ModelTracker {
   }
   void Record(const Point& point, int64_t delta) {
     at(point.first).Record(point.first, point.second, delta);
+  }
+  void RecordMove(const Point& from, const Point& to) {
+    at(from.first).RecordMove(from.first, from.second, to.second);
   }
   Frontiers frontiers() const {
     Frontiers frontiers;

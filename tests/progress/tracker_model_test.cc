@@ -69,9 +69,13 @@ TEST_CASE("frontiers are the minimal times over all paths, after every round of 
         if (random.OneIn(2)) {  // a capability moves on, perhaps past what a cycle would come to
           Point moved = point;
           moved.second[0] += 1 + random.Below(5);
-          tracked.Record(moved, 1);
+          if (random.OneIn(2)) {
+            tracked.RecordMove(point, moved);
+          } else {
+            tracked.Record(moved, 1);
+            tracked.Record(point, -1);
+          }
           Add(counts, moved, 1);
-          tracked.Record(point, -1);
           Add(counts, point, -1);
           continue;
         }
