@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -39,6 +40,21 @@ inline void SendRange(InputHandle<uint64_t>& input, Range range) {
     FillFrom(range.first, {batch.end(), count});
     batch.Grow(count);
     range.first += count;
+    input.SendBatch(std::move(batch));
+  }
+}
+
+// Sends plain records, in whole batches.
+template <class D>
+void SendAll(InputHandle<D>& input, std::span<const D> records) {
+  const auto& state = input.state();
+  while (!records.empty() && state->graph != nullptr) {
+    Batch<D> batch;
+    batch.AllocateRoom(state->graph->worker().endpoint);
+    const size_t count = std::min(records.size(), batch.room());
+    std::copy_n(records.data(), count, batch.end());
+    batch.Grow(count);
+    records = records.subspan(count);
     input.SendBatch(std::move(batch));
   }
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <limits>
 #include <numeric>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -88,7 +89,7 @@ auto Join(std::string step_id, Pact pact, Forest& forest) {
 }
 
 absl::StatusOr<Outcome> Run(Worker& worker, Harness& harness, const Options& options) {
-  constexpr uint64_t kEdgesPerStep = 1024;
+  constexpr size_t kEdgesPerStep = 1024;
   const uint64_t nodes = options.number("nodes");
   const Range own = Share(options.number("edges"), worker.index(), worker.count());
   std::vector<Edge> own_edges;
@@ -106,11 +107,12 @@ absl::StatusOr<Outcome> Run(Worker& worker, Harness& harness, const Options& opt
   }));
 
   HEADWAY_RETURN_IF_ERROR(harness.Start(own_edges.size()));
-  for (size_t i = 0; i < own_edges.size();) {
-    const size_t end = std::min(own_edges.size(), i + kEdgesPerStep);
-    for (; i < end; ++i) input.Send(own_edges[i]);
+  for (std::span<const Edge> left = own_edges; !left.empty();) {
+    const size_t count = std::min(left.size(), kEdgesPerStep);
+    SendAll(input, left.first(count));
+    left = left.subspan(count);
     HEADWAY_RETURN_IF_ERROR(worker.Step());
-    harness.SetDone(i);
+    harness.SetDone(own_edges.size() - left.size());
   }
   input.Close();
   HEADWAY_RETURN_IF_ERROR(worker.StepWhile([&] { return !probe.Done(); }));
