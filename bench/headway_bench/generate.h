@@ -35,11 +35,21 @@ struct Range {
   uint64_t size() const { return last - first; }
 };
 
-// Stores the numbers from `first` on.
+// Stores the numbers from `first` on, in several parts whose additions do not wait for each other,
+// as the peer's compiler does it by itself.
 inline void FillFrom(uint64_t first, std::span<uint64_t> numbers) {
+  constexpr size_t kParts = 8;
+  uint64_t parts[kParts];
+  for (size_t part = 0; part < kParts; ++part) parts[part] = first + part;
   uint64_t* to = numbers.data();
-#pragma GCC unroll 8
-  for (size_t i = 0; i < numbers.size(); ++i) to[i] = first + i;
+  const size_t whole = numbers.size() - numbers.size() % kParts;
+  for (size_t i = 0; i < whole; i += kParts) {
+    for (size_t part = 0; part < kParts; ++part) {
+      to[i + part] = parts[part];
+      parts[part] += kParts;
+    }
+  }
+  for (size_t i = whole; i < numbers.size(); ++i) to[i] = first + i;
 }
 
 // Adds up in several parts, which do not wait for each other's additions.
