@@ -1,11 +1,7 @@
 #include "headway/engine/worker.h"
 
-#include <sched.h>
-
 #include <algorithm>
-#include <chrono>
 #include <functional>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -20,45 +16,10 @@ using internal::Graph;
 
 namespace {
 
-// Spinning for about the cost of a wake-up costs at most twice what the better choice would have;
-// with more workers than cores the others need the core.
-constexpr int64_t kSpinNanos = 50'000;
-constexpr int64_t kSpinNanosWhenCrowded = 5'000;
-// A fellow worker that has a core of its own answers within a microsecond or two, which is about
-// what one sched_yield takes: so long a worker looks again at once.
-constexpr int kLooksBeforeYield = 64;
-// One of another process answers within a few, and a look is a system call.
-constexpr int kLooksOfProcesses = 16;
-// A sched_yield that takes longer has let another thread run: this worker shares its core.
-constexpr int64_t kLongYieldNanos = 1'500;
-// A worker that shares its processor for so many yields in a row moves to another one. The workers
-// of a process have different limits, so that not all that share a processor leave it. Where it
-// moves in vain, because others run there too, it moves seldom.
-constexpr int kLongYieldsBeforeMove = 8;
-constexpr int kMoveLimits = 256;
-constexpr int64_t kMinMovePeriodNanos = 5'000'000;
-constexpr int64_t kMaxMovePeriodNanos = 1'000'000'000;
-// Ends the spin also under a clock that stands still.
-constexpr int kMaxIdleSpins = 100'000;
-// A clock that the host moves does not wake a worker that sleeps: it looks this often.
-constexpr absl::Duration kForeignClockPoll = absl::Milliseconds(1);
-// A worker that had nothing to do for this long gives half of its free blocks back.
-constexpr absl::Duration kTrimPeriod = absl::Seconds(1);
 // The clock is read every so many steps, and in every step that follows an idle one.
 constexpr uint32_t kStepsPerClockRead = 16;
 // Progress of a dataflow that this worker has not built yet.
 constexpr size_t kMaxPendingProgressBytes = size_t{64} << 20;
-
-int64_t SpinNanos(const internal::Topology& topology, bool each_has_a_core) {
-  if (topology.worker_count() == 1) return 0;
-  return each_has_a_core ? kSpinNanos : kSpinNanosWhenCrowded;
-}
-
-int LooksBeforeYield(const internal::Topology& topology, bool each_has_a_core) {
-  if (topology.worker_count() == 1 || !each_has_a_core) return 0;
-  if (topology.worker_count() == topology.workers_per_process) return kLooksBeforeYield;
-  return topology.workers_per_process == 1 ? kLooksOfProcesses : 0;
-}
 
 }  // namespace
 
@@ -75,7 +36,6 @@ Worker::Worker(internal::RunState& run, int local_index)
       each_has_a_core_(internal::EachHasAProcessor(run.topology().workers_per_process)),
       spin_nanos_(SpinNanos(run.topology(), each_has_a_core_)),
       looks_before_yield_(LooksBeforeYield(run.topology(), each_has_a_core_)),
-      move_period_nanos_(kMinMovePeriodNanos),
       statistics_(run.options().monitor != nullptr ? &run.options().monitor->OfWorker(local_index)
                                                    : nullptr) {}
 
@@ -311,80 +271,6 @@ void Worker::Drop(const internal::Message& message) {
     context_.took_bytes = true;
   }
   context_.endpoint.Recycle(message.block);
-}
-
-bool Worker::HasWork() {
-  if (context_.run.failed() || context_.run.stop_requested() != stop_seen_) return true;
-  bool starving = false;
-  for (Graph* graph : context_.active_graphs) {
-    if (graph->HasWork()) return true;
-    starving |= graph->WaitsForCredit();
-  }
-  if (!starving) return false;
-  context_.run.flow_control().SetStarving();
-  return context_.credit.PoolHasRoom();
-}
-
-void Worker::Wait(absl::Duration timeout) {
-  if (!shares_core_ && looks_ < looks_before_yield_) {
-    ++looks_;
-    internal::CpuRelax();
-    return;
-  }
-  const int64_t now = context_.NowNanos();
-  if (idle_since_nanos_ < 0) {
-    idle_since_nanos_ = now;
-    idle_spins_ = 0;
-  }
-  if (now - idle_since_nanos_ < spin_nanos_ && ++idle_spins_ < kMaxIdleSpins) {
-    Yield(now);
-    return;
-  }
-  if (now - trimmed_nanos_ >= absl::ToInt64Nanoseconds(kTrimPeriod)) {
-    if (!worked_since_trim_) context_.endpoint.pool().Trim();
-    worked_since_trim_ = false;
-    trimmed_nanos_ = now;
-  }
-  if (context_.endpoint.pool().CanTrim()) timeout = std::min(timeout, kTrimPeriod);
-  if (!context_.timers.empty()) {
-    timeout = std::min(timeout, absl::Nanoseconds(context_.timers.front().nanos - now));
-    if (context_.run.options().clock != nullptr) timeout = std::min(timeout, kForeignClockPoll);
-  }
-  std::optional<std::chrono::nanoseconds> limit;
-  if (timeout != absl::InfiniteDuration()) limit = absl::ToChronoNanoseconds(timeout);
-  // Only who has made room has a reason to wake those that wait for it.
-  if (std::exchange(context_.took_bytes, false) &&
-      context_.run.flow_control().TakeStarvingBeforePark()) {
-    context_.endpoint.WakeAll();
-  }
-  internal::Network* network = context_.run.network();
-  if (network == nullptr ||
-      !network->TryWait(context_.endpoint, limit, [this] { return HasWork(); })) {
-    context_.endpoint.Park(limit, [this] { return HasWork(); });
-  }
-  stop_seen_ =
-      context_.run.stop_requested();  // the caller looks at its condition before the next wait
-  looks_ = 0;
-  long_yields_ = 0;
-  idle_since_nanos_ = -1;
-}
-
-void Worker::Yield(int64_t now) {
-  sched_yield();
-  shares_core_ = context_.NowNanos() - now > kLongYieldNanos;
-  if (!shares_core_) {
-    long_yields_ = 0;
-    if (now - moved_nanos_ > kMaxMovePeriodNanos) move_period_nanos_ = kMinMovePeriodNanos;
-    return;
-  }
-  const int limit = kLongYieldsBeforeMove * (1 + index() % kMoveLimits);
-  if (++long_yields_ < limit || now - moved_nanos_ < move_period_nanos_ || !each_has_a_core_) {
-    return;
-  }
-  internal::MoveThreadOn();
-  long_yields_ = 0;
-  moved_nanos_ = now;
-  move_period_nanos_ = std::min(2 * move_period_nanos_, kMaxMovePeriodNanos);
 }
 
 std::vector<internal::SourceControl*> Worker::Sources() const {

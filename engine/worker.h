@@ -96,6 +96,8 @@ class Worker {
   void DeliverPending(internal::Graph& graph);
   void Wait(absl::Duration timeout);
   void Yield(int64_t now);
+  static int64_t SpinNanos(const internal::Topology& topology, bool each_has_a_core);
+  static int LooksBeforeYield(const internal::Topology& topology, bool each_has_a_core);
   bool HasWork();
   internal::Graph* Find(uint32_t id);
   void ShowStatistics();
@@ -117,7 +119,7 @@ class Worker {
   bool shares_core_ = false;                      // as the last yield showed
   int long_yields_ = 0;                           // that showed it, in a row
   int64_t moved_nanos_ = 0;                       // when it last left a core that it shared
-  int64_t move_period_nanos_;                     // how long it then stays
+  int64_t move_period_nanos_ = 0;                 // how long it then stays
   internal::WorkerStatistics* const statistics_;  // null: nobody watches the run
   int64_t idle_since_nanos_ = -1;
   int idle_spins_ = 0;
