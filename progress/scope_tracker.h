@@ -283,7 +283,8 @@ extern template class ScopeTracker<Product<Epoch, uint64_t>>;
 
 }  // namespace headway
 
-#include "headway/progress/scope_tracker_impl.h"   // IWYU pragma: keep
-#include "headway/progress/scope_tracker_moves.h"  // IWYU pragma: keep
+#include "headway/progress/scope_tracker_counts.h"  // IWYU pragma: keep
+#include "headway/progress/scope_tracker_impl.h"    // IWYU pragma: keep
+#include "headway/progress/scope_tracker_moves.h"   // IWYU pragma: keep
 
 #endif  // HEADWAY_PROGRESS_SCOPE_TRACKER_H_
