@@ -65,11 +65,6 @@ bool Graph::HasWork() const {
   return !ready_.empty() || unsent_ || tracker_.HasPending() || needs_propagation_;
 }
 
-bool Graph::Complete() const {
-  return built_ && !unsent_ && ready_.empty() && blocked_.empty() && stalled_.empty() &&
-         tracker_.Complete();
-}
-
 bool Graph::Propagate() {
   if (!needs_propagation_) return false;
   needs_propagation_ = false;
@@ -88,30 +83,7 @@ void Graph::ActivateWatchers() {
   }
 }
 
-bool Graph::RunActiveNodes() {
-  if (!blocked_.empty()) {
-    ready_.insert(ready_.end(), blocked_.begin(), blocked_.end());
-    blocked_.clear();
-  }
-  bool ran = false;
-  // What is activated meanwhile runs as well, so that a batch goes through the whole graph in one
-  // step; the limit lets frames from other workers in when a cycle goes round and round.
-  const size_t limit = 2 * nodes_.size() + 16;
-  size_t next = 0;
-  for (; next < ready_.size() && next < limit && !worker_.run.failed(); ++next) {
-    const size_t blocked = blocked_.size();
-    RunNode(*ready_[next]);
-    ran |= blocked_.size() == blocked;
-  }
-  if (next == ready_.size()) {
-    ready_.clear();
-  } else {
-    ready_.erase(ready_.begin(), ready_.begin() + static_cast<ptrdiff_t>(next));
-  }
-  return ran;
-}
-
-void Graph::RunNode(Node& node) {
+inline void Graph::RunNode(Node& node) {
   try {
     if (!node.checks_credit_itself) {
       for (OutputPortBase* output : node.outputs) {
@@ -136,6 +108,29 @@ void Graph::RunNode(Node& node) {
       return;
     }
   }
+}
+
+bool Graph::RunActiveNodes() {
+  if (!blocked_.empty()) {
+    ready_.insert(ready_.end(), blocked_.begin(), blocked_.end());
+    blocked_.clear();
+  }
+  bool ran = false;
+  // What is activated meanwhile runs as well, so that a batch goes through the whole graph in one
+  // step; the limit lets frames from other workers in when a cycle goes round and round.
+  const size_t limit = 2 * nodes_.size() + 16;
+  size_t next = 0;
+  for (; next < ready_.size() && next < limit && !worker_.run.failed(); ++next) {
+    const size_t blocked = blocked_.size();
+    RunNode(*ready_[next]);
+    ran |= blocked_.size() == blocked;
+  }
+  if (next == ready_.size()) {
+    ready_.clear();
+  } else {
+    ready_.erase(ready_.begin(), ready_.begin() + static_cast<ptrdiff_t>(next));
+  }
+  return ran;
 }
 
 bool Graph::PublishProgress() {

@@ -104,7 +104,10 @@ class Graph {
   // True while a node or a transform waits for credit.
   bool WaitsForCredit() const { return !blocked_.empty() || !stalled_.empty(); }
   // True when nothing can ever happen again in this dataflow, on any worker.
-  bool Complete() const;
+  bool Complete() const {
+    return built_ && !unsent_ && ready_.empty() && blocked_.empty() && stalled_.empty() &&
+           tracker_.Complete();
+  }
 
   // Null if there is no such channel.
   ChannelBase* ChannelOf(uint32_t channel) {

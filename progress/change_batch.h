@@ -60,7 +60,9 @@ class ChangeBatch {
     }
     uint32_t kept = 0;
     for (uint32_t i = 0; i < few_count_; ++i) {
-      if (few_[i].delta != 0) few_[kept++] = few_[i];
+      if (few_[i].delta == 0) continue;
+      if (kept != i) few_[kept] = few_[i];
+      ++kept;
     }
     few_count_ = kept;
     return {few_.data(), few_count_};

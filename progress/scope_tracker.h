@@ -110,6 +110,7 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
   static constexpr Flags kCrosses = 32;  // has an edge to another scope
   static constexpr Flags kInCycle = 64;  // a path leads back to it, perhaps through other scopes
 
+  static constexpr uint32_t kNoPlace = ~uint32_t{0};
   struct Edge {
     uint32_t to;
     Summary summary;
@@ -123,6 +124,7 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
     LocationId id;
     uint32_t edges_begin = 0;  // in edges_
     uint32_t edge_count = 0;
+    uint32_t next = kNoPlace;  // the only successor, if it gets the same times
     internal::ImpliedFrontier<T> implied;
   };
   static_assert(!std::is_same_v<T, Epoch> || sizeof(Place) == 64);
@@ -228,7 +230,13 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
   void Count(uint32_t index, const T& time, int64_t delta);
   void CountAll(uint32_t index, std::span<const Change> changes);
   // Has the next propagation look at the counts of the place.
-  void Touch(uint32_t index);
+  [[gnu::always_inline]] void Touch(uint32_t index) {
+    Place& place = places_[index];
+    if ((place.flags & kTouched) != 0) return;
+    place.flags |= kTouched;
+    if (touched_.empty()) core_->with_touched.push_back(this);
+    touched_.push_back(index);
+  }
   absl::Status FrontierViolation(const Place& place, const T& time) const;
 
   template <bool kAdded>
@@ -243,6 +251,7 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
   void Retract(uint32_t index, T time);
   bool MoveOwnSource(uint32_t index, std::span<const T> frontier);
   void FollowMove(uint32_t index, T from, T to);
+  void QueueMoves(const Place& place, const T& from, const T& to);
   bool MoveSource(uint32_t index, const T& from, const T& to);
   void AddLateSource(uint32_t index, const T& time);
   void Promote(uint32_t index);
@@ -255,6 +264,12 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
   }
   // Saves the frontier for ReportChanges; `lost` is an element that it has just lost, or null.
   void SaveFrontier(uint32_t index, const T* lost);
+  // Saves what the frontier of a place was.
+  [[gnu::always_inline]] void Save(uint32_t index, FormerFrontier former) {
+    places_[index].flags |= kSaved;
+    if (saved_.empty()) core_->with_saved.push_back(this);
+    saved_.push_back({index, std::move(former)});
+  }
 
   internal::TrackerCore* const core_;
 

@@ -107,16 +107,6 @@ inline void ScopeTracker<T>::Count(uint32_t index, const T& time, int64_t delta)
   Touch(index);
 }
 
-template <Timestamp T>
-inline void ScopeTracker<T>::Touch(uint32_t index) {
-  Place& place = places_[index];
-  if ((place.flags & kTouched) == 0) {
-    place.flags |= kTouched;
-    if (touched_.empty()) core_->with_touched.push_back(this);
-    touched_.push_back(index);
-  }
-}
-
 }  // namespace headway
 
 #endif  // HEADWAY_PROGRESS_SCOPE_TRACKER_COUNTS_H_

@@ -79,6 +79,11 @@ void ScopeTracker<T>::Finish(const std::vector<bool>& in_cycle) {
     Place& from = places_[build.from];
     edges_[from.edges_begin + from.edge_count++] = build.edge;
   }
+  for (Place& place : places_) {
+    if (place.edge_count != 1 || (place.flags & kCrosses) != 0) continue;
+    const Edge& edge = edges_[place.edges_begin];
+    if (edge.summary == Traits::Identity()) place.next = edge.to;
+  }
   build_edges_ = {};
   for (const uint32_t index : touched_) {
     places_[index].flags &= static_cast<Flags>(~kTouched);
@@ -241,8 +246,7 @@ inline void ScopeTracker<T>::AwaitPromotion(uint32_t index) {
 
 template <Timestamp T>
 void ScopeTracker<T>::SaveFrontier(uint32_t index, const T* lost) {
-  Place& place = places_[index];
-  place.flags |= kSaved;
+  const Place& place = places_[index];
   FormerFrontier former;
   if constexpr (Traits::kTotallyOrdered) {
     if (lost != nullptr) {
@@ -254,8 +258,7 @@ void ScopeTracker<T>::SaveFrontier(uint32_t index, const T* lost) {
     for (const T& time : place.implied.elements()) former.Insert(time);
     if (lost != nullptr) former.Insert(*lost);
   }
-  if (saved_.empty()) core_->with_saved.push_back(this);
-  saved_.push_back({index, std::move(former)});
+  Save(index, std::move(former));
 }
 
 template <Timestamp T>

@@ -72,36 +72,38 @@ void ScopeTracker<T>::FollowMove(uint32_t index, T from, T to) {
     for (;;) {
       const Place& place = places_[index];
       ++core_->update_count;
-      if (NeedsSaving(place)) SaveFrontier(index, &from);
-      // The last edge is followed at once, so that a chain needs no queue.
-      bool moved = false;
-      const Edge* edge = edges_.data() + place.edges_begin;
-      for (uint32_t left = place.edge_count; left > 0; --left, ++edge) {
-        const std::optional<T> result_from = Traits::ResultsIn(from, edge->summary);
-        if (!result_from.has_value()) continue;
-        const std::optional<T> result_to = Traits::ResultsIn(to, edge->summary);
-        if (!result_to.has_value()) {
-          Retract(edge->to, *result_from);
-        } else if (*result_from == *result_to) {
-          continue;
-        } else if (left > 1) {
-          moves_.push_back({edge->to, *result_from, *result_to});
-        } else if (MoveSource(edge->to, *result_from, *result_to)) {
-          moved = true;
-          index = edge->to;
-          from = *result_from;
-          to = *result_to;
-        }
+      if (NeedsSaving(place)) Save(index, from);
+      if (place.next != kNoPlace) {  // a chain needs no queue
+        index = place.next;
+        if (MoveSource(index, from, to)) continue;
+      } else {
+        QueueMoves(place, from, to);
       }
-      while (!moved) {
+      do {
         if (moves_.empty()) return;
-        const SourceMove move = moves_.back();
-        moves_.pop_back();
-        moved = MoveSource(move.index, move.from, move.to);
+        // Member by member, as it was written: a wider load would wait for the stores.
+        const SourceMove& move = moves_.back();
         index = move.index;
         from = move.from;
         to = move.to;
-      }
+        moves_.pop_back();
+      } while (!MoveSource(index, from, to));
+    }
+  }
+}
+
+// The element of `place` has moved: its successors are to follow, the last one first.
+template <Timestamp T>
+void ScopeTracker<T>::QueueMoves(const Place& place, const T& from, const T& to) {
+  const Edge* edge = edges_.data() + place.edges_begin;
+  for (const Edge* const end = edge + place.edge_count; edge != end; ++edge) {
+    const std::optional<T> result_from = Traits::ResultsIn(from, edge->summary);
+    if (!result_from.has_value()) continue;
+    const std::optional<T> result_to = Traits::ResultsIn(to, edge->summary);
+    if (!result_to.has_value()) {
+      Retract(edge->to, *result_from);
+    } else if (!(*result_from == *result_to)) {
+      moves_.push_back({edge->to, *result_from, *result_to});
     }
   }
 }
