@@ -1,5 +1,10 @@
 // The command `headway`: runs a dataflow that a shared library exports.
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <cstdio>
+#include <cstring>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -10,6 +15,7 @@
 #include "headway/cli/dataflow_library.h"
 #include "headway/cli/getter.h"
 #include "headway/cli/stop_signals.h"
+#include "headway/engine/config.h"
 #include "headway/engine/export_interface.h"
 #include "headway/engine/run_flags.h"
 #include "headway/engine/run_from_args.h"
@@ -52,6 +58,31 @@ int PrintError(std::string_view message, int exit_code) {
   return exit_code;
 }
 
+// Prints a diagnostic of a run. Errors are left out: the result tells the one that counts.
+void PrintDiagnostic(int32_t severity, std::string_view text) {
+  const auto kind = static_cast<LogSeverity>(severity);
+  if (kind == LogSeverity::kError) return;
+  PrintError((kind == LogSeverity::kWarning ? "warning: " : "note: ") + std::string(text), 0);
+}
+
+// The number of a standard descriptor that is closed would go to a connection of the run, which
+// would then get what the program prints. What takes its place here refuses to be used for it.
+void OccupyStandardDescriptors() {
+  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(descriptor, F_GETFD) >= 0) continue;
+    // It gets the least number that is free.
+    open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+  }
+}
+
+// The exit code when the output has reached its place, or not.
+int FlushOutput(int exit_code) {
+  const bool failed_before = std::ferror(stdout) != 0;
+  if (std::fflush(stdout) == 0 && !failed_before) return exit_code;
+  const std::string why = failed_before ? "an earlier write failed" : std::strerror(errno);
+  return PrintError("cannot write to standard output: " + why, exit_code == 0 ? 1 : exit_code);
+}
+
 int PrintUsageError(const absl::Status& status) {
   return PrintError(std::string(status.message()), kUsageExitCode);
 }
@@ -83,15 +114,23 @@ int RunDataflow(const HeadwayGetter& getter, const GetterCall& call,
   std::vector<const char*> flag_texts;
   for (const std::string& flag : flags) flag_texts.push_back(flag.c_str());
 
+  const int stop_descriptor = HandleStopSignals();
+  if (stop_descriptor < 0) {
+    return PrintError(absl::StrFormat("cannot listen for SIGINT and SIGTERM: eventfd: %s; allow "
+                                      "more open files (ulimit -n)",
+                                      std::strerror(errno)),
+                      1);
+  }
   int exit_code = 1;
   const HeadwayRunRequest request = {
       .arguments = arguments.data(),
       .argument_count = arguments.size(),
       .flags = flag_texts.data(),
       .flag_count = flag_texts.size(),
-      .stop_descriptor = HandleStopSignals(),
+      .stop_descriptor = stop_descriptor,
       .context = &exit_code,
-      .log = [](void*, int32_t, const char* text, uint64_t bytes) { PrintError({text, bytes}, 0); },
+      .log = [](void*, int32_t severity, const char* text,
+                uint64_t bytes) { PrintDiagnostic(severity, {text, bytes}); },
       .result =
           [](void* context, int32_t code, const char* text, uint64_t bytes) {
             *static_cast<int*>(context) = code;
@@ -99,7 +138,7 @@ int RunDataflow(const HeadwayGetter& getter, const GetterCall& call,
           },
   };
   getter.run(&request);
-  return exit_code;
+  return FlushOutput(exit_code);
 }
 
 // The arguments after `headway run`.
@@ -150,5 +189,6 @@ int Main(const std::vector<std::string>& arguments) {
 }  // namespace headway::cli
 
 int main(int argc, char** argv) {
+  headway::cli::OccupyStandardDescriptors();
   return headway::cli::Main(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc));
 }

@@ -1,21 +1,66 @@
 #include "headway/operators/io/stdout.h"
 
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
+#include <limits.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-#include "absl/strings/str_format.h"
+#include <cerrno>
+#include <cstdint>
+#include <cstdio>
+#include <string_view>
 
 namespace headway {
+namespace {
+
+// What one write to the descriptor may be at the most: a pipe mixes longer ones with those of other
+// processes.
+size_t MaxPieceOf(int descriptor) {
+  struct stat info = {};
+  const bool is_file = fstat(descriptor, &info) == 0 && S_ISREG(info.st_mode);
+  return is_file ? SIZE_MAX : PIPE_BUF;
+}
+
+// The first of `text`: as many whole lines as fit, or one that does not.
+std::string_view FirstPiece(std::string_view text, size_t max_bytes) {
+  if (text.size() <= max_bytes) return text;
+  size_t end = text.rfind('\n', max_bytes - 1);
+  if (end == std::string_view::npos) end = text.find('\n');
+  return text.substr(0, end + 1);
+}
+
+// Returns the error number, or 0.
+int WriteAll(int descriptor, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t count = write(descriptor, text.data(), text.size());
+    if (count < 0 && errno != EINTR) return errno;
+    if (count > 0) text.remove_prefix(static_cast<size_t>(count));
+  }
+  return 0;
+}
+
+// Not through stdio, which writes whole pages, wherever a line ends.
+int WriteLines(std::string_view lines) {
+  if (std::fflush(stdout) != 0) return errno;  // what the program itself has printed comes first
+  const int descriptor = fileno(stdout);
+  const size_t max_piece = MaxPieceOf(descriptor);
+  int error = 0;
+  while (error == 0 && !lines.empty()) {
+    const std::string_view piece = FirstPiece(lines, max_piece);
+    error = WriteAll(descriptor, piece);
+    lines.remove_prefix(piece.size());
+  }
+  return error;
+}
+
+}  // namespace
 
 absl::Status StdOutSink::Writer::Flush() {
   if (text_.empty()) return absl::OkStatus();
-  // stdio locks the stream for each call, so the lines of a call stay together.
-  const bool ok = std::fwrite(text_.data(), 1, text_.size(), stdout) == text_.size() &&
-                  std::fflush(stdout) == 0;
-  const int error = errno;
+  flockfile(stdout);  // the other workers of the process wait
+  const int error = WriteLines(text_);
+  funlockfile(stdout);
   text_.clear();
-  if (ok) return absl::OkStatus();
+  if (error == 0) return absl::OkStatus();
   return absl::ErrnoToStatus(error, "cannot write to standard output");
 }
 

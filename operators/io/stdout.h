@@ -40,7 +40,9 @@ void AppendText(std::string& out, const D& record) {
 
 // Prints each record on a line of its own to the process's standard output: numbers, strings, pairs
 // of such, and what has a function `std::string ToString(const Record&)`. Lines of several workers
-// do not mix; their order between workers is not fixed. Errors: the write fails.
+// do not mix, nor do those of several processes that print into one file or pipe (there if they are
+// at most PIPE_BUF, that is 4,096, bytes long); their order between workers is not fixed. Errors:
+// the write fails.
 class StdOutSink {
  public:
   class Writer {

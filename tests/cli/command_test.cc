@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +16,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "headway/engine/version.h"
 #include "headway/tests/engine/process_harness.h"
 #include "headway/tests/engine/terminal.h"
@@ -46,22 +50,27 @@ std::string ReadAll(const FileDescriptor& descriptor) {
 // The command while it runs.
 class Command {
  public:
-  // `terminal`, if it is not -1, is its standard error output.
-  explicit Command(std::vector<std::string> arguments,
-                   const std::map<std::string, std::string>& environment = {}, int terminal = -1) {
-    arguments.insert(arguments.begin(), "headway");
+  struct Setting {
+    std::map<std::string, std::string> environment = {};
+    int terminal = -1;          // its standard error output, unless it is -1
+    std::string redirect = {};  // what a shell does to its descriptors
+  };
+  explicit Command(std::vector<std::string> arguments) : Command({}, std::move(arguments)) {}
+  Command(const Setting& setting, std::vector<std::string> arguments) {
+    const std::string script = "exec \"$0\" \"$@\" " + setting.redirect;
+    arguments.insert(arguments.begin(), {"sh", "-c", script, HEADWAY_TEST_COMMAND});
     std::vector<char*> argv;
     for (std::string& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);
     Pipe out, error;
     pid_ = StartProgram([&] {
       dup2(out.in.get(), STDOUT_FILENO);
-      dup2(terminal < 0 ? error.in.get() : terminal, STDERR_FILENO);
+      dup2(setting.terminal < 0 ? error.in.get() : setting.terminal, STDERR_FILENO);
       for (const FileDescriptor* end : {&out.in, &out.out, &error.in, &error.out}) {
         close(end->get());
       }
-      for (const auto& [name, value] : environment) setenv(name.c_str(), value.c_str(), 1);
-      execv(HEADWAY_TEST_COMMAND, argv.data());
+      for (const auto& [name, value] : setting.environment) setenv(name.c_str(), value.c_str(), 1);
+      execvp(argv[0], argv.data());
       _exit(127);
     });
     out_ = std::move(out.out);
@@ -104,18 +113,20 @@ class Command {
 Result Run(std::vector<std::string> arguments,
            const std::map<std::string, std::string>& environment = {}) {
   arguments.insert(arguments.begin(), "run");
-  return Command(std::move(arguments), environment).Wait();
+  return Command({.environment = environment}, std::move(arguments)).Wait();
 }
 
-std::string SortedLines(std::string text) {
-  std::vector<std::string> lines;
-  for (size_t end; (end = text.find('\n')) != std::string::npos; text.erase(0, end + 1)) {
-    lines.push_back(text.substr(0, end + 1));
-  }
+// The same with descriptors as a shell sets them: `redirect` is in its language.
+Result RunWith(const std::string& redirect, std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), "run");
+  return Command({.redirect = redirect}, std::move(arguments)).Wait();
+}
+
+std::string SortedLines(const std::string& text) {
+  std::vector<std::string> lines = absl::StrSplit(text, '\n');
+  if (lines.back().empty()) lines.pop_back();
   std::sort(lines.begin(), lines.end());
-  std::string sorted;
-  for (const std::string& line : lines) sorted += line;
-  return sorted;
+  return absl::StrJoin(lines, "\n") + (lines.empty() ? "" : "\n");
 }
 
 void CheckOutput(const Result& result, const std::string& out) {
@@ -183,6 +194,43 @@ TEST_CASE("a run that fails is told, with exit code 1") {
   CheckFails(Run({kGetters + ":Dies", "-p2"}), 1, {"ended without a result", "exit code 7"});
 }
 
+TEST_CASE("a failure is told once, however many processes see it") {
+  for (const std::string flag : {"-w2", "-p1", "-p3"}) {
+    const Result result = Run({kGetters + ":Fails", flag});
+    CheckFails(result, 1, {"step 'fails'", "out of order"});
+    CHECK(std::count(result.error.begin(), result.error.end(), '\n') == 1);
+  }
+}
+
+TEST_CASE("lines of several processes that print into one pipe or file do not mix") {
+  constexpr int64_t kLines = 50'000;  // of each worker: many times what is written at once
+  std::string expected;
+  for (int64_t i = 0; i < 4 * kLines; ++i) expected += "<" + std::to_string(i) + ">\n";
+  expected = SortedLines(expected);
+  const std::string lines = kGetters + ":Lines(" + std::to_string(kLines) + ")";
+  CheckOutput(Run({lines, "-p2", "-w2"}), expected);
+  const FileDescriptor file(memfd_create("lines", 0));
+  const std::string into_file = absl::StrFormat(">/proc/self/fd/%d", file.get());
+  Result result = RunWith(into_file, {lines, "-p2", "-w2"});
+  result.out = ReadAll(file);
+  CheckOutput(result, expected);
+}
+
+TEST_CASE("output that does not reach its place is a failure") {
+  for (const std::string flag : {"-w1", "-w2", "-p1", "-p2"}) {
+    for (const std::string getter : {":flow", ":Prints"}) {
+      for (const std::string output : {">/dev/full", ">&-", ">&- <&-"}) {
+        CAPTURE(flag + getter + output);
+        CheckFails(RunWith(output, {kGetters + getter, flag}), 1,
+                   {output == ">/dev/full" ? "No space left" : "Bad file descriptor"});
+      }
+    }
+  }
+  for (const std::string closed : {"<&-", "2>&-"}) {
+    CheckOutput(RunWith(closed, {kGetters, "-p2"}), "1\n2\n3\n");
+  }
+}
+
 TEST_CASE("flags that are wrong are usage errors, whatever the library") {
   CheckFails(Run({"no/such.so", "-w0"}), 2, {"-w/--workers-per-process: '0'"});
   CheckFails(Run({"-w1"}), 2, {"no library is given", "usage: headway run"});
@@ -224,7 +272,7 @@ TEST_CASE("a signal of the terminal, or to the command alone, stops a run gracef
 TEST_CASE("on a terminal a run shows its status, until it ends") {
   for (const std::string flag : {"-w2", "-p2"}) {
     Terminal terminal;
-    Command command({"run", kGetters + ":Endless", flag}, {}, terminal.end.get());
+    Command command({.terminal = terminal.end.get()}, {"run", kGetters + ":Endless", flag});
     const std::string shown = terminal.ReadUntil("lag ");
     for (const char* part : {"epoch ", " records/s | ", " in flight | "}) {
       CHECK_MESSAGE(shown.find(part) != std::string::npos, shown);

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <optional>
 #include <stdexcept>
@@ -44,6 +45,28 @@ void Say(std::string_view line) {
   if (write(STDOUT_FILENO, line.data(), line.size()) < 0) std::abort();
 }
 
+// Prints lines that can be told from pieces of each other.
+Dataflow Lines(int64_t count) {
+  return Dataflow("lines", [count](Scope<>& scope) {
+    scope.Input("numbers", ManualSource([count](int worker, int, std::optional<int64_t>)
+                                            -> Generator<std::pair<int64_t, int64_t>> {
+                  for (int64_t i = 0; i < count; ++i) co_yield {i, worker * count + i};
+                })) |
+        Map("line", [](int64_t i) { return "<" + std::to_string(i) + ">"; }) |
+        Output("out", StdOutSink());
+  });
+}
+HEADWAY_EXPORT_DATAFLOW(Lines);
+
+// Prints without a sink.
+Dataflow Prints() {
+  return Dataflow("prints", [](Scope<>& scope) {
+    scope.Input("numbers", TestingSource(std::vector{1})) |
+        Inspect("print", [](int) { std::printf("a line\n"); });
+  });
+}
+HEADWAY_EXPORT_DATAFLOW(Prints);
+
 // Goes on until it is stopped. Each process says when it has begun.
 Dataflow Endless() {
   return Dataflow("endless", [](Scope<>& scope) {
@@ -68,6 +91,15 @@ Dataflow Stuck() {
   });
 }
 HEADWAY_EXPORT_DATAFLOW(Stuck);
+
+// A step throws.
+Dataflow Fails() {
+  return Dataflow("fails", [](Scope<>& scope) {
+    scope.Input("numbers", TestingSource(std::vector{1})) |
+        Inspect("fails", [](int) { throw std::runtime_error("out of order"); });
+  });
+}
+HEADWAY_EXPORT_DATAFLOW(Fails);
 
 // A process dies in it.
 Dataflow Dies() {
