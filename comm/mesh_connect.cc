@@ -17,6 +17,8 @@ constexpr size_t kMaxStrangers = 64;
 // What a process that has this one's address gets to say who it is: long enough for one that is
 // busy, and not long for who made a mistake.
 constexpr int64_t kTwinMs = 2'000;
+// How often it is asked whether to stop.
+constexpr int64_t kStopPollMs = 50;
 
 int64_t Now(EventLoop& loop) {
   loop.Poll();
@@ -125,6 +127,10 @@ absl::StatusOr<MeshConnector::Links> MeshConnector::Run() {
       if (absl::Status status = (this->*step)(); !status.ok()) return Fail(status);
     }
     if (Complete()) break;
+    if (options_.stop_requested && options_.stop_requested()) {
+      return Fail(absl::CancelledError(absl::StrFormat(
+          "%s was stopped before all processes were there", book_.Name(options_.process_id))));
+    }
     if (loop_.now_ms() >= deadline_ms_) return Fail(TimedOut());
     WaitForEvents(deadline_ms_);
   }
@@ -306,7 +312,8 @@ void MeshConnector::WaitForEvents(int64_t until_ms) {
     until_ms = std::min(until_ms, candidate->deadline_ms());
   }
   const int64_t heartbeat_ms = std::max<int64_t>(ToMilliseconds(options_.peer_timeout) / 8, 1);
-  const int64_t wait_ms = std::min(until_ms - loop_.now_ms(), heartbeat_ms);
+  int64_t wait_ms = std::min(until_ms - loop_.now_ms(), heartbeat_ms);
+  if (options_.stop_requested) wait_ms = std::min(wait_ms, kStopPollMs);
   loop_.Wait(std::chrono::milliseconds(std::max<int64_t>(wait_ms, 0)));
 }
 

@@ -24,6 +24,8 @@ struct MeshOptions {
   absl::Duration connect_timeout = absl::Seconds(30);
   absl::Duration peer_timeout = absl::Seconds(10);  // silence after which a process is given up
   size_t max_frame_bytes = size_t{256} << 20;
+  // Asked again and again while a process connects to addresses: true ends that with Cancelled.
+  std::function<bool()> stop_requested = nullptr;
   // Gets what may interest an operator of the cluster, such as retries of a connection.
   std::function<void(std::string_view)> log = nullptr;
 };

@@ -44,8 +44,8 @@ class TcpMesh final : public Transport {
   // not of this machine alone if there is neither a secret nor `insecure`; Unavailable when the own
   // address is in use, and when a process is missing after connect_timeout; FailedPrecondition when
   // a process differs in version, cluster, generation or counts, or has the id of another one;
-  // PermissionDenied when it has another secret, or only one of both has one; the failure of
-  // another process, as it tells it.
+  // PermissionDenied when it has another secret, or only one of both has one; Cancelled when it was
+  // stopped meanwhile; the failure of another process, as it tells it.
   static absl::StatusOr<std::unique_ptr<TcpMesh>> Connect(const MeshOptions& options,
                                                           std::span<const std::string> addresses);
 

@@ -1,6 +1,10 @@
 #include "headway/engine/cluster.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <memory>
+#include <new>
 #include <utility>
 
 #include "absl/status/statusor.h"
@@ -40,6 +44,14 @@ absl::Status internal::ValidateProcesses(int process_count, int workers_per_proc
         "workers were asked for",
         kMaxWorkersOfRun, process_count, workers_per_process));
   }
+  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(descriptor, F_GETFD) >= 0) continue;
+    return absl::FailedPreconditionError(
+        absl::StrFormat("descriptor %d, which is for standard input, output or errors, is closed, "
+                        "and a connection that took its place would get what the program prints: "
+                        "open it, for instance on /dev/null, before the run",
+                        descriptor));
+  }
   return absl::OkStatus();
 }
 
@@ -56,8 +68,17 @@ absl::Status RunClusterProcess(const ClusterOptions& options, ProcessPart part) 
                         "to %d, not %d",
                         process_count, process_count - 1, options.proc_id));
   }
-  absl::StatusOr<std::unique_ptr<TcpMesh>> mesh = TcpMesh::Connect(
-      MeshOptionsOf(options.run, options.proc_id, process_count, workers), options.addresses);
+  MeshOptions mesh_options = MeshOptionsOf(options.run, options.proc_id, process_count, workers);
+  mesh_options.stop_requested = [stop = options.run.stop] { return stop.requested(); };
+  absl::StatusOr<std::unique_ptr<TcpMesh>> mesh;
+  try {
+    mesh = TcpMesh::Connect(std::move(mesh_options), options.addresses);
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError(absl::StrFormat(
+        "not enough memory for the connections to %d processes", process_count - 1));
+  }
+  // A run that is stopped before it begins is stopped all the same.
+  if (absl::IsCancelled(mesh.status()) && options.run.stop.requested()) return absl::OkStatus();
   if (!mesh.ok()) return mesh.status();
   return WithoutMark(part(*std::move(mesh)));
 }

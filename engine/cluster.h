@@ -22,12 +22,14 @@ struct ClusterOptions {
 
 // Runs this process of a cluster that was put together by hand: every process is started with the
 // same dataflow and options but for its proc_id, in any order, and nothing coordinates them. Blocks
-// until the dataflow is complete on all processes.
+// until the dataflow is complete on all processes. A stop that is requested before all are there
+// ends it, with OK, and those that it has found, with Cancelled.
 //
 // Errors: InvalidArgument for options that are wrong; Unavailable when a process cannot be reached
 // within run.cluster.connect_timeout, or is lost later; PermissionDenied when a process proves a
 // wrong secret or none; FailedPrecondition when the processes differ in version, counts or
-// dataflow; the first failure of any worker of any process. The message names the process.
+// dataflow, and when a standard descriptor is closed; the first failure of any worker of any
+// process. The message names the process.
 absl::Status ClusterMain(const Dataflow& dataflow, const ClusterOptions& options);
 
 // The same for a program that drives each worker of the process by itself, as with Execute.

@@ -17,7 +17,8 @@ namespace headway::internal {
 // option is wrong.
 absl::Status ValidateRun(int workers, const RunOptions& options);
 
-// The same for the counts of a cluster.
+// The same for a run of several processes: its counts, and that what the program prints does not
+// get into a connection. FailedPrecondition: a standard descriptor is closed.
 absl::Status ValidateProcesses(int process_count, int workers_per_process);
 
 // What the connections of a process need to know of its run.

@@ -74,6 +74,17 @@ TEST_CASE("a stop that is asked of one of three processes ends all of them at on
   }
 }
 
+TEST_CASE("a process that is stopped before the others are there ends well") {
+  TestCluster cluster(2);
+  cluster.options.run.cluster.connect_timeout = absl::InfiniteDuration();
+  cluster.Start(0, [&](const ToTest&, std::vector<std::string>&) {
+    ClusterOptions options = cluster.OptionsOf(0);
+    options.run.stop.RequestStop();
+    return ClusterMain(Dataflow("none", [](Scope<>&) {}), options);
+  });
+  CheckEndedWell(cluster.Wait(0));
+}
+
 // A process that hears of the failure before it has found all others says from whom.
 void CheckSameCause(const std::vector<Outcome>& outcomes, int failing,
                     std::vector<std::string> parts) {

@@ -154,6 +154,30 @@ TEST_CASE("who is missing after the time limit is named, with what was tried") {
         "process 0 (" + addresses[0] + ") cannot be reached yet: connecting: Connection refused\n");
 }
 
+TEST_CASE(
+    "a process that is asked to stop while others are missing does, and tells those that are not") {
+  const ReservedPorts ports(3);
+  const auto& addresses = ports.addresses();
+  MeshOptions options = TestOptions(3);
+  options.connect_timeout = absl::InfiniteDuration();
+  absl::Status other;
+  std::thread thread([&, options]() mutable {
+    options.process_id = 1;
+    other = TcpMesh::Connect(options, addresses).status();
+  });
+  Log log;
+  options.process_id = 2;
+  options.log = log.hook();
+  int asked = 0;
+  options.stop_requested = [&] { return ++asked > 10; };  // by then they may have found each other
+  const absl::Status status = TcpMesh::Connect(options, addresses).status();
+  CHECK(status == absl::CancelledError("process 2 (" + addresses[2] +
+                                       ") was stopped before all processes were there"));
+  thread.join();
+  CHECK(absl::IsCancelled(other));
+  CHECK(other.message().find(status.message()) != std::string::npos);
+}
+
 TEST_CASE("an unknown host and wrong options are errors that say so") {
   const ReservedPorts ports(2);
   MeshOptions options = TestOptions(2);

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -119,6 +120,23 @@ TEST_CASE("a source without an end is stopped gracefully on all processes") {
       options, stop.out.get(), [&](std::unique_ptr<internal::Transport> transport) {
         return internal::RunProcess(flow, options.run, 2, std::move(transport));
       }));
+}
+
+TEST_CASE("what is printed cannot get into a connection: a closed descriptor is refused") {
+  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    Pipe told;
+    const pid_t program = StartProgram([&] {
+      close(descriptor);
+      const absl::Status spawned = SpawnCluster(Dataflow("none", [](Scope<>&) {}), {});
+      const absl::Status connected =
+          ClusterMain(Dataflow("none", [](Scope<>&) {}), {.addresses = {"127.0.0.1:1"}});
+      const std::string what = "descriptor " + std::to_string(descriptor);
+      told.Write(absl::IsFailedPrecondition(spawned) && spawned == connected &&
+                 spawned.message().find(what) != std::string::npos);
+    });
+    CHECK(told.Read<bool>());
+    waitpid(program, nullptr, 0);
+  }
 }
 
 TEST_CASE("counts that make no sense are refused before anything is forked") {
