@@ -1,5 +1,6 @@
 #include "headway/comm/event_loop.h"
 
+#include <sys/eventfd.h>
 #include <uv.h>
 
 #include <algorithm>
@@ -8,8 +9,24 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_format.h"
 #include "headway/check.h"
+#include "headway/comm/file_descriptor.h"
 
 namespace headway::internal {
+
+namespace {
+
+// libuv ends the program if it finds no descriptor for what all loops share.
+bool HasDescriptorsLeft() {
+  constexpr int kUsedByLoop = 8;
+  FileDescriptor probes[kUsedByLoop];
+  for (FileDescriptor& probe : probes) {
+    probe = FileDescriptor(eventfd(0, EFD_CLOEXEC));
+    if (!probe.is_open()) return false;
+  }
+  return true;
+}
+
+}  // namespace
 
 struct EventLoop::Handles {
   uv_loop_t loop;
@@ -23,7 +40,7 @@ absl::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create() {
   std::unique_ptr<EventLoop> loop(new EventLoop);
   Handles& handles = *loop->handles_;
   handles.loop.data = nullptr;  // not initialized
-  int error = uv_loop_init(&handles.loop);
+  int error = HasDescriptorsLeft() ? uv_loop_init(&handles.loop) : UV_EMFILE;
   if (error == 0) {
     handles.loop.data = &handles;
     HEADWAY_CHECK(uv_timer_init(&handles.loop, &handles.timer) == 0);
@@ -31,8 +48,8 @@ absl::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create() {
     if (error != 0) handles.wake.type = UV_UNKNOWN_HANDLE;
   }
   if (error != 0) {
-    return absl::ResourceExhaustedError(
-        absl::StrFormat("cannot create an event loop: %s", uv_strerror(error)));
+    return absl::ResourceExhaustedError(absl::StrFormat(
+        "cannot create an event loop: %s; allow more open files (ulimit -n)", uv_strerror(error)));
   }
   return loop;
 }

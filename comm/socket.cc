@@ -15,7 +15,11 @@ namespace headway::internal {
 namespace {
 
 absl::Status Failed(std::string_view what, int error) {
-  if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) {
+  if (error == EMFILE || error == ENFILE) {
+    return absl::ResourceExhaustedError(
+        absl::StrFormat("%s: %s; allow more open files (ulimit -n)", what, std::strerror(error)));
+  }
+  if (error == ENOBUFS || error == ENOMEM) {
     return absl::ResourceExhaustedError(absl::StrFormat("%s: %s", what, std::strerror(error)));
   }
   return absl::UnavailableError(absl::StrFormat("%s: %s", what, std::strerror(error)));

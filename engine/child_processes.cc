@@ -141,6 +141,12 @@ absl::Status Supervisor::Start(ChildBody body) {
   absl::StatusOr<Sockets> sockets = ConnectAll(options_.process_count);
   if (!sockets.ok()) return sockets.status();
   stop_event_ = FileDescriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!stop_event_.is_open()) {
+    return absl::ResourceExhaustedError(
+        absl::StrFormat("cannot listen for a request to stop: eventfd: %s; allow more open files "
+                        "(ulimit -n)",
+                        std::strerror(errno)));
+  }
   // What waits in a buffer would be written by every child.
   std::cout.flush();
   std::fflush(nullptr);
@@ -219,7 +225,12 @@ void Supervisor::Note(ForkedChild& child) {
 }
 
 SteadyClock::time_point Supervisor::Deadline() const {
-  return failure_.time() + absl::ToChronoMilliseconds(options_.patience);
+  // Of a loss all survivors learn at the same time.
+  constexpr absl::Duration kAfterLoss = absl::Seconds(1);
+  constexpr absl::Duration kForever = absl::Hours(24 * 365);  // sums with it do not overflow
+  const absl::Duration patience =
+      std::min(options_.patience, IsLoss(failure_.status()) ? kAfterLoss : kForever);
+  return failure_.time() + absl::ToChronoMilliseconds(patience);
 }
 
 void Supervisor::KillWhenPatienceEnds() {

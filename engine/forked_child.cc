@@ -44,7 +44,8 @@ absl::Status ForkedChild::Watch() {
   pidfd_ = FileDescriptor(static_cast<int>(syscall(SYS_pidfd_open, pid_, 0)));
   if (pidfd_.is_open()) return absl::OkStatus();
   return absl::ResourceExhaustedError(
-      absl::StrFormat("cannot watch process %d: pidfd_open: %s", process_, std::strerror(errno)));
+      absl::StrFormat("cannot watch process %d: pidfd_open: %s; allow more open files (ulimit -n)",
+                      process_, std::strerror(errno)));
 }
 
 void ForkedChild::RequestStop() {

@@ -12,6 +12,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -34,18 +35,34 @@ constexpr char kHelpPayload[] = "headway/help";
 // While it lives, requests the stop once a descriptor is readable.
 class StopOnDescriptor {
  public:
-  StopOnDescriptor(int descriptor, StopHandle stop) : end_(eventfd(0, EFD_CLOEXEC)) {
-    if (descriptor < 0) return;
-    thread_ = std::thread([this, descriptor, stop]() mutable {
-      pollfd polled[] = {{descriptor, POLLIN, 0}, {end_.get(), POLLIN, 0}};
-      while (poll(polled, 2, -1) < 0 && errno == EINTR) {
-      }
-      if (polled[0].revents != 0) stop.RequestStop();
-    });
-  }
+  StopOnDescriptor() = default;
   ~StopOnDescriptor() {
+    if (!thread_.joinable()) return;
     eventfd_write(end_.get(), 1);
-    if (thread_.joinable()) thread_.join();
+    thread_.join();
+  }
+  // A descriptor of -1 is none. ResourceExhausted: the system has no descriptor or thread left.
+  absl::Status Start(int descriptor, StopHandle stop) {
+    if (descriptor < 0) return absl::OkStatus();
+    end_ = internal::FileDescriptor(eventfd(0, EFD_CLOEXEC));
+    if (!end_.is_open()) {
+      return absl::ResourceExhaustedError(
+          absl::StrFormat("cannot listen for a request to stop: eventfd: %s; allow more open files "
+                          "(ulimit -n)",
+                          std::strerror(errno)));
+    }
+    try {
+      thread_ = std::thread([this, descriptor, stop]() mutable {
+        pollfd polled[] = {{descriptor, POLLIN, 0}, {end_.get(), POLLIN, 0}};
+        while (poll(polled, 2, -1) < 0 && errno == EINTR) {
+        }
+        if (polled[0].revents != 0) stop.RequestStop();
+      });
+    } catch (const std::system_error& error) {
+      return absl::ResourceExhaustedError(absl::StrFormat(
+          "cannot start the thread that listens for a request to stop: %s", error.what()));
+    }
+    return absl::OkStatus();
   }
   StopOnDescriptor(const StopOnDescriptor&) = delete;
   StopOnDescriptor& operator=(const StopOnDescriptor&) = delete;
@@ -63,6 +80,10 @@ absl::Status ReadSecret(const std::string& file, std::string& secret) {
         absl::StrFormat("cannot read the secret from '%s': %s", file, std::strerror(errno)));
   }
   std::getline(in, secret);
+  if (in.bad()) {
+    return internal::UsageError(absl::StrFormat(
+        "cannot read the secret from '%s': it is not a file that can be read", file));
+  }
   if (!secret.empty() && secret.back() == '\r') secret.pop_back();
   if (!secret.empty()) return absl::OkStatus();
   return internal::UsageError(
@@ -87,7 +108,8 @@ absl::Status RunWhere(
                                           .run = run},
                                          stop_descriptor, run_part);
   }
-  const StopOnDescriptor stopper(stop_descriptor, run.stop);
+  StopOnDescriptor stopper;
+  HEADWAY_RETURN_IF_ERROR(stopper.Start(stop_descriptor, run.stop));
   if (flags.addresses.empty()) return run_part(nullptr);
   return internal::RunClusterProcess({.addresses = flags.addresses,
                                       .proc_id = flags.process_id,

@@ -176,6 +176,18 @@ TEST_CASE("a process that hangs after the failure of another one is killed when 
   }
 }
 
+TEST_CASE(
+    "a process that hangs after the loss of another one is killed long before patience ends") {
+  const absl::Status status =
+      RunChildProcesses({.process_count = 2, .patience = absl::InfiniteDuration()},
+                        [](int process, Sockets) -> absl::Status {
+                          if (process == 1) return LostProcess(0);
+                          PauseForever();
+                        });
+  CHECK(status == absl::UnavailableError("lost process 0"));
+  CHECK_FALSE(HasChildren());
+}
+
 TEST_CASE("survivors have time to end by themselves after a failure") {
   Pipe ended;
   const absl::Status status =

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "headway/engine/run_flags.h"
+#include "headway/tests/descriptor_limit.h"
 #include "headway/tests/engine/process_harness.h"
 #include "headway/tests/engine/run_helpers.h"
 #include "headway/tests/engine/terminal.h"
@@ -62,6 +63,8 @@ TEST_CASE("a file with the secret that cannot be read, or holds none, is a usage
   CHECK(ExitCode(missing) == 2);
   CheckError(Run(flow, {"--secret-file=/dev/null"}), absl::StatusCode::kInvalidArgument,
              {"/dev/null", "no secret"});
+  CheckError(Run(flow, {"--secret-file=/"}), absl::StatusCode::kInvalidArgument,
+             {"'/'", "not a file that can be read"});
 }
 
 TEST_CASE("a program that runs from its arguments shows its status on a terminal") {
@@ -92,6 +95,14 @@ TEST_CASE("a descriptor that becomes readable stops a run in this process") {
     });
   });
   CheckOk(internal::RunWithFlags(flow, {.workers_per_process = 2}, stop.out.get()));
+}
+
+TEST_CASE("a run that cannot listen for a stop does not begin") {
+  Pipe stop;
+  const Dataflow flow("none", [](Scope<>&) { FAIL("it was built"); });
+  const DescriptorLimit limit(0);
+  CheckError(internal::RunWithFlags(flow, {}, stop.out.get()), absl::StatusCode::kResourceExhausted,
+             {"request to stop", "ulimit -n"});
 }
 
 }  // namespace
