@@ -12,6 +12,7 @@
 #include <cstring>
 #include <exception>
 #include <iostream>
+#include <new>
 #include <thread>
 #include <utility>
 
@@ -75,6 +76,8 @@ void ListenForStop(int control, StopHandle stop) {
 absl::Status RunBody(int process, std::span<const int> sockets, ChildBody body) {
   try {
     return body(process, sockets);
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError(absl::StrFormat("process %d has no memory left", process));
   } catch (const std::exception& error) {
     return absl::AbortedError(absl::StrFormat("process %d threw: %s", process, error.what()));
   } catch (...) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <exception>
 #include <functional>
+#include <new>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -155,6 +156,18 @@ bool Graph::PublishProgress() {
 
 // ---- Failures ----
 
+namespace {
+
+// Formatting a message ends the program if it finds no memory.
+bool HasMemoryForMessage() {
+  constexpr size_t kEnough = size_t{64} << 10;
+  void* const room = ::operator new(kEnough, std::nothrow);
+  ::operator delete(room);
+  return room != nullptr;
+}
+
+}  // namespace
+
 void Graph::Fail(std::string_view step_id, const absl::Status& status) {
   std::string where = step_id.empty() ? absl::StrFormat("dataflow '%s'", name_)
                                       : absl::StrFormat("step '%s'", step_id);
@@ -172,6 +185,14 @@ void Graph::FailWithCurrentException(std::string_view step_id) {
   std::string what = "an exception that is no std::exception";
   try {
     throw;
+  } catch (const std::bad_alloc&) {
+    // It may have asked for very much, or there may be nothing left for a message that names it.
+    if (HasMemoryForMessage()) {
+      FailAndThrow(step_id,
+                   absl::ResourceExhaustedError("its function asked for memory that is not there"));
+    }
+    worker_.run.FailForLackOfMemory();
+    throw StepFailed();
   } catch (const std::exception& error) {
     what = error.what();
   } catch (...) {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <new>
 #include <optional>
+#include <string>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -21,18 +22,32 @@ namespace {
 
 using Program = absl::FunctionRef<absl::Status(internal::RunState&, Worker&)>;
 
-void RunWorker(internal::RunState& run, int local_index, Program program) {
-  const int index = run.topology().first_worker() + local_index;
+// The run fails with the exception that is being handled.
+void FailWithCurrentException(internal::RunState& run, int worker) {
+  std::string what = "an exception that is no std::exception";
   try {
-    Worker worker(run, local_index);
-    absl::Status status = program(run, worker);
-    if (!status.ok()) run.Fail(status);
+    throw;
+  } catch (const std::bad_alloc&) {
+    return run.FailForLackOfMemory();
   } catch (const std::exception& error) {
-    run.Fail(absl::AbortedError(
-        absl::StrFormat("the program of %s threw: %s", run.Describe(index), error.what())));
+    what = error.what();
   } catch (...) {
-    run.Fail(absl::AbortedError(absl::StrFormat(
-        "the program of %s threw an exception that is no std::exception", run.Describe(index))));
+  }
+  run.Fail(absl::AbortedError(
+      absl::StrFormat("the program of %s threw: %s", run.Describe(worker), what)));
+}
+
+void RunWorker(internal::RunState& run, int local_index, Program program) {
+  try {
+    try {
+      Worker worker(run, local_index);
+      absl::Status status = program(run, worker);
+      if (!status.ok()) run.Fail(status);
+    } catch (...) {
+      FailWithCurrentException(run, run.topology().first_worker() + local_index);
+    }
+  } catch (const std::bad_alloc&) {  // there was none left for the message
+    run.FailForLackOfMemory();
   }
 }
 

@@ -20,7 +20,11 @@ RunState::RunState(const Topology& topology, RunOptions options, Fabric::Options
       // of them send to one, and what that one sends, together stay within it.
       flow_control_(worker_count(), options_.max_bytes_in_flight / topology.process_count),
       stop_listening_(options_.stop, [this] { fabric_.WakeAll(); }),
-      stop_agreement_(worker_count(), topology.process_count) {
+      stop_agreement_(worker_count(), topology.process_count),
+      lack_of_memory_(absl::ResourceExhaustedError(absl::StrFormat(
+          "process %d has no memory left: give it more, lower max_bytes_in_flight, which is %d, or "
+          "keep less in the steps",
+          topology.process, options_.max_bytes_in_flight))) {
   if (options_.monitor != nullptr) {
     options_.monitor->Begin(worker_count(), options_.first_epoch, &flow_control_);
   }

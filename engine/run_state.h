@@ -74,6 +74,8 @@ class RunState {
 
   // The first failure wins and ends the run: every worker returns it from its next step.
   void Fail(absl::Status status);
+  // The same, with a status that needs no memory.
+  void FailForLackOfMemory() { Fail(lack_of_memory_); }
   bool failed() const { return failed_.load(std::memory_order_acquire); }
   // As a user sees it.
   absl::Status status() const;
@@ -109,6 +111,7 @@ class RunState {
   FlowControl flow_control_;
   const StopListener stop_listening_;
   StopAgreement stop_agreement_;
+  const absl::Status lack_of_memory_;
   Network* network_ = nullptr;
   std::atomic<bool> failed_{false};
 

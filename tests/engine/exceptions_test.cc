@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <functional>
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -243,6 +244,24 @@ TEST_CASE("what is thrown need not be a std::exception") {
     return worker.StepWhile([] { return true; });
   });
   CheckError(in_program, absl::StatusCode::kAborted, {"worker 1", "no std::exception"});
+}
+
+TEST_CASE("memory that is not there ends the run as such, and not as a mistake of the step") {
+  Dataflow in_step("flow", [&](Scope<>& scope) {
+    scope.Input("numbers", NumbersOfEachWorker(10)) |
+        Map("bad", [index = scope.worker_index()](int64_t x) {
+          if (index == kThrower) throw std::bad_alloc();
+          return x;
+        });
+  });
+  CheckError(RunMain(in_step, {.worker_count = kWorkers}), absl::StatusCode::kResourceExhausted,
+             {"step 'bad'", OnWorker(kThrower), "memory"});
+  absl::Status in_program = Execute({.workers = kWorkers}, [&](Worker& worker) -> absl::Status {
+    if (worker.index() == kThrower) throw std::bad_alloc();
+    return worker.StepWhile([] { return true; });
+  });
+  CheckError(in_program, absl::StatusCode::kResourceExhausted,
+             {"process 0 has no memory left", "max_bytes_in_flight"});
 }
 
 // Throws when it is copied on worker 1.
