@@ -106,7 +106,7 @@ class Parser {
         return Literal(static_cast<int64_t>(is_negative ? 0 - magnitude : magnitude));
       }
       position_ = begin;
-      return Error("this whole number does not fit in 64 bits");
+      return Error("this whole number is not from -9223372036854775808 to 9223372036854775807");
     }
     double number = 0;
     if (!is_hex && (IsDigit(digits.empty() ? '\0' : digits[0]) || digits.starts_with('.'))) {

@@ -11,6 +11,7 @@ namespace {
 
 constexpr int64_t kFirstPauseMs = 5;
 constexpr int64_t kMaxPauseMs = 500;
+constexpr int64_t kFirstNewsPauseMs = 1'000;
 
 }  // namespace
 
@@ -33,8 +34,12 @@ bool Dialer::Failed(const absl::Status& status, int64_t now_ms) {
     pause_ms_ = std::clamp(2 * pause_ms_, kFirstPauseMs, kMaxPauseMs);
     due_ms_ += pause_ms_;
   }
-  const bool is_news = last_error_ != status.message();
+  const bool is_news = last_error_ != status.message() && now_ms >= news_due_ms_;
   last_error_ = std::string(status.message());
+  if (is_news) {
+    news_due_ms_ = now_ms + news_pause_ms_;
+    news_pause_ms_ = std::max(2 * news_pause_ms_, kFirstNewsPauseMs);
+  }
   return is_news;
 }
 

@@ -29,7 +29,9 @@ class Dialer {
   // InvalidArgument: it makes no sense to try again.
   absl::StatusOr<FileDescriptor> Dial();
 
-  // The attempt has failed; there is another one later. Returns whether this is news.
+  // The attempt has failed; there is another one later. Returns whether this is news: for another
+  // reason than the last one, and not soon after it, since a reason may hold what the other end
+  // makes up.
   bool Failed(const absl::Status& status, int64_t now_ms);
 
   // Why the last attempt failed; empty if none has.
@@ -43,6 +45,8 @@ class Dialer {
   int64_t due_ms_ = 0;
   int64_t pause_ms_ = 0;
   std::string last_error_;
+  int64_t news_due_ms_ = 0;
+  int64_t news_pause_ms_ = 0;
 };
 
 }  // namespace headway::internal

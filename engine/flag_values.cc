@@ -21,6 +21,7 @@ bool IsAddress(std::string_view text) {
   const size_t colon = text.rfind(':');
   if (colon == std::string_view::npos || colon == 0) return false;
   const std::string_view host = text.substr(0, colon);
+  if (host.find_first_of(" \t\r\n") != std::string_view::npos) return false;
   const bool in_brackets = host.size() > 2 && host.front() == '[' && host.back() == ']';
   if (!in_brackets && host.find_first_of("[]:") != std::string_view::npos) return false;
   const std::optional<int> port = WholeNumber<int>(text.substr(colon + 1));

@@ -20,6 +20,7 @@ struct Given {
   std::string processes_from;  // how the user said it: a flag, or a variable
   std::string process_id_from;
   std::string addresses_from;
+  std::vector<std::string_view> names;  // of the flags
 };
 
 // Stores a value. What goes wrong is the end of a sentence, as in flag_values.h.
@@ -168,19 +169,25 @@ absl::Status ReadArguments(std::span<const std::string> arguments, Given& given)
       }
       value = arguments[i];
     }
+    given.names.push_back(flag->name);
     HEADWAY_RETURN_IF_ERROR(StoreValue(*flag, Spelling(*flag), value, given));
   }
   return absl::OkStatus();
 }
 
+// Where no flag was given.
 absl::Status ReadEnvironment(EnvironmentLookup environment, Given& given) {
+  const auto is_given = [&given](std::string_view name) {
+    return std::find(given.names.begin(), given.names.end(), name) != given.names.end();
+  };
   for (const Flag& flag : kFlags) {
-    if (flag.variable.empty()) continue;
+    if (flag.variable.empty() || is_given(flag.name)) continue;
     const std::string variable(flag.variable);
     if (std::optional<std::string> value = environment(variable)) {
       HEADWAY_RETURN_IF_ERROR(StoreValue(flag, variable, *value, given));
     }
   }
+  if (is_given("secret-file")) return absl::OkStatus();
   if (std::optional<std::string> secret = environment("HEADWAY_SECRET")) {
     if (!given.flags.secret_file.empty()) {
       return UsageError("HEADWAY_SECRET and HEADWAY_SECRET_FILE are both set; unset one of them");
@@ -239,8 +246,8 @@ absl::StatusOr<RunFlags> ParseRunFlags(std::span<const std::string> arguments,
     if (argument == "-h" || argument == "--help") return RunFlags{.help = true};
   }
   Given given;
-  HEADWAY_RETURN_IF_ERROR(ReadEnvironment(environment, given));
   HEADWAY_RETURN_IF_ERROR(ReadArguments(arguments, given));
+  HEADWAY_RETURN_IF_ERROR(ReadEnvironment(environment, given));
   HEADWAY_RETURN_IF_ERROR(Combine(environment, given));
   return std::move(given.flags);
 }

@@ -93,7 +93,7 @@ TEST_CASE("a mistake is shown with a caret below it") {
       {"l.so:f(1.5.5)", "not a number", 7},
       {"l.so:f(1e999)", "not a number", 7},
       {"l.so:f(-inf)", "not a number", 7},
-      {"l.so:f(9223372036854775808)", "64 bits", 7},
+      {"l.so:f(9223372036854775808)", "to 9223372036854775807", 7},
       {"l.so:f('\xC3\xA4', x)", "expected a number", 12},  // two bytes, one character
   };
   for (const auto& mistake : cases) {

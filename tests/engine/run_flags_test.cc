@@ -61,6 +61,9 @@ TEST_CASE("the environment counts where a flag is not given") {
   CHECK(ParseOk({"-w2", "-i0"}, environment).workers_per_process == 2);
   CHECK(ParseOk({"-w2", "-i0"}, environment).process_id == 0);
   CHECK(ParseOk({}, {{"HEADWAY_PROCESSES", "3"}}).processes == 3);
+  // Nobody reads a variable that does not count.
+  CHECK(ParseOk({"-p2"}, {{"HEADWAY_PROCESSES", "many"}}).processes == 2);
+  CHECK(ParseOk({"--secret-file=g"}, {{"HEADWAY_SECRET", ""}}).secret_file == "g");
 }
 
 TEST_CASE("the ordinal of a pod is the process id where none is given") {
@@ -144,6 +147,7 @@ TEST_CASE("a mistake is a usage error that says where it is, what was given and 
       {{"-i-1", "-a", "a:1;b:2"}, {}, {"-i/--process-id: '-1'"}},
       {{"-i0", "-a", "a:1;;b:2"}, {}, {"address 1, ''", "host:port"}},
       {{"-i0", "-a", "a:1;"}, {}, {"address 1, ''"}},
+      {{"-i0", "-a", "a:1; b:2"}, {}, {"address 1, ' b:2'"}},
       {{"-i0", "-a", "a"}, {}, {"address 0, 'a'"}},
       {{"-i0", "-a", ":1"}, {}, {"address 0, ':1'"}},
       {{"-i0", "-a", "a:0"}, {}, {"address 0, 'a:0'", "1 to 65535"}},
