@@ -69,6 +69,12 @@ std::string SocketAddress::ToString() const {
                               : absl::StrFormat("%s:%s", host, port);
 }
 
+bool IsNumeric(const HostPort& where) {
+  in6_addr room;  // for either
+  return inet_pton(AF_INET, where.host.c_str(), &room) == 1 ||
+         inet_pton(AF_INET6, where.host.c_str(), &room) == 1;
+}
+
 absl::StatusOr<std::vector<SocketAddress>> Resolve(const HostPort& where) {
   addrinfo hints = {};
   hints.ai_family = AF_UNSPEC;

@@ -37,8 +37,11 @@ struct SocketAddress {
   std::string ToString() const;
 };
 
-// The IPv4 and IPv6 addresses of a host, which may take seconds. Unavailable: it has none, or they
-// cannot be found out now.
+// Whether the host is a number, for which nobody needs to be asked.
+bool IsNumeric(const HostPort& where);
+
+// The IPv4 and IPv6 addresses of a host, which may take minutes if it is a name. Unavailable: it
+// has none, or they cannot be found out now.
 absl::StatusOr<std::vector<SocketAddress>> Resolve(const HostPort& where);
 
 // How messages name a process: "process 2 (host:2103)", or "process 2" without addresses.

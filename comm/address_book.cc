@@ -22,20 +22,40 @@ absl::Status AddressBook::Check(int process_count) {
       }
     }
   }
-  if (remote_allowed_) return absl::OkStatus();
-  for (int process = 0; process < process_count; ++process) {
-    const auto resolved = Resolve(process);
-    // A host that is not known yet is looked at again when it is dialed.
-    if (!resolved.ok() && absl::IsInvalidArgument(resolved.status())) return resolved.status();
+  lookups_.resize(hosts_.size());
+  return remote_allowed_ ? absl::OkStatus() : CheckAllAllowed();
+}
+
+absl::Status AddressBook::CheckAllAllowed() {
+  for (size_t process = 0; process < hosts_.size(); ++process) {
+    lookups_[process].emplace(hosts_[process]);  // all at the same time
+  }
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+  for (size_t process = 0; process < hosts_.size(); ++process) {
+    const auto left = until - std::chrono::steady_clock::now();
+    // A host that is not known by then is looked at when it is dialed, or dials.
+    const std::optional<Addresses> found =
+        Find(static_cast<int>(process), std::chrono::ceil<std::chrono::milliseconds>(left));
+    if (found.has_value() && absl::IsInvalidArgument(found->status())) return found->status();
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<SocketAddress>> AddressBook::Resolve(int process) const {
-  absl::StatusOr<std::vector<SocketAddress>> resolved =
-      internal::Resolve(hosts_[static_cast<size_t>(process)]);
-  if (!resolved.ok()) return resolved;
-  for (const SocketAddress& address : *resolved) {
+std::optional<AddressBook::Addresses> AddressBook::Find(int process,
+                                                        std::chrono::milliseconds timeout) {
+  std::optional<NameLookup>& lookup = lookups_[static_cast<size_t>(process)];
+  if (!lookup.has_value()) lookup.emplace(hosts_[static_cast<size_t>(process)]);
+  std::optional<Addresses> found = lookup->WaitFor(timeout);
+  if (!found.has_value()) return std::nullopt;
+  lookup.reset();
+  if (found->ok()) {
+    if (absl::Status status = CheckAllowed(process, **found); !status.ok()) return status;
+  }
+  return found;
+}
+
+absl::Status AddressBook::CheckAllowed(int process, const std::vector<SocketAddress>& found) const {
+  for (const SocketAddress& address : found) {
     if (!Allows(address)) {
       return absl::InvalidArgumentError(absl::StrFormat(
           "%s is not at a loopback address, and the cluster has no secret: give all processes the "
@@ -43,7 +63,7 @@ absl::StatusOr<std::vector<SocketAddress>> AddressBook::Resolve(int process) con
           Name(process)));
     }
   }
-  return resolved;
+  return absl::OkStatus();
 }
 
 }  // namespace headway::internal

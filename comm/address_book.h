@@ -1,6 +1,8 @@
 #ifndef HEADWAY_COMM_ADDRESS_BOOK_H_
 #define HEADWAY_COMM_ADDRESS_BOOK_H_
 
+#include <chrono>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -9,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "headway/comm/address.h"
 #include "headway/comm/mesh_options.h"
+#include "headway/comm/name_lookup.h"
 
 namespace headway::internal {
 
@@ -22,12 +25,15 @@ class AddressBook {
       : remote_allowed_(!options.secret.empty() || options.insecure), addresses_(addresses) {}
 
   // InvalidArgument: an address is malformed or given twice, or may not be used, as far as is known
-  // now. To be called before Resolve.
+  // within a second. To be called before what follows.
   absl::Status Check(int process_count);
 
-  // The addresses of a process, which may take seconds. InvalidArgument: one may not be used.
-  // Unavailable: they are not known now.
-  absl::StatusOr<std::vector<SocketAddress>> Resolve(int process) const;
+  // The addresses of a process; none while they are looked for, after waiting up to `timeout`.
+  // Whoever gets them and asks again has them looked for again. InvalidArgument: one may not be
+  // used. Unavailable: they are not known now.
+  using Addresses = NameLookup::Addresses;
+  std::optional<Addresses> Find(int process,
+                                std::chrono::milliseconds timeout = std::chrono::milliseconds(0));
 
   // Whether a process may be at an address.
   bool Allows(const SocketAddress& address) const {
@@ -39,9 +45,13 @@ class AddressBook {
   std::span<const std::string> addresses() const { return addresses_; }
 
  private:
+  absl::Status CheckAllAllowed();
+  absl::Status CheckAllowed(int process, const std::vector<SocketAddress>& found) const;
+
   const bool remote_allowed_;
   const std::span<const std::string> addresses_;
-  std::vector<HostPort> hosts_;  // of the processes
+  std::vector<HostPort> hosts_;                     // of the processes
+  std::vector<std::optional<NameLookup>> lookups_;  // under way, of the processes
 };
 
 }  // namespace headway::internal

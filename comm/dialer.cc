@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "headway/comm/socket.h"
@@ -11,20 +12,27 @@ namespace {
 
 constexpr int64_t kFirstPauseMs = 5;
 constexpr int64_t kMaxPauseMs = 500;
+constexpr int64_t kLookPauseMs = 20;
 constexpr int64_t kFirstNewsPauseMs = 1'000;
 
 }  // namespace
 
-absl::StatusOr<FileDescriptor> Dialer::Dial() {
-  due_ms_ = std::numeric_limits<int64_t>::max();
+absl::StatusOr<FileDescriptor> Dialer::Dial(int64_t now_ms) {
   if (next_address_ == addresses_.size()) {
+    std::optional<AddressBook::Addresses> found = book_.Find(process_);
+    if (!found.has_value()) {
+      if (last_error_.empty()) last_error_ = "its host is being looked for";
+      due_ms_ = now_ms + kLookPauseMs;
+      return FileDescriptor();
+    }
+    due_ms_ = std::numeric_limits<int64_t>::max();
     addresses_.clear();
     next_address_ = 0;
-    absl::StatusOr<std::vector<SocketAddress>> resolved = book_.Resolve(process_);
-    if (!resolved.ok()) return resolved.status();
-    addresses_ = *std::move(resolved);
+    if (!found->ok()) return found->status();
+    addresses_ = **std::move(found);
     if (addresses_.empty()) return absl::UnavailableError("its host has no address");
   }
+  due_ms_ = std::numeric_limits<int64_t>::max();
   return StartConnect(addresses_[next_address_++]);
 }
 

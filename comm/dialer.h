@@ -20,14 +20,15 @@ namespace headway::internal {
 class Dialer {
  public:
   // `book` outlives this.
-  Dialer(const AddressBook& book, int process) : book_(book), process_(process) {}
+  Dialer(AddressBook& book, int process) : book_(book), process_(process) {}
 
   // When to dial next; forever, if an attempt is under way or no more is needed.
   int64_t due_ms() const { return due_ms_; }
 
-  // Starts an attempt. Unavailable and ResourceExhausted: it failed, tell Failed so.
+  // Starts an attempt, unless the host is still being looked for; then the descriptor is not open,
+  // and it is due again soon. Unavailable and ResourceExhausted: it failed, tell Failed so.
   // InvalidArgument: it makes no sense to try again.
-  absl::StatusOr<FileDescriptor> Dial();
+  absl::StatusOr<FileDescriptor> Dial(int64_t now_ms);
 
   // The attempt has failed; there is another one later. Returns whether this is news: for another
   // reason than the last one, and not soon after it, since a reason may hold what the other end
@@ -38,7 +39,7 @@ class Dialer {
   const std::string& last_error() const { return last_error_; }
 
  private:
-  const AddressBook& book_;
+  AddressBook& book_;
   const int process_;
   std::vector<SocketAddress> addresses_;
   size_t next_address_ = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -88,12 +89,21 @@ absl::Status MeshConnector::CheckOptions() const {
   return absl::OkStatus();
 }
 
+// This process's addresses, waited for until the deadline.
+AddressBook::Addresses MeshConnector::FindOwn() {
+  const auto left = std::chrono::milliseconds(deadline_ms_ - loop_.now_ms());
+  std::optional<AddressBook::Addresses> found = book_.Find(options_.process_id, left);
+  loop_.ReadClock();
+  if (found.has_value()) return *std::move(found);
+  return absl::UnavailableError("its host was looked for, and not found in time");
+}
+
 absl::Status MeshConnector::StartListening() {
   const auto fail = [this](const absl::Status& status) {
     return absl::Status(status.code(), absl::StrFormat("%s: %s", book_.Name(options_.process_id),
                                                        std::string(status.message())));
   };
-  const auto addresses = book_.Resolve(options_.process_id);
+  const auto addresses = FindOwn();
   if (!addresses.ok()) return fail(addresses.status());
   absl::StatusOr<std::unique_ptr<Listener>> listener = Listener::Create(loop_, *addresses);
   if (!listener.ok()) return fail(listener.status());
@@ -104,7 +114,7 @@ absl::Status MeshConnector::StartListening() {
 // Returns why this process cannot listen at its address. If another process of the cluster does,
 // their Hellos tell both of them what is wrong.
 absl::Status MeshConnector::AskForTwin(absl::Status cannot_listen) {
-  const auto addresses = book_.Resolve(options_.process_id);
+  const auto addresses = FindOwn();
   if (!addresses.ok()) return cannot_listen;
   for (const SocketAddress& address : *addresses) {
     const int64_t until_ms = std::min(deadline_ms_, loop_.now_ms() + kTwinMs);
@@ -164,7 +174,8 @@ void MeshConnector::AddCandidate(Candidate::Origin origin, std::optional<int> ex
 absl::Status MeshConnector::DialMissing() {
   for (size_t process = 0; process < dialers_.size(); ++process) {
     if (loop_.now_ms() < dialers_[process].due_ms()) continue;
-    absl::StatusOr<FileDescriptor> socket = dialers_[process].Dial();
+    absl::StatusOr<FileDescriptor> socket = dialers_[process].Dial(loop_.now_ms());
+    if (socket.ok() && !socket->is_open()) continue;
     if (socket.ok()) {
       AddCandidate(Candidate::Origin::kDialed, static_cast<int>(process), *std::move(socket),
                    loop_.now_ms() + kHandshakeMs);

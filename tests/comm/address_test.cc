@@ -4,10 +4,12 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <fstream>
 
 #include "headway/comm/address_book.h"
+#include "headway/comm/name_lookup.h"
 
 namespace headway::internal {
 namespace {
@@ -93,6 +95,20 @@ TEST_CASE("numbers and names are resolved") {
   const auto unknown = Resolve({.host = "no-such-host.invalid", .port = 7});
   CHECK(absl::IsUnavailable(unknown.status()));
   CHECK(unknown.status().message().find("'no-such-host.invalid'") != std::string::npos);
+}
+
+TEST_CASE("names are looked up beside the caller, numbers at once") {
+  using std::chrono::milliseconds;
+  const auto number = NameLookup({.host = "::1", .port = 7}).WaitFor(milliseconds(0));
+  REQUIRE(number.has_value());
+  REQUIRE(number->ok());
+  CHECK((*number)->front().ToString() == "[::1]:7");
+  const NameLookup name({.host = "no-such-host.invalid", .port = 7});
+  const auto unknown = name.WaitFor(milliseconds(60'000));
+  REQUIRE(unknown.has_value());
+  CHECK(absl::IsUnavailable(unknown->status()));
+  // Nobody needs to wait for an answer.
+  static_cast<void>(NameLookup({.host = "another-host.invalid", .port = 7}));
 }
 
 TEST_CASE("a cluster without a secret has loopback addresses only, unless it is insecure") {

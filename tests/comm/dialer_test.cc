@@ -11,7 +11,7 @@ namespace {
 TEST_CASE("a failure is news if its reason is another one, and the last news are not recent") {
   const MeshOptions options;
   const std::vector<std::string> addresses = {"localhost:1"};
-  const AddressBook book(options, addresses);
+  AddressBook book(options, addresses);
   Dialer dialer(book, 0);
   const absl::Status refused = absl::UnavailableError("refused");
   CHECK(dialer.Failed(refused, 0));
