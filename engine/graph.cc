@@ -47,6 +47,18 @@ void Graph::ApplyProgress(int from, std::span<const std::byte> encoded) {
   MarkActive();
 }
 
+inline bool Graph::Propagate() {
+  if (!needs_propagation_) return false;
+  needs_propagation_ = false;
+  absl::Status status = tracker_.Propagate();
+  if (!status.ok()) {
+    Fail("", status);
+    return true;
+  }
+  if (!tracker_.changed().empty()) ActivateWatchers();
+  return true;
+}
+
 bool Graph::Step() {
   active_ = false;
   bool did_work = Propagate();
@@ -64,18 +76,6 @@ bool Graph::Step() {
 
 bool Graph::HasWork() const {
   return !ready_.empty() || unsent_ || tracker_.HasPending() || needs_propagation_;
-}
-
-bool Graph::Propagate() {
-  if (!needs_propagation_) return false;
-  needs_propagation_ = false;
-  absl::Status status = tracker_.Propagate();
-  if (!status.ok()) {
-    Fail("", status);
-    return true;
-  }
-  ActivateWatchers();
-  return true;
 }
 
 void Graph::ActivateWatchers() {

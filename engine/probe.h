@@ -2,6 +2,7 @@
 #define HEADWAY_ENGINE_PROBE_H_
 
 #include <memory>
+#include <optional>
 
 #include "headway/engine/scope.h"
 
@@ -11,8 +12,7 @@ namespace internal {
 template <class T>
 struct ProbeState {
   bool attached = false;
-  ScopeTracker<T>* tracker = nullptr;  // null once the dataflow has gone
-  LocationId location = 0;
+  std::optional<FrontierView<T>> frontier;  // none once the dataflow has gone
 };
 }  // namespace internal
 
@@ -24,18 +24,15 @@ class ProbeHandle {
  public:
   // Whether a time earlier than `time` may still come.
   bool LessThan(const T& time) const {
-    return state_->tracker == nullptr ? !state_->attached
-                                      : state_->tracker->frontier(state_->location).LessThan(time);
+    return state_->frontier.has_value() ? state_->frontier->LessThan(time) : !state_->attached;
   }
   // Whether `time`, or one before it, may still come.
   bool LessEqual(const T& time) const {
-    return state_->tracker == nullptr ? !state_->attached
-                                      : state_->tracker->frontier(state_->location).LessEqual(time);
+    return state_->frontier.has_value() ? state_->frontier->LessEqual(time) : !state_->attached;
   }
   // Whether nothing will come any more.
   bool Done() const {
-    return state_->attached &&
-           (state_->tracker == nullptr || state_->tracker->frontier(state_->location).empty());
+    return state_->attached && (!state_->frontier.has_value() || state_->frontier->empty());
   }
 
   // Made by the step Probe. A handle looks at one place: attaching it again while its dataflow
@@ -44,16 +41,16 @@ class ProbeHandle {
   void Attach(const Stream<D, T>& stream) {
     struct Detach {
       explicit Detach(std::shared_ptr<internal::ProbeState<T>> s) : state(std::move(s)) {}
-      ~Detach() { state->tracker = nullptr; }
+      ~Detach() { state->frontier.reset(); }
       std::shared_ptr<internal::ProbeState<T>> state;
     };
-    if (state_->tracker != nullptr) {
+    if (state_->frontier.has_value()) {
       stream.scope().graph().Fail(
           "", absl::InvalidArgumentError(
                   "a ProbeHandle is attached to two streams; use a handle for each"));
       return;
     }
-    *state_ = {true, &stream.scope().tracker(), stream.location()};
+    *state_ = {true, stream.scope().tracker().frontier(stream.location())};
     stream.scope().graph().template Make<Detach>(state_);
   }
 

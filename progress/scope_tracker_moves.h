@@ -76,7 +76,7 @@ void ScopeTracker<T>::FollowMove(uint32_t index, T from, T to) {
       if (place.next != kNoPlace) {  // a chain needs no queue
         index = place.next;
         if (MoveSource(index, from, to)) continue;
-      } else {
+      } else if (place.edge_count > 0) {
         QueueMoves(place, from, to);
       }
       do {
