@@ -78,9 +78,10 @@ void OccupyStandardDescriptors() {
 // The exit code when the output has reached its place, or not.
 int FlushOutput(int exit_code) {
   const bool failed_before = std::ferror(stdout) != 0;
-  if (std::fflush(stdout) == 0 && !failed_before) return exit_code;
+  const bool failed_now = std::fflush(stdout) != 0;
+  if (exit_code != 0 || (!failed_now && !failed_before)) return exit_code;  // one failure is told
   const std::string why = failed_before ? "an earlier write failed" : std::strerror(errno);
-  return PrintError("cannot write to standard output: " + why, exit_code == 0 ? 1 : exit_code);
+  return PrintError("cannot write to standard output: " + why, 1);
 }
 
 int PrintUsageError(const absl::Status& status) {

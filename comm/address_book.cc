@@ -1,12 +1,13 @@
 #include "headway/comm/address_book.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_format.h"
 
 namespace headway::internal {
 
-absl::Status AddressBook::Check(int process_count) {
+absl::Status AddressBook::Check(int process_count, std::chrono::milliseconds patience) {
   if (addresses_.size() != static_cast<size_t>(process_count)) {
     return absl::InvalidArgumentError(absl::StrFormat("%d addresses were given for %d processes",
                                                       addresses_.size(), process_count));
@@ -23,14 +24,15 @@ absl::Status AddressBook::Check(int process_count) {
     }
   }
   lookups_.resize(hosts_.size());
-  return remote_allowed_ ? absl::OkStatus() : CheckAllAllowed();
+  return remote_allowed_ ? absl::OkStatus() : CheckAllAllowed(patience);
 }
 
-absl::Status AddressBook::CheckAllAllowed() {
+absl::Status AddressBook::CheckAllAllowed(std::chrono::milliseconds patience) {
   for (size_t process = 0; process < hosts_.size(); ++process) {
     lookups_[process].emplace(hosts_[process]);  // all at the same time
   }
-  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+  constexpr std::chrono::milliseconds kMaxPatience(1'000);
+  const auto until = std::chrono::steady_clock::now() + std::min(patience, kMaxPatience);
   for (size_t process = 0; process < hosts_.size(); ++process) {
     const auto left = until - std::chrono::steady_clock::now();
     // A host that is not known by then is looked at when it is dialed, or dials.

@@ -25,8 +25,9 @@ class AddressBook {
       : remote_allowed_(!options.secret.empty() || options.insecure), addresses_(addresses) {}
 
   // InvalidArgument: an address is malformed or given twice, or may not be used, as far as is known
-  // within a second. To be called before what follows.
-  absl::Status Check(int process_count);
+  // within `patience`, and a second. To be called before what follows.
+  absl::Status Check(int process_count,
+                     std::chrono::milliseconds patience = std::chrono::milliseconds::max());
 
   // The addresses of a process; none while they are looked for, after waiting up to `timeout`.
   // Whoever gets them and asks again has them looked for again. InvalidArgument: one may not be
@@ -45,7 +46,7 @@ class AddressBook {
   std::span<const std::string> addresses() const { return addresses_; }
 
  private:
-  absl::Status CheckAllAllowed();
+  absl::Status CheckAllAllowed(std::chrono::milliseconds patience);
   absl::Status CheckAllowed(int process, const std::vector<SocketAddress>& found) const;
 
   const bool remote_allowed_;

@@ -42,9 +42,10 @@ bool Dialer::Failed(const absl::Status& status, int64_t now_ms) {
     pause_ms_ = std::clamp(2 * pause_ms_, kFirstPauseMs, kMaxPauseMs);
     due_ms_ += pause_ms_;
   }
-  const bool is_news = last_error_ != status.message() && now_ms >= news_due_ms_;
   last_error_ = std::string(status.message());
+  const bool is_news = last_error_ != last_news_ && now_ms >= news_due_ms_;
   if (is_news) {
+    last_news_ = last_error_;
     news_due_ms_ = now_ms + news_pause_ms_;
     news_pause_ms_ = std::max(2 * news_pause_ms_, kFirstNewsPauseMs);
   }

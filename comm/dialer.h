@@ -30,9 +30,9 @@ class Dialer {
   // InvalidArgument: it makes no sense to try again.
   absl::StatusOr<FileDescriptor> Dial(int64_t now_ms);
 
-  // The attempt has failed; there is another one later. Returns whether this is news: for another
-  // reason than the last one, and not soon after it, since a reason may hold what the other end
-  // makes up.
+  // The attempt has failed; there is another one later. Returns whether this is news: another
+  // reason than that of the last news, and not soon after them, since a reason may hold what the
+  // other end makes up.
   bool Failed(const absl::Status& status, int64_t now_ms);
 
   // Why the last attempt failed; empty if none has.
@@ -46,6 +46,7 @@ class Dialer {
   int64_t due_ms_ = 0;
   int64_t pause_ms_ = 0;
   std::string last_error_;
+  std::string last_news_;
   int64_t news_due_ms_ = 0;
   int64_t news_pause_ms_ = 0;
 };

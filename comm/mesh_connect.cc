@@ -40,11 +40,13 @@ MeshConnector::MeshConnector(const MeshOptions& options, std::span<const std::st
 
 absl::StatusOr<MeshConnector::Links> MeshConnector::OverAddresses() {
   if (absl::Status status = CheckOptions(); !status.ok()) return status;
-  if (absl::Status status = book_.Check(options_.process_count); !status.ok()) return status;
-  absl::Status status;
+  const auto patience = std::chrono::milliseconds(deadline_ms_ - loop_.now_ms());
+  absl::Status status = book_.Check(options_.process_count, patience);
+  loop_.ReadClock();
+  if (!status.ok()) return status;
   if (options_.process_count > 1) {
     status = StartListening();
-    if (!status.ok()) status = AskForTwin(status);
+    if (!status.ok() && !absl::IsCancelled(status)) status = AskForTwin(status);
   }
   // Who cannot stay dials the others too, to tell them why.
   for (int process = 0; process < options_.process_id; ++process) {
@@ -89,17 +91,30 @@ absl::Status MeshConnector::CheckOptions() const {
   return absl::OkStatus();
 }
 
+absl::Status MeshConnector::CheckStop() const {
+  if (!options_.stop_requested || !options_.stop_requested()) return absl::OkStatus();
+  return absl::CancelledError(absl::StrFormat("%s was stopped before all processes were there",
+                                              book_.Name(options_.process_id)));
+}
+
 // This process's addresses, waited for until the deadline.
 AddressBook::Addresses MeshConnector::FindOwn() {
-  const auto left = std::chrono::milliseconds(deadline_ms_ - loop_.now_ms());
-  std::optional<AddressBook::Addresses> found = book_.Find(options_.process_id, left);
-  loop_.ReadClock();
-  if (found.has_value()) return *std::move(found);
-  return absl::UnavailableError("its host was looked for, and not found in time");
+  while (true) {
+    const int64_t wait_ms = std::min(deadline_ms_ - loop_.now_ms(), kStopPollMs);
+    std::optional<AddressBook::Addresses> found =
+        book_.Find(options_.process_id, std::chrono::milliseconds(wait_ms));
+    loop_.ReadClock();
+    if (found.has_value()) return *std::move(found);
+    if (absl::Status status = CheckStop(); !status.ok()) return status;
+    if (loop_.now_ms() >= deadline_ms_) {
+      return absl::UnavailableError("its host was looked for, and not found in time");
+    }
+  }
 }
 
 absl::Status MeshConnector::StartListening() {
   const auto fail = [this](const absl::Status& status) {
+    if (absl::IsCancelled(status)) return status;
     return absl::Status(status.code(), absl::StrFormat("%s: %s", book_.Name(options_.process_id),
                                                        std::string(status.message())));
   };
@@ -137,10 +152,7 @@ absl::StatusOr<MeshConnector::Links> MeshConnector::Run() {
       if (absl::Status status = (this->*step)(); !status.ok()) return Fail(status);
     }
     if (Complete()) break;
-    if (options_.stop_requested && options_.stop_requested()) {
-      return Fail(absl::CancelledError(absl::StrFormat(
-          "%s was stopped before all processes were there", book_.Name(options_.process_id))));
-    }
+    if (absl::Status status = CheckStop(); !status.ok()) return Fail(status);
     if (loop_.now_ms() >= deadline_ms_) return Fail(TimedOut());
     WaitForEvents(deadline_ms_);
   }

@@ -47,6 +47,7 @@ class MeshConnector {
 
  private:
   absl::Status CheckOptions() const;
+  absl::Status CheckStop() const;
   AddressBook::Addresses FindOwn();
   absl::Status StartListening();
   absl::Status AskForTwin(absl::Status cannot_listen);

@@ -2,6 +2,7 @@
 
 #include <condition_variable>
 #include <mutex>
+#include <new>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -30,7 +31,13 @@ NameLookup::NameLookup(const HostPort& where) : state_(std::make_shared<State>()
     return;
   }
   try {
-    std::thread([state = state_, where] { state->Set(Resolve(where)); }).detach();
+    std::thread([state = state_, where] {
+      try {
+        state->Set(Resolve(where));
+      } catch (const std::bad_alloc&) {
+        state->Set(absl::Status(absl::StatusCode::kUnavailable, ""));  // needs no memory
+      }
+    }).detach();
   } catch (const std::system_error& error) {
     state_->Set(absl::UnavailableError(
         absl::StrFormat("the address of host '%s' was not looked for: cannot start a thread: %s",

@@ -24,7 +24,8 @@ namespace {
 
 struct ReportHeader {
   uint32_t code;
-  uint32_t is_loss;
+  uint16_t is_loss;
+  uint16_t is_told;
   uint32_t message_bytes;
 };
 
@@ -77,7 +78,7 @@ absl::Status RunBody(int process, std::span<const int> sockets, ChildBody body) 
   try {
     return body(process, sockets);
   } catch (const std::bad_alloc&) {
-    return absl::ResourceExhaustedError(absl::StrFormat("process %d has no memory left", process));
+    return absl::ResourceExhaustedError("no memory left");  // there may be none for a longer text
   } catch (const std::exception& error) {
     return absl::AbortedError(absl::StrFormat("process %d threw: %s", process, error.what()));
   } catch (...) {
@@ -88,10 +89,12 @@ absl::Status RunBody(int process, std::span<const int> sockets, ChildBody body) 
 
 // What the program has printed is part of its result: writing it may fail, too.
 absl::Status FlushOutput(int process) {
-  std::cout.flush();
-  if (std::fflush(nullptr) == 0 && !std::cout.bad()) return absl::OkStatus();
+  const bool failed_before = std::ferror(stdout) != 0 || std::cout.bad();
+  // The first of them that fails says why: the other one may share its buffer.
+  if (std::fflush(nullptr) == 0 && std::cout.flush() && !failed_before) return absl::OkStatus();
   return absl::DataLossError(
-      absl::StrFormat("process %d could not write its output: %s", process, std::strerror(errno)));
+      absl::StrFormat("process %d could not write its output: %s", process,
+                      failed_before ? "an earlier write failed" : std::strerror(errno)));
 }
 
 void SendReport(int control, const absl::Status& status) {
@@ -126,7 +129,8 @@ void ChildProcess::Run(const sigset_t& blocked_by_parent, ChildBody body) && {
 std::string EncodeReport(const absl::Status& status) {
   const ReportHeader header = {
       .code = static_cast<uint32_t>(status.raw_code()),
-      .is_loss = IsLoss(status) ? 1U : 0U,
+      .is_loss = IsLoss(status),
+      .is_told = IsTold(status),
       .message_bytes = static_cast<uint32_t>(std::min(status.message().size(), kMaxMessageBytes))};
   std::string bytes(sizeof header, '\0');
   std::memcpy(bytes.data(), &header, sizeof header);
@@ -145,7 +149,8 @@ std::optional<absl::Status> ReportReader::Report() const {
   if (bytes_.size() < sizeof header + header.message_bytes) return std::nullopt;
   absl::Status status(static_cast<absl::StatusCode>(header.code),
                       bytes_.substr(sizeof header, header.message_bytes));
-  return header.is_loss != 0 ? MarkLoss(std::move(status)) : status;
+  if (header.is_loss != 0) status = MarkLoss(std::move(status));
+  return header.is_told != 0 ? MarkTold(std::move(status)) : status;
 }
 
 }  // namespace headway::internal

@@ -97,21 +97,28 @@ class SignalsBlocked {
   sigset_t before_;
 };
 
-// The failure to return. What the survivors of a failure report, that they lost a process, follows
-// from another failure, which counts even if it is seen later.
+// The failure to return. What the survivors of a failure report, that they lost a process or were
+// told to end, follows from another failure, which counts even if it is seen later.
 class FirstFailure {
  public:
-  void Add(const absl::Status& status) {
-    if (status.ok() || (!status_.ok() && (!IsLoss(status_) || IsLoss(status)))) return;
-    if (status_.ok()) time_ = SteadyClock::now();
-    status_ = status;
+  void Add(const absl::Status& status, bool is_death) {
+    if (status.ok()) return;
+    const auto now = SteadyClock::now();
+    if (status_.ok()) time_ = now;
+    if ((IsLoss(status) || is_death) && !loss_time_.has_value()) loss_time_ = now;
+    if (status_.ok() || (Follows(status_) && !Follows(status))) status_ = status;
   }
   const absl::Status& status() const { return status_; }
   SteadyClock::time_point time() const { return time_; }  // of the first, whatever it was
+  // When it was first seen that a process was lost.
+  std::optional<SteadyClock::time_point> loss_time() const { return loss_time_; }
 
  private:
+  static bool Follows(const absl::Status& status) { return IsLoss(status) || IsTold(status); }
+
   absl::Status status_;
   SteadyClock::time_point time_;
+  std::optional<SteadyClock::time_point> loss_time_;
 };
 
 class Supervisor {
@@ -216,21 +223,21 @@ void Supervisor::Wait() {
 void Supervisor::Note(ForkedChild& child) {
   pollfd ended = {child.pidfd(), POLLIN, 0};
   if (poll(&ended, 1, 0) != 1) {
-    if (std::optional<absl::Status> report = child.ReadReport()) failure_.Add(*report);
+    if (std::optional<absl::Status> report = child.ReadReport()) failure_.Add(*report, false);
     return;
   }
   const ForkedChild::End end = child.Reap();
   // A child that had to be killed is a consequence of the failure.
-  if (!(end.is_death && killed_)) failure_.Add(end.status);
+  if (!(end.is_death && killed_)) failure_.Add(end.status, end.is_death);
 }
 
 SteadyClock::time_point Supervisor::Deadline() const {
-  // Of a loss all survivors learn at the same time.
-  constexpr absl::Duration kAfterLoss = absl::Seconds(1);
+  constexpr std::chrono::seconds kAfterLoss(1);  // all survivors learn of it at the same time
   constexpr absl::Duration kForever = absl::Hours(24 * 365);  // sums with it do not overflow
-  const absl::Duration patience =
-      std::min(options_.patience, IsLoss(failure_.status()) ? kAfterLoss : kForever);
-  return failure_.time() + absl::ToChronoMilliseconds(patience);
+  const SteadyClock::time_point deadline =
+      failure_.time() + absl::ToChronoMilliseconds(std::min(options_.patience, kForever));
+  if (!failure_.loss_time().has_value()) return deadline;
+  return std::min(deadline, *failure_.loss_time() + kAfterLoss);
 }
 
 void Supervisor::KillWhenPatienceEnds() {

@@ -23,7 +23,8 @@ struct ClusterOptions {
 // Runs this process of a cluster that was put together by hand: every process is started with the
 // same dataflow and options but for its proc_id, in any order, and nothing coordinates them. Blocks
 // until the dataflow is complete on all processes. A stop that is requested before all are there
-// ends it, with OK, and those that it has found, with Cancelled.
+// ends it, with OK, and those that it has found, with Cancelled. A thread that looks for a host may
+// outlive the call, until the system has answered it.
 //
 // Errors: InvalidArgument for options that are wrong; Unavailable when a process cannot be reached
 // within run.cluster.connect_timeout, or is lost later; PermissionDenied when a process proves a

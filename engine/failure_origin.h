@@ -22,9 +22,20 @@ inline bool IsLoss(const absl::Status& status) {
   return status.GetPayload(kLossPayload).has_value();
 }
 
-// For a user, to whom the mark means nothing.
+// Marks what another process has told as a reason to end, which may be a loss or its own.
+inline constexpr char kToldPayload[] = "headway/told";
+inline absl::Status MarkTold(absl::Status status) {
+  if (!status.ok()) status.SetPayload(kToldPayload, absl::Cord());
+  return status;
+}
+inline bool IsTold(const absl::Status& status) {
+  return status.GetPayload(kToldPayload).has_value();
+}
+
+// For a user, to whom the marks mean nothing.
 inline absl::Status WithoutMark(absl::Status status) {
   status.ErasePayload(kLossPayload);
+  status.ErasePayload(kToldPayload);
   return status;
 }
 

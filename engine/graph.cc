@@ -182,7 +182,7 @@ void Graph::FailAndThrow(std::string_view step_id, const absl::Status& status) {
 }
 
 void Graph::FailWithCurrentException(std::string_view step_id) {
-  std::string what = "an exception that is no std::exception";
+  std::string what;
   try {
     throw;
   } catch (const std::bad_alloc&) {
@@ -196,6 +196,7 @@ void Graph::FailWithCurrentException(std::string_view step_id) {
   } catch (const std::exception& error) {
     what = error.what();
   } catch (...) {
+    what = "an exception that is no std::exception";
   }
   FailAndThrow(step_id, absl::AbortedError(absl::StrCat("its function threw: ", what)));
 }

@@ -56,7 +56,7 @@ void Network::OnFrame(int process, const IncomingFrame& frame) {
     case wire::Body::Abort: {
       ended_[static_cast<size_t>(process)] = true;
       const absl::Status cause = ReadAbort(*frame.frame);
-      run_.Fail(absl::IsUnavailable(cause) ? MarkLoss(cause) : cause);
+      run_.Fail(absl::IsUnavailable(cause) ? MarkTold(cause) : cause);
       break;
     }
     default:

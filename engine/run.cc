@@ -24,7 +24,7 @@ using Program = absl::FunctionRef<absl::Status(internal::RunState&, Worker&)>;
 
 // The run fails with the exception that is being handled.
 void FailWithCurrentException(internal::RunState& run, int worker) {
-  std::string what = "an exception that is no std::exception";
+  std::string what;
   try {
     throw;
   } catch (const std::bad_alloc&) {
@@ -32,6 +32,7 @@ void FailWithCurrentException(internal::RunState& run, int worker) {
   } catch (const std::exception& error) {
     what = error.what();
   } catch (...) {
+    what = "an exception that is no std::exception";
   }
   run.Fail(absl::AbortedError(
       absl::StrFormat("the program of %s threw: %s", run.Describe(worker), what)));
@@ -97,7 +98,9 @@ absl::Status RunThreads(const RunOptions& options, int workers,
   }
   std::optional<internal::RunState> made;
   std::optional<internal::Network> network;
+  std::vector<std::thread> threads;
   try {
+    threads.reserve(static_cast<size_t>(workers));
     made.emplace(topology, options);
     if (transport != nullptr) {
       network.emplace(*made, std::move(transport));
@@ -112,7 +115,6 @@ absl::Status RunThreads(const RunOptions& options, int workers,
   }
   internal::RunState& run = *made;
   const std::vector<int> processors = internal::ProcessorsForThreads(workers);
-  std::vector<std::thread> threads;
   for (int index = 1; index < workers; ++index) {
     try {
       threads.emplace_back([&run, &processors, index, program] {
@@ -122,6 +124,9 @@ absl::Status RunThreads(const RunOptions& options, int workers,
     } catch (const std::system_error& error) {
       run.Fail(absl::ResourceExhaustedError(absl::StrFormat(
           "cannot start the thread of worker %d: %s; use fewer workers", index, error.what())));
+      break;
+    } catch (const std::bad_alloc&) {
+      run.FailForLackOfMemory();
       break;
     }
   }

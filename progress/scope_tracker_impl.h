@@ -4,6 +4,7 @@
 // Building and propagating: member functions of ScopeTracker. Included by scope_tracker.h only.
 
 #include <algorithm>
+#include <concepts>
 #include <string>
 #include <utility>
 
@@ -79,10 +80,12 @@ void ScopeTracker<T>::Finish(const std::vector<bool>& in_cycle) {
     Place& from = places_[build.from];
     edges_[from.edges_begin + from.edge_count++] = build.edge;
   }
-  for (Place& place : places_) {
-    if (place.edge_count != 1 || (place.flags & kCrosses) != 0) continue;
-    const Edge& edge = edges_[place.edges_begin];
-    if (edge.summary == Traits::Identity()) place.next = edge.to;
+  if constexpr (Traits::kTotallyOrdered && std::equality_comparable<Summary>) {
+    for (Place& place : places_) {
+      if (place.edge_count != 1 || (place.flags & kCrosses) != 0) continue;
+      const Edge& edge = edges_[place.edges_begin];
+      if (edge.summary == Traits::Identity()) place.next = edge.to;
+    }
   }
   build_edges_ = {};
   for (const uint32_t index : touched_) {

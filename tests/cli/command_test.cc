@@ -218,11 +218,15 @@ TEST_CASE("lines of several processes that print into one pipe or file do not mi
 
 TEST_CASE("output that does not reach its place is a failure") {
   for (const std::string flag : {"-w1", "-w2", "-p1", "-p2"}) {
-    for (const std::string getter : {":flow", ":Prints"}) {
+    for (const std::string getter : {":flow", ":Prints(false)", ":Prints(true)"}) {
       for (const std::string output : {">/dev/full", ">&-", ">&- <&-"}) {
         CAPTURE(flag + getter + output);
-        CheckFails(RunWith(output, {kGetters + getter, flag}), 1,
-                   {output == ">/dev/full" ? "No space left" : "Bad file descriptor"});
+        const Result result = RunWith(output, {kGetters + getter, flag});
+        CheckFails(result, 1,
+                   {getter == ":Prints(true)" ? "an earlier write failed"
+                    : output == ">/dev/full"  ? "No space left"
+                                              : "Bad file descriptor"});
+        CHECK(std::count(result.error.begin(), result.error.end(), '\n') == 1);
       }
     }
   }

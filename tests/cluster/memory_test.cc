@@ -188,9 +188,9 @@ TEST_CASE("a cycle across processes goes on under the limit") {
   CHECK(left == kRecords);
 }
 
-// The memory of a process may grow once: with what it has allocated already and touches at last,
-// and when the system moves both processes to one processor, which lengthens their queues. A leak
-// grows with every epoch.
+// The memory of a process may grow for other reasons: with what it has allocated already and
+// touches at last, and when the system moves both processes to one processor, which lengthens their
+// queues. A leak grows with every epoch.
 TEST_CASE("100,000 epochs need no more memory than those before") {
   constexpr int64_t kSpan = 100'000;
   constexpr int64_t kFirst = 2 * kSpan;

@@ -186,6 +186,14 @@ TEST_CASE(
                         });
   CHECK(status == absl::UnavailableError("lost process 0"));
   CHECK_FALSE(HasChildren());
+  const absl::Status killed =
+      RunChildProcesses({.process_count = 2, .patience = absl::InfiniteDuration()},
+                        [](int process, Sockets) -> absl::Status {
+                          if (process == 1) raise(SIGKILL);
+                          PauseForever();
+                        });
+  CHECK(killed == absl::UnavailableError("process 1 was killed by signal 9 (Killed)"));
+  CHECK_FALSE(HasChildren());
 }
 
 TEST_CASE("survivors have time to end by themselves after a failure") {

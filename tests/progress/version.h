@@ -18,7 +18,6 @@ struct Version {
   struct Summary {
     uint16_t major = 0;
     uint16_t minor = 0;
-    bool operator==(const Summary&) const = default;
   };
 
   static constexpr bool kTotallyOrdered = false;

@@ -59,10 +59,12 @@ Dataflow Lines(int64_t count) {
 HEADWAY_EXPORT_DATAFLOW(Lines);
 
 // Prints without a sink.
-Dataflow Prints() {
-  return Dataflow("prints", [](Scope<>& scope) {
-    scope.Input("numbers", TestingSource(std::vector{1})) |
-        Inspect("print", [](int) { std::printf("a line\n"); });
+Dataflow Prints(bool flushes) {
+  return Dataflow("prints", [flushes](Scope<>& scope) {
+    scope.Input("numbers", TestingSource(std::vector{1})) | Inspect("print", [flushes](int) {
+      std::printf("a line\n");
+      if (flushes) std::fflush(stdout);
+    });
   });
 }
 HEADWAY_EXPORT_DATAFLOW(Prints);
