@@ -1,6 +1,8 @@
 #include "headway/engine/network.h"
 
 #include <algorithm>
+#include <mutex>
+#include <new>
 #include <utility>
 
 #include "headway/engine/run_state.h"
@@ -51,21 +53,22 @@ bool Network::Pump(bool urgent) {
   bool received = false;
   if (urgent) pump_again_.store(true);
   do {
-    if (!mutex_.try_lock()) {
+    const std::unique_lock lock(mutex_, std::try_to_lock);
+    if (!lock.owns_lock()) {
       // Who pumps looks at pump_again_ after unlocking; who waits is to stop waiting.
       if (urgent) run_.fabric().parker(endpoint_index()).Unpark();
       return received;
     }
     pump_again_.store(false);
     received |= PumpLocked();
-    mutex_.unlock();
   } while (pump_again_.load());
   return received;
 }
 
 bool Network::TryWait(Endpoint& worker, std::optional<std::chrono::nanoseconds> timeout,
                       absl::FunctionRef<bool()> has_work) {
-  if (!mutex_.try_lock()) return false;
+  std::unique_lock lock(mutex_, std::try_to_lock);
+  if (!lock.owns_lock()) return false;
   // Nobody may wait for what this process holds back while it sleeps: credit, and progress that had
   // no room until now.
   SendCredit();
@@ -85,7 +88,7 @@ bool Network::TryWait(Endpoint& worker, std::optional<std::chrono::nanoseconds> 
   });
   pump_again_.store(false);
   PumpLocked();
-  mutex_.unlock();
+  lock.unlock();
   if (pump_again_.load()) Pump(false);
   return true;
 }
@@ -97,12 +100,17 @@ void Network::Watch() {
   std::unique_lock lock(watchdog_mutex_);
   while (!watchdog_ends_.wait_for(lock, kWatchdogPeriod, [this] { return ending_; })) {
     const uint64_t pumps = pumps_.load(std::memory_order_relaxed);
-    if (std::exchange(seen, pumps) == pumps && mutex_.try_lock()) {
+    if (std::exchange(seen, pumps) != pumps) continue;
+    try {
+      std::unique_lock pump(mutex_, std::try_to_lock);
+      if (!pump.owns_lock()) continue;
       SendCredit();
       PumpLocked();
-      mutex_.unlock();
+      pump.unlock();
       if (pump_again_.load()) Pump(false);
       seen = pumps_.load(std::memory_order_relaxed);
+    } catch (const std::bad_alloc&) {
+      run_.FailForLackOfMemory();
     }
   }
 }

@@ -132,7 +132,13 @@ absl::Status RunThreads(const RunOptions& options, int workers,
   }
   RunWorker(run, 0, program);
   for (std::thread& thread : threads) thread.join();
-  return network.has_value() ? network->Finish() : run.marked_status();
+  if (!network.has_value()) return run.marked_status();
+  try {
+    return network->Finish();
+  } catch (const std::bad_alloc&) {
+    run.FailForLackOfMemory();
+    return run.marked_status();
+  }
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <span>
 #include <string>
@@ -57,6 +58,11 @@ class ScriptedTransport final : public internal::Transport {
     std::lock_guard lock(mutex_);
     makes_room_ = true;
   }
+  // The next Poll, by whichever thread, finds no memory.
+  void LoseMemory() {
+    std::lock_guard lock(mutex_);
+    has_memory_ = false;
+  }
   // How often the test's thread has polled.
   int own_polls() const { return own_polls_; }
   // What was done, in order: the classes of frames that were sent, and how long was waited for.
@@ -93,6 +99,7 @@ class ScriptedTransport final : public internal::Transport {
     {
       std::lock_guard lock(mutex_);
       frames.swap(arriving_);
+      if (!std::exchange(has_memory_, true)) throw std::bad_alloc();
     }
     for (const Bytes& frame : frames) {
       internal::Slab* slab = pool_->Get(frame.size());
@@ -121,6 +128,7 @@ class ScriptedTransport final : public internal::Transport {
   int own_polls_ = 0;
   mutable std::mutex mutex_;  // guards what follows: the network has a watchdog
   std::deque<Bytes> arriving_;
+  bool has_memory_ = true;
   bool backed_up_ = false;
   bool makes_room_ = false;
   std::vector<Event> events_;
@@ -178,6 +186,17 @@ struct Process {
   ScriptedTransport* transport;
   std::optional<internal::Network> network;
 };
+
+TEST_CASE("a lack of memory in whoever pumps ends the run, and does not hang it") {
+  Process process;
+  process.transport->LoseMemory();
+  try {
+    while (!process.run.failed()) process.network->Pump(true);  // or the watchdog was faster
+  } catch (const std::bad_alloc&) {
+    process.run.FailForLackOfMemory();
+  }
+  CHECK(absl::IsResourceExhausted(process.network->Finish()));
+}
 
 TEST_CASE("rounds that a worker has no room for are added up, and none is lost") {
   Process process;
