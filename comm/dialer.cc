@@ -18,6 +18,7 @@ constexpr int64_t kFirstNewsPauseMs = 1'000;
 }  // namespace
 
 absl::StatusOr<FileDescriptor> Dialer::Dial(int64_t now_ms) {
+  due_ms_ = std::numeric_limits<int64_t>::max();
   if (next_address_ == addresses_.size()) {
     std::optional<AddressBook::Addresses> found = book_.Find(process_);
     if (!found.has_value()) {
@@ -25,14 +26,12 @@ absl::StatusOr<FileDescriptor> Dialer::Dial(int64_t now_ms) {
       due_ms_ = now_ms + kLookPauseMs;
       return FileDescriptor();
     }
-    due_ms_ = std::numeric_limits<int64_t>::max();
     addresses_.clear();
     next_address_ = 0;
     if (!found->ok()) return found->status();
     addresses_ = **std::move(found);
     if (addresses_.empty()) return absl::UnavailableError("its host has no address");
   }
-  due_ms_ = std::numeric_limits<int64_t>::max();
   return StartConnect(addresses_[next_address_++]);
 }
 
