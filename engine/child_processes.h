@@ -10,7 +10,8 @@ namespace headway::internal {
 
 struct ChildProcessesOptions {
   int process_count = 1;
-  // After the first failure the others get this long to end by themselves; then they are killed.
+  // After the first failure the others get this long to end by themselves, and after the loss of
+  // one of them, which all see at the same time, a second at most; then they are killed.
   absl::Duration patience = absl::Seconds(11);
   // A graceful stop is asked for by this handle, or by a descriptor that becomes readable (-1:
   // none; not owned, and not read). In the children it is this handle that is asked.
@@ -22,9 +23,9 @@ struct ChildProcessesOptions {
 // in each, and waits until all have ended. No child outlives the call, or the calling thread.
 //
 // Returns the first failure, by cause: what a child reports of itself, or that it was killed, comes
-// before the losses (MarkLoss) by which the others say that they miss it. FailedPrecondition if
-// this process has other threads, ResourceExhausted if the children or their sockets cannot be
-// made.
+// before what the others report because they miss it, or were told of it (failure_origin.h).
+// FailedPrecondition if this process has other threads, ResourceExhausted if the children or their
+// sockets cannot be made.
 absl::Status RunChildProcesses(const ChildProcessesOptions& options, ChildBody body);
 
 }  // namespace headway::internal

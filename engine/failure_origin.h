@@ -1,6 +1,9 @@
 #ifndef HEADWAY_ENGINE_FAILURE_ORIGIN_H_
 #define HEADWAY_ENGINE_FAILURE_ORIGIN_H_
 
+#include <string_view>
+#include <utility>
+
 #include "absl/status/status.h"
 #include "absl/strings/cord.h"
 
@@ -10,32 +13,30 @@
 
 namespace headway::internal {
 
-inline constexpr char kLossPayload[] = "headway/loss";
+// Names of payloads of a status.
+inline constexpr char kLossMark[] = "headway/loss";
+inline constexpr char kToldMark[] = "headway/told";
 
-// Marks the loss of another process.
-inline absl::Status MarkLoss(absl::Status status) {
-  if (!status.ok()) status.SetPayload(kLossPayload, absl::Cord());
+inline absl::Status Mark(absl::Status status, std::string_view mark) {
+  if (!status.ok()) status.SetPayload({mark.data(), mark.size()}, absl::Cord());
   return status;
 }
-
-inline bool IsLoss(const absl::Status& status) {
-  return status.GetPayload(kLossPayload).has_value();
+inline bool IsMarked(const absl::Status& status, std::string_view mark) {
+  return status.GetPayload({mark.data(), mark.size()}).has_value();
 }
 
-// Marks what another process has told as a reason to end, which may be a loss or its own.
-inline constexpr char kToldPayload[] = "headway/told";
-inline absl::Status MarkTold(absl::Status status) {
-  if (!status.ok()) status.SetPayload(kToldPayload, absl::Cord());
-  return status;
-}
-inline bool IsTold(const absl::Status& status) {
-  return status.GetPayload(kToldPayload).has_value();
-}
+// The loss of another process.
+inline absl::Status MarkLoss(absl::Status status) { return Mark(std::move(status), kLossMark); }
+inline bool IsLoss(const absl::Status& status) { return IsMarked(status, kLossMark); }
+
+// What another process has told as a reason to end: a loss, or a failure of its own.
+inline absl::Status MarkTold(absl::Status status) { return Mark(std::move(status), kToldMark); }
+inline bool IsTold(const absl::Status& status) { return IsMarked(status, kToldMark); }
 
 // For a user, to whom the marks mean nothing.
 inline absl::Status WithoutMark(absl::Status status) {
-  status.ErasePayload(kLossPayload);
-  status.ErasePayload(kToldPayload);
+  status.ErasePayload(kLossMark);
+  status.ErasePayload(kToldMark);
   return status;
 }
 
