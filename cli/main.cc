@@ -115,20 +115,15 @@ int RunDataflow(const HeadwayGetter& getter, const GetterCall& call,
   std::vector<const char*> flag_texts;
   for (const std::string& flag : flags) flag_texts.push_back(flag.c_str());
 
-  const int stop_descriptor = HandleStopSignals();
-  if (stop_descriptor < 0) {
-    return PrintError(absl::StrFormat("cannot listen for SIGINT and SIGTERM: eventfd: %s; allow "
-                                      "more open files (ulimit -n)",
-                                      std::strerror(errno)),
-                      1);
-  }
+  const absl::StatusOr<int> stop_descriptor = HandleStopSignals();
+  if (!stop_descriptor.ok()) return PrintError(std::string(stop_descriptor.status().message()), 1);
   int exit_code = 1;
   const HeadwayRunRequest request = {
       .arguments = arguments.data(),
       .argument_count = arguments.size(),
       .flags = flag_texts.data(),
       .flag_count = flag_texts.size(),
-      .stop_descriptor = stop_descriptor,
+      .stop_descriptor = *stop_descriptor,
       .context = &exit_code,
       .log = [](void*, int32_t severity, const char* text,
                 uint64_t bytes) { PrintDiagnostic(severity, {text, bytes}); },

@@ -6,6 +6,8 @@
 
 #include <atomic>
 
+#include "headway/engine/stop_event.h"
+
 namespace headway::cli {
 namespace {
 
@@ -25,9 +27,10 @@ void OnSignal(int number) {
 
 }  // namespace
 
-int HandleStopSignals() {
-  stop_descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (stop_descriptor < 0) return -1;
+absl::StatusOr<int> HandleStopSignals() {
+  absl::StatusOr<internal::FileDescriptor> event = internal::MakeStopEvent();
+  if (!event.ok()) return event.status();
+  stop_descriptor = event->Release();
   struct sigaction action = {};
   action.sa_handler = OnSignal;
   action.sa_flags = SA_RESTART;

@@ -27,6 +27,7 @@
 #include "headway/engine/failure_origin.h"
 #include "headway/engine/forked_child.h"
 #include "headway/engine/status_macros.h"
+#include "headway/engine/stop_event.h"
 
 namespace headway::internal {
 namespace {
@@ -147,13 +148,9 @@ class Supervisor {
 absl::Status Supervisor::Start(ChildBody body) {
   absl::StatusOr<Sockets> sockets = ConnectAll(options_.process_count);
   if (!sockets.ok()) return sockets.status();
-  stop_event_ = FileDescriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!stop_event_.is_open()) {
-    return absl::ResourceExhaustedError(
-        absl::StrFormat("cannot listen for a request to stop: eventfd: %s; allow more open files "
-                        "(ulimit -n)",
-                        std::strerror(errno)));
-  }
+  absl::StatusOr<FileDescriptor> stop_event = MakeStopEvent();
+  if (!stop_event.ok()) return stop_event.status();
+  stop_event_ = *std::move(stop_event);
   // What waits in a buffer would be written by every child.
   std::cout.flush();
   std::fflush(nullptr);

@@ -26,6 +26,7 @@
 #include "headway/engine/spawn.h"
 #include "headway/engine/status_line.h"
 #include "headway/engine/status_macros.h"
+#include "headway/engine/stop_event.h"
 
 namespace headway {
 namespace {
@@ -44,13 +45,9 @@ class StopOnDescriptor {
   // A descriptor of -1 is none. ResourceExhausted: the system has no descriptor or thread left.
   absl::Status Start(int descriptor, StopHandle stop) {
     if (descriptor < 0) return absl::OkStatus();
-    end_ = internal::FileDescriptor(eventfd(0, EFD_CLOEXEC));
-    if (!end_.is_open()) {
-      return absl::ResourceExhaustedError(
-          absl::StrFormat("cannot listen for a request to stop: eventfd: %s; allow more open files "
-                          "(ulimit -n)",
-                          std::strerror(errno)));
-    }
+    absl::StatusOr<internal::FileDescriptor> end = internal::MakeStopEvent();
+    if (!end.ok()) return end.status();
+    end_ = *std::move(end);
     try {
       thread_ = std::thread([this, descriptor, stop]() mutable {
         pollfd polled[] = {{descriptor, POLLIN, 0}, {end_.get(), POLLIN, 0}};
