@@ -43,7 +43,7 @@ constexpr char kHelp[] =
     "run\n"
     "gracefully; a second one ends it at once. The exit code is 0 if the run was OK or was "
     "stopped,\n"
-    "1 if it failed, 2 if the command is wrong.\n"
+    "1 if it failed, 2 if the command cannot be understood.\n"
     "\n";
 
 void Print(std::FILE* file, std::string_view text) {

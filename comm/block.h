@@ -29,7 +29,7 @@ struct alignas(64) Block {
   // Number of records in the payload.
   uint32_t record_count = 0;
 
-  // Bytes of payload in use: what flow control charges.
+  // Bytes of payload in use; of a block from another process, what its sender was charged for it.
   uint32_t byte_count = 0;
 
   // The worker that sent the block, counted through the cluster: whose credit its bytes are.

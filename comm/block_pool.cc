@@ -3,12 +3,22 @@
 #include <bit>
 #include <new>
 
+#include "absl/strings/str_format.h"
 #include "headway/comm/slab.h"
 
 namespace headway::internal {
 namespace {
 
-constexpr size_t kMaxPayloadBytes = (size_t{1} << 31) - sizeof(Block);
+// So that a block rounded up, header included, has a size of 32 bits.
+constexpr size_t kMaxPayloadBytes = (size_t{1} << 31) - 2 * sizeof(Block);
+
+void CheckSize(size_t payload_bytes) {
+  if (payload_bytes <= kMaxPayloadBytes) return;
+  throw BlockTooLarge(
+      absl::StrFormat("a record or a batch of %d bytes is larger than any may be, which is %d: "
+                      "split it into several",
+                      payload_bytes, kMaxPayloadBytes));
+}
 
 }  // namespace
 
@@ -16,12 +26,12 @@ BlockPool::~BlockPool() { FreeChain(free_); }
 
 Block* BlockPool::GetAtLeast(size_t payload_bytes) {
   if (payload_bytes <= kBlockPayloadBytes) return Get();
-  HEADWAY_CHECK(payload_bytes <= kMaxPayloadBytes);
+  CheckSize(payload_bytes);
   return Allocate(std::bit_ceil(payload_bytes + sizeof(Block)) - sizeof(Block));
 }
 
 Block* BlockPool::GetTight(size_t payload_bytes) {
-  HEADWAY_CHECK(payload_bytes <= kMaxPayloadBytes - sizeof(Block));
+  CheckSize(payload_bytes);
   return Allocate((payload_bytes + sizeof(Block) - 1) / sizeof(Block) * sizeof(Block));
 }
 

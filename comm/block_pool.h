@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <stdexcept>
 
 #include "headway/comm/block.h"
 
@@ -19,6 +20,11 @@ inline constexpr size_t kBlockPayloadBytes = kBlockBytes - sizeof(Block);
 inline bool IsDefault(const Block& block) {
   return block.capacity == kBlockPayloadBytes && !block.in_slab;
 }
+
+// Thrown when somebody asks for a block of nearly 2 GiB or more: a user's record is as large.
+struct BlockTooLarge : std::length_error {
+  using std::length_error::length_error;
+};
 
 // The free list of one worker's blocks, most recently used first, so that a block is reused while
 // the cache still holds it.
@@ -53,11 +59,11 @@ class BlockPool {
 
   // An empty block with at least `payload_bytes` of payload: a default one if that suffices, else
   // one of the next power of two (header included), which Put frees instead of keeping it.
-  // REQUIRES: payload_bytes <= 2^31 - 64.
+  // Throws BlockTooLarge.
   Block* GetAtLeast(size_t payload_bytes);
 
   // An empty block with just enough payload, in whole cache lines, which Put frees instead of
-  // keeping it. REQUIRES: payload_bytes <= 2^31 - 128.
+  // keeping it. Throws BlockTooLarge.
   Block* GetTight(size_t payload_bytes);
 
   // Takes one block, and ends the lifetime of records that are still in it; its `next` is ignored.

@@ -22,8 +22,8 @@ namespace headway::internal {
 // A worker uses them through its Endpoint. The fabric owns them, outlives all endpoints, and frees
 // the blocks that nobody received.
 //
-// Thread safety: Activate and worker_count may be called by any thread. The accessors are for
-// endpoints, and what they give has the thread safety of its class.
+// Thread safety: Activate, WakeAll and worker_count may be called by any thread. The accessors are
+// for endpoints, and what they give has the thread safety of its class.
 class Fabric {
  public:
   // Sizes of the rings, each a power of two.
@@ -46,10 +46,10 @@ class Fabric {
   // waits.
   void Activate(int worker, uint64_t token);
 
-  // REQUIRES: from != to.
-  // Wakes every worker that is parked. Thread-safe.
+  // Wakes every worker that is parked.
   void WakeAll();
 
+  // REQUIRES: from != to.
   Mailbox& mailbox(int from, int to);
   // What `producer` publishes for all others.
   BroadcastLog& progress_log(int producer) { return worker(producer).progress; }

@@ -85,8 +85,8 @@ struct CapabilityFactory {
 
 // The right of an operator to send at time() or later through one output. As long as it is held, no
 // frontier downstream passes time(); dropping it lets the frontiers advance. Move-only; lives on
-// its worker's thread; without effect once its dataflow is gone. Misuse (a time that is not later,
-// use after a drop) ends the run with FailedPrecondition. Source: timely dataflow.
+// its worker's thread; without effect once its dataflow is gone. Misuse (a time that is neither the
+// same nor later, use after a drop) ends the run with FailedPrecondition. Source: timely dataflow.
 template <class T>
 class Capability {
  public:
@@ -159,9 +159,9 @@ class Capability {
       return false;
     }
     if (TimestampTraits<T>::LessEqual(time_, time)) return true;
-    ledger_->Fail(
-        absl::StrFormat("a capability for time %s cannot be used for %s, which is not later",
-                        TimestampTraits<T>::Format(time_), TimestampTraits<T>::Format(time)));
+    ledger_->Fail(absl::StrFormat(
+        "a capability for time %s cannot be used for %s, which is neither that nor later",
+        TimestampTraits<T>::Format(time_), TimestampTraits<T>::Format(time)));
     return false;
   }
 

@@ -26,11 +26,13 @@ struct ClusterOptions {
 // ends it, with OK, and those that it has found, with Cancelled. A thread that looks for a host may
 // outlive the call, until the system has answered it.
 //
-// Errors: InvalidArgument for options that are wrong; Unavailable when a process cannot be reached
-// within run.cluster.connect_timeout, or is lost later; PermissionDenied when a process proves a
-// wrong secret or none; FailedPrecondition when the processes differ in version, counts or
-// dataflow, and when a standard descriptor is closed; the first failure of any worker of any
-// process. The message names the process.
+// Errors: InvalidArgument for options that are wrong, and when the processes build different
+// dataflows; Unavailable when this process's address is in use, and when another one cannot be
+// reached within run.cluster.connect_timeout, or is lost later; PermissionDenied when a process
+// proves a wrong secret or none; FailedPrecondition when the processes differ in version, counts,
+// the name of the cluster or the list of addresses, when two have the same proc_id, and when a
+// standard descriptor is closed; the first failure of any worker of any process. The message names
+// the process.
 absl::Status ClusterMain(const Dataflow& dataflow, const ClusterOptions& options);
 
 // The same for a program that drives each worker of the process by itself, as with Execute.

@@ -67,7 +67,8 @@ class StopListener {
 };
 
 enum class LogSeverity { kInfo, kWarning, kError };
-// Receives diagnostics; called from any worker's thread. The library itself writes nowhere.
+// Receives diagnostics; called from any thread of a run, also from several at a time, and while a
+// cluster connects from that of the caller. The library itself writes nowhere.
 using LogHook = std::function<void(LogSeverity, std::string_view message)>;
 
 // How an idle worker waits for work.
@@ -91,12 +92,14 @@ struct ClusterConfig {
 
 // What all entry points have in common. An aggregate, meant for designated initializers.
 struct RunOptions {
-  int worker_count = 1;  // threads that RunMain starts
+  int worker_count = 1;  // threads of RunMain, the caller's among them
   EpochConfig epoch_config = PeriodicEpochConfig{};
-  Epoch first_epoch = 0;         // where the run starts, or resumes
-  int max_epochs_in_flight = 2;  // epochs of sources that may be open at once
-  int64_t max_bytes_in_flight = int64_t{256}
-                                << 20;  // batches on their way between steps, per process
+  Epoch first_epoch = 0;  // where the run starts
+  // A source emits in an epoch when all but so many of those up to it are complete everywhere.
+  int max_epochs_in_flight = 2;
+  // Of batches on their way between steps, in each process. Since all P of them may send to one,
+  // each has a P-th of it for what it sends.
+  int64_t max_bytes_in_flight = int64_t{256} << 20;
   bool apply_in_epoch_order = false;  // stateful steps and sinks hold what belongs to later epochs
   Waiting waiting = Waiting::kSpinThenPark;
   StopHandle stop = {};

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "headway/comm/block_pool.h"
 #include "headway/engine/channel.h"
 
 // How a Graph runs, and how it fails. graph_build.cc and graph_credit.cc have the rest.
@@ -193,6 +194,8 @@ void Graph::FailWithCurrentException(std::string_view step_id) {
     }
     worker_.run.FailForLackOfMemory();
     throw StepFailed();
+  } catch (const BlockTooLarge& error) {
+    FailAndThrow(step_id, absl::ResourceExhaustedError(error.what()));
   } catch (const std::exception& error) {
     what = error.what();
   } catch (...) {

@@ -33,7 +33,8 @@ struct StepFailed {};
 // One dataflow on one worker: its nodes and channels, its progress tracker, and the queue of nodes
 // that want to run.
 //
-// The life of a step: (1) frames from other workers were delivered (DeliverBlock, ApplyProgress);
+// The life of a step: (1) what came from other workers was delivered (InputPortBase::Accept,
+// ApplyProgress);
 // (2) frontiers are brought up to date and the nodes that watch them activated; (3) active nodes
 // run; (4) the net progress changes of all that are published as one atomic round; (5) frontiers
 // once more, so that probes see the round.
@@ -62,7 +63,7 @@ class Graph {
   // Gives the channel its number, and its input the frames that carry it.
   void AddChannel(ChannelBase* channel);
   void AddLedger(CapabilityLedgerBase* ledger);
-  // State that recovery snapshots and restores under the step's id.
+  // State, known by the step's id to recovery (planned).
   void AddState(const std::string& step_id, StateBase* state) {
     states_.push_back({step_id, state});
   }

@@ -21,7 +21,8 @@ struct StateEntry {
   std::optional<std::span<const std::byte>> state;
 };
 
-// The state of a step on a worker, as recovery sees it: bytes under keys. Not thread safe.
+// The state of a step on a worker, as recovery (planned) sees it: bytes under keys. Not thread
+// safe.
 class StateBase {
  public:
   virtual ~StateBase() = default;

@@ -133,8 +133,8 @@ class OperatorBuilder {
     return Stream<D, T>(scope_, output.tee(), output.location, {&output});
   }
 
-  // State under keys that recovery snapshots and restores under this step's id. Lives as long as
-  // the dataflow.
+  // State under keys, known by this step's id to recovery (planned). Lives as long as the
+  // dataflow.
   template <class K, class S>
   KeyedState<K, S>& AddState() {
     auto& state = graph_.Make<KeyedState<K, S>>();

@@ -38,7 +38,8 @@ absl::Status ExecuteFromArgs(int argc, char** argv,
 std::vector<std::string> ProgramArguments(int argc, char** argv);
 
 // The exit code of a program that ends with this status of RunFromArgs: 0 if the run, or --help, is
-// OK, 1 if the run failed, 2 if the flags are wrong.
+// OK, 1 if the run failed, 2 if the flags cannot be understood, contradict each other, or name a
+// secret that cannot be read.
 int ExitCode(const absl::Status& status);
 
 namespace internal {

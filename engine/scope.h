@@ -87,7 +87,7 @@ class Scope {
   Stream<D, T> Input(InputHandle<D>& handle);
 
   // The beginning of a cycle, to be closed with ConnectLoop; each turn advances the time by
-  // `summary`. See feedback.h.
+  // `summary`. See iterate.h.
   template <class D>
   std::pair<LoopHandle<D, T>, Stream<D, T>> Feedback(std::string_view step_id,
                                                      typename TimestampTraits<T>::Summary summary);

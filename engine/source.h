@@ -21,7 +21,7 @@
 //    public:
 //     using Record = std::string;
 //     // On each worker, when the dataflow starts. `resume_state` is what Snapshot returned at
-//     // the resume epoch, if there is one.
+//     // the resume epoch; always empty yet, since a run cannot be resumed (planned).
 //     absl::StatusOr<Reader> Open(const SourceContext& context,
 //                                 std::optional<std::string> resume_state);
 //   };
@@ -30,7 +30,7 @@
 //     // Emits records while out.WantsMore(). Never waits: a reader that has nothing now says
 //     // when it wants to be asked again.
 //     absl::StatusOr<SourceState> Poll(SourceOutput<std::string>& out);
-//     // The position after what was emitted, to resume from.
+//     // The position after what was emitted, to resume from. Not called yet.
 //     std::string Snapshot() const;
 //   };
 //

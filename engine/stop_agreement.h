@@ -9,8 +9,9 @@
 
 namespace headway::internal {
 
-// Agreement of all workers of a run on the epoch at which a graceful stop ends it: the latest that
-// any source has reached. The workers of a process agree first; then the processes do.
+// Agreement of all workers of a run on the epoch at which a graceful stop ends it: the one after
+// the latest that any source has reached. The workers of a process agree first; then the processes
+// do.
 //
 // Thread safe.
 class StopAgreement {

@@ -23,7 +23,7 @@ namespace headway {
 // entry point, calls Step again and again. All workers build the same dataflows in the same order.
 //
 // A worker and all that is built on it belong to one thread; nothing here is thread safe except
-// what ActivationHandle does. When a step of user code throws, or a worker meets a failure of the
+// what ThreadActivator does. When a step of user code throws, or a worker meets a failure of the
 // system, the run has failed: Step, StepWhile and Build return that first failure on every worker,
 // and do nothing else.
 class Worker {
@@ -45,7 +45,8 @@ class Worker {
   absl::Status Build(std::string_view name, absl::FunctionRef<void(Scope<>&)> build);
 
   // Takes the latest dataflow of that name away, with all that is on its way in it. Every worker
-  // has to ask for it; frames that come late from other workers are dropped. Errors: NotFound.
+  // has to ask for it; frames that come late from other workers are dropped. Errors: NotFound;
+  // FailedPrecondition when an operator of the worker asks for it.
   absl::Status Cancel(std::string_view name);
 
   // Does what can be done now: delivers what has come from other workers, runs the operators that

@@ -25,8 +25,8 @@ class MergeReceiver final : public Receiver<D, T> {
 
 }  // namespace internal
 
-// One stream of the records of all: `first | Merge("id", second, third)`. Costs nothing at run
-// time.
+// One stream of the records of all: `first | Merge("id", second, third)`. Nothing is scheduled for
+// it: batches pass through.
 template <class D, class T, class... Others>
 auto Merge(std::string step_id, const Stream<D, T>& second, const Others&... others) {
   return [=, step_id = std::move(step_id)](const Stream<D, T>& first) {

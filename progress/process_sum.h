@@ -24,7 +24,8 @@ struct ProgressLayout {
 // What the workers of a process have done in one dataflow, and the other processes have not been
 // told.
 //
-// It is told once it could change what they see, and no later. Until then it adds up, so that an
+// It is told once it could change what they see, and no later (earlier only if it gets very large).
+// Until then it adds up, so that an
 // epoch which all workers enter costs one message, whenever each of them does, and no time: what is
 // kept back is known to be without effect. As an example, a capability of worker 0 that moves from
 // t to u moves no frontier while another worker of the process has one at t.

@@ -19,7 +19,8 @@ namespace headway {
 // lines may be of any length up to 1 GiB, and the last line needs no end.
 //
 // Errors, naming the file: NotFound, PermissionDenied and the like when it cannot be opened or
-// read; InvalidArgument for a directory; DataLoss when the file became shorter while it was read.
+// read; InvalidArgument for what is no regular file (a directory, a
+// pipe), and for a longer line; DataLoss when the file became shorter while it was read.
 class FileLines {
  public:
   using Record = std::string;

@@ -20,6 +20,12 @@ TEST_CASE("a block keeps its time and its payload is aligned to 64 bytes") {
   pool.Put(block);
 }
 
+TEST_CASE("a block that would be too large for 32 bits is refused") {
+  BlockPool pool;
+  CHECK_THROWS_AS(pool.GetAtLeast(size_t{1} << 31), BlockTooLarge);
+  CHECK_THROWS_AS(pool.GetTight(SIZE_MAX - 1), BlockTooLarge);
+}
+
 TEST_CASE("a block list is first in, first out, and appending moves everything") {
   BlockPool pool;
   std::vector<Block*> blocks;

@@ -6,6 +6,7 @@
 #include <new>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "headway/tests/engine/run_helpers.h"
@@ -262,6 +263,19 @@ TEST_CASE("memory that is not there ends the run as such, and not as a mistake o
   });
   CheckError(in_program, absl::StatusCode::kResourceExhausted,
              {"process 0 has no memory left", "max_bytes_in_flight"});
+}
+
+TEST_CASE("a record that is too large for any block ends the run, and names the step") {
+  // Nobody reads it: it is refused by its size, of which the compiler shall not know.
+  static constexpr char kStart = 'x';
+  static volatile size_t size = size_t{1} << 31;
+  Dataflow flow("flow", [&](Scope<>& scope) {
+    scope.Input("numbers", NumbersOfEachWorker(1)) |
+        Map("bad", [](int64_t) { return std::string_view(&kStart, size); }) |
+        Inspect("use", [](std::string_view) {});
+  });
+  CheckError(RunMain(flow, {}), absl::StatusCode::kResourceExhausted,
+             {"step 'bad' on worker 0", "2147483", "split it"});
 }
 
 // Throws when it is copied on worker 1.
