@@ -20,8 +20,9 @@ class ActivationInbox {
   // Adds a token, unless it is already waiting. Does not wake the worker.
   void Add(uint64_t token) {
     std::lock_guard<std::mutex> lock(mutex_);
-    if (!waiting_.insert(token).second) return;
-    tokens_.push_back(token);
+    if (waiting_.contains(token)) return;
+    tokens_.push_back(token);  // first: a token that waits without being there would wait for ever
+    waiting_.insert(token);
     pending_.store(true, std::memory_order_release);
   }
 

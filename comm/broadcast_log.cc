@@ -60,8 +60,9 @@ std::byte* BroadcastLog::ResizeBuffer(Buffer* buffer, size_t size) {
   if (buffer->capacity > kKeptBufferBytes && size <= buffer->capacity / 4) *buffer = Buffer{};
   if (size <= kInlineBytes) return nullptr;
   if (buffer->capacity < size) {
-    buffer->capacity = std::bit_ceil(size);
-    buffer->data = std::make_unique_for_overwrite<std::byte[]>(buffer->capacity);
+    const size_t capacity = std::bit_ceil(size);
+    buffer->data = std::make_unique_for_overwrite<std::byte[]>(capacity);
+    buffer->capacity = capacity;
   }
   return buffer->data.get();
 }

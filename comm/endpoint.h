@@ -201,11 +201,10 @@ inline void Endpoint::Send(int to, const Message& message) {
   Peer& peer = PeerOf(to);
   if (message.block != nullptr) peer.balance -= CountDefaultBlocks(message.block);
   MarkForWake(&peer);
-  if (peer.spill.empty()) {
-    if (peer.outbox->TrySend(message)) return;
-    ++spilling_peers_;
-  }
+  const bool spills = !peer.spill.empty();
+  if (!spills && peer.outbox->TrySend(message)) return;
   peer.spill.push_back(message);
+  if (!spills) ++spilling_peers_;
 }
 
 inline void Endpoint::SendPlainBatch(int to, const Message& message, size_t time_bytes,

@@ -91,8 +91,13 @@ void SendQueue::Push(const OutgoingFrame& frame) {
                     .front_bytes = frame.front_bytes,
                     .back_bytes = frame.back_bytes,
                     .body = frame.body};
-  queue.heads.insert(queue.heads.end(), frame.head.begin(), frame.head.end());
   queue.entries.push_back(entry);
+  try {
+    queue.heads.insert(queue.heads.end(), frame.head.begin(), frame.head.end());
+  } catch (...) {  // an entry without its head would get the next one's
+    queue.entries.pop_back();
+    throw;
+  }
   queue.bytes += entry.size();
   bytes_ += entry.size();
 }

@@ -21,16 +21,16 @@ class ThreadActivator {
   ThreadActivator() = default;
 
   void Activate() const {
-    if (gate_ != nullptr) gate_->Activate(worker_, token_);
+    if (gate_ != nullptr) gate_->Activate(local_index_, token_);
   }
 
  private:
   friend class Activator;
-  ThreadActivator(std::shared_ptr<internal::ActivationGate> gate, int worker, uint64_t token)
-      : gate_(std::move(gate)), worker_(worker), token_(token) {}
+  ThreadActivator(std::shared_ptr<internal::ActivationGate> gate, int local_index, uint64_t token)
+      : gate_(std::move(gate)), local_index_(local_index), token_(token) {}
 
   std::shared_ptr<internal::ActivationGate> gate_;
-  int worker_ = 0;
+  int local_index_ = 0;  // of the worker in its process
   uint64_t token_ = 0;
 };
 
@@ -43,12 +43,7 @@ class Activator {
   // Made by OperatorBuilder.
   Activator(internal::Graph& graph, internal::Node& node)
       : state_(std::make_shared<State>(State{&graph, &node})) {
-    struct Detach {
-      explicit Detach(std::shared_ptr<State> s) : state(std::move(s)) {}
-      ~Detach() { state->graph = nullptr; }
-      std::shared_ptr<State> state;
-    };
-    graph.Make<Detach>(state_);
+    graph.AtEnd([state = state_] { state->graph = nullptr; });
   }
 
   // The operator runs in this step of the worker, or in the next.
@@ -70,7 +65,7 @@ class Activator {
   ThreadActivator thread_activator() const {
     if (state_->graph == nullptr) return ThreadActivator();
     internal::WorkerContext& worker = state_->graph->worker();
-    return ThreadActivator(worker.run.activation_gate(), worker.index,
+    return ThreadActivator(worker.run.activation_gate(), worker.local_index,
                            uint64_t{state_->graph->id()} << 32 | state_->node->index());
   }
 

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "headway/comm/codec.h"
 #include "headway/comm/stable_hash.h"
 #include "headway/engine/batch.h"
@@ -134,8 +135,19 @@ class RoutedChannel : public PipelineChannel<D, T> {
     const T time = block->Time<T>();
     const uint16_t sender = block->sender;
     uint32_t charged = block->byte_count;
+    Endpoint& endpoint = this->graph_.worker().endpoint;
     BlockList batches;
-    if (!UnpackBatch<D>(this->graph_.worker().endpoint, block, &batches)) {
+    const absl::Cleanup recycle = [&] {  // what was not accepted
+      while (Block* batch = batches.PopFront()) endpoint.Recycle(batch);
+    };
+    bool good = false;
+    try {
+      this->graph_.GuardStep(this->target_.node().step_id(),
+                             [&] { good = UnpackBatch<D>(endpoint, block, &batches); });
+    } catch (const StepFailed&) {
+      return;
+    }
+    if (!good) {
       this->RefuseRemote(sender, "a batch that is not of this step's record type");
       return;
     }
@@ -157,7 +169,14 @@ class RoutedChannel : public PipelineChannel<D, T> {
     if (context.run.topology().IsLocal(worker)) {
       this->Deliver(worker, block, this->kPlainTimeBytes);
     } else {
-      this->DeliverRemote(worker, PackBatch<D>(context.endpoint, block, encoder_));
+      int more = -1;
+      this->graph_.GuardStep(this->target_.node().step_id(), [&] {
+        PackBatch<D>(context.endpoint, block, encoder_, [&](const PackedBatch& packed) {
+          // Each part is a pointstamp; the first has been counted.
+          if (++more > 0) this->tracker_.Record(this->target_.location, time, +1);
+          this->DeliverRemote(worker, packed);
+        });
+      });
     }
   }
 
@@ -181,7 +200,8 @@ class BroadcastChannel final : public RoutedChannel<D, T> {
     for (int peer = 0; peer < worker.count; ++peer) {
       if (peer == worker.index) continue;
       Batch<D> copy;
-      copy.CopyFrom(worker.endpoint, batch);
+      this->graph_.GuardStep(this->target_.node().step_id(),
+                             [&] { copy.CopyFrom(worker.endpoint, batch); });
       this->SendTo(peer, time, std::move(copy));
     }
     this->Send(worker.index, time, std::move(batch));

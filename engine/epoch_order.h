@@ -1,8 +1,7 @@
 #ifndef HEADWAY_ENGINE_EPOCH_ORDER_H_
 #define HEADWAY_ENGINE_EPOCH_ORDER_H_
 
-#include <algorithm>
-#include <cstdint>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -28,38 +27,38 @@ class EpochOrder {
       if (!enabled_) {
         apply(time, batch);
       } else {
-        waiting_.push_back({arrivals_++, time.Retain(), std::move(batch)});
+        auto entry = waiting_.find(time.time());
+        if (entry == waiting_.end()) {
+          entry = waiting_.emplace(time.time(), Waiting{time.Retain(), {}}).first;
+        }
+        batch.Shrink(input.graph_.worker().endpoint);  // many small ones may have to wait
+        entry->second.batches.push_back(std::move(batch));
       }
     });
     // What still waits in the input may be earlier than what is here.
-    if (waiting_.empty() || !input.empty()) return;
-    std::sort(waiting_.begin(), waiting_.end(), [](const Waiting& a, const Waiting& b) {
-      const T& left = a.capability.time();
-      const T& right = b.capability.time();
-      if (TimestampTraits<T>::TotalLess(left, right)) return true;
-      return !TimestampTraits<T>::TotalLess(right, left) && a.arrival < b.arrival;
-    });
-    std::vector<Waiting> still_waiting;
-    for (Waiting& entry : waiting_) {
-      if (input.frontier().LessThan(entry.capability.time())) {
-        still_waiting.push_back(std::move(entry));
-      } else {
-        apply(entry.capability, entry.batch);
+    if (!input.empty()) return;
+    for (auto entry = waiting_.begin(); entry != waiting_.end();) {
+      if (input.frontier().LessThan(entry->first)) {
+        if constexpr (TimestampTraits<T>::kTotallyOrdered) break;  // and so are all later ones
+        ++entry;
+        continue;
       }
+      for (Batch<D>& batch : entry->second.batches) apply(entry->second.capability, batch);
+      entry = waiting_.erase(entry);
     }
-    waiting_ = std::move(still_waiting);
   }
 
  private:
   struct Waiting {
-    uint64_t arrival;  // batches of one time keep their order
     Capability<T> capability;
-    Batch<D> batch;
+    std::vector<Batch<D>> batches;  // as they came
+  };
+  struct Earlier {
+    bool operator()(const T& a, const T& b) const { return TimestampTraits<T>::TotalLess(a, b); }
   };
 
   const bool enabled_;
-  std::vector<Waiting> waiting_;
-  uint64_t arrivals_ = 0;
+  std::map<T, Waiting, Earlier> waiting_;
 };
 
 }  // namespace headway

@@ -149,6 +149,9 @@ class FlatTable {
     V* value() { return std::launder(reinterpret_cast<V*>(bytes)); }
   };
 
+  static_assert(alignof(V) <= internal::TableMemory::kAlignment,
+                "state of this type needs a larger alignment than that of a cache line");
+
   static constexpr size_t kCapacityMin = internal::TagGroup::kSize;
   static constexpr size_t kBlock = 64;      // slots that ForEach visits in a row
   static constexpr size_t kLookAhead = 16;  // about as many as there can be cache misses at once
@@ -291,12 +294,24 @@ class FlatTable {
     }
   }
 
-  // If a move throws, nothing is destroyed twice, but the table is good for nothing more than to be
+  // If a move throws, both slots are empty, and the table is good for nothing more than to be
   // cleared or destroyed. REQUIRES: the tags of both say that they are vacant.
   static void Relocate(Slot& from, Slot& to) {
-    new (to.bytes) V(std::move(*from.value()));
+    try {
+      new (to.bytes) V(std::move(*from.value()));
+    } catch (...) {
+      from.value()->~V();
+      Keys::Destroy(from.key);
+      throw;
+    }
     from.value()->~V();
-    Keys::Relocate(from.key, to.key);
+    try {
+      Keys::Relocate(from.key, to.key);
+    } catch (...) {
+      to.value()->~V();
+      Keys::Destroy(from.key);
+      throw;
+    }
   }
 
   void Grow() {

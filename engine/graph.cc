@@ -65,6 +65,8 @@ bool Graph::Step() {
   bool did_work = Propagate();
   if (!stalled_.empty()) did_work |= ResumeStalled();
   did_work |= RunActiveNodes();
+  // What an activation that failed has taken, and not passed on, is not told.
+  if (worker_.run.failed()) return true;
   did_work |= PublishProgress();
   did_work |= Propagate();
   if (!ready_.empty() || unsent_ || tracker_.HasPending()) MarkActive();

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "headway/engine/node.h"
 #include "headway/engine/worker_context.h"
@@ -34,10 +35,9 @@ struct StepFailed {};
 // that want to run.
 //
 // The life of a step: (1) what came from other workers was delivered (InputPortBase::Accept,
-// ApplyProgress);
-// (2) frontiers are brought up to date and the nodes that watch them activated; (3) active nodes
-// run; (4) the net progress changes of all that are published as one atomic round; (5) frontiers
-// once more, so that probes see the round.
+// ApplyProgress); (2) frontiers are brought up to date and the nodes that watch them activated; (3)
+// active nodes run; (4) the net progress changes of all that are published as one atomic round; (5)
+// frontiers once more, so that probes see the round.
 //
 // Belongs to its worker and its thread.
 class Graph {
@@ -76,6 +76,9 @@ class Graph {
     owned_.push_back({object.release(), [](void* p) { delete static_cast<U*>(p); }});
     return reference;
   }
+  // Calls `f` when the graph is taken down, before anything of it is: for what other objects know
+  // of it.
+  void AtEnd(absl::AnyInvocable<void()> f) { at_end_.push_back(std::move(f)); }
   template <class U, class... Args>
   U& Make(Args&&... args) {
     return Own(std::make_unique<U>(std::forward<Args>(args)...));
@@ -93,6 +96,10 @@ class Graph {
   // Ends the build: checks the graph and computes the first frontiers.
   absl::Status Finish();
   bool built() const { return built_; }
+  // Fails for a step that is added to a graph which is built: its stream was kept too long.
+  void RequireUnbuilt(std::string_view step_id) {
+    if (built_) FailBuilt(step_id);
+  }
 
   // ---- Running ----
 
@@ -149,9 +156,23 @@ class Graph {
 
   // ---- Bounded memory ----
 
-  // The output port whose batch is being pushed right now; null between pushes.
-  OutputPortBase* pushing_port() const { return pushing_port_; }
-  void set_pushing_port(OutputPortBase* port) { pushing_port_ = port; }
+  // Begins to push what goes out of `port`: a batch at the port's time, or, if a transform goes on
+  // with the rest of one, what it keeps `resumed` for. There is one push at a time in a dataflow:
+  // one from within another, of a function that sends to an input of its own dataflow, fails the
+  // run with FailedPrecondition, since transforms are in the middle of a batch.
+  void BeginPush(OutputPortBase& port, const OutputPortBase::Hold* resumed = nullptr) {
+    if (pushing_port_ != nullptr) [[unlikely]] {
+      FailNestedPush(port);
+    }
+    pushing_port_ = &port;
+    resumed_hold_ = resumed;
+  }
+  void EndPush() { pushing_port_ = nullptr; }
+  [[noreturn]] void FailNestedPush(const OutputPortBase& port);
+  OutputPortBase& pushing_port() const { return *pushing_port_; }
+  bool is_pushing() const { return pushing_port_ != nullptr; }
+  // Keeps a pointstamp for what is being pushed, for a transform that stops in the middle of it.
+  OutputPortBase::Hold HoldPushed() const { return pushing_port_->AddHold(resumed_hold_); }
   // Whether the port may send more. A port in a cycle always may, until the cycle has amplified
   // past the limit, which fails the run with ResourceExhausted.
   bool HasCredit(OutputPortBase& port) {
@@ -189,6 +210,7 @@ class Graph {
   }
   // The same while the pool is full.
   bool HasCreditWithoutRoom(OutputPortBase& port);
+  [[noreturn]] void FailBuilt(std::string_view step_id);
   void JoinActive();
   void ActivateWatchers();
   bool RunActiveNodes();
@@ -213,6 +235,7 @@ class Graph {
   std::vector<SourceControl*> sources_;
   std::vector<std::pair<std::string, StateBase*>> states_;
   std::vector<Owned> owned_;
+  std::vector<absl::AnyInvocable<void()>> at_end_;
   std::vector<std::pair<void*, LinkToCompletion>> scope_links_;
   absl::flat_hash_set<std::string> step_ids_;
   std::vector<std::string> steps_;  // in order, for the comparison between workers
@@ -230,7 +253,8 @@ class Graph {
   std::vector<Node*> blocked_;  // nodes that wait for credit
   std::vector<Resumable*> stalled_;
   uint32_t resumable_count_ = 0;
-  OutputPortBase* pushing_port_ = nullptr;
+  OutputPortBase* pushing_port_ = nullptr;              // null between pushes
+  const OutputPortBase::Hold* resumed_hold_ = nullptr;  // of the push; null if it is of a new batch
   bool needs_propagation_ = false;
   std::vector<std::byte> encoded_;  // a round that did not fit the log yet, or scratch
   bool unsent_ = false;             // encoded_ holds a round that peers have not been given

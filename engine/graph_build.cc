@@ -22,6 +22,7 @@ Graph::Graph(WorkerContext& worker, uint32_t id, std::string name)
 }
 
 Graph::~Graph() {
+  for (auto& f : at_end_) f();
   for (CapabilityLedgerBase* ledger : ledgers_) ledger->Close();
   for (ChannelBase* channel : channels_) channel->target().Discard();
   nodes_.clear();  // with the state that the logic holds
@@ -30,6 +31,13 @@ Graph::~Graph() {
     owned_.pop_back();
     object.destroy(object.object);
   }
+}
+
+void Graph::FailBuilt(std::string_view step_id) {
+  FailAndThrow(step_id, absl::InvalidArgumentError(absl::StrCat(
+                            "its stream belongs to the dataflow '", name_,
+                            "', which is built already; use a stream only in the function that "
+                            "builds its dataflow")));
 }
 
 void Graph::ClaimStepId(const std::string& step_id) {
@@ -116,6 +124,13 @@ void Graph::ResolvePorts() {
 
 absl::Status Graph::Finish() {
   if (worker_.run.failed()) return worker_.run.status();
+  for (const std::unique_ptr<Node>& node : nodes_) {
+    if (node->logic) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("the operator '", node->step_id(),
+                     "' has no logic: end its OperatorBuilder with Build or "
+                     "BuildWithoutCapabilities, and give it a function that is not empty"));
+  }
   ResolvePorts();
   if (has_completion()) {
     for (auto link = scope_links_.rbegin(); link != scope_links_.rend(); ++link) {

@@ -46,6 +46,13 @@ bool Graph::HasCreditWithoutRoom(OutputPortBase& port) {
                      [](ChannelBase* channel) { return channel->HasExclusiveCredit(); });
 }
 
+void Graph::FailNestedPush(const OutputPortBase& port) {
+  FailAndThrow(port.node().step_id(),
+               absl::FailedPreconditionError(
+                   "records were sent to it by a function of the same dataflow that was called "
+                   "with a batch; keep them, and send them when the worker's step is over"));
+}
+
 bool Graph::MayGoOn(OutputPortBase& port, const Resumable& transform) {
   for (Resumable* stalled : stalled_) {
     if (stalled->build_index > transform.build_index && stalled->Holds(port)) return false;

@@ -29,7 +29,8 @@ struct InputState {
 // dataflow is gone or the run has failed.
 //
 // Batches are handed to the dataflow when they are full and when time advances; operators run in
-// Worker::Step.
+// Worker::Step. A function of the same dataflow that is called with a batch (that of a Map, say)
+// cannot feed it: FailedPrecondition.
 template <class D>
 class InputHandle {
  public:
@@ -59,7 +60,11 @@ class InputHandle {
   // Hands what was sent to the dataflow.
   void Flush() {
     if (state_->output == nullptr) return;
-    Guarded([&] { state_->output->Flush(); });
+    Guarded([&] {
+      // What is being pushed would go on at another time, or out of buffers that are in use.
+      if (state_->graph->is_pushing()) state_->graph->FailNestedPush(*state_->output);
+      state_->output->Flush();
+    });
     state_->graph->MarkActive();
   }
 
@@ -69,8 +74,15 @@ class InputHandle {
     if (state_->output == nullptr) return;
     Flush();
     if (state_->graph->worker().run.failed()) return;
+    if (time < state_->time) {
+      state_->graph->Fail(
+          state_->node->step_id(),
+          absl::FailedPreconditionError(absl::StrFormat(
+              "AdvanceTo(%d) of its InputHandle, which is at %d already", time, state_->time)));
+      return;
+    }
     state_->capability.Downgrade(time);
-    if (time > state_->time) state_->time = time;
+    state_->time = time;
   }
 
   // Ends the input.
@@ -107,15 +119,7 @@ template <class T>
 template <class D>
 Stream<D, T> Scope<T>::Input(InputHandle<D>& handle) {
   static_assert(std::is_same_v<T, Epoch>, "an input belongs into the root scope");
-  struct Detach {
-    explicit Detach(std::shared_ptr<internal::InputState<D>> s) : state(std::move(s)) {}
-    ~Detach() {
-      state->output = nullptr;
-      state->graph = nullptr;
-    }
-    std::shared_ptr<internal::InputState<D>> state;
-  };
-  OperatorBuilder<T> builder(*this, absl::StrFormat("input-%d", locations_.size()));
+  OperatorBuilder<T> builder(*this, absl::StrFormat("InputHandle-%d", locations_.size()));
   NodeOutput<D, T>& output = builder.template AddOutput<D>();
   builder.Build([&](std::vector<Capability<T>> first) {
     internal::InputState<D>& state = *handle.state();
@@ -131,7 +135,10 @@ Stream<D, T> Scope<T>::Input(InputHandle<D>& handle) {
     state.capability = std::move(first[0]);
     return [] {};
   });
-  graph_.template Make<Detach>(handle.state());
+  graph_.AtEnd([state = handle.state()] {
+    state->output = nullptr;
+    state->graph = nullptr;
+  });
   return builder.StreamOf(output);
 }
 

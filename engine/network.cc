@@ -30,7 +30,8 @@ Network::Network(RunState& run, std::unique_ptr<Transport> transport)
       returned_(static_cast<size_t>(run.topology().process_count)),
       ended_(static_cast<size_t>(run.topology().process_count)),
       agreed_(static_cast<size_t>(run.topology().process_count)),
-      graphs_(static_cast<size_t>(run.topology().process_count)) {
+      graphs_(static_cast<size_t>(run.topology().process_count)),
+      return_bytes_(kExclusiveBytes / 2 / (run.topology().process_count - 1)) {
   for (int index = 0; index <= endpoint_index(); ++index) {
     run_.fabric().parker(index).SetWaker([this] { transport_->Wake(); });
   }

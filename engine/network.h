@@ -32,6 +32,9 @@ inline constexpr uint32_t kRemoteBatch = 2;  // a batch to or from a worker of a
 inline constexpr uint32_t kReturned = 3;     // bytes taken of a batch of another process
 inline constexpr uint32_t kCredit = 4;       // bytes that process `extra` has taken
 
+// A run of several processes builds fewer; a larger number is no number of a dataflow.
+inline constexpr uint32_t kMaxDataflows = 1 << 20;
+
 // Speaks with the other processes of the cluster for all workers of this one.
 //
 // To the workers it looks like one more worker of their process: it has an endpoint of its own,
@@ -67,6 +70,10 @@ class Network final : private Transport::Handler {
   // A dataflow was built here. Before its first round of progress; each worker may call it.
   void AddDataflow(uint32_t dataflow, ProgressLayout layout, const std::vector<std::string>& steps);
 
+  // A worker has taken a dataflow away, after its last round of progress. Once all workers of the
+  // process have, it is forgotten.
+  void RemoveDataflow(uint32_t dataflow);
+
   // The workers of this process can end at `epoch`.
   void AnnounceStopAt(uint64_t epoch);
 
@@ -81,6 +88,7 @@ class Network final : private Transport::Handler {
     bool has_news = false;               // in with_news_
     std::vector<std::byte> delayed;      // rounds that came while a worker had no room for them
     size_t delayed_sum_bytes = 0;        // of them when they were added up last
+    int removals = 0;                    // by workers of this process
   };
 
   void OnFrame(int process, const IncomingFrame& frame) override;
@@ -107,6 +115,8 @@ class Network final : private Transport::Handler {
   void DeliverDelayed();
   bool ProgressIsBackedUp() const;
   void AddNewDataflows();
+  void NoteRemovals();
+  void ForgetRemoved();
   // Makes it if there is none yet.
   Dataflow& DataflowOf(uint32_t id);
   bool IsBuilt(uint32_t id) const {
@@ -130,11 +140,17 @@ class Network final : private Transport::Handler {
   std::vector<std::unique_ptr<Dataflow>> dataflows_;  // by number; null: nothing is known of it
   std::vector<uint32_t> with_news_;                   // whose outgoing rounds are to be looked at
   std::vector<uint32_t> with_delayed_;
+  std::vector<uint32_t> removed_;  // by all workers, and not forgotten yet
+  std::vector<bool> is_gone_;      // by number: was built, removed and forgotten
   std::vector<std::vector<FrameEncoder::ReturnedBytes>> returned_;  // by process
   std::vector<bool> ended_;                                         // by process: has said goodbye
   std::vector<bool> agreed_;  // by process: has said which epoch it can end at
   std::vector<absl::flat_hash_set<uint32_t>> graphs_;  // by process: of which dataflows they came
   int64_t returned_bytes_ = 0;                         // in returned_
+  // Credit is given back when it has come to this much, or when the process goes to sleep. What all
+  // processes keep of a channel's exclusive credit together is half of it at most, so its sender
+  // never waits for what nobody gives back.
+  const int64_t return_bytes_;
   bool received_ = false;
   bool stop_announced_ = false;
   bool abort_sent_ = false;
@@ -147,6 +163,7 @@ class Network final : private Transport::Handler {
   std::mutex requests_mutex_;                          // guards what follows
   std::vector<std::vector<std::byte>> announcements_;  // control frames for all
   std::vector<NewDataflow> new_dataflows_;
+  std::vector<uint32_t> removals_;
   std::atomic<bool> has_requests_{false};
   std::vector<bool> announced_;  // by dataflow
 

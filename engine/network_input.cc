@@ -17,8 +17,6 @@ namespace {
 // when even their sum does not fit in the second.
 constexpr size_t kSumDelayedBytes = size_t{1} << 20;
 constexpr size_t kMaxDelayedBytes = size_t{64} << 20;
-// A dataflow's number from another process that is larger is no number of a dataflow.
-constexpr uint32_t kMaxDataflows = 1 << 20;
 
 }  // namespace
 
@@ -116,6 +114,7 @@ void Network::OnRound(int process, uint32_t dataflow, std::span<const std::byte>
     Malformed(process, "progress of a dataflow that cannot exist");
     return;
   }
+  if (dataflow < is_gone_.size() && is_gone_[dataflow]) return;  // it had to be on its way
   // Of a dataflow that is not built here yet the workers find out.
   if (IsBuilt(dataflow) && !dataflows_[dataflow]->outgoing->Accepts(round)) {
     Malformed(process, "progress that is not of this dataflow");

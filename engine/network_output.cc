@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_format.h"
 #include "headway/engine/network.h"
 #include "headway/engine/run_state.h"
 
@@ -9,9 +10,6 @@
 namespace headway::internal {
 namespace {
 
-// Credit is given back when it has come to this much, which is less than the exclusive credit of a
-// channel, or when the process goes to sleep.
-constexpr int64_t kReturnBytes = kExclusiveBytes / 2;
 // When this much progress waits for a connection, later rounds are added up here instead.
 constexpr size_t kMaxQueuedProgressBytes = 64 * 1024;
 
@@ -27,6 +25,12 @@ void Network::AddDataflow(uint32_t dataflow, ProgressLayout layout,
   const std::span<const std::byte> frame = encoder.Graph(dataflow, steps);
   announcements_.emplace_back(frame.begin(), frame.end());
   new_dataflows_.push_back({dataflow, std::move(layout)});
+  has_requests_.store(true);
+}
+
+void Network::RemoveDataflow(uint32_t dataflow) {
+  std::lock_guard lock(requests_mutex_);
+  removals_.push_back(dataflow);
   has_requests_.store(true);
 }
 
@@ -51,6 +55,7 @@ void Network::SendAnnouncements() {
   if (!has_requests_.load()) return;
   std::lock_guard lock(requests_mutex_);
   AddNewDataflows();
+  NoteRemovals();
   for (const std::vector<std::byte>& frame : announcements_) {
     SendToAll(FrameClass::kControl, frame);
   }
@@ -65,6 +70,24 @@ void Network::AddNewDataflows() {
                                           topology.worker_count());
   }
   new_dataflows_.clear();
+}
+
+void Network::NoteRemovals() {
+  for (const uint32_t id : removals_) {
+    if (++DataflowOf(id).removals == run_.worker_count()) removed_.push_back(id);
+  }
+  removals_.clear();
+}
+
+// REQUIRES: what the workers published before they removed them was taken.
+void Network::ForgetRemoved() {
+  std::erase_if(removed_, [this](uint32_t id) {
+    if (dataflows_[id]->has_news || !dataflows_[id]->delayed.empty()) return false;
+    dataflows_[id].reset();
+    if (is_gone_.size() <= id) is_gone_.resize(id + 1);
+    is_gone_[id] = true;
+    return true;
+  });
 }
 
 void Network::TakeFromWorkers() {
@@ -87,7 +110,8 @@ void Network::TakeFromWorkers() {
   })) {
   }
   if (!with_news_.empty()) SendProgress();
-  if (returned_bytes_ >= kReturnBytes) SendCredit();
+  if (!removed_.empty()) ForgetRemoved();
+  if (returned_bytes_ >= return_bytes_) SendCredit();
 }
 
 void Network::SendBatch(const Message& message) {
@@ -149,7 +173,15 @@ void Network::SendProgress() {
 
 void Network::SendRounds() {
   if (rounds_.bytes().empty()) return;
-  SendToAll(FrameClass::kProgress, encoder_.Progress(rounds_.bytes()));
+  const std::span<const std::byte> frame = encoder_.Progress(rounds_.bytes());
+  if (const size_t limit = run_.options().cluster.max_frame_bytes; frame.size() > limit) {
+    run_.Fail(absl::ResourceExhaustedError(absl::StrFormat(
+        "process %d: what its workers have done in one step takes %d bytes of progress, and "
+        "max_frame_bytes is %d; hold fewer times at once, or raise the limit in every process",
+        run_.topology().process, frame.size(), limit)));
+  } else {
+    SendToAll(FrameClass::kProgress, frame);
+  }
   rounds_.Clear();
 }
 

@@ -125,14 +125,16 @@ class OutputPortBase {
     for (Flushable* buffer : buffers) buffer->Flush();
   }
   Node& node() { return node_; }
+  const Node& node() const { return node_; }
 
-  // Keeps a pointstamp at the time of the batch that is being pushed, for a transform that stops in
-  // the middle of it. Returns what ReleaseHold needs.
+  // Keeps a pointstamp for what a transform has left of a batch that came through this port: at the
+  // time of `of`, which was kept for all of it, or, if that is null, of what is being pushed.
+  // Returns what ReleaseHold needs.
   struct Hold {
     OutputPortBase* port;
     alignas(8) std::byte time[kMaxTimestampBytes];
   };
-  virtual Hold HoldCurrentTime() = 0;
+  virtual Hold AddHold(const Hold* of) = 0;
   virtual void ReleaseHold(const Hold& hold) = 0;
 
   LocationId location = 0;

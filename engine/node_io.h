@@ -115,6 +115,9 @@ class NodeInput : public internal::InputPortBase {
   }
 
  private:
+  template <class, class>
+  friend class EpochOrder;
+
   ScopeTracker<T>& tracker_;
   std::vector<internal::InputToOutput<T>> outputs_;
 };
@@ -181,10 +184,12 @@ class NodeOutput : public internal::OutputPortBase {
     return Session(this);
   }
 
-  Hold HoldCurrentTime() override {
+  Hold AddHold(const Hold* of) override {
+    T time = time_;
+    if (of != nullptr) std::memcpy(&time, of->time, sizeof(T));
     Hold hold{this, {}};
-    std::memcpy(hold.time, &time_, sizeof(T));
-    tracker_.Record(location, time_, +1);
+    std::memcpy(hold.time, &time, sizeof(T));
+    tracker_.Record(location, time, +1);
     ++hold_count;
     return hold;
   }
@@ -219,9 +224,9 @@ class NodeOutput : public internal::OutputPortBase {
     Batch<D> pushed = std::move(batch);
     if (graph_.worker().run.failed()) throw internal::StepFailed();  // nothing more is done
     ++batch_count_;
-    graph_.set_pushing_port(this);
+    graph_.BeginPush(*this);
     tee_.Push(time_, std::move(pushed));
-    graph_.set_pushing_port(nullptr);
+    graph_.EndPush();
   }
 
   ScopeTracker<T>& tracker_;

@@ -39,11 +39,6 @@ class ProbeHandle {
   // lives is an InvalidArgument failure.
   template <class D>
   void Attach(const Stream<D, T>& stream) {
-    struct Detach {
-      explicit Detach(std::shared_ptr<internal::ProbeState<T>> s) : state(std::move(s)) {}
-      ~Detach() { state->frontier.reset(); }
-      std::shared_ptr<internal::ProbeState<T>> state;
-    };
     if (state_->frontier.has_value()) {
       stream.scope().graph().Fail(
           "", absl::InvalidArgumentError(
@@ -51,7 +46,7 @@ class ProbeHandle {
       return;
     }
     *state_ = {true, stream.scope().tracker().frontier(stream.location())};
-    stream.scope().graph().template Make<Detach>(state_);
+    stream.scope().graph().AtEnd([state = state_] { state->frontier.reset(); });
   }
 
  private:

@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "headway/comm/codec.h"
 #include "headway/engine/batch.h"
 
@@ -31,26 +32,36 @@ inline constexpr bool kReadInPlace = requires(const Block& block) {
   { Batch<D>::CheckParts(block) } -> std::same_as<bool>;
 } && (!std::is_same_v<Batch<D>, VectorBatch<D>> || BitwiseEncodable<D>);
 
-// Takes a block that a Batch<D> released. `encoder` is scratch.
-template <class D>
-PackedBatch PackBatch(Endpoint& endpoint, Block* block, Encoder& encoder) {
+// Records that own memory may be far larger than their block: what they become is divided when it
+// is larger than this, between two records.
+inline constexpr size_t kPackedBytes = size_t{1} << 20;
+
+// Takes a block that a Batch<D> released, and calls send(const PackedBatch&) for each part of it,
+// most often one. `encoder` is scratch.
+template <class D, class F>
+void PackBatch(Endpoint& endpoint, Block* block, Encoder& encoder, F&& send) {
   if constexpr (kReadInPlace<D>) {
-    return {block, Batch<D>::PartsOf(*block)};
+    send(PackedBatch{block, Batch<D>::PartsOf(*block)});
   } else {
     const bool is_small = block->capacity < kBlockPayloadBytes;
-    encoder.Clear();
     std::byte time[sizeof(Block::time)];
     std::memcpy(time, block->time, sizeof(time));
     const Batch<D> batch(&endpoint, block);
+    encoder.Clear();
+    uint32_t count = 0;
     for (size_t i = 0; i < batch.size(); ++i) {
       Codec<std::remove_cvref_t<ReadType<D>>>::Encode(batch[i], encoder);
+      ++count;
+      if (i + 1 < batch.size() && encoder.size() < kPackedBytes) continue;
+      const size_t bytes = encoder.size();
+      Block* packed =
+          is_small ? endpoint.pool().GetTight(bytes) : endpoint.pool().GetAtLeast(bytes);
+      std::memcpy(packed->payload(), encoder.bytes().data(), bytes);
+      std::memcpy(packed->time, time, sizeof(time));
+      packed->record_count = std::exchange(count, 0);
+      encoder.Clear();
+      send(PackedBatch{packed, {.front_bytes = static_cast<uint32_t>(bytes), .back_bytes = 0}});
     }
-    Block* packed = is_small ? endpoint.pool().GetTight(encoder.size())
-                             : endpoint.pool().GetAtLeast(encoder.size());
-    std::memcpy(packed->payload(), encoder.bytes().data(), encoder.size());
-    std::memcpy(packed->time, time, sizeof(time));
-    packed->record_count = static_cast<uint32_t>(batch.size());
-    return {packed, {.front_bytes = static_cast<uint32_t>(encoder.size()), .back_bytes = 0}};
   }
 }
 
@@ -59,8 +70,9 @@ PackedBatch PackBatch(Endpoint& endpoint, Block* block, Encoder& encoder) {
 inline constexpr uint32_t kCopyBytes = 4096;
 
 // Takes a block that came from another process, and appends the blocks of the batches that are in
-// it to `batches`. Returns false, and frees the block, if it is not what PackBatch of the same type
-// makes. Its byte_count is what the sender was charged for it.
+// it to `batches`. Returns false if it is not what PackBatch of the same type makes; then, and if
+// it throws, what is in `batches` is not to be used. Its byte_count is what the sender was charged
+// for it.
 template <class D>
 bool UnpackBatch(Endpoint& endpoint, Block* block, BlockList* batches) {
   // Here, too, it may hold no more memory than it was charged for.
@@ -80,6 +92,7 @@ bool UnpackBatch(Endpoint& endpoint, Block* block, BlockList* batches) {
     batches->PushBack(block);
     return true;
   } else {
+    const absl::Cleanup recycle = [&] { endpoint.Recycle(block); };  // also if a codec throws
     const uint32_t count = block->record_count;
     Decoder decoder(std::span<const std::byte>(block->payload(), block->capacity));
     Batch<D> batch;
@@ -97,8 +110,6 @@ bool UnpackBatch(Endpoint& endpoint, Block* block, BlockList* batches) {
       if (is_small) batch.Shrink(endpoint);
       batches->PushBack(batch.Release());
     }
-    endpoint.Recycle(block);
-    while (!good && !batches->empty()) endpoint.Recycle(batches->PopFront());
     return good;
   }
 }

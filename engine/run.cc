@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_format.h"
 #include "headway/comm/thread_placement.h"
 #include "headway/engine/network.h"
@@ -133,6 +134,7 @@ absl::Status RunThreads(const RunOptions& options, int workers,
   RunWorker(run, 0, program);
   for (std::thread& thread : threads) thread.join();
   if (!network.has_value()) return run.marked_status();
+  const absl::Cleanup close = [&run] { run.CloseToThreads(); };  // they would wake the network
   try {
     return network->Finish();
   } catch (const std::bad_alloc&) {
@@ -145,6 +147,8 @@ absl::Status RunThreads(const RunOptions& options, int workers,
 
 absl::Status internal::ValidateRun(int workers, const RunOptions& options) {
   constexpr int kMaxWorkers = 256;
+  constexpr Epoch kMaxFirstEpoch = Epoch{1} << 63;
+  constexpr size_t kMinFrameBytes = size_t{64} << 10;  // a batch of plain records fits easily
   if (workers < 1 || workers > kMaxWorkers) {
     return absl::InvalidArgumentError(
         absl::StrFormat("a run needs 1 to %d workers, not %d", kMaxWorkers, workers));
@@ -156,6 +160,22 @@ absl::Status internal::ValidateRun(int workers, const RunOptions& options) {
   if (options.max_bytes_in_flight < 1) {
     return absl::InvalidArgumentError(absl::StrFormat(
         "max_bytes_in_flight must be positive, not %d", options.max_bytes_in_flight));
+  }
+  if (options.first_epoch > kMaxFirstEpoch) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("first_epoch must be at most %d, so that epochs can follow, not %d",
+                        kMaxFirstEpoch, options.first_epoch));
+  }
+  const ClusterConfig& cluster = options.cluster;
+  if (cluster.connect_timeout <= absl::ZeroDuration() ||
+      cluster.peer_timeout <= absl::ZeroDuration()) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "connect_timeout and peer_timeout must be positive, not %s and %s",
+        absl::FormatDuration(cluster.connect_timeout), absl::FormatDuration(cluster.peer_timeout)));
+  }
+  if (cluster.max_frame_bytes < kMinFrameBytes) {
+    return absl::InvalidArgumentError(absl::StrFormat("max_frame_bytes must be at least %d, not %d",
+                                                      kMinFrameBytes, cluster.max_frame_bytes));
   }
   const auto* periodic = std::get_if<PeriodicEpochConfig>(&options.epoch_config);
   if (periodic != nullptr && periodic->epoch_length <= absl::ZeroDuration()) {

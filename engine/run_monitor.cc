@@ -6,9 +6,10 @@ namespace headway {
 
 using internal::WorkerStatistics;
 
-void RunMonitor::Begin(int worker_count, Epoch first_epoch,
-                       const internal::FlowControl* flow_control) {
+bool RunMonitor::TryBegin(int worker_count, Epoch first_epoch,
+                          const internal::FlowControl* flow_control) {
   std::lock_guard lock(mutex_);
+  if (flow_control_ != nullptr) return false;
   worker_count_ = worker_count;
   workers_ = std::make_unique<WorkerStatistics[]>(static_cast<size_t>(worker_count));
   for (int worker = 0; worker < worker_count; ++worker) {
@@ -17,6 +18,7 @@ void RunMonitor::Begin(int worker_count, Epoch first_epoch,
   }
   flow_control_ = flow_control;
   last_.reset();
+  return true;
 }
 
 void RunMonitor::End() {

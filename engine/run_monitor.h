@@ -46,8 +46,8 @@ class RunMonitor {
   // how it ended, after its end.
   std::optional<RunStatistics> Look() const;
 
-  // For the run: its workers exist between these calls.
-  void Begin(int worker_count, Epoch first_epoch, const internal::FlowControl* flow_control);
+  // For the run: its workers exist between these calls. False if another run has begun.
+  bool TryBegin(int worker_count, Epoch first_epoch, const internal::FlowControl* flow_control);
   void End();
   internal::WorkerStatistics& OfWorker(int local_index) { return workers_[local_index]; }
 

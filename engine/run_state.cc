@@ -19,20 +19,29 @@ RunState::RunState(const Topology& topology, RunOptions options, Fabric::Options
       // Each process may have an equal part of the limit in flight, to whomever: so that what all
       // of them send to one, and what that one sends, together stay within it.
       flow_control_(worker_count(), options_.max_bytes_in_flight / topology.process_count),
-      stop_listening_(options_.stop, [this] { fabric_.WakeAll(); }),
+      stop_listening_(std::in_place, options_.stop, [this] { fabric_.WakeAll(); }),
       stop_agreement_(worker_count(), topology.process_count),
       lack_of_memory_(absl::ResourceExhaustedError(absl::StrFormat(
           "process %d has no memory left: give it more, lower max_bytes_in_flight, which is %d, or "
           "keep less in the steps",
           topology.process, options_.max_bytes_in_flight))) {
-  if (options_.monitor != nullptr) {
-    options_.monitor->Begin(worker_count(), options_.first_epoch, &flow_control_);
+  if (options_.monitor == nullptr) return;
+  if (options_.monitor->TryBegin(worker_count(), options_.first_epoch, &flow_control_)) {
+    monitor_ = options_.monitor;
+  } else {
+    Fail(absl::InvalidArgumentError(
+        "RunOptions::monitor watches another run, which is still under way; use one for each"));
   }
 }
 
 RunState::~RunState() {
+  CloseToThreads();
+  if (monitor_ != nullptr) monitor_->End();
+}
+
+void RunState::CloseToThreads() {
   activation_gate_->Close();
-  if (options_.monitor != nullptr) options_.monitor->End();
+  stop_listening_.reset();
 }
 
 void RunState::Fail(absl::Status status) {

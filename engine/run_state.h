@@ -28,9 +28,9 @@ class ActivationGate {
  public:
   explicit ActivationGate(Fabric& fabric) : fabric_(&fabric) {}
 
-  void Activate(int worker, uint64_t token) {
+  void Activate(int local_index, uint64_t token) {
     std::lock_guard lock(mutex_);
-    if (fabric_ != nullptr) fabric_->Activate(worker, token);
+    if (fabric_ != nullptr) fabric_->Activate(local_index, token);
   }
   void Close() {
     std::lock_guard lock(mutex_);
@@ -60,12 +60,18 @@ class RunState {
   Fabric& fabric() { return fabric_; }
   const std::shared_ptr<ActivationGate>& activation_gate() const { return activation_gate_; }
   FlowControl& flow_control() { return flow_control_; }
+  // Null if nobody watches the run.
+  RunMonitor* monitor() const { return monitor_; }
   const Topology& topology() const { return topology_; }
   // Workers of this process.
   int worker_count() const { return topology_.workers_per_process; }
   // The connections to the other processes; null if there are none. Set before the workers start.
   Network* network() const { return network_; }
   void set_network(Network* network) { network_ = network; }
+
+  // No other thread gets in from now on, to activate an operator or to ask for a stop, and none is
+  // inside any more. Before what wakes the workers goes.
+  void CloseToThreads();
 
   // "worker 5", or "worker 5 of process 2", with the address of another process.
   std::string Describe(int worker) const;
@@ -109,10 +115,11 @@ class RunState {
   Fabric fabric_;
   const std::shared_ptr<ActivationGate> activation_gate_;
   FlowControl flow_control_;
-  const StopListener stop_listening_;
+  std::optional<StopListener> stop_listening_;
   StopAgreement stop_agreement_;
   const absl::Status lack_of_memory_;
   Network* network_ = nullptr;
+  RunMonitor* monitor_ = nullptr;
   std::atomic<bool> failed_{false};
 
   mutable std::mutex mutex_;  // guards what follows

@@ -87,7 +87,8 @@ class Scope {
   Stream<D, T> Input(InputHandle<D>& handle);
 
   // The beginning of a cycle, to be closed with ConnectLoop; each turn advances the time by
-  // `summary`. See iterate.h.
+  // `summary`. Records whose time cannot be advanced by it any more, because it would overflow,
+  // leave the cycle and are gone. See iterate.h.
   template <class D>
   std::pair<LoopHandle<D, T>, Stream<D, T>> Feedback(std::string_view step_id,
                                                      typename TimestampTraits<T>::Summary summary);
@@ -111,6 +112,7 @@ class Scope {
                                               : prefix_ + "." + std::string(step_id);
   }
   LocationId AddLocation(std::string name) {
+    graph_.RequireUnbuilt("");
     LocationId location = tracker_.AddLocation();
     graph_.NameLocation(location, std::move(name));
     locations_.push_back(location);
@@ -119,6 +121,7 @@ class Scope {
   void AddEdge(
       LocationId from, LocationId to,
       const typename TimestampTraits<T>::Summary& summary = TimestampTraits<T>::Identity()) {
+    graph_.RequireUnbuilt("");
     tracker_.AddEdge(from, to, summary);
     graph_.MarkSuccessor(from);
   }
@@ -175,6 +178,7 @@ class Scope {
 
 template <class D, class T>
 void Stream<D, T>::AddReceiver(std::string_view full_id, internal::Receiver<D, T>& receiver) const {
+  scope_->graph().RequireUnbuilt(full_id);
   if (!tee_->MayAdd()) {
     scope_->graph().FailAndThrow(
         full_id, absl::InvalidArgumentError(

@@ -48,12 +48,13 @@ auto Output(std::string step_id, Sink sink) {
     builder.template AddOutput<char>();
     internal::Graph& graph = builder.graph();
     const bool in_order = graph.worker().run.options().apply_in_epoch_order;
-    absl::StatusOr<Writer> writer = absl::UnknownError("not opened");
-    graph.GuardStep(builder.node().step_id(),
-                    [&] { writer = sink.Open({graph.worker().index, graph.worker().count}); });
-    if (!writer.ok()) graph.FailAndThrow(builder.node().step_id(), writer.status());
+    std::optional<absl::StatusOr<Writer>> opened;
+    graph.GuardStep(builder.node().step_id(), [&] {
+      opened.emplace(sink.Open({graph.worker().index, graph.worker().count}));
+    });
+    if (!opened->ok()) graph.FailAndThrow(builder.node().step_id(), opened->status());
     builder.BuildWithoutCapabilities(
-        [&graph, &input, id = builder.node().step_id(), writer = *std::move(writer),
+        [&graph, &input, id = builder.node().step_id(), writer = **std::move(opened),
          order = EpochOrder<D, T>(in_order), unflushed = std::optional<Capability<T>>()]() mutable {
           auto check = [&](const absl::Status& status) {
             if (!status.ok()) graph.FailAndThrow(id, status);

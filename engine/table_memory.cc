@@ -10,7 +10,7 @@ namespace headway::internal {
 namespace {
 
 constexpr size_t kHugePageBytes = size_t{2} << 20;
-constexpr std::align_val_t kCacheLine{64};
+constexpr std::align_val_t kCacheLine{TableMemory::kAlignment};
 
 bool IsMapped(size_t bytes) { return bytes >= kHugePageBytes; }
 

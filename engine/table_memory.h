@@ -11,6 +11,8 @@ namespace headway::internal {
 // them would also miss the processor's cache of page addresses. Movable, not thread safe.
 class TableMemory {
  public:
+  static constexpr size_t kAlignment = 64;
+
   TableMemory() = default;
   explicit TableMemory(size_t bytes);
   TableMemory(TableMemory&& other) noexcept { *this = std::move(other); }

@@ -36,8 +36,7 @@ Worker::Worker(internal::RunState& run, int local_index)
       each_has_a_core_(internal::EachHasAProcessor(run.topology().workers_per_process)),
       spin_nanos_(SpinNanos(run.topology(), each_has_a_core_)),
       looks_before_yield_(LooksBeforeYield(run.topology(), each_has_a_core_)),
-      statistics_(run.options().monitor != nullptr ? &run.options().monitor->OfWorker(local_index)
-                                                   : nullptr) {}
+      statistics_(run.monitor() != nullptr ? &run.monitor()->OfWorker(local_index) : nullptr) {}
 
 Worker::~Worker() {
   graphs_.clear();
@@ -50,6 +49,12 @@ Worker::~Worker() {
 absl::Status Worker::Build(std::string_view name, absl::FunctionRef<void(Scope<>&)> build) {
   if (context_.run.failed()) return context_.run.status();
   const auto id = static_cast<uint32_t>(by_id_.size());
+  if (context_.run.network() != nullptr && id >= internal::kMaxDataflows) {
+    context_.run.Fail(absl::ResourceExhaustedError(absl::StrFormat(
+        "dataflow '%s' on %s: a run of several processes builds at most %d dataflows", name,
+        context_.run.Describe(index()), internal::kMaxDataflows)));
+    return context_.run.status();
+  }
   auto graph = std::make_unique<Graph>(context_, id, std::string(name));
   by_id_.push_back(nullptr);
   try {
@@ -74,29 +79,45 @@ absl::Status Worker::Build(std::string_view name, absl::FunctionRef<void(Scope<>
 }
 
 absl::Status Worker::Cancel(std::string_view name) {
-  if (!stepping_.empty()) {
+  const bool in_operator =
+      !stepping_.empty() ||
+      std::ranges::any_of(graphs_, [](const auto& entry) { return entry.second->is_pushing(); });
+  if (in_operator) {
     return absl::FailedPreconditionError(absl::StrFormat(
         "dataflow '%s' cannot be cancelled by one of the worker's operators; do it between steps",
         name));
   }
   for (auto entry = graphs_.rbegin(); entry != graphs_.rend(); ++entry) {
     if (entry->second->name() != name) continue;
-    const uint32_t id = entry->first;
-    std::erase(context_.active_graphs, by_id_[id]);
-    by_id_[id] = nullptr;
-    graphs_.erase(id);
+    Remove(entry->first);
     return absl::OkStatus();
   }
   return absl::NotFoundError(
       absl::StrFormat("no dataflow named '%s' is running on worker %d", name, index()));
 }
 
+void Worker::Remove(uint32_t id) {
+  std::erase(context_.active_graphs, by_id_[id]);
+  by_id_[id] = nullptr;
+  graphs_.erase(id);
+  if (internal::Network* network = context_.run.network()) network->RemoveDataflow(id);
+}
+
+absl::Status Worker::SteppedByOperator() const {
+  return absl::FailedPreconditionError(absl::StrFormat(
+      "worker %d is asked for a step by an operator that runs in one: return from the operator, "
+      "and it goes on",
+      index()));
+}
+
 absl::Status Worker::Step() {
+  if (!stepping_.empty()) return SteppedByOperator();
   did_work_ = StepOnce();
   return context_.run.status();
 }
 
 absl::Status Worker::StepOrPark(absl::Duration timeout) {
+  if (!stepping_.empty()) return SteppedByOperator();
   did_work_ = StepOnce();
   if (context_.run.failed()) return context_.run.status();
   if (did_work_) {
@@ -134,10 +155,7 @@ bool Worker::StepOnce() {
     any |= graph->Step();
     if (graph->Complete()) {
       any = true;  // who waits for the end looks again
-      std::erase(context_.active_graphs, graph);
-      const uint32_t id = graph->id();
-      by_id_[id] = nullptr;
-      graphs_.erase(id);
+      Remove(graph->id());
     }
   }
   stepping_.clear();
@@ -188,6 +206,12 @@ void Worker::DeliverMessage(const internal::Message& message) {
     DeliverTo(*graph, message);
   } else if (message.dataflow < by_id_.size()) {
     Drop(message);
+  } else if (message.kind == internal::kCredit) {
+    context_.run.Fail(absl::InvalidArgumentError(absl::StrFormat(
+        "%s sent credit for dataflow number %d, of which worker %d has sent it nothing; it is not "
+        "the same program, or its memory is corrupt",
+        context_.run.network()->Describe(static_cast<int>(message.extra)), message.dataflow,
+        index())));
   } else {
     pending_[message.dataflow].messages.push_back(
         message);  // bounded by the credits of the senders
@@ -246,16 +270,15 @@ void Worker::DeliverProgress(int from, uint32_t dataflow, std::span<const std::b
 }
 
 void Worker::DeliverPending(Graph& graph) {
-  auto frames = pending_.find(graph.id());
-  if (frames == pending_.end()) return;
-  for (const internal::Message& message : frames->second.messages) {
+  auto frames = pending_.extract(graph.id());
+  if (frames.empty()) return;
+  for (const internal::Message& message : frames.mapped().messages) {
     DeliverTo(graph, message);
   }
-  for (const auto& round : frames->second.progress) {
+  for (const auto& round : frames.mapped().progress) {
     graph.ApplyProgress(round.first, round.second);
     pending_progress_bytes_ -= sizeof(round) + round.second.size();
   }
-  pending_.erase(frames);
 }
 
 void Worker::Drop(const internal::Message& message) {

@@ -50,7 +50,8 @@ class Worker {
   absl::Status Cancel(std::string_view name);
 
   // Does what can be done now: delivers what has come from other workers, runs the operators that
-  // are active, shares progress. Never waits.
+  // are active, shares progress. Never waits. FailedPrecondition, and nothing else, if one of the
+  // worker's own operators asks for it.
   absl::Status Step();
 
   // Steps while `condition()` is true; waits (see Waiting) when there is nothing to do.
@@ -86,7 +87,10 @@ class Worker {
     std::vector<std::pair<int, std::vector<std::byte>>> progress;  // from which endpoint
   };
 
+  absl::Status SteppedByOperator() const;
   bool StepOnce();
+  // Takes a dataflow away that was built.
+  void Remove(uint32_t id);
   bool RunTimers();
   void DeliverMessage(const internal::Message& message);
   void DeliverProgress(int from, uint32_t dataflow, std::span<const std::byte> bytes);

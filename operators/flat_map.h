@@ -37,14 +37,14 @@ class FlatMapReceiver final : public Receiver<D, T>, public Resumable {
   }
 
   void Push(const T& time, Batch<D>&& batch) override {
-    OutputPortBase& port = *graph_.pushing_port();
+    OutputPortBase& port = graph_.pushing_port();
     size_t next = 0;
     if (!Holds(port) && graph_.MayGoOn(port, *this)) {
       output_.set_time(&time);
       if (Process(batch, next, in_work_, port)) return;
     }
     left_.push_back(
-        {std::move(batch), time, next, std::exchange(in_work_, nullptr), port.HoldCurrentTime()});
+        {std::move(batch), time, next, std::exchange(in_work_, nullptr), graph_.HoldPushed()});
     graph_.AddStalled(this);
   }
 
@@ -64,9 +64,9 @@ class FlatMapReceiver final : public Receiver<D, T>, public Resumable {
       if (graph_.MayGoOn(port, *this)) {
         did_work = true;
         output_.set_time(&left.time);
-        graph_.set_pushing_port(&port);
+        graph_.BeginPush(port, &left.hold);
         done = Process(left.batch, left.next, left.in_work, port);
-        graph_.set_pushing_port(nullptr);
+        graph_.EndPush();
         port.Flush();
       }
       if (done) {

@@ -1,11 +1,11 @@
 #ifndef HEADWAY_OPERATORS_MERGE_H_
 #define HEADWAY_OPERATORS_MERGE_H_
 
-#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "headway/engine/scope.h"
 
 namespace headway {
@@ -36,6 +36,7 @@ auto Merge(std::string step_id, const Stream<D, T>& second, const Others&... oth
     auto& merge = graph.template Make<internal::MergeReceiver<D, T>>(graph.worker().endpoint);
     LocationId location = scope.AddLocation("step '" + scope.FullId(step_id) + "'");
     std::vector<internal::OutputPortBase*> ports;
+    absl::flat_hash_set<internal::OutputPortBase*> known;  // there may be thousands
     for (const Stream<D, T>& stream : {first, second, Stream<D, T>(others)...}) {
       if (&stream.scope() != &scope) {
         graph.Fail(scope.FullId(step_id),
@@ -47,7 +48,7 @@ auto Merge(std::string step_id, const Stream<D, T>& second, const Others&... oth
       scope.AddEdge(stream.location(), location);
       stream.AddReceiver(scope.FullId(step_id), merge);
       for (internal::OutputPortBase* port : stream.ports()) {
-        if (std::find(ports.begin(), ports.end(), port) == ports.end()) ports.push_back(port);
+        if (known.insert(port).second) ports.push_back(port);
       }
     }
     return Stream<D, T>(scope, merge.tee(), location, std::move(ports));

@@ -26,6 +26,10 @@ auto StatefulMap(std::string step_id, F f) {
     using K = std::remove_cvref_t<decltype(std::declval<D>().first)>;
     using KeySeen = decltype((std::declval<ReadType<D>>().first));
     using V = std::remove_cvref_t<decltype(std::declval<TakeType<D>>().second)>;
+    static_assert(std::is_default_constructible_v<S> && Encodable<S>,
+                  "StatefulMap: the state must be default-constructible and have a Codec, since it "
+                  "is kept as bytes: make it an aggregate of types that have one, write "
+                  "HEADWAY_CODEC_FIELDS(Type, members...), or specialize headway::Codec");
     static_assert(std::is_invocable_v<F&, std::optional<S>&, V&&>,
                   "StatefulMap: the function must take (std::optional<State>&, value)");
     using R = RecordOfT<std::invoke_result_t<F&, std::optional<S>&, V&&>>;

@@ -65,7 +65,7 @@ class TestingSink {
       // Each worker may have made a sink of its own for the vector, so the lock is common to all.
       static std::mutex mutex;
       std::lock_guard lock(mutex);
-      for (D& record : unflushed_) collected_->push_back(std::move(record));
+      for (auto&& record : unflushed_) collected_->push_back(std::move(record));
       unflushed_.clear();
       return absl::OkStatus();
     }

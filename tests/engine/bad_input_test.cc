@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <functional>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -188,7 +189,8 @@ TEST_CASE("an input handle that feeds two inputs at once") {
       return worker.Build(
           "flow", [&](Scope<>& scope) { scope.Input(input) | Merge("merge", scope.Input(input)); });
     });
-    CheckError(status, StatusCode::kFailedPrecondition, {"step 'input-", "on worker ", "handle"});
+    CheckError(status, StatusCode::kFailedPrecondition,
+               {"step 'InputHandle-", "on worker ", "handle"});
   }
 }
 
@@ -207,6 +209,16 @@ TEST_CASE("a number of workers that is not positive, and other impossible option
              {"max_bytes_in_flight"});
   CheckError(RunMain(flow, {.epoch_config = PeriodicEpochConfig{absl::ZeroDuration()}}),
              StatusCode::kInvalidArgument, {"epoch_length"});
+  CheckError(RunMain(flow, {.first_epoch = std::numeric_limits<Epoch>::max()}),
+             StatusCode::kInvalidArgument, {"first_epoch"});
+  for (const ClusterConfig& cluster : {ClusterConfig{.connect_timeout = absl::ZeroDuration()},
+                                       ClusterConfig{.connect_timeout = -absl::InfiniteDuration()},
+                                       ClusterConfig{.peer_timeout = -absl::Seconds(1)}}) {
+    CheckError(RunMain(flow, {.cluster = cluster}), StatusCode::kInvalidArgument,
+               {"connect_timeout and peer_timeout must be positive"});
+  }
+  CheckError(RunMain(flow, {.cluster = {.max_frame_bytes = 1}}), StatusCode::kInvalidArgument,
+             {"max_frame_bytes", "65536"});
 }
 
 // Runs `use` with the first capability of a step (for epoch 5) on the last worker.
@@ -369,14 +381,14 @@ TEST_CASE("an input that is advanced backwards, and what comes after it has no e
       CHECK(input.time() == 5);
       absl::Status failed = worker.Step();
       CheckError(failed, StatusCode::kFailedPrecondition,
-                 {"step 'input-", OnWorker(0), "time 5", "for 4"});
+                 {"step 'InputHandle-", OnWorker(0), "AdvanceTo(4)", "at 5"});
       CHECK(worker.StepWhile([] { return true; }) == failed);
       CHECK(worker.StepOrPark() == failed);
       CHECK(worker.Build("more", [](Scope<>&) { FAIL("must not be built"); }) == failed);
       input.Close();
       return absl::OkStatus();  // the failure remains
     });
-    CheckError(status, StatusCode::kFailedPrecondition, {"time 5", "for 4"});
+    CheckError(status, StatusCode::kFailedPrecondition, {"AdvanceTo(4)", "at 5"});
     CHECK(mapped == 0);
   }
 }

@@ -73,6 +73,48 @@ TEST_CASE("a FlatMap behind a merge goes on when one of its producers also feeds
   CHECK(count == kInputs * kNumbers * 2 * kFactor);
 }
 
+// Both stop in the middle of an epoch, and the producer has gone on to later ones meanwhile: what
+// the second keeps when the first goes on belongs to the epoch of that.
+TEST_CASE(
+    "what a FlatMap keeps while one before it goes on with an earlier epoch holds that epoch") {
+  constexpr uint64_t kEpochs = 8;
+  constexpr uint64_t kFactor = 5'000;
+  std::atomic<uint64_t> late{0};
+  std::atomic<uint64_t> count{0};
+  for (const int workers : kWorkerCounts) {
+    CAPTURE(workers);
+    count = 0;
+    auto run = [&](Worker& worker) -> absl::Status {
+      InputHandle<uint64_t> input;
+      HEADWAY_RETURN_IF_ERROR(worker.Build("flow", [&](Scope<>& scope) {
+        scope.Input(input) |
+            FlatMap("first", [](uint64_t x) { return std::views::iota(x, x + kFactor); }) |
+            FlatMap("second", [](uint64_t x) { return std::views::iota(x, x + 10); }) |
+            UnaryFrontier<uint64_t>(
+                "check", pact::Exchange{[](uint64_t x) { return x; }}, [&](Capability<>) {
+                  return [&, complete = Epoch{0}](NodeInput<uint64_t>& in,
+                                                  NodeOutput<uint64_t>&) mutable {
+                    in.ForEach([&](const CapabilityRef<Epoch>& time, Batch<uint64_t>& batch) {
+                      if (time.time() < complete) late += batch.size();
+                      count += batch.size();
+                    });
+                    for (Epoch epoch : in.frontier().elements()) complete = epoch;
+                  };
+                });
+      }));
+      for (Epoch epoch = 0; epoch < kEpochs; ++epoch) {
+        input.Send(epoch);
+        input.AdvanceTo(epoch + 1);
+      }
+      input.Close();
+      return worker.StepWhile([&] { return worker.HasDataflows(); });
+    };
+    CheckOk(Execute({.workers = workers, .run = {.max_bytes_in_flight = 1}}, run));
+    CHECK(late == 0);
+    CHECK(count == kEpochs * kFactor * 10 * static_cast<uint64_t>(workers));
+  }
+}
+
 // Goes on by a millisecond with each look: workers do not spin before they sleep.
 class JumpingClock final : public Clock {
  public:

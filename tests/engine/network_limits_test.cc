@@ -36,11 +36,12 @@ using Bytes = std::vector<std::byte>;
 
 Bytes Copy(std::span<const std::byte> bytes) { return {bytes.begin(), bytes.end()}; }
 
-// The end of process 0 of a connection to process 1, which is the test: it says what arrives, and
-// sees what is sent.
+// The end of process 0 of connections to others, which are the test: it says what arrives of
+// process 1, and sees what is sent.
 class ScriptedTransport final : public internal::Transport {
  public:
-  ScriptedTransport() : pool_(internal::SlabPool::Create()) {}
+  explicit ScriptedTransport(int processes)
+      : process_count_(processes), pool_(internal::SlabPool::Create()) {}
   ~ScriptedTransport() override { pool_->Release(); }
 
   // The next Poll gets this frame.
@@ -76,7 +77,7 @@ class ScriptedTransport final : public internal::Transport {
   }
 
   int process_id() const override { return 0; }
-  int process_count() const override { return 2; }
+  int process_count() const override { return process_count_; }
   std::string Describe(int process) const override {
     return "process " + std::to_string(process) + " (of a test)";
   }
@@ -123,6 +124,7 @@ class ScriptedTransport final : public internal::Transport {
  private:
   bool IsOwnThread() const { return std::this_thread::get_id() == test_thread_; }
 
+  const int process_count_;
   internal::SlabPool* const pool_;
   const std::thread::id test_thread_ = std::this_thread::get_id();
   int own_polls_ = 0;
@@ -155,12 +157,12 @@ Bytes ProgressFrame(uint32_t dataflow, const std::vector<Change>& changes) {
   return Copy(encoder.Progress(rounds.bytes()));
 }
 
-// Process 0 of 2.
+// Process 0 of some.
 struct Process {
-  explicit Process(int workers = 1)
-      : run({.process = 0, .process_count = 2, .workers_per_process = workers}, RunOptions{},
+  explicit Process(int workers = 1, int processes = 2, const RunOptions& options = {})
+      : run({.process = 0, .process_count = processes, .workers_per_process = workers}, options,
             {.progress_frames = kFewFrames}) {
-    auto made = std::make_unique<ScriptedTransport>();
+    auto made = std::make_unique<ScriptedTransport>(processes);
     transport = made.get();
     network.emplace(run, std::move(made));
     run.set_network(&*network);
@@ -289,6 +291,52 @@ TEST_CASE("credit is believed up to what is in flight, all entries of a frame to
     });
     CHECK(credit == 1000);
   }
+}
+
+TEST_CASE("credit for a dataflow that the worker has not built ends the run") {
+  Process process;
+  Worker worker(process.run, 0);
+  process.run.flow_control().AddSent(0, 1000);
+  FrameEncoder encoder;
+  const std::vector<FrameEncoder::ReturnedBytes> returned = {
+      {.dataflow = 3, .channel = 0, .worker = 0, .bytes = 1}};
+  process.Receive(encoder.Credit(returned));
+  CheckError(worker.Step(), absl::StatusCode::kInvalidArgument,
+             {"process 1", "credit for dataflow number 3", "worker 0"});
+}
+
+// What each of several processes may keep of the 64 KiB that a channel's sender has for all of
+// them.
+TEST_CASE("the more processes there are, the sooner each gives credit back") {
+  for (const int processes : {2, 5}) {
+    CAPTURE(processes);
+    Process process(1, processes);
+    internal::Endpoint worker(&process.run.fabric(), 0);
+    auto take = [&](uint32_t bytes) {
+      process.transport->TakeEvents();
+      worker.Send(process.network->endpoint_index(),
+                  {.kind = internal::kReturned, .extra = 1, .charged_bytes = bytes});
+      worker.Flush();
+      process.Pump();
+      const auto events = process.transport->TakeEvents();
+      return std::ranges::count(events, FrameClass::kControl,
+                                [](const auto& event) { return event.sent; });
+    };
+    const auto limit = static_cast<uint32_t>(internal::kExclusiveBytes / 2 / (processes - 1));
+    CHECK(take(limit) == 1);
+  }
+}
+
+TEST_CASE("progress that is larger than a frame may be ends the run, and says what to raise") {
+  Process process(1, 2, {.cluster = {.max_frame_bytes = size_t{64} << 10}});
+  internal::Endpoint worker(&process.run.fabric(), 0);
+  process.Build(0);
+  std::vector<Change> changes;
+  for (uint64_t time = 0; time < 100'000; ++time) changes.push_back({0, 1, time * time});
+  REQUIRE(worker.TryPublishProgress(0, AsRound(changes)));
+  process.Pump();
+  CheckError(process.run.status(), absl::StatusCode::kResourceExhausted,
+             {"process 0", "max_frame_bytes is 65536", "raise"});
 }
 
 // Waits as a worker does, and returns what the connection saw. The watchdog may be pumping.

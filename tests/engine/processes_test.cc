@@ -1,4 +1,7 @@
+#include <atomic>
 #include <cstdint>
+#include <memory>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
@@ -184,6 +187,120 @@ TEST_CASE("a stop that is asked of one process ends all of them at one epoch") {
     }));
     CHECK(seen.size() > 1000);
     for (const StopHandle& stop : stops) CHECK(stop.requested());
+  });
+}
+
+// Each record of a batch owns far more memory than lies in the batch.
+TEST_CASE("a batch of records that together are larger than a frame may be is divided") {
+  constexpr int64_t kRecords = 24;
+  constexpr size_t kRecordBytes = 100'000;
+  for (Mesh mesh : kMeshes) {
+    CAPTURE(static_cast<int>(mesh));
+    Collected<std::pair<int64_t, size_t>> seen;
+    Dataflow flow("flow", [&](Scope<>& scope) {
+      scope.Input("numbers", NumbersOfEachWorker(kRecords)) |
+          Map("fill",
+              [](int64_t n) { return std::vector<int64_t>(kRecordBytes / sizeof(int64_t), n); }) |
+          Exchange("spread", [](const std::vector<int64_t>& record) { return record[0]; }) |
+          Inspect("see", [&](const std::vector<int64_t>& record) {
+            CHECK(record.front() == record.back());
+            seen.Add({record[0], record.size()});
+          });
+    });
+    CheckAllOk(Run(flow, mesh, {2, 2}, {.cluster = {.max_frame_bytes = size_t{1200} << 10}}));
+    CHECK(seen.size() == 4 * kRecords);
+    for (const auto& [n, size] : seen.InOrder()) CHECK(size == kRecordBytes / sizeof(int64_t));
+  }
+}
+
+// Throws on its way to another process: on this side, or on that one.
+struct Thrower {
+  int64_t value = 0;
+};
+
+}  // namespace
+
+template <>
+struct Codec<Thrower> {
+  static void Encode(const Thrower& thrower, Encoder& encoder) {
+    if (thrower.value == 1) throw std::runtime_error("not written");
+    Codec<int64_t>::Encode(thrower.value, encoder);
+  }
+  static bool Decode(Decoder& decoder, Thrower* thrower) {
+    if (!Codec<int64_t>::Decode(decoder, &thrower->value)) return false;
+    if (thrower->value == 2) throw std::runtime_error("not read");
+    return true;
+  }
+};
+
+namespace {
+
+TEST_CASE("a codec that throws ends the run with the step whose records it writes and reads") {
+  struct Case {
+    int64_t value;
+    std::string what;
+  };
+  for (const Case& each : {Case{1, "not written"}, Case{2, "not read"}}) {
+    CAPTURE(each.what);
+    for (Mesh mesh : kMeshes) {
+      auto build = [&](Scope<>& scope, auto pact) {
+        scope.Input("numbers", NumbersOfEachWorker(1)) |
+            Map("make", [&](int64_t) { return Thrower{each.value}; }) |
+            Unary<int64_t>("use", pact, [](Capability<>) {
+              return [](NodeInput<Thrower>& in, NodeOutput<int64_t>&) {
+                in.ForEach([](const CapabilityRef<Epoch>&, Batch<Thrower>&) {});
+              };
+            });
+      };
+      auto check = [&](auto pact) {
+        Dataflow flow("flow", [&](Scope<>& scope) { build(scope, pact); });
+        for (const absl::Status& status : Run(flow, mesh, {2, 1})) {
+          CheckError(status, absl::StatusCode::kAborted, {"step 'use' on worker ", each.what});
+        }
+      };
+      check(pact::Gather{});
+      check(pact::Broadcast{});
+      check(pact::Exchange{[](const Thrower&) { return 0; }});
+    }
+  }
+}
+
+TEST_CASE("another thread activates an operator in any process of a cluster") {
+  ForEachCluster([](Mesh mesh, Shape shape) {
+    std::vector<std::unique_ptr<internal::Transport>> transports = Connect(mesh, shape);
+    std::atomic<int> activated{0};
+    std::vector<absl::Status> statuses(transports.size());
+    std::vector<std::thread> processes;
+    auto program = [&](Worker& worker) -> absl::Status {
+      std::thread other;
+      absl::Status status = worker.Build("flow", [&](Scope<>& scope) {
+        OperatorBuilder<Epoch> builder(scope, "op");
+        builder.AddOutput<int64_t>();
+        Activator activator = builder.activator();
+        builder.Build([&](std::vector<Capability<>> first) {
+          return [&, activator, held = std::move(first[0])]() mutable {
+            if (!other.joinable()) {  // the first run, which every operator gets
+              other = std::thread([by = activator.thread_activator()] { by.Activate(); });
+            } else if (held.held()) {
+              ++activated;
+              held.Drop();
+            }
+          };
+        });
+      });
+      if (status.ok()) status = worker.StepWhile([&] { return worker.HasDataflows(); });
+      if (other.joinable()) other.join();
+      return status;
+    };
+    for (size_t process = 0; process < transports.size(); ++process) {
+      processes.emplace_back([&, process] {
+        statuses[process] =
+            internal::ExecuteProcess({}, shape.workers, std::move(transports[process]), program);
+      });
+    }
+    for (std::thread& process : processes) process.join();
+    CheckAllOk(statuses);
+    CHECK(activated == shape.total());
   });
 }
 

@@ -42,6 +42,19 @@ TEST_CASE("a monitor sees a run while it goes on, and how it ended") {
   }
 }
 
+TEST_CASE("a monitor watches one run at a time, and the first one goes on") {
+  RunMonitor monitor;
+  absl::Status second;
+  const Dataflow flow("numbers", [&](Scope<>& scope) {
+    scope.Input("numbers", NumbersOfEachWorker(1)) | Inspect("start another", [&](int64_t) {
+      second = RunMain(Dataflow("other", [](Scope<>&) {}), {.monitor = &monitor});
+    });
+  });
+  CheckOk(RunMain(flow, {.monitor = &monitor}));
+  CheckError(second, absl::StatusCode::kInvalidArgument, {"monitor", "another run"});
+  CHECK(monitor.Look()->records == 1);
+}
+
 TEST_CASE("a monitor of one process of several counts what its own sources emit") {
   RunMonitor monitors[2];
   const Dataflow flow("numbers", [&](Scope<>& scope) {
