@@ -58,11 +58,25 @@ int PrintError(std::string_view message, int exit_code) {
   return exit_code;
 }
 
+// A message with what a user's code has put into it, for a line of its own.
+std::string OneLine(std::string_view message) {
+  std::string line;
+  for (const char each : message) {
+    const auto byte = static_cast<unsigned char>(each);
+    if (byte >= 0x20 && byte != 0x7f) {
+      line += each;
+    } else {
+      absl::StrAppendFormat(&line, "\\x%02x", byte);
+    }
+  }
+  return line;
+}
+
 // Prints a diagnostic of a run. Errors are left out: the result tells the one that counts.
 void PrintDiagnostic(int32_t severity, std::string_view text) {
   const auto kind = static_cast<LogSeverity>(severity);
   if (kind == LogSeverity::kError) return;
-  PrintError((kind == LogSeverity::kWarning ? "warning: " : "note: ") + std::string(text), 0);
+  PrintError((kind == LogSeverity::kWarning ? "warning: " : "note: ") + OneLine(text), 0);
 }
 
 // The number of a standard descriptor that is closed would go to a connection of the run, which
@@ -130,7 +144,7 @@ int RunDataflow(const HeadwayGetter& getter, const GetterCall& call,
       .result =
           [](void* context, int32_t code, const char* text, uint64_t bytes) {
             *static_cast<int*>(context) = code;
-            if (bytes > 0) PrintError({text, bytes}, code);
+            if (bytes > 0) PrintError(OneLine({text, bytes}), code);
           },
   };
   getter.run(&request);

@@ -129,7 +129,7 @@ class NodeOutput : public internal::OutputPortBase {
   NodeOutput(internal::Graph& graph, internal::Node& node, ScopeTracker<T>& tracker)
       : OutputPortBase(graph, node), tracker_(tracker), tee_(graph.worker().endpoint) {}
 
-  // Sends records at one time.
+  // Sends records at one time, until the call of the logic that began it returns.
   class Session {
    public:
     // Sends one record.

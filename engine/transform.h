@@ -30,15 +30,18 @@ class TransformOutput {
     }
   }
 
-  // Gives strings of a range of BatchString from `at` on while they are short and the batch has
-  // room for more. REQUIRES: R is std::string.
+  // Gives strings of a range of BatchString from `at` on while the batch has room for more short
+  // ones; after a longer one it returns. Reads each of them once. REQUIRES: R is std::string.
   template <class Iterator, class Sentinel>
   void GiveShort(Iterator& at, const Sentinel& end) {
     typename Batch<R>::ShortWriter writer(batch_);
     for (size_t room = batch_.room_for_short(); room > 0 && at != end; --room, ++at) {
       const BatchString record = *at;
       if (record.size() > Batch<R>::kShortMax) [[unlikely]] {
-        break;
+        writer.Finish(batch_);
+        Give(record);
+        ++at;
+        return;
       }
       writer.Write(record, 1);
     }

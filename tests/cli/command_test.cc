@@ -197,7 +197,7 @@ TEST_CASE("a run that fails is told, with exit code 1") {
 TEST_CASE("a failure is told once, however many processes see it") {
   for (const std::string flag : {"-w2", "-p1", "-p3"}) {
     const Result result = Run({kGetters + ":Fails", flag});
-    CheckFails(result, 1, {"step 'fails'", "out of order"});
+    CheckFails(result, 1, {"step 'fails'", R"(out of order\x0a\x1b[31mand red)"});
     CHECK(std::count(result.error.begin(), result.error.end(), '\n') == 1);
   }
 }

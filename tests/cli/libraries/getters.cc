@@ -94,11 +94,11 @@ Dataflow Stuck() {
 }
 HEADWAY_EXPORT_DATAFLOW(Stuck);
 
-// A step throws.
+// A step throws, with a message that is not for a line.
 Dataflow Fails() {
   return Dataflow("fails", [](Scope<>& scope) {
     scope.Input("numbers", TestingSource(std::vector{1})) |
-        Inspect("fails", [](int) { throw std::runtime_error("out of order"); });
+        Inspect("fails", [](int) { throw std::runtime_error("out of order\n\x1b[31mand red"); });
   });
 }
 HEADWAY_EXPORT_DATAFLOW(Fails);
