@@ -34,7 +34,12 @@ absl::StatusOr<int> HandleStopSignals() {
   struct sigaction action = {};
   action.sa_handler = OnSignal;
   action.sa_flags = SA_RESTART;
-  for (const int number : {SIGINT, SIGTERM}) sigaction(number, &action, nullptr);
+  for (const int number : {SIGINT, SIGTERM}) {
+    struct sigaction before;
+    // A shell makes what runs in the background ignore the keys for the foreground.
+    if (sigaction(number, nullptr, &before) == 0 && before.sa_handler == SIG_IGN) continue;
+    sigaction(number, &action, nullptr);
+  }
   return stop_descriptor;
 }
 

@@ -26,8 +26,8 @@ class Dialer {
   int64_t due_ms() const { return due_ms_; }
 
   // Starts an attempt, unless the host is still being looked for; then the descriptor is not open,
-  // and it is due again soon. Unavailable and ResourceExhausted: it failed, tell Failed so.
-  // InvalidArgument: it makes no sense to try again.
+  // and it is due again soon. Unavailable: it failed, tell Failed so. Other errors: it makes no
+  // sense to try again.
   absl::StatusOr<FileDescriptor> Dial(int64_t now_ms);
 
   // The attempt has failed; there is another one later. Returns whether this is news: another

@@ -88,6 +88,24 @@ absl::StatusOr<std::optional<IncomingFrame>> FrameReader::Next(size_t max_frame_
   return IncomingFrame{.frame = *frame, .bytes = bytes, .slab = slab_};
 }
 
+void FrameReader::SkipHeartbeats(size_t max_frame_bytes) {
+  while (HasNext(max_frame_bytes)) {
+    std::byte* const start = slab_->data() + begin_;
+    const absl::StatusOr<size_t> size = FrameSize(start, max_frame_bytes);
+    if (!size.ok()) return;
+    const absl::StatusOr<const wire::Frame*> frame = VerifyFrame({start, *size});
+    if (!frame.ok() || (*frame)->body_type() != wire::Body::Heartbeat) return;
+    begin_ += *size;
+    if (begin_ == end_ && slab_->Unshared()) begin_ = end_ = 0;
+  }
+}
+
+bool FrameReader::HasNext(size_t max_frame_bytes) const {
+  if (unread_bytes() < kSizePrefixBytes) return false;
+  const absl::StatusOr<size_t> size = FrameSize(slab_->data() + begin_, max_frame_bytes);
+  return !size.ok() || unread_bytes() >= *size;
+}
+
 absl::Status FrameReader::FindAbort(size_t max_frame_bytes) const {
   for (size_t at = begin_; end_ - at >= kSizePrefixBytes;) {
     std::byte* const start = slab_->data() + at;

@@ -42,6 +42,11 @@ class FrameReader {
   // The status of an Abort among the frames that Next would return, and OK if there is none.
   absl::Status FindAbort(size_t max_frame_bytes) const;
 
+  // Passes over the Heartbeats that Next would return first: they have been heard.
+  void SkipHeartbeats(size_t max_frame_bytes);
+  // Whether Next would return a frame, or an error.
+  bool HasNext(size_t max_frame_bytes) const;
+
   // Bytes that were received and are not part of a frame that Next has returned.
   size_t unread_bytes() const { return end_ - begin_; }
   // Whether ReceiveMore has no room.

@@ -305,6 +305,7 @@ absl::Status MeshConnector::CheckLinks() {
 absl::Status MeshConnector::CheckLink(int process) {
   Link& link = *links_[static_cast<size_t>(process)];
   const FrameReader::Result result = link.Receive(/*more=*/true);
+  link.reader().SkipHeartbeats(options_.max_frame_bytes);
   if (absl::Status status = link.reader().FindAbort(options_.max_frame_bytes); !status.ok()) {
     return absl::Status(status.code(), absl::StrFormat("%s: %s", book_.Name(process),
                                                        std::string(status.message())));
@@ -312,7 +313,7 @@ absl::Status MeshConnector::CheckLink(int process) {
   const bool ended = result == FrameReader::Result::kEnd;
   if (!ended && !link.reader().full()) return absl::OkStatus();
   link.PauseReading();
-  if (ended && link.reader().unread_bytes() == 0) return LostLink(process);
+  if (ended && !link.reader().HasNext(options_.max_frame_bytes)) return LostLink(process);
   return absl::OkStatus();  // the frames are read when everybody is there
 }
 

@@ -31,7 +31,11 @@ internal::MeshOptions internal::MeshOptionsOf(const RunOptions& run, int process
                       .max_frame_bytes = run.cluster.max_frame_bytes};
   if (run.log_hook != nullptr) {
     options.log = [hook = run.log_hook](std::string_view message) {
-      hook(LogSeverity::kInfo, message);
+      try {
+        hook(LogSeverity::kInfo, message);
+      } catch (...) {
+        // A hook that throws has nobody to be reported to: it is the reporter.
+      }
     };
   }
   return options;

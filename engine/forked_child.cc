@@ -53,7 +53,13 @@ void ForkedChild::RequestStop() {
 }
 
 void ForkedChild::Kill() {
-  if (running()) kill(pid_, SIGKILL);  // not reaped yet: the id is still the child's
+  if (!running()) return;
+  if (pidfd_.is_open()) {
+    // If the program ignores SIGCHLD, the id may be another process's already.
+    syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
+  } else {
+    kill(pid_, SIGKILL);
+  }
 }
 
 void ForkedChild::Forget() {

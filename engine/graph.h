@@ -203,7 +203,7 @@ class Graph {
     void (*destroy)(void*);
   };
 
-  bool Reaches(const OutputPortBase* from, const OutputPortBase& loop) const;
+  bool Reaches(const std::vector<OutputPortBase*>& ports, const OutputPortBase& loop) const;
   void ResolvePorts();
   bool HasCreditApartFromHolds(OutputPortBase& port) {
     return worker_.credit.PoolHasRoom() || HasCreditWithoutRoom(port);

@@ -80,22 +80,26 @@ bool Graph::HasSuccessor(LocationId location) const {
   return location < has_successor_.size() && has_successor_[location];
 }
 
-bool Graph::Reaches(const OutputPortBase* from, const OutputPortBase& loop) const {
-  if (from == &loop) return true;
-  // A port of another cycle stands for the ports that feed that cycle.
-  for (const ConnectedPorts& connected : connected_ports_) {
-    if (connected.loop != from) continue;
-    for (const OutputPortBase* port : connected.ports) {
-      if (Reaches(port, loop)) return true;
+bool Graph::Reaches(const std::vector<OutputPortBase*>& ports, const OutputPortBase& loop) const {
+  absl::flat_hash_set<const OutputPortBase*> seen(ports.begin(), ports.end());
+  std::vector<const OutputPortBase*> left(ports.begin(), ports.end());
+  while (!left.empty()) {
+    const OutputPortBase* const from = left.back();
+    left.pop_back();
+    if (from == &loop) return true;
+    // A port of another cycle stands for the ports that feed that cycle.
+    for (const ConnectedPorts& connected : connected_ports_) {
+      if (connected.loop != from) continue;
+      for (const OutputPortBase* port : connected.ports) {
+        if (seen.insert(port).second) left.push_back(port);
+      }
     }
   }
   return false;
 }
 
 bool Graph::ConnectPorts(OutputPortBase& loop, const std::vector<OutputPortBase*>& ports) {
-  for (const OutputPortBase* port : ports) {
-    if (Reaches(port, loop)) return false;
-  }
+  if (Reaches(ports, loop)) return false;
   connected_ports_.push_back({&loop, ports});
   return true;
 }

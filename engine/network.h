@@ -108,7 +108,7 @@ class Network final : private Transport::Handler {
   void OnProgress(int process, const wire::Frame& frame);
   void OnRound(int process, uint32_t dataflow, std::span<const std::byte> round);
   void OnCredit(int process, const wire::Frame& frame);
-  void OnGraph(int process, const wire::Frame& frame);
+  void OnGraph(int process, const IncomingFrame& frame);
   void Malformed(int process, std::string_view what);
   void Delay(uint32_t id, std::span<const std::byte> round);
   void SumDelayed(Dataflow& dataflow);

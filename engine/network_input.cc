@@ -32,7 +32,7 @@ void Network::OnFrame(int process, const IncomingFrame& frame) {
       OnCredit(process, *frame.frame);
       break;
     case wire::Body::Graph:
-      OnGraph(process, *frame.frame);
+      OnGraph(process, frame);
       break;
     case wire::Body::Stop: {
       const wire::Stop& stop = *frame.frame->body_as_Stop();
@@ -77,6 +77,11 @@ void Network::OnBatch(int process, const IncomingFrame& frame) {
   if (target < 0 || target >= topology.worker_count() || !topology.IsLocal(target) || sender < 0 ||
       sender >= topology.worker_count() || topology.ProcessOf(sender) != process) {
     Malformed(process, "a batch from or for a worker that is not there");
+    return;
+  }
+  if (batch.dataflow() >= kMaxDataflows || batch.charged_bytes() < batch.records()->size()) {
+    Malformed(process,
+              "a batch of a dataflow that cannot exist, or one that counts for less than it holds");
     return;
   }
   // The block's header takes the place of the frame's head, so all of that is read first.
@@ -193,8 +198,8 @@ void Network::OnCredit(int process, const wire::Frame& frame) {
   }
 }
 
-void Network::OnGraph(int process, const wire::Frame& frame) {
-  const wire::Graph& graph = *frame.body_as_Graph();
+void Network::OnGraph(int process, const IncomingFrame& frame) {
+  const wire::Graph& graph = *frame.frame->body_as_Graph();
   if (graph.dataflow() >= kMaxDataflows) {
     Malformed(process, "the graph of a dataflow that cannot exist");
     return;
@@ -204,7 +209,15 @@ void Network::OnGraph(int process, const wire::Frame& frame) {
     return;
   }
   std::vector<std::string> steps;
-  for (const flatbuffers::String* step : *graph.steps()) steps.push_back(step->str());
+  size_t bytes = 0;
+  for (const flatbuffers::String* step : *graph.steps()) {
+    bytes += step->size();
+    if (bytes > frame.bytes.size()) {  // the same bytes, again and again
+      Malformed(process, "a graph whose steps overlap");
+      return;
+    }
+    steps.push_back(step->str());
+  }
   absl::Status status = run_.CheckSameGraph(graph.dataflow(), transport_->Describe(process), steps);
   if (!status.ok()) run_.Fail(status);
 }

@@ -12,6 +12,7 @@ namespace {
 
 // When this much progress waits for a connection, later rounds are added up here instead.
 constexpr size_t kMaxQueuedProgressBytes = 64 * 1024;
+constexpr size_t kMaxSharedFrameBytes = 16 * 1024;
 
 }  // namespace
 
@@ -23,6 +24,13 @@ void Network::AddDataflow(uint32_t dataflow, ProgressLayout layout,
   announced_[dataflow] = true;
   FrameEncoder encoder;
   const std::span<const std::byte> frame = encoder.Graph(dataflow, steps);
+  if (const size_t limit = run_.options().cluster.max_frame_bytes; frame.size() > limit) {
+    run_.Fail(absl::ResourceExhaustedError(absl::StrFormat(
+        "dataflow number %d: what its %d steps are takes %d bytes on its way to other processes, "
+        "which compare it, and max_frame_bytes is %d; raise the limit in every process",
+        dataflow, steps.size(), frame.size(), limit)));
+    return;
+  }
   announcements_.emplace_back(frame.begin(), frame.end());
   new_dataflows_.push_back({dataflow, std::move(layout)});
   has_requests_.store(true);
@@ -163,9 +171,10 @@ void Network::SendProgress() {
     ProcessSum& sum = *dataflows_[id]->outgoing;
     if (!sum.is_due()) continue;  // a later round is looked at together with it
     const std::span<const std::byte> net = sum.Net();
+    // Dataflows share a frame while it is small.
+    if (rounds_.bytes().size() + net.size() > kMaxSharedFrameBytes) SendRounds();
     if (!net.empty()) rounds_.Add(id, net, sum.change_bytes());
     sum.Clear();
-    if (rounds_.bytes().size() > kMaxQueuedProgressBytes) SendRounds();
   }
   with_news_.clear();
   SendRounds();

@@ -39,6 +39,13 @@ void Write(int descriptor, std::string_view text) {
   [[maybe_unused]] const ssize_t count = write(descriptor, text.data(), text.size());
 }
 
+// Whether the terminal belongs to other programs now, which it is not to disturb (and which may
+// stop it for that).
+bool IsInBackground(int terminal) {
+  const pid_t foreground = tcgetpgrp(terminal);
+  return foreground >= 0 && foreground != getpgrp();
+}
+
 }  // namespace
 
 StatusLine::StatusLine(int descriptor, std::string prefix, const RunMonitor& monitor, Clock& clock)
@@ -68,6 +75,7 @@ void StatusLine::Run() {
   StatusText text(Now());
   std::unique_lock lock(mutex_);
   while (!changed_.wait_for(lock, kPeriod, [this] { return ending_; })) {
+    if (IsInBackground(terminal_.get())) continue;
     if (const auto statistics = monitor_.Look()) Draw(text.Update(*statistics, Now()));
   }
 }

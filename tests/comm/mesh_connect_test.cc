@@ -275,13 +275,16 @@ TEST_CASE("a process that comes again while the others still wait is welcome") {
   };
   std::thread zero(connect, 0);
   {
-    // Process 1 shakes hands with process 0, and dies.
+    // Process 1 shakes hands with process 0, waits for so long that it has to show that it lives,
+    // and dies when it does so again.
     FileDescriptor early = ConnectTo(ports.addresses()[0]);
     FrameEncoder encoder;
     Write(early.get(), encoder.Hello(HelloOf(options, 1)));
     Write(early.get(), encoder.Proof({}));
     CHECK_FALSE(ReadFrame(early.get()).empty());
     CHECK_FALSE(ReadFrame(early.get()).empty());
+    Write(early.get(), encoder.Heartbeat());
+    Write(early.get(), encoder.Heartbeat().first(20));
   }
   std::thread one(connect, 1);
   std::thread two(connect, 2);

@@ -305,6 +305,37 @@ TEST_CASE("credit for a dataflow that the worker has not built ends the run") {
              {"process 1", "credit for dataflow number 3", "worker 0"});
 }
 
+TEST_CASE(
+    "a batch that counts for less than it holds, or of a dataflow that cannot be, ends the run") {
+  constexpr uint32_t kPayload = 1024;
+  struct Case {
+    uint32_t dataflow;
+    uint32_t charged_bytes;
+    bool good;
+  };
+  for (const Case& each : {Case{0, kPayload, true}, Case{0, kPayload - 1, false},
+                           Case{internal::kMaxDataflows, kPayload, false}}) {
+    Process process;
+    internal::Endpoint worker(&process.run.fabric(), 0);
+    const auto head = internal::EncodeBatchHead({.dataflow = each.dataflow,
+                                                 .channel = 0,
+                                                 .sender = 1,
+                                                 .target = 0,
+                                                 .record_count = 1,
+                                                 .charged_bytes = each.charged_bytes},
+                                                kPayload);
+    Bytes frame = Copy(head);
+    frame.resize(head.size() + kPayload);
+    process.Receive(frame);
+    CHECK(process.run.failed() != each.good);
+    if (!each.good) {
+      CheckError(process.run.status(), absl::StatusCode::kInvalidArgument,
+                 {"process 1", "a batch"});
+    }
+    worker.Receive([&](const internal::Message& message, int) { worker.Recycle(message.block); });
+  }
+}
+
 // What each of several processes may keep of the 64 KiB that a channel's sender has for all of
 // them.
 TEST_CASE("the more processes there are, the sooner each gives credit back") {
