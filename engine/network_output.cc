@@ -12,6 +12,7 @@ namespace {
 
 // When this much progress waits for a connection, later rounds are added up here instead.
 constexpr size_t kMaxQueuedProgressBytes = 64 * 1024;
+// Up to this much progress of several dataflows shares a frame.
 constexpr size_t kMaxSharedFrameBytes = 16 * 1024;
 
 }  // namespace
@@ -29,9 +30,9 @@ void Network::AddDataflow(uint32_t dataflow, ProgressLayout layout,
         "dataflow number %d: what its %d steps are takes %d bytes on its way to other processes, "
         "which compare it, and max_frame_bytes is %d; raise the limit in every process",
         dataflow, steps.size(), frame.size(), limit)));
-    return;
+  } else {
+    announcements_.emplace_back(frame.begin(), frame.end());
   }
-  announcements_.emplace_back(frame.begin(), frame.end());
   new_dataflows_.push_back({dataflow, std::move(layout)});
   has_requests_.store(true);
 }
@@ -171,7 +172,6 @@ void Network::SendProgress() {
     ProcessSum& sum = *dataflows_[id]->outgoing;
     if (!sum.is_due()) continue;  // a later round is looked at together with it
     const std::span<const std::byte> net = sum.Net();
-    // Dataflows share a frame while it is small.
     if (rounds_.bytes().size() + net.size() > kMaxSharedFrameBytes) SendRounds();
     if (!net.empty()) rounds_.Add(id, net, sum.change_bytes());
     sum.Clear();

@@ -158,7 +158,7 @@ TEST_CASE("whatever stops for lack of credit, no record is lost, and none is lat
   const uint64_t seed = internal::TestSeed("stalls");
   CAPTURE(seed);
   std::mt19937_64 random(seed);
-  for (int round = 0; round < Repeated(60, 15); ++round) {
+  for (int round = 0; round < Repeated(200, 15); ++round) {
     CAPTURE(round);
     const Plan plan(random);
     for (const int workers : {1, 2, 3}) {
