@@ -165,7 +165,7 @@ TEST_CASE("the examples of the documentation are what the code writes") {
                      .sender = 3,
                      .target = 4,
                      .record_count = 2,
-                     .charged_bytes = 16};
+                     .charged_bytes = 128};
   fields.time[0] = std::byte{7};
   CHECK(std::ranges::equal(EncodeBatchHead(fields, 64), documented[1]));
   const uint32_t changes[] = {3, static_cast<uint32_t>(-4), 1000, 0, 3, 4, 1001, 0};
