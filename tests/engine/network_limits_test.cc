@@ -22,6 +22,7 @@
 #include "headway/engine/worker.h"
 #include "headway/progress/compact_rounds.h"
 #include "headway/tests/engine/run_helpers.h"
+#include "wire_generated.h"
 
 // What a process keeps when another one sends faster than its worker reads, and what it believes.
 
@@ -333,6 +334,30 @@ TEST_CASE(
                  {"process 1", "a batch"});
     }
     worker.Receive([&](const internal::Message& message, int) { worker.Recycle(message.block); });
+  }
+}
+
+// Offsets of a FlatBuffer may all lead to the same string.
+TEST_CASE("a graph whose steps take more than its frame has ends the run, and no memory") {
+  for (const size_t steps : {size_t{1}, size_t{100}}) {
+    CAPTURE(steps);
+    flatbuffers::FlatBufferBuilder builder;
+    const auto step = builder.CreateString(std::string(1000, 'x'));
+    const auto list = builder.CreateVector(std::vector(steps, step));
+    const auto graph = wire::CreateGraph(builder, 0, list);
+    builder.FinishSizePrefixed(wire::CreateFrame(builder, wire::Body::Graph, graph.Union()));
+    Bytes frame = Copy(std::as_bytes(std::span(builder.GetBufferPointer(), builder.GetSize())));
+    frame.resize((frame.size() + 63) / 64 * 64);
+    const auto size = static_cast<uint32_t>(frame.size() - sizeof(uint32_t));
+    std::memcpy(frame.data(), &size, sizeof(size));
+    Process process;
+    process.Receive(frame);
+    if (steps == 1) {
+      CHECK_FALSE(process.run.failed());
+    } else {
+      CheckError(process.run.status(), absl::StatusCode::kInvalidArgument,
+                 {"process 1", "overlap"});
+    }
   }
 }
 
