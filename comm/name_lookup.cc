@@ -45,10 +45,10 @@ NameLookup::NameLookup(const HostPort& where) : state_(std::make_shared<State>()
   }
 }
 
-std::optional<NameLookup::Addresses> NameLookup::WaitFor(std::chrono::milliseconds timeout) const {
+std::optional<NameLookup::Addresses> NameLookup::WaitFor(std::chrono::milliseconds timeout) {
   std::unique_lock lock(state_->mutex);
   state_->found.wait_for(lock, timeout, [this] { return state_->addresses.has_value(); });
-  return state_->addresses;
+  return std::exchange(state_->addresses, std::nullopt);  // the thread shares nothing of it
 }
 
 }  // namespace headway::internal

@@ -25,8 +25,8 @@ class NameLookup {
   NameLookup(NameLookup&&) noexcept = default;
   NameLookup& operator=(NameLookup&&) noexcept = default;
 
-  // What was found (see Resolve), once it was; waits for it up to `timeout`.
-  std::optional<Addresses> WaitFor(std::chrono::milliseconds timeout) const;
+  // What was found (see Resolve), once it was, and just once; waits for it up to `timeout`.
+  std::optional<Addresses> WaitFor(std::chrono::milliseconds timeout);
 
  private:
   struct State;

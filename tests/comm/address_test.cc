@@ -103,7 +103,7 @@ TEST_CASE("names are looked up beside the caller, numbers at once") {
   REQUIRE(number.has_value());
   REQUIRE(number->ok());
   CHECK((*number)->front().ToString() == "[::1]:7");
-  const NameLookup name({.host = "no-such-host.invalid", .port = 7});
+  NameLookup name({.host = "no-such-host.invalid", .port = 7});
   const auto unknown = name.WaitFor(milliseconds(60'000));
   REQUIRE(unknown.has_value());
   CHECK(absl::IsUnavailable(unknown->status()));
