@@ -79,6 +79,7 @@ absl::Status Worker::Build(std::string_view name, absl::FunctionRef<void(Scope<>
 }
 
 absl::Status Worker::Cancel(std::string_view name) {
+  if (context_.run.failed()) return context_.run.status();
   const bool in_operator =
       !stepping_.empty() ||
       std::ranges::any_of(graphs_, [](const auto& entry) { return entry.second->is_pushing(); });

@@ -385,6 +385,7 @@ TEST_CASE("an input that is advanced backwards, and what comes after it has no e
       CHECK(worker.StepWhile([] { return true; }) == failed);
       CHECK(worker.StepOrPark() == failed);
       CHECK(worker.Build("more", [](Scope<>&) { FAIL("must not be built"); }) == failed);
+      CHECK(worker.Cancel("flow") == failed);
       input.Close();
       return absl::OkStatus();  // the failure remains
     });
