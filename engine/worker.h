@@ -24,8 +24,8 @@ namespace headway {
 //
 // A worker and all that is built on it belong to one thread; nothing here is thread safe except
 // what ThreadActivator does. When a step of user code throws, or a worker meets a failure of the
-// system, the run has failed: Step, StepWhile and Build return that first failure on every worker,
-// and do nothing else.
+// system, the run has failed: Step, StepWhile, Build and Cancel return that first failure on every
+// worker, and do nothing else.
 class Worker {
  public:
   // Made by the entry points. `run` outlives the worker, which is number `local_index` of its
