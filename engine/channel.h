@@ -171,7 +171,8 @@ class RoutedChannel : public PipelineChannel<D, T> {
     } else {
       int more = -1;
       this->graph_.GuardStep(this->target_.node().step_id(), [&] {
-        PackBatch<D>(context.endpoint, block, encoder_, [&](const PackedBatch& packed) {
+        const size_t limit = context.run.options().cluster.max_frame_bytes;
+        PackBatch<D>(context.endpoint, block, encoder_, limit, [&](const PackedBatch& packed) {
           // Each part is a pointstamp; the first has been counted.
           if (++more > 0) this->tracker_.Record(this->target_.location, time, +1);
           this->DeliverRemote(worker, packed);

@@ -1,6 +1,7 @@
 #ifndef HEADWAY_ENGINE_REMOTE_BATCH_H_
 #define HEADWAY_ENGINE_REMOTE_BATCH_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -33,13 +34,14 @@ inline constexpr bool kReadInPlace = requires(const Block& block) {
 } && (!std::is_same_v<Batch<D>, VectorBatch<D>> || BitwiseEncodable<D>);
 
 // Records that own memory may be far larger than their block: what they become is divided when it
-// is larger than this, between two records.
+// is larger than this, between two records, or than half of what a frame may have.
 inline constexpr size_t kPackedBytes = size_t{1} << 20;
 
 // Takes a block that a Batch<D> released, and calls send(const PackedBatch&) for each part of it,
 // most often one. `encoder` is scratch.
 template <class D, class F>
-void PackBatch(Endpoint& endpoint, Block* block, Encoder& encoder, F&& send) {
+void PackBatch(Endpoint& endpoint, Block* block, Encoder& encoder, size_t max_frame_bytes,
+               F&& send) {
   if constexpr (kReadInPlace<D>) {
     send(PackedBatch{block, Batch<D>::PartsOf(*block)});
   } else {
@@ -47,12 +49,13 @@ void PackBatch(Endpoint& endpoint, Block* block, Encoder& encoder, F&& send) {
     std::byte time[sizeof(Block::time)];
     std::memcpy(time, block->time, sizeof(time));
     const Batch<D> batch(&endpoint, block);
+    const size_t part_bytes = std::min(kPackedBytes, max_frame_bytes / 2);
     encoder.Clear();
     uint32_t count = 0;
     for (size_t i = 0; i < batch.size(); ++i) {
       Codec<std::remove_cvref_t<ReadType<D>>>::Encode(batch[i], encoder);
       ++count;
-      if (i + 1 < batch.size() && encoder.size() < kPackedBytes) continue;
+      if (i + 1 < batch.size() && encoder.size() < part_bytes) continue;
       const size_t bytes = encoder.size();
       Block* packed =
           is_small ? endpoint.pool().GetTight(bytes) : endpoint.pool().GetAtLeast(bytes);

@@ -207,7 +207,7 @@ TEST_CASE("a batch of records that together are larger than a frame may be is di
             seen.Add({record[0], record.size()});
           });
     });
-    CheckAllOk(Run(flow, mesh, {2, 2}, {.cluster = {.max_frame_bytes = size_t{1200} << 10}}));
+    CheckAllOk(Run(flow, mesh, {2, 2}, {.cluster = {.max_frame_bytes = size_t{256} << 10}}));
     CHECK(seen.size() == 4 * kRecords);
     for (const auto& [n, size] : seen.InOrder()) CHECK(size == kRecordBytes / sizeof(int64_t));
   }
