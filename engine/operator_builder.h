@@ -12,7 +12,7 @@
 
 #include "headway/engine/activator.h"
 #include "headway/engine/capability.h"
-#include "headway/engine/channel.h"
+#include "headway/engine/exchange_channel.h"
 #include "headway/engine/graph.h"
 #include "headway/engine/keyed_state.h"
 #include "headway/engine/node_io.h"
