@@ -1,4 +1,4 @@
-#include "headway/cli/dataflow_library.h"
+#include "cli/dataflow_library.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "absl/strings/str_format.h"
-#include "headway/engine/version.h"
+#include "engine/runtime/version.h"
 
 namespace headway::cli {
 

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "headway/engine/export_interface.h"
+#include "engine/launch/export_interface.h"
 
 namespace headway::cli {
 

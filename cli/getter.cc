@@ -1,4 +1,4 @@
-#include "headway/cli/getter.h"
+#include "cli/getter.h"
 
 #include <charconv>
 #include <limits>
@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
-#include "headway/engine/status_macros.h"
+#include "engine/runtime/status_macros.h"
 
 namespace headway::cli {
 namespace {

@@ -12,14 +12,14 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_format.h"
-#include "headway/cli/dataflow_library.h"
-#include "headway/cli/getter.h"
-#include "headway/cli/stop_signals.h"
-#include "headway/engine/config.h"
-#include "headway/engine/export_interface.h"
-#include "headway/engine/run_flags.h"
-#include "headway/engine/run_from_args.h"
-#include "headway/engine/version.h"
+#include "cli/dataflow_library.h"
+#include "cli/getter.h"
+#include "cli/stop_signals.h"
+#include "engine/launch/export_interface.h"
+#include "engine/launch/run_flags.h"
+#include "engine/launch/run_from_args.h"
+#include "engine/runtime/config.h"
+#include "engine/runtime/version.h"
 
 namespace headway::cli {
 namespace {

@@ -1,4 +1,4 @@
-#include "headway/cli/stop_signals.h"
+#include "cli/stop_signals.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -6,7 +6,7 @@
 
 #include <atomic>
 
-#include "headway/engine/stop_event.h"
+#include "engine/launch/stop_event.h"
 
 namespace headway::cli {
 namespace {

@@ -9,10 +9,7 @@ set(headway_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/headway)
 install(TARGETS headway EXPORT headway-targets INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(EXPORT headway-targets NAMESPACE headway:: DESTINATION ${headway_cmake_dir})
 
-file(GLOB headway_root_headers CONFIGURE_DEPENDS *.h)
-install(FILES ${headway_root_headers} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/headway)
-install(DIRECTORY progress comm engine operators
-        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/headway FILES_MATCHING PATTERN *.h)
+install(DIRECTORY ${headway_header_dir}/headway DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 
 configure_package_config_file(cmake/headway-config.cmake.in headway-config.cmake
                               INSTALL_DESTINATION ${headway_cmake_dir})

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "absl/functional/any_invocable.h"
-#include "headway/engine/scope.h"
+#include "engine/graph/scope.h"
 
 namespace headway {
 

@@ -1,4 +1,4 @@
-#include "headway/engine/run.h"
+#include "engine/run.h"
 
 #include <algorithm>
 #include <exception>
@@ -13,10 +13,10 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_format.h"
-#include "headway/comm/thread_placement.h"
-#include "headway/engine/network.h"
-#include "headway/engine/run_process.h"
-#include "headway/engine/source_control.h"
+#include "comm/system/thread_placement.h"
+#include "engine/graph/source_control.h"
+#include "engine/run_process.h"
+#include "engine/runtime/network.h"
 
 namespace headway {
 namespace {

@@ -3,9 +3,9 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
-#include "headway/engine/config.h"
-#include "headway/engine/dataflow.h"
-#include "headway/engine/worker.h"
+#include "engine/dataflow.h"
+#include "engine/runtime/config.h"
+#include "engine/worker.h"
 
 // The entry points. Each starts the workers, blocks until all is done, and returns the first
 // failure of any of them: what happened, in which step, on which worker. Several runs may go on in

@@ -5,11 +5,11 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
-#include "headway/comm/mesh_options.h"
-#include "headway/comm/transport.h"
-#include "headway/engine/config.h"
-#include "headway/engine/dataflow.h"
-#include "headway/engine/worker.h"
+#include "comm/wire/mesh_options.h"
+#include "comm/wire/transport.h"
+#include "engine/dataflow.h"
+#include "engine/runtime/config.h"
+#include "engine/worker.h"
 
 namespace headway::internal {
 

@@ -1,14 +1,14 @@
-#include "headway/engine/worker.h"
+#include "engine/worker.h"
 
 #include <algorithm>
 #include <functional>
 #include <utility>
 
 #include "absl/strings/str_format.h"
-#include "headway/comm/thread_placement.h"
-#include "headway/engine/channel.h"
-#include "headway/engine/network.h"
-#include "headway/engine/source_control.h"
+#include "comm/system/thread_placement.h"
+#include "engine/graph/channel.h"
+#include "engine/graph/source_control.h"
+#include "engine/runtime/network.h"
 
 namespace headway {
 

@@ -13,9 +13,9 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "headway/engine/graph.h"
-#include "headway/engine/scope.h"
-#include "headway/engine/worker_context.h"
+#include "engine/graph/graph.h"
+#include "engine/graph/scope.h"
+#include "engine/runtime/worker_context.h"
 
 namespace headway {
 

@@ -5,9 +5,9 @@
 #include <optional>
 #include <utility>
 
-#include "headway/comm/thread_placement.h"
-#include "headway/engine/network.h"
-#include "headway/engine/worker.h"
+#include "comm/system/thread_placement.h"
+#include "engine/runtime/network.h"
+#include "engine/worker.h"
 
 // How a worker without work waits: it looks again, yields, leaves a processor that it shares, and
 // sleeps. worker.cc has the rest.

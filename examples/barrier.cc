@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "headway/examples/example.h"
+#include "examples/example.h"
 #include "headway/headway.h"
 
 using namespace headway;

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
-#include "headway/examples/example.h"
+#include "examples/example.h"
 #include "headway/headway.h"
 
 using namespace headway;

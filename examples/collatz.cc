@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "headway/examples/example.h"
+#include "examples/example.h"
 #include "headway/headway.h"
 
 using namespace headway;

@@ -5,7 +5,7 @@
 #include <cinttypes>
 #include <cstdio>
 
-#include "headway/examples/example.h"
+#include "examples/example.h"
 #include "headway/headway.h"
 
 using namespace headway;

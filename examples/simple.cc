@@ -1,5 +1,5 @@
 // 0, 1, 2, each plus one.
-#include "headway/examples/example.h"
+#include "examples/example.h"
 #include "headway/headway.h"
 
 using namespace headway;

@@ -7,7 +7,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "headway/engine/operator_builder.h"
+#include "engine/step/operator_builder.h"
 
 namespace headway {
 

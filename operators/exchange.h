@@ -5,7 +5,7 @@
 #include <string>
 #include <utility>
 
-#include "headway/engine/operator_builder.h"
+#include "engine/step/operator_builder.h"
 
 namespace headway {
 

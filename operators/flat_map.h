@@ -14,7 +14,7 @@
 #include <variant>
 #include <vector>
 
-#include "headway/engine/transform.h"
+#include "engine/step/transform.h"
 
 namespace headway {
 

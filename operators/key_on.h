@@ -5,7 +5,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "headway/operators/map.h"
+#include "operators/map.h"
 
 namespace headway {
 

@@ -7,7 +7,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "headway/engine/transform.h"
+#include "engine/step/transform.h"
 
 namespace headway {
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
-#include "headway/engine/scope.h"
+#include "engine/graph/scope.h"
 
 namespace headway {
 

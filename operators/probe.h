@@ -1,7 +1,7 @@
 #ifndef HEADWAY_OPERATORS_PROBE_H_
 #define HEADWAY_OPERATORS_PROBE_H_
 
-#include "headway/engine/probe.h"
+#include "engine/step/probe.h"
 
 namespace headway {
 

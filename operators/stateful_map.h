@@ -6,8 +6,8 @@
 #include <type_traits>
 #include <utility>
 
-#include "headway/engine/epoch_order.h"
-#include "headway/engine/operator_builder.h"
+#include "engine/step/epoch_order.h"
+#include "engine/step/operator_builder.h"
 
 namespace headway {
 

@@ -15,7 +15,7 @@
 #include <string_view>
 #include <type_traits>
 
-#include "headway/engine/batch_string.h"
+#include "engine/batch/batch_string.h"
 
 namespace headway {
 

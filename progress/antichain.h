@@ -6,8 +6,8 @@
 #include <initializer_list>
 #include <span>
 
-#include "headway/progress/inline_vector.h"
-#include "headway/progress/timestamp.h"
+#include "progress/inline_vector.h"
+#include "progress/timestamp.h"
 
 namespace headway {
 

@@ -8,7 +8,7 @@
 #include <span>
 #include <vector>
 
-#include "headway/progress/timestamp.h"
+#include "progress/timestamp.h"
 
 namespace headway {
 

@@ -1,12 +1,12 @@
-#include "headway/progress/compact_rounds.h"
+#include "progress/compact_rounds.h"
 
 #include <array>
 #include <cstring>
 #include <limits>
 
-#include "headway/check.h"
-#include "headway/progress/encoded_change.h"
-#include "headway/progress/timestamp.h"
+#include "check.h"
+#include "progress/encoded_change.h"
+#include "progress/timestamp.h"
 
 namespace headway {
 

@@ -1,4 +1,4 @@
-#include "headway/progress/cycles.h"
+#include "progress/cycles.h"
 
 #include <algorithm>
 #include <cstddef>

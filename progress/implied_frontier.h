@@ -7,10 +7,10 @@
 #include <span>
 #include <utility>
 
-#include "headway/check.h"
-#include "headway/progress/antichain.h"
-#include "headway/progress/sorted_counts.h"
-#include "headway/progress/timestamp.h"
+#include "check.h"
+#include "progress/antichain.h"
+#include "progress/sorted_counts.h"
+#include "progress/timestamp.h"
 
 namespace headway::internal {
 

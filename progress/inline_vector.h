@@ -9,7 +9,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "headway/check.h"
+#include "check.h"
 
 namespace headway::internal {
 

@@ -5,9 +5,9 @@
 #include <cstdint>
 #include <span>
 
-#include "headway/progress/antichain.h"
-#include "headway/progress/sorted_counts.h"
-#include "headway/progress/timestamp.h"
+#include "progress/antichain.h"
+#include "progress/sorted_counts.h"
+#include "progress/timestamp.h"
 
 namespace headway {
 

@@ -1,9 +1,9 @@
-#include "headway/progress/process_sum.h"
+#include "progress/process_sum.h"
 
 #include <cstring>
 
-#include "headway/check.h"
-#include "headway/progress/encoded_change.h"
+#include "check.h"
+#include "progress/encoded_change.h"
 
 namespace headway {
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "headway/progress/round_sum.h"
+#include "progress/round_sum.h"
 
 namespace headway {
 

@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "headway/progress/timestamp.h"
+#include "progress/timestamp.h"
 
 namespace headway {
 

@@ -1,11 +1,11 @@
-#include "headway/progress/round_sum.h"
+#include "progress/round_sum.h"
 
 #include <algorithm>
 #include <cstring>
 #include <limits>
 
-#include "headway/check.h"
-#include "headway/progress/encoded_change.h"
+#include "check.h"
+#include "progress/encoded_change.h"
 
 namespace headway {
 

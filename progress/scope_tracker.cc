@@ -1,4 +1,4 @@
-#include "headway/progress/scope_tracker.h"
+#include "progress/scope_tracker.h"
 
 namespace headway {
 

@@ -11,16 +11,16 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "headway/check.h"
-#include "headway/progress/antichain.h"
-#include "headway/progress/change_batch.h"
-#include "headway/progress/encoded_change.h"
-#include "headway/progress/implied_frontier.h"
-#include "headway/progress/mutable_antichain.h"
-#include "headway/progress/product.h"
-#include "headway/progress/timestamp.h"
-#include "headway/progress/tracker_core.h"
-#include "headway/progress/work_list.h"
+#include "check.h"
+#include "progress/antichain.h"
+#include "progress/change_batch.h"
+#include "progress/encoded_change.h"
+#include "progress/implied_frontier.h"
+#include "progress/mutable_antichain.h"
+#include "progress/product.h"
+#include "progress/timestamp.h"
+#include "progress/tracker_core.h"
+#include "progress/work_list.h"
 
 namespace headway {
 
@@ -298,8 +298,8 @@ extern template class ScopeTracker<Product<Epoch, uint64_t>>;
 
 }  // namespace headway
 
-#include "headway/progress/scope_tracker_counts.h"  // IWYU pragma: keep
-#include "headway/progress/scope_tracker_impl.h"    // IWYU pragma: keep
-#include "headway/progress/scope_tracker_moves.h"   // IWYU pragma: keep
+#include "progress/scope_tracker_counts.h"  // IWYU pragma: keep
+#include "progress/scope_tracker_impl.h"    // IWYU pragma: keep
+#include "progress/scope_tracker_moves.h"   // IWYU pragma: keep
 
 #endif  // HEADWAY_PROGRESS_SCOPE_TRACKER_H_

@@ -11,7 +11,7 @@
 #include <span>
 #include <vector>
 
-#include "headway/progress/scope_tracker.h"
+#include "progress/scope_tracker.h"
 
 namespace headway {
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <utility>
 
-#include "headway/progress/scope_tracker.h"
+#include "progress/scope_tracker.h"
 
 namespace headway {
 

@@ -4,7 +4,7 @@
 #include <optional>
 #include <span>
 
-#include "headway/progress/scope_tracker.h"
+#include "progress/scope_tracker.h"
 
 // The member functions of ScopeTracker for sources that move on, and for what then moves behind
 // them. tracker.cc says when a move takes the place of a retraction and a promotion. Included by

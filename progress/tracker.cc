@@ -1,9 +1,9 @@
-#include "headway/progress/tracker.h"
+#include "progress/tracker.h"
 
 #include <bit>
 #include <cstring>
 
-#include "headway/progress/cycles.h"
+#include "progress/cycles.h"
 
 // How implied frontiers are kept up to date.
 //

@@ -11,11 +11,11 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "headway/check.h"
-#include "headway/progress/product.h"
-#include "headway/progress/scope_tracker.h"
-#include "headway/progress/timestamp.h"
-#include "headway/progress/tracker_core.h"
+#include "check.h"
+#include "progress/product.h"
+#include "progress/scope_tracker.h"
+#include "progress/timestamp.h"
+#include "progress/tracker_core.h"
 
 namespace headway {
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "headway/progress/work_list.h"
+#include "progress/work_list.h"
 
 namespace headway {
 

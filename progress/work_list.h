@@ -7,7 +7,7 @@
 #include <span>
 #include <utility>
 
-#include "headway/check.h"
+#include "check.h"
 
 namespace headway::internal {
 

@@ -1,8 +1,8 @@
 // A loop without records: each iteration begins when the frontier says that all workers have passed
 // the last one.
 
-#include "headway/bench/headway_bench/benchmarks.h"
-#include "headway/bench/headway_bench/steps.h"
+#include "bench/headway_bench/benchmarks.h"
+#include "bench/headway_bench/steps.h"
 
 namespace headway::bench {
 

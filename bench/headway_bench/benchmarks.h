@@ -1,7 +1,7 @@
 #ifndef HEADWAY_BENCH_HEADWAY_BENCH_BENCHMARKS_H_
 #define HEADWAY_BENCH_HEADWAY_BENCH_BENCHMARKS_H_
 
-#include "headway/bench/headway_bench/harness.h"
+#include "bench/headway_bench/harness.h"
 
 // The subcommands, each in a file of its own. What they do is defined in
 // bench/peers/timely/README.md, for both sides.

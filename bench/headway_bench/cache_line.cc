@@ -6,7 +6,7 @@
 #include <atomic>
 #include <cstdint>
 
-#include "headway/bench/headway_bench/benchmarks.h"
+#include "bench/headway_bench/benchmarks.h"
 
 namespace headway::bench {
 

@@ -9,7 +9,7 @@
 #include <string>
 #include <utility>
 
-#include "headway/comm/transport.h"
+#include "comm/wire/transport.h"
 
 namespace headway::bench {
 

@@ -1,7 +1,7 @@
 // Records change workers, and each round waits for the last one.
 
-#include "headway/bench/headway_bench/benchmarks.h"
-#include "headway/bench/headway_bench/steps.h"
+#include "bench/headway_bench/benchmarks.h"
+#include "bench/headway_bench/steps.h"
 
 namespace headway::bench {
 

@@ -1,4 +1,4 @@
-#include "headway/bench/headway_bench/generate.h"
+#include "bench/headway_bench/generate.h"
 
 namespace headway::bench {
 

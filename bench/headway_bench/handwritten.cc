@@ -10,8 +10,8 @@
 #include <memory>
 #include <vector>
 
-#include "headway/bench/headway_bench/benchmarks.h"
-#include "headway/bench/headway_bench/generate.h"
+#include "bench/headway_bench/benchmarks.h"
+#include "bench/headway_bench/generate.h"
 
 namespace headway::bench {
 

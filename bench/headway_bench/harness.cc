@@ -1,4 +1,4 @@
-#include "headway/bench/headway_bench/harness.h"
+#include "bench/headway_bench/harness.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -13,10 +13,10 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
-#include "headway/check.h"
-#include "headway/comm/tcp_mesh.h"
-#include "headway/engine/child_processes.h"
-#include "headway/engine/run_process.h"
+#include "check.h"
+#include "comm/mesh/tcp_mesh.h"
+#include "engine/launch/child_processes.h"
+#include "engine/run_process.h"
 
 namespace headway::bench {
 

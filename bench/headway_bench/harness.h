@@ -13,10 +13,10 @@
 #include <vector>
 
 #include "absl/functional/function_ref.h"
-#include "headway/bench/headway_bench/counting_transport.h"
-#include "headway/bench/headway_bench/histogram.h"
-#include "headway/bench/headway_bench/options.h"
-#include "headway/headway.h"
+#include "bench/headway_bench/counting_transport.h"
+#include "bench/headway_bench/histogram.h"
+#include "bench/headway_bench/options.h"
+#include "headway.h"
 
 namespace headway::bench {
 

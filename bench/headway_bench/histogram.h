@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "headway/comm/codec.h"
+#include "comm/codec/codec.h"
 
 namespace headway::bench {
 

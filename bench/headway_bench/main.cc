@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_format.h"
-#include "headway/bench/headway_bench/benchmarks.h"
+#include "bench/headway_bench/benchmarks.h"
 
 using namespace headway::bench;
 

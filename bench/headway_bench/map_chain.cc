@@ -1,8 +1,8 @@
 // A chain of maps over numbers.
 
 #include "absl/strings/str_format.h"
-#include "headway/bench/headway_bench/benchmarks.h"
-#include "headway/bench/headway_bench/steps.h"
+#include "bench/headway_bench/benchmarks.h"
+#include "bench/headway_bench/steps.h"
 
 namespace headway::bench {
 

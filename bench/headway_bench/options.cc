@@ -1,11 +1,11 @@
-#include "headway/bench/headway_bench/options.h"
+#include "bench/headway_bench/options.h"
 
 #include <algorithm>
 #include <charconv>
 #include <optional>
 
 #include "absl/strings/str_format.h"
-#include "headway/check.h"
+#include "check.h"
 
 namespace headway::bench {
 

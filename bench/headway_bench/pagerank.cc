@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "headway/bench/headway_bench/benchmarks.h"
-#include "headway/bench/headway_bench/steps.h"
-#include "headway/check.h"
+#include "bench/headway_bench/benchmarks.h"
+#include "bench/headway_bench/steps.h"
+#include "check.h"
 
 namespace headway::bench {
 

@@ -1,7 +1,7 @@
 // Records travel around a loop, and change workers at every hop.
 
-#include "headway/bench/headway_bench/benchmarks.h"
-#include "headway/bench/headway_bench/steps.h"
+#include "bench/headway_bench/benchmarks.h"
+#include "bench/headway_bench/steps.h"
 
 namespace headway::bench {
 

@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "headway/bench/headway_bench/generate.h"
-#include "headway/headway.h"
+#include "bench/headway_bench/generate.h"
+#include "headway.h"
 
 // What several benchmarks use in their dataflows.
 

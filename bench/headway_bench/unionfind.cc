@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "headway/bench/headway_bench/benchmarks.h"
-#include "headway/bench/headway_bench/steps.h"
+#include "bench/headway_bench/benchmarks.h"
+#include "bench/headway_bench/steps.h"
 
 namespace headway::bench {
 

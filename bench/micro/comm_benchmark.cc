@@ -10,10 +10,10 @@
 #include <thread>
 #include <vector>
 
-#include "headway/comm/block_pool.h"
-#include "headway/comm/broadcast_log.h"
-#include "headway/comm/mailbox.h"
-#include "headway/comm/parker.h"
+#include "comm/local/broadcast_log.h"
+#include "comm/local/mailbox.h"
+#include "comm/local/parker.h"
+#include "comm/memory/block_pool.h"
 
 namespace headway::internal {
 namespace {

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "headway/headway.h"
+#include "headway.h"
 
 namespace headway {
 namespace {

@@ -5,8 +5,8 @@
 
 #include <vector>
 
-#include "headway/progress/change_batch.h"
-#include "headway/progress/tracker.h"
+#include "progress/change_batch.h"
+#include "progress/tracker.h"
 
 namespace headway {
 namespace {

@@ -10,10 +10,10 @@
 #include <thread>
 #include <utility>
 
-#include "headway/check.h"
-#include "headway/comm/block_pool.h"
-#include "headway/comm/tcp_mesh.h"
-#include "headway/comm/wire.h"
+#include "check.h"
+#include "comm/memory/block_pool.h"
+#include "comm/mesh/tcp_mesh.h"
+#include "comm/wire/wire.h"
 
 namespace headway::internal {
 namespace {

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "headway/engine/export.h"
+#include "headway/engine/launch/export.h"
 #include "headway/headway.h"
 
 using namespace headway;

@@ -1,4 +1,4 @@
-#include "headway/operators/io/file_lines.h"
+#include "operators/io/file_lines.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "headway/engine/source.h"
+#include "engine/step/source.h"
 
 namespace headway {
 

@@ -8,9 +8,9 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
-#include "headway/comm/codec.h"
-#include "headway/engine/generator.h"
-#include "headway/engine/source.h"
+#include "comm/codec/codec.h"
+#include "engine/step/generator.h"
+#include "engine/step/source.h"
 
 namespace headway {
 

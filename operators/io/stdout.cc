@@ -1,4 +1,4 @@
-#include "headway/operators/io/stdout.h"
+#include "operators/io/stdout.h"
 
 #include <limits.h>
 #include <sys/stat.h>

@@ -5,7 +5,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "headway/engine/sink.h"
+#include "engine/step/sink.h"
 
 namespace headway {
 

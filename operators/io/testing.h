@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "headway/engine/batch.h"
-#include "headway/engine/sink.h"
-#include "headway/engine/source.h"
+#include "engine/batch/batch.h"
+#include "engine/step/sink.h"
+#include "engine/step/source.h"
 
 namespace headway {
 

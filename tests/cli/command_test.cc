@@ -19,9 +19,9 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "headway/engine/version.h"
-#include "headway/tests/engine/process_harness.h"
-#include "headway/tests/engine/terminal.h"
+#include "engine/runtime/version.h"
+#include "tests/engine/launch/process_harness.h"
+#include "tests/engine/launch/terminal.h"
 
 namespace headway::cli {
 namespace {

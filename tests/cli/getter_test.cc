@@ -1,4 +1,4 @@
-#include "headway/cli/getter.h"
+#include "cli/getter.h"
 
 #include <doctest/doctest.h>
 

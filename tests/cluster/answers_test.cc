@@ -7,10 +7,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "headway/headway.h"
-#include "headway/tests/engine/run_helpers.h"
-#include "headway/tests/sanitizers.h"
-#include "test_cluster.h"
+#include "headway.h"
+#include "tests/cluster/test_cluster.h"
+#include "tests/engine/run_helpers.h"
+#include "tests/sanitizers.h"
 
 // What a dataflow emits does not depend on the number of processes and workers, nor on when and in
 // which order the processes start.

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "headway/headway.h"
-#include "headway/tests/engine/run_helpers.h"
-#include "test_cluster.h"
+#include "headway.h"
+#include "tests/cluster/test_cluster.h"
+#include "tests/engine/run_helpers.h"
 
 // The end of a run is the same for all processes, whichever it begins at.
 

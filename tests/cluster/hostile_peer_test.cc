@@ -13,12 +13,12 @@
 
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
-#include "headway/comm/handshake.h"
-#include "headway/headway.h"
-#include "headway/progress/compact_rounds.h"
-#include "headway/tests/comm/test_seed.h"
-#include "test_cluster.h"
-#include "trickle.h"
+#include "comm/wire/handshake.h"
+#include "headway.h"
+#include "progress/compact_rounds.h"
+#include "tests/cluster/test_cluster.h"
+#include "tests/cluster/trickle.h"
+#include "tests/comm/test_seed.h"
 
 // What a process does when something that is no Headway, or a broken one, speaks with it. The test
 // itself is process 1 of a cluster of two.

@@ -5,10 +5,10 @@
 #include <vector>
 
 #include "absl/time/clock.h"
-#include "headway/headway.h"
-#include "test_cluster.h"
-#include "test_network.h"
-#include "trickle.h"
+#include "headway.h"
+#include "tests/cluster/test_cluster.h"
+#include "tests/cluster/test_network.h"
+#include "tests/cluster/trickle.h"
 
 // Clusters on several hosts, which are network namespaces, over links that are slow, lossy or cut.
 

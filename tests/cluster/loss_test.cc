@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "absl/time/clock.h"
-#include "headway/headway.h"
-#include "headway/tests/comm/test_seed.h"
-#include "test_cluster.h"
-#include "trickle.h"
+#include "headway.h"
+#include "tests/cluster/test_cluster.h"
+#include "tests/cluster/trickle.h"
+#include "tests/comm/test_seed.h"
 
 // Processes that die or freeze, and processes that only seem to.
 

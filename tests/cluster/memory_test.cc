@@ -10,9 +10,9 @@
 
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
-#include "headway/headway.h"
-#include "headway/tests/sanitizers.h"
-#include "test_cluster.h"
+#include "headway.h"
+#include "tests/cluster/test_cluster.h"
+#include "tests/sanitizers.h"
 
 // The memory of processes whose consumer is slower than the source, and of runs of many epochs.
 

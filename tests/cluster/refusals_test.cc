@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "headway/comm/tcp_mesh.h"
-#include "headway/headway.h"
-#include "test_cluster.h"
+#include "comm/mesh/tcp_mesh.h"
+#include "headway.h"
+#include "tests/cluster/test_cluster.h"
 
 // Processes that are no cluster together: each of them ends, and says why.
 

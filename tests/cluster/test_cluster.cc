@@ -1,4 +1,4 @@
-#include "test_cluster.h"
+#include "tests/cluster/test_cluster.h"
 
 #include <arpa/inet.h>
 #include <doctest/doctest.h>
@@ -19,8 +19,8 @@
 
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
-#include "headway/check.h"
-#include "headway/comm/codec.h"
+#include "check.h"
+#include "comm/codec/codec.h"
 
 namespace headway {
 namespace {

@@ -10,9 +10,9 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "headway/comm/file_descriptor.h"
-#include "headway/engine/cluster.h"
-#include "headway/tests/sanitizers.h"
+#include "comm/system/file_descriptor.h"
+#include "engine/launch/cluster.h"
+#include "tests/sanitizers.h"
 
 namespace headway {
 

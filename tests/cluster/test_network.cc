@@ -1,4 +1,4 @@
-#include "test_network.h"
+#include "tests/cluster/test_network.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -19,7 +19,7 @@
 
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
-#include "headway/check.h"
+#include "check.h"
 
 namespace headway {
 namespace {

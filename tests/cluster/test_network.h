@@ -7,7 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "headway/comm/file_descriptor.h"
+#include "comm/system/file_descriptor.h"
 
 namespace headway {
 

@@ -7,8 +7,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "headway/headway.h"
-#include "headway/tests/sanitizers.h"
+#include "headway.h"
+#include "tests/sanitizers.h"
 
 namespace headway {
 

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "headway/headway.h"
+#include "headway.h"
 
 namespace headway {
 

@@ -1,4 +1,4 @@
-#include "headway/tests/engine/thread_cluster.h"
+#include "tests/engine/thread_cluster.h"
 
 #include <sys/socket.h>
 
@@ -11,11 +11,11 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
-#include "headway/check.h"
-#include "headway/comm/slab.h"
-#include "headway/comm/tcp_mesh.h"
-#include "headway/engine/run_process.h"
-#include "headway/tests/engine/run_helpers.h"
+#include "check.h"
+#include "comm/memory/slab.h"
+#include "comm/mesh/tcp_mesh.h"
+#include "engine/run_process.h"
+#include "tests/engine/run_helpers.h"
 
 namespace headway {
 namespace {

@@ -6,8 +6,8 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
-#include "headway/comm/transport.h"
-#include "headway/headway.h"
+#include "comm/wire/transport.h"
+#include "headway.h"
 
 namespace headway {
 

@@ -7,9 +7,9 @@
 #include <thread>
 #include <vector>
 
-#include "headway/engine/failure_origin.h"
-#include "headway/engine/run_state.h"
-#include "headway/tests/engine/run_helpers.h"
+#include "engine/runtime/failure_origin.h"
+#include "engine/runtime/run_state.h"
+#include "tests/engine/run_helpers.h"
 
 namespace headway {
 namespace {

@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "fuzz_target.h"
-#include "headway/check.h"
-#include "headway/comm/codec.h"
+#include "check.h"
+#include "comm/codec/codec.h"
+#include "tests/fuzz/fuzz_target.h"
 
 namespace headway {
 namespace {

@@ -2,8 +2,8 @@
 
 #include <span>
 
-#include "frame_samples.h"
-#include "fuzz_target.h"
+#include "tests/comm/wire/frame_samples.h"
+#include "tests/fuzz/fuzz_target.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   headway::internal::Receive(std::as_bytes(std::span(data, size)));

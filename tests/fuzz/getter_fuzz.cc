@@ -5,9 +5,9 @@
 #include <string_view>
 #include <variant>
 
-#include "fuzz_target.h"
-#include "headway/check.h"
-#include "headway/cli/getter.h"
+#include "check.h"
+#include "cli/getter.h"
+#include "tests/fuzz/fuzz_target.h"
 
 namespace headway::cli {
 namespace {

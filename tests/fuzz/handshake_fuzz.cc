@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "fuzz_target.h"
-#include "headway/check.h"
-#include "headway/comm/handshake.h"
-#include "headway/comm/wire.h"
+#include "check.h"
+#include "comm/wire/handshake.h"
+#include "comm/wire/wire.h"
+#include "tests/fuzz/fuzz_target.h"
 
 namespace headway::internal {
 namespace {

@@ -7,7 +7,7 @@
 #include <iterator>
 #include <vector>
 
-#include "fuzz_target.h"
+#include "tests/fuzz/fuzz_target.h"
 
 namespace {
 

@@ -14,10 +14,10 @@
 #include <string>
 #include <vector>
 
-#include "headway/tests/comm/test_seed.h"
-#include "headway/tests/engine/run_helpers.h"
-#include "headway/tests/engine/thread_cluster.h"
-#include "headway/tests/sanitizers.h"
+#include "tests/comm/test_seed.h"
+#include "tests/engine/run_helpers.h"
+#include "tests/engine/thread_cluster.h"
+#include "tests/sanitizers.h"
 
 namespace headway {
 namespace {

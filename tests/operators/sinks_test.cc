@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "headway/tests/engine/run_helpers.h"
+#include "tests/engine/run_helpers.h"
 
 namespace headway {
 namespace {

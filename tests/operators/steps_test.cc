@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "headway/tests/engine/run_helpers.h"
-#include "headway/tests/engine/thread_cluster.h"
+#include "tests/engine/run_helpers.h"
+#include "tests/engine/thread_cluster.h"
 
 namespace headway {
 namespace {

@@ -1,5 +1,5 @@
 // Words against a scan of single characters.
-#include "headway/operators/words.h"
+#include "operators/words.h"
 
 #include <doctest/doctest.h>
 
@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "headway/tests/comm/test_seed.h"
-#include "headway/tests/engine/run_helpers.h"
+#include "tests/comm/test_seed.h"
+#include "tests/engine/run_helpers.h"
 
 namespace headway {
 namespace {

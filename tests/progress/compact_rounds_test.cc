@@ -1,4 +1,4 @@
-#include "headway/progress/compact_rounds.h"
+#include "progress/compact_rounds.h"
 
 #include <doctest/doctest.h>
 
@@ -6,7 +6,7 @@
 #include <cstring>
 #include <limits>
 
-#include "headway/tests/progress/random.h"
+#include "tests/progress/random.h"
 
 namespace headway {
 namespace {

@@ -6,14 +6,14 @@
 #include <utility>
 #include <vector>
 
-#include "headway/progress/antichain.h"
-#include "headway/progress/change_batch.h"
-#include "headway/progress/inline_vector.h"
-#include "headway/progress/mutable_antichain.h"
-#include "headway/progress/product.h"
-#include "headway/progress/sorted_counts.h"
-#include "headway/progress/work_list.h"
-#include "headway/tests/progress/random.h"
+#include "progress/antichain.h"
+#include "progress/change_batch.h"
+#include "progress/inline_vector.h"
+#include "progress/mutable_antichain.h"
+#include "progress/product.h"
+#include "progress/sorted_counts.h"
+#include "progress/work_list.h"
+#include "tests/progress/random.h"
 
 namespace headway {
 namespace {

@@ -1,4 +1,4 @@
-#include "headway/progress/cycles.h"
+#include "progress/cycles.h"
 
 #include <doctest/doctest.h>
 
@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "headway/tests/progress/random.h"
+#include "tests/progress/random.h"
 
 namespace headway::internal {
 namespace {

@@ -13,9 +13,9 @@
 #include <utility>
 #include <vector>
 
-#include "headway/progress/tracker.h"
-#include "headway/tests/progress/random.h"
-#include "headway/tests/progress/version.h"
+#include "progress/tracker.h"
+#include "tests/progress/random.h"
+#include "tests/progress/version.h"
 
 // A slow, obvious model of a dataflow graph with nested scopes, in which every time is a list of
 // numbers, and what connects it to a Tracker of the same graph.

@@ -1,4 +1,4 @@
-#include "headway/progress/process_sum.h"
+#include "progress/process_sum.h"
 
 #include <doctest/doctest.h>
 
@@ -9,10 +9,10 @@
 #include <utility>
 #include <vector>
 
-#include "headway/progress/compact_rounds.h"
-#include "headway/progress/tracker.h"
-#include "headway/tests/progress/graph_model.h"
-#include "headway/tests/progress/random.h"
+#include "progress/compact_rounds.h"
+#include "progress/tracker.h"
+#include "tests/progress/graph_model.h"
+#include "tests/progress/random.h"
 
 namespace headway {
 namespace {

@@ -6,7 +6,7 @@
 #include <random>
 #include <vector>
 
-#include "headway/tests/sanitizers.h"
+#include "tests/sanitizers.h"
 
 namespace headway::progress_test {
 

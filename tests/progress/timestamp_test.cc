@@ -1,4 +1,4 @@
-#include "headway/progress/timestamp.h"
+#include "progress/timestamp.h"
 
 #include <doctest/doctest.h>
 
@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "headway/progress/product.h"
-#include "headway/tests/progress/version.h"
+#include "progress/product.h"
+#include "tests/progress/version.h"
 
 namespace headway {
 namespace {

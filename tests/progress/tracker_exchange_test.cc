@@ -7,9 +7,9 @@
 #include <utility>
 #include <vector>
 
-#include "headway/progress/tracker.h"
-#include "headway/tests/progress/graph_model.h"
-#include "headway/tests/progress/random.h"
+#include "progress/tracker.h"
+#include "tests/progress/graph_model.h"
+#include "tests/progress/random.h"
 
 namespace headway {
 namespace {

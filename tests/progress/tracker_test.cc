@@ -1,4 +1,4 @@
-#include "headway/progress/tracker.h"
+#include "progress/tracker.h"
 
 #include <doctest/doctest.h>
 

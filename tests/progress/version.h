@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "headway/progress/timestamp.h"
+#include "progress/timestamp.h"
 
 namespace headway::progress_test {
 

@@ -1,4 +1,4 @@
-#include "headway/tests/sim/ghost.h"
+#include "tests/sim/ghost.h"
 
 #include <utility>
 

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "headway/tests/sim/model.h"
-#include "headway/tests/sim/plan.h"
+#include "tests/sim/model.h"
+#include "tests/sim/plan.h"
 
 namespace headway::sim {
 

@@ -7,10 +7,10 @@
 #include <utility>
 #include <vector>
 
-#include "headway/headway.h"
-#include "headway/tests/sim/ghost.h"
-#include "headway/tests/sim/plan.h"
-#include "headway/tests/sim/sim_operator.h"
+#include "headway.h"
+#include "tests/sim/ghost.h"
+#include "tests/sim/plan.h"
+#include "tests/sim/sim_operator.h"
 
 namespace headway::sim {
 

@@ -1,4 +1,4 @@
-#include "headway/tests/sim/model.h"
+#include "tests/sim/model.h"
 
 #include <algorithm>
 #include <map>

@@ -5,7 +5,7 @@
 #include <optional>
 #include <vector>
 
-#include "headway/tests/sim/plan.h"
+#include "tests/sim/plan.h"
 
 namespace headway::sim {
 

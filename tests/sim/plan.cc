@@ -1,4 +1,4 @@
-#include "headway/tests/sim/plan.h"
+#include "tests/sim/plan.h"
 
 #include <algorithm>
 #include <utility>

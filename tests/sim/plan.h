@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "headway/comm/stable_hash.h"
-#include "headway/tests/sim/random.h"
-#include "headway/tests/sim/sim_time.h"
+#include "comm/codec/stable_hash.h"
+#include "tests/sim/random.h"
+#include "tests/sim/sim_time.h"
 
 // What a random dataflow consists of, as plain data: every worker builds the same plan, the ghost
 // state and the sequential model follow records through it, and none of them asks the engine.

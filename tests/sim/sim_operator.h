@@ -6,10 +6,10 @@
 #include <vector>
 
 #include "absl/strings/str_format.h"
-#include "headway/engine/operator_builder.h"
-#include "headway/tests/sim/ghost.h"
-#include "headway/tests/sim/plan.h"
-#include "headway/tests/sim/random.h"
+#include "engine/step/operator_builder.h"
+#include "tests/sim/ghost.h"
+#include "tests/sim/plan.h"
+#include "tests/sim/random.h"
 
 namespace headway::sim {
 

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "headway/progress/product.h"
-#include "headway/progress/timestamp.h"
+#include "progress/product.h"
+#include "progress/timestamp.h"
 
 // The simulator's own notion of time, independent of the engine's: a time of any scope is three
 // numbers, of which those that the scope does not have are 0.

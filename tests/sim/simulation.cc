@@ -1,4 +1,4 @@
-#include "headway/tests/sim/simulation.h"
+#include "tests/sim/simulation.h"
 
 #include <algorithm>
 #include <optional>

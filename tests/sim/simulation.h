@@ -6,14 +6,14 @@
 #include <string>
 #include <vector>
 
-#include "headway/comm/clock.h"
-#include "headway/engine/run_state.h"
-#include "headway/engine/worker.h"
-#include "headway/tests/sim/ghost.h"
-#include "headway/tests/sim/graph_builder.h"
-#include "headway/tests/sim/model.h"
-#include "headway/tests/sim/plan.h"
-#include "headway/tests/sim/random.h"
+#include "comm/system/clock.h"
+#include "engine/runtime/run_state.h"
+#include "engine/worker.h"
+#include "tests/sim/ghost.h"
+#include "tests/sim/graph_builder.h"
+#include "tests/sim/model.h"
+#include "tests/sim/plan.h"
+#include "tests/sim/random.h"
 
 namespace headway::sim {
 

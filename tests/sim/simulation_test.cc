@@ -1,4 +1,4 @@
-#include "headway/tests/sim/simulation.h"
+#include "tests/sim/simulation.h"
 
 #include <doctest/doctest.h>
 
@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "headway/tests/sanitizers.h"
+#include "tests/sanitizers.h"
 
 namespace headway::sim {
 namespace {

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "headway/engine/export.h"
+#include "headway/engine/launch/export.h"
 #include "headway/headway.h"
 
 namespace tests {

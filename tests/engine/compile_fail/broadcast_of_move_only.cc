@@ -1,7 +1,7 @@
 // expect: pact::Broadcast gives every worker a copy, so its records must be copyable
 #include <memory>
 
-#include "headway/headway.h"
+#include "headway.h"
 
 using Record = std::unique_ptr<int>;
 

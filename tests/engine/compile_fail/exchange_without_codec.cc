@@ -1,7 +1,7 @@
 // expect: this record type crosses an exchange and needs a Codec
 #include <memory>
 
-#include "headway/headway.h"
+#include "headway.h"
 
 struct Record {
   std::unique_ptr<int> payload;

@@ -1,7 +1,7 @@
 // expect: Filter: the predicate must take one record of the stream and return a bool
 #include <string>
 
-#include "headway/headway.h"
+#include "headway.h"
 
 void Build(const headway::Stream<int>& stream) {
   stream | headway::Filter("bad", [](int) { return std::string(); });

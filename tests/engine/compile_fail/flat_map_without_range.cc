@@ -1,5 +1,5 @@
 // expect: FlatMap: the function must return a range
-#include "headway/headway.h"
+#include "headway.h"
 
 void Build(const headway::Stream<int>& stream) {
   stream | headway::FlatMap("bad", [](int x) { return x; });

@@ -1,7 +1,7 @@
 // expect: Map: the function must take one record of the stream
 #include <string>
 
-#include "headway/headway.h"
+#include "headway.h"
 
 void Build(const headway::Stream<int>& stream) {
   stream | headway::Map("bad", [](const std::string& text) { return text.size(); });

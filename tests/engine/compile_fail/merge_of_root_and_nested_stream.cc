@@ -1,5 +1,5 @@
 // expect: the right side of | must be a step
-#include "headway/headway.h"
+#include "headway.h"
 
 using Round = headway::Product<headway::Epoch, uint64_t>;
 

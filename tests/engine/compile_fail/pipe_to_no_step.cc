@@ -1,4 +1,4 @@
 // expect: the right side of | must be a step
-#include "headway/headway.h"
+#include "headway.h"
 
 void Build(const headway::Stream<int>& stream) { stream | 42; }

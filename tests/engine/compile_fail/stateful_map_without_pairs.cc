@@ -1,7 +1,7 @@
 // expect: StatefulMap: the stream must have (key, value) pairs as records
 #include <optional>
 
-#include "headway/headway.h"
+#include "headway.h"
 
 void Build(const headway::Stream<int>& stream) {
   stream | headway::StatefulMap<int>("bad", [](std::optional<int>&, int x) { return x; });

@@ -1,0 +1,98 @@
+#ifndef HEADWAY_COMM_CODEC_CODEC_H_
+#define HEADWAY_COMM_CODEC_CODEC_H_
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "comm/codec/buffer.h"
+#include "comm/codec/builtin.h"
+#include "comm/codec/fields.h"
+
+// How the values of a type become bytes, for what crosses an exchange between processes or is kept
+// in a recovery store.
+//
+// These types have a codec:
+//
+//   type                                format (little-endian, unaligned, nothing between fields)
+//   bool                                one byte, 0 or 1; anything else is malformed
+//   trivially copyable types            their bytes in memory
+//   std::string                         length, characters
+//   std::pair, std::tuple, std::array   their elements
+//   std::optional                       one byte, 0 or 1, and the value if it is 1
+//   std::variant                        index, as a length is written; the value
+//   std::vector and other sequences     length, elements
+//   maps and sets of std and Abseil     length, keys or pairs of key and value; a key twice is
+//                                       malformed
+//   aggregates of such types            their fields
+//   classes with HEADWAY_CODEC_FIELDS   the fields that the line names
+//   empty types                         one byte, 0
+//
+// A length takes one byte for what is less than 128, and goes on in further bytes
+// (Encoder::AppendLength). The format of a trivially copyable type includes its padding and is that
+// of the platform; both ends run the same program. It has no codec when it is or visibly contains a
+// pointer or a view, and is written field by field when one of its fields, such as a bool, needs a
+// codec of its own. This looks at up to 13 fields of an aggregate, and not into a class.
+//
+// An aggregate needs no code if it has up to 12 fields and no base class.
+// HEADWAY_CODEC_FIELDS(Type, members...) serves more fields, other classes, and a type that
+// contains a container of itself. Otherwise, specialize Codec.
+
+namespace headway {
+
+// The codec of T. A specialization has these two functions:
+//
+//   // Appends `value`, as one byte or more.
+//   static void Encode(const T& value, Encoder& encoder);
+//
+//   // Reads what Encode wrote into `*value`, which was default constructed or used before. The
+//   // bytes may come from anywhere: returns false, and leaves `*value` with any value of its type,
+//   // if they are malformed. Does not throw.
+//   static bool Decode(Decoder& decoder, T* value);
+//
+// The functions have no state, so any number of threads may call them at once.
+template <class T>
+struct Codec : internal::BuiltinCodec<T, internal::KindOf<T>()> {};
+
+// T can cross an exchange. std::string_view cannot, as nothing would own the characters that are
+// received, but it can be encoded, and be received as a std::string.
+template <class T>
+concept Encodable = internal::CanEncode<T> && internal::CanDecode<T>;
+
+// The encoding of T is its bytes in memory, and all bytes are valid: an array of T can be sent as
+// it is and be read in place where it is aligned.
+template <class T>
+concept BitwiseEncodable = Encodable<T> && internal::Bitwise<T>;
+
+// Fails to compile, with a sentence that says what to do, if T is not Encodable.
+template <class T>
+void RequireCodec() {
+  constexpr bool kHasCodec =
+      Encodable<T>;  // a name of its own keeps the compiler from explaining the concept
+  static_assert(
+      kHasCodec,
+      "this record type crosses an exchange and needs a Codec: make it trivially copyable or an "
+      "aggregate of types that have one, write HEADWAY_CODEC_FIELDS(Type, members...), or "
+      "specialize headway::Codec");
+}
+
+// The encoding of one value.
+template <class T>
+std::vector<std::byte> EncodeToBytes(const T& value) {
+  Encoder encoder;
+  Codec<T>::Encode(value, encoder);
+  return encoder.Take();
+}
+
+// Decodes one value, which must take up all of `bytes`; otherwise, or if they are malformed,
+// returns false and leaves
+// `*value` with any value of its type. Keeps no reference to `bytes`.
+template <class T>
+bool DecodeFromBytes(std::span<const std::byte> bytes, T* value) {
+  Decoder decoder(bytes);
+  return Codec<T>::Decode(decoder, value) && decoder.remaining() == 0;
+}
+
+}  // namespace headway
+
+#endif  // HEADWAY_COMM_CODEC_CODEC_H_

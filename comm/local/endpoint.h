@@ -1,0 +1,262 @@
+#ifndef HEADWAY_COMM_LOCAL_ENDPOINT_H_
+#define HEADWAY_COMM_LOCAL_ENDPOINT_H_
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "comm/local/activation_inbox.h"
+#include "comm/local/broadcast_log.h"
+#include "comm/local/mailbox.h"
+#include "comm/local/parker.h"
+#include "comm/memory/block_pool.h"
+
+namespace headway::internal {
+
+class Fabric;
+
+// The kind of a message that gives blocks back to the pool of the worker they came from. Endpoints
+// exchange it among themselves; every other value is free for the engine.
+inline constexpr uint32_t kReturnBlocks = 0xFFFFFFFF;
+
+// One worker's end of a Fabric: what it sends to and receives from the other workers of its
+// process, its blocks, and where it sleeps.
+//
+// Sending writes shared memory at once, but a peer that sleeps learns of it at the next Flush,
+// which pays one fence for all peers.
+//
+// A block belongs to the endpoint from Send on, and to the receiver from its callback on. What is
+// consumed comes back through Recycle, which keeps an account with each peer and returns blocks to
+// those that send more than they receive: traffic in one direction allocates nothing in steady
+// state, and equal traffic returns nothing.
+//
+// Thread safety: used by its worker's thread only, except ActivateFromAnyThread. The fabric
+// outlives its endpoints.
+class Endpoint {
+ public:
+  // Messages or progress batches that one call takes from one peer at most.
+  static constexpr int kReceiveBudget = 256;
+
+  // REQUIRES: worker_index is in [0, fabric->worker_count()), and no other endpoint of that worker
+  // exists or existed.
+  Endpoint(Fabric* fabric, int worker_index);
+  // Closes the endpoint, and frees what it still held.
+  ~Endpoint();
+  Endpoint(const Endpoint&) = delete;
+  Endpoint& operator=(const Endpoint&) = delete;
+
+  int worker_index() const { return worker_index_; }
+  int worker_count() const { return static_cast<int>(peers_.size()) + 1; }
+  BlockPool& pool() { return pool_; }
+
+  // Sends a message to another worker, after all that was sent to it before. Takes the block of the
+  // message and all that are linked to it by `next`. Never fails: while the ring is full the
+  // message waits here for the next Flush (flow control bounds how many there are). REQUIRES: 0 <=
+  // to < worker_count() and to != worker_index().
+  void Send(int to, const Message& message);
+
+  // The same for a batch in one block, with `record_bytes` bytes of records that may be copied as
+  // bytes and a time of `time_bytes`. If it is small it travels in the message, and its block is
+  // free at once: the other worker need not fetch the block's memory, nor this one fetch it back.
+  // The receiver finds the same in a block of its own; `extra` and front_bytes are not for the
+  // caller's use.
+  void SendPlainBatch(int to, const Message& message, size_t time_bytes, size_t record_bytes);
+
+  // Sends what waits for room, then wakes the peers that were sent something since the last Flush.
+  // Returns whether nothing waits any more; if not, call it again soon.
+  bool Flush() { return (spilling_peers_ == 0 && !any_needs_wake_) || FlushSlowly(); }
+
+  // Calls f(const Message&, int from) for each message that has arrived, in order per peer, at most
+  // kReceiveBudget for each peer. `f` becomes the owner of the message's chain of blocks; it may
+  // send, recycle and flush, but not receive. Returns whether there was any.
+  template <class F>
+  bool Receive(F&& f);
+
+  // Gives a consumed block (just one, its `next` is ignored) back, wherever it came from.
+  void Recycle(Block* block) {
+    pool_.Put(block);
+    if (pool_.free_count() >= kReturnThreshold && !peers_.empty()) ReturnBlocks();
+  }
+
+  // Shares a progress batch with all other workers. Returns false, and shares nothing, while the
+  // slowest of them is a whole lap behind: keep the changes and sum them with the next round's.
+  // Every peer wakes at the next Flush.
+  bool TryPublishProgress(uint32_t dataflow, std::span<const std::byte> bytes);
+
+  // Calls f(int from, uint32_t dataflow, std::span<const std::byte> bytes) for each progress batch
+  // that has arrived, in order per peer, at most kReceiveBudget for each peer. The bytes are
+  // aligned to 8 and valid during the call. Returns whether there was any.
+  template <class F>
+  bool ReceiveProgress(F&& f);
+
+  // Whether there is something to receive: a message, progress, or an activation.
+  bool HasIncoming() const;
+
+  // Wakes every other worker at the next Flush, whether it was sent something or not.
+  void WakeAll();
+
+  // Flushes, then sleeps until there is something to receive or a peer wakes this worker, at most
+  // for `timeout` (none: without limit). May return without a reason. While messages wait for room
+  // it sleeps for 100 microseconds at most, since nobody says when there is room.
+  void Park(std::optional<std::chrono::nanoseconds> timeout) {
+    Park(timeout, [] { return false; });
+  }
+
+  // The same, and has_work() is another reason not to sleep. It is called, once, after this worker
+  // has announced that it sleeps: what another worker changes later, and follows by a wake-up
+  // (WakeAll, Flush), ends the sleep.
+  template <class HasWork>
+  void Park(std::optional<std::chrono::nanoseconds> timeout, HasWork&& has_work) {
+    if (!Flush()) timeout = std::min(timeout.value_or(kSpillRetry), kSpillRetry);
+    parker_->Park(timeout, [&] { return HasIncoming() || has_work(); });
+  }
+
+  // The same for a worker that sleeps in wait(timeout), from which the waker of its parker ends it.
+  template <class HasWork, class WaitElsewhere>
+  void ParkElsewhere(std::optional<std::chrono::nanoseconds> timeout, HasWork&& has_work,
+                     WaitElsewhere&& wait) {
+    if (!Flush()) timeout = std::min(timeout.value_or(kSpillRetry), kSpillRetry);
+    parker_->ParkElsewhere([&] { return HasIncoming() || has_work(); }, [&] { wait(timeout); });
+  }
+
+  // Makes this worker run TakeActivations soon, and wakes it. A token that is already waiting is
+  // not added again. Thread-safe; a thread that may outlive the endpoint uses Fabric::Activate.
+  void ActivateFromAnyThread(uint64_t token);
+
+  // Replaces `tokens` by the activations that are waiting, oldest first. Returns whether there are
+  // any.
+  bool TakeActivations(std::vector<uint64_t>* tokens) { return activations_->Take(tokens); }
+
+  // Says that this worker receives nothing any more, so that the others neither wait for it nor
+  // keep messages for it. It may still send and flush.
+  void Close();
+
+ private:
+  // Blocks above which an account is settled, and how many go back in one message.
+  static constexpr size_t kReturnThreshold = 16;
+  static constexpr int kReturnCount = 8;
+  // Blocks allocated for batches that came in messages above which a free one goes to the heap.
+  static constexpr int kKeptForSmall = kReceiveBudget;
+  static constexpr std::chrono::nanoseconds kSpillRetry = std::chrono::microseconds(100);
+
+  // One other worker, as this one sees it.
+  struct Peer {
+    int worker = 0;
+    bool needs_wake = false;
+    Mailbox* outbox = nullptr;
+    Mailbox* inbox = nullptr;
+    BroadcastLog::Reader* progress = nullptr;
+    Parker* parker = nullptr;
+    const std::atomic<bool>* closed = nullptr;
+    int64_t balance = 0;         // default blocks received minus sent
+    std::vector<Message> spill;  // what found no room, from spill_begin on
+    size_t spill_begin = 0;
+  };
+
+  Peer& PeerOf(int worker) {
+    HEADWAY_DCHECK(worker >= 0 && worker < worker_count() && worker != worker_index_);
+    return peers_[static_cast<size_t>(worker > worker_index_ ? worker - 1 : worker)];
+  }
+
+  void MarkForWake(Peer* peer) {
+    peer->needs_wake = true;
+    any_needs_wake_ = true;
+  }
+
+  bool FlushSlowly();
+  static int64_t CountDefaultBlocks(const Block* chain);
+  bool TrySendSmall(Peer* peer, const Message& message, size_t time_bytes, size_t record_bytes);
+  Block* UnpackSmall(const Message& message, const SmallBatch& small);
+  void SendSpill(Peer* peer);
+  void ReturnBlocks();
+  void TakeReturned(Block* chain);
+
+  Fabric* const fabric_;
+  const int worker_index_;
+  Parker* const parker_;
+  ActivationInbox* const activations_;
+  BlockPool pool_;
+  std::vector<Peer> peers_;
+  bool any_needs_wake_ = false;
+  bool closed_ = false;
+  int spilling_peers_ = 0;
+  int allocated_for_small_ = 0;  // blocks that no peer is owed
+  size_t return_cursor_ = 0;     // the peer whose account is looked at next
+};
+
+// Only blocks of the default size count: the others are freed when they are consumed.
+inline int64_t Endpoint::CountDefaultBlocks(const Block* chain) {
+  int64_t count = 0;
+  for (; chain != nullptr; chain = chain->next) count += IsDefault(*chain);
+  return count;
+}
+
+inline void Endpoint::Send(int to, const Message& message) {
+  Peer& peer = PeerOf(to);
+  if (message.block != nullptr) peer.balance -= CountDefaultBlocks(message.block);
+  MarkForWake(&peer);
+  const bool spills = !peer.spill.empty();
+  if (!spills && peer.outbox->TrySend(message)) return;
+  peer.spill.push_back(message);
+  if (!spills) ++spilling_peers_;
+}
+
+inline void Endpoint::SendPlainBatch(int to, const Message& message, size_t time_bytes,
+                                     size_t record_bytes) {
+  HEADWAY_DCHECK(message.block->next == nullptr);
+  if (!SmallBatch::Fits(time_bytes, record_bytes) ||
+      !TrySendSmall(&PeerOf(to), message, time_bytes, record_bytes)) {
+    Send(to, message);
+  }
+}
+
+template <class F>
+bool Endpoint::Receive(F&& f) {
+  bool any = false;
+  for (Peer& peer : peers_) {
+    Message message;
+    const auto unpack = [&](const SmallBatch& small) {
+      message.block = UnpackSmall(message, small);
+    };
+    for (int i = 0; i < kReceiveBudget && peer.inbox->TryReceive(&message, unpack); ++i) {
+      if (message.is_small_batch()) {
+        any = true;
+        f(std::as_const(message), peer.worker);
+        continue;
+      }
+      if (message.block != nullptr) peer.balance += CountDefaultBlocks(message.block);
+      if (message.kind == kReturnBlocks) {
+        TakeReturned(message.block);
+        continue;
+      }
+      any = true;
+      f(std::as_const(message), peer.worker);
+    }
+  }
+  return any;
+}
+
+template <class F>
+bool Endpoint::ReceiveProgress(F&& f) {
+  bool any = false;
+  for (Peer& peer : peers_) {
+    uint32_t dataflow = 0;
+    std::span<const std::byte> bytes;
+    for (int i = 0; i < kReceiveBudget && peer.progress->TryRead(&dataflow, &bytes); ++i) {
+      any = true;
+      f(peer.worker, dataflow, bytes);
+      peer.progress->Release();
+    }
+  }
+  return any;
+}
+
+}  // namespace headway::internal
+
+#endif  // HEADWAY_COMM_LOCAL_ENDPOINT_H_

@@ -1,0 +1,123 @@
+#ifndef HEADWAY_COMM_LOCAL_PARKER_H_
+#define HEADWAY_COMM_LOCAL_PARKER_H_
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <utility>
+
+namespace headway::internal {
+
+// Tells the processor that this thread looks again and again, so that it leaves more to the other
+// thread of its core.
+inline void CpuRelax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+// Where one thread, the owner, sleeps until another has something for it. An idle worker uses no
+// CPU, and waking a worker that is not asleep costs a load.
+//
+// A wake-up is never lost: the owner announces that it is parked and only then looks at its
+// inboxes; a waker first writes to an inbox and only then looks whether the owner is parked;
+// sequentially consistent fences between the two steps of each make sure that at least one of them
+// sees the other. A wake-up without a reason is harmless, and Park may return without any.
+//
+// Thread safety: Park belongs to the owner, everything else is thread-safe.
+class alignas(64) Parker {
+ public:
+  Parker() = default;
+  Parker(const Parker&) = delete;
+  Parker& operator=(const Parker&) = delete;
+
+  // Sleeps until a wake-up or for `timeout` (none: without limit; not positive: not at all), unless
+  // has_work() is true. `has_work` is called once, on this thread, after the thread has announced
+  // that it parks.
+  template <class HasWork>
+  void Park(std::optional<std::chrono::nanoseconds> timeout, HasWork&& has_work) {
+    parked_.exchange(kHere, std::memory_order_seq_cst);
+    Fence();
+    if (!has_work()) Wait(timeout);
+    parked_.store(0, std::memory_order_relaxed);
+  }
+
+  // The same for an owner that sleeps somewhere else, in wait(): whoever wakes it calls the waker.
+  template <class HasWork, class WaitElsewhere>
+  void ParkElsewhere(HasWork&& has_work, WaitElsewhere&& wait) {
+    parked_.exchange(kElsewhere, std::memory_order_seq_cst);
+    Fence();
+    if (!has_work()) wait();
+    parked_.store(0, std::memory_order_relaxed);
+  }
+
+  // How to wake an owner that sleeps in ParkElsewhere. Thread safe, and it may be called when the
+  // owner is awake again. Set before the first park and wake-up.
+  void SetWaker(std::function<void()> waker) { waker_ = std::move(waker); }
+
+  // Wakes the owner if it is parked, after the caller's earlier writes.
+  void Unpark() {
+    Fence();
+    WakeIfParked();
+  }
+
+  // The fence of a waker, apart from the wake-up: one serves any number of parkers.
+  // Write the messages, Fence(), then WakeIfParked() on each.
+  static void Fence();
+
+  // Wakes the owner if it is parked, and returns whether it was.
+  // REQUIRES: Fence() was called after the messages were written.
+  bool WakeIfParked();
+
+ private:
+  static constexpr uint32_t kHere = 1;
+  static constexpr uint32_t kElsewhere = 2;
+
+  void Wait(std::optional<std::chrono::nanoseconds> timeout);
+  void Wake(uint32_t parked);
+
+  std::atomic<uint32_t> parked_{0};
+  std::function<void()> waker_;
+};
+
+#if defined(__SANITIZE_THREAD__)
+#define HEADWAY_THREAD_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define HEADWAY_THREAD_SANITIZER 1
+#endif
+#endif
+
+#ifdef HEADWAY_THREAD_SANITIZER
+
+// The thread sanitizer does not know fences. Two read-modify-writes of `parked_` are ordered all
+// the same: the waker's either comes first, and then the owner's exchange makes the messages
+// visible, or it sees that the owner is parked.
+inline void Parker::Fence() {}
+
+inline bool Parker::WakeIfParked() {
+  const uint32_t parked = parked_.fetch_and(0, std::memory_order_seq_cst);
+  if (parked == 0) return false;
+  Wake(parked);
+  return true;
+}
+
+#else
+
+inline void Parker::Fence() { std::atomic_thread_fence(std::memory_order_seq_cst); }
+
+inline bool Parker::WakeIfParked() {
+  if (parked_.load(std::memory_order_relaxed) == 0) return false;
+  const uint32_t parked = parked_.exchange(0, std::memory_order_seq_cst);
+  if (parked == 0) return false;
+  Wake(parked);
+  return true;
+}
+
+#endif
+
+}  // namespace headway::internal
+
+#endif  // HEADWAY_COMM_LOCAL_PARKER_H_

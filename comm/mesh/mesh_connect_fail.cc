@@ -1,0 +1,65 @@
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "comm/mesh/mesh_connect.h"
+
+// How the attempt to connect a cluster ends when it fails: every process should end, and say why.
+
+namespace headway::internal {
+namespace {
+
+// How long those are waited for who have not been told, such as processes that start a little
+// later.
+constexpr int64_t kLingerMs = 1'000;
+// For all of them to read it.
+constexpr absl::Duration kFarewell = absl::Milliseconds(500);
+
+}  // namespace
+
+// Tells every process of the cluster why there will be none; goes on connecting for a while, in
+// order to tell those who are missing.
+absl::Status MeshConnector::Fail(absl::Status status) {
+  std::vector<std::unique_ptr<Link>> told_links;
+  std::vector<bool> told(links_.size(), false);
+  told[static_cast<size_t>(options_.process_id)] = true;
+  const auto tell = [&](std::optional<int> process, std::unique_ptr<Link> link) {
+    SendAbort(*link, status);
+    told_links.push_back(std::move(link));
+    if (process.has_value()) told[static_cast<size_t>(*process)] = true;
+  };
+  for (size_t process = 0; process < links_.size(); ++process) {
+    if (links_[process] != nullptr) tell(static_cast<int>(process), std::move(links_[process]));
+  }
+  const int64_t until_ms = std::min(deadline_ms_, loop_.now_ms() + kLingerMs);
+  while (true) {
+    std::erase_if(candidates_, [&](const std::unique_ptr<Candidate>& candidate) {
+      const Candidate::Outcome outcome = candidate->Advance(loop_.now_ms());
+      if (outcome == Candidate::Outcome::kPending) return false;
+      if (outcome == Candidate::Outcome::kDropped) {
+        TakeDropped(*candidate);
+      } else {
+        tell(candidate->peer(), candidate->TakeLink());
+      }
+      return true;
+    });
+    const bool all = std::ranges::find(told, false) == told.end();
+    const bool none_to_come = candidates_.empty() && listener_ == nullptr && dialers_.empty();
+    if (all || none_to_come || loop_.now_ms() >= until_ms) break;
+    // What else goes wrong now does not matter any more.
+    static_cast<void>(DialMissing());
+    static_cast<void>(AcceptNew());
+    WaitForEvents(until_ms);
+  }
+  for (const auto& candidate : candidates_) {
+    // Strangers are not told, but a process that was given or dialed may just be slow.
+    if (candidate->expected().has_value()) tell(candidate->expected(), candidate->TakeLink());
+  }
+  candidates_.clear();
+  std::vector<Link*> links;
+  for (const auto& link : told_links) links.push_back(link.get());
+  EndLinks(loop_, links, kFarewell);
+  return status;
+}
+
+}  // namespace headway::internal

@@ -1,0 +1,91 @@
+#ifndef HEADWAY_COMM_SYSTEM_EVENT_LOOP_H_
+#define HEADWAY_COMM_SYSTEM_EVENT_LOOP_H_
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+
+namespace headway::internal {
+
+// A duration in the unit of the loop's time; what is longer than decades is shortened to that, so
+// that sums do not overflow.
+inline int64_t ToMilliseconds(absl::Duration duration) {
+  constexpr int64_t kForever = int64_t{1} << 40;
+  return std::clamp<int64_t>(absl::ToInt64Milliseconds(duration), 0, kForever);
+}
+
+// A libuv loop as the connections of a process use it: it notes which sockets are ready, and tells
+// the time. It has no thread; whoever calls Poll or Wait runs it. Nothing is called back: a Watcher
+// is asked what was noted.
+//
+// Thread safety: one thread at a time, which may be another one each time; only Wake is for any
+// thread at any time.
+class EventLoop {
+ public:
+  // ResourceExhausted: the system has no descriptors left.
+  static absl::StatusOr<std::unique_ptr<EventLoop>> Create();
+  // REQUIRES: no Watcher is left.
+  ~EventLoop();
+
+  // Notes what is ready now.
+  void Poll();
+  // Reads the clock, as Poll does, and notes nothing.
+  void ReadClock();
+
+  // Waits until something is ready, Wake is called or `timeout` has passed (none: without limit;
+  // not positive: not at all), and notes what is ready. A Wake since the last Wait ends it at once.
+  void Wait(std::optional<std::chrono::nanoseconds> timeout);
+
+  // Ends a Wait, or the next one. Thread safe.
+  void Wake();
+
+  // Milliseconds since some fixed moment, as of the last Poll, Wait or ReadClock. They never go
+  // back.
+  int64_t now_ms() const;
+
+ private:
+  friend class Watcher;
+  struct Handles;
+  EventLoop();
+
+  const std::unique_ptr<Handles> handles_;
+  std::atomic<bool> woken_{false};  // Wake was called, and no Wait has ended since
+};
+
+// Notes when a socket can be read or written.
+//
+// Thread safety: that of its loop.
+class Watcher {
+ public:
+  // Watches nothing at first. REQUIRES: `fd` stays open as long as this exists.
+  Watcher(EventLoop& loop, int fd);
+  ~Watcher();
+  Watcher(const Watcher&) = delete;
+  Watcher& operator=(const Watcher&) = delete;
+
+  // What to note from now on.
+  void Watch(bool readable, bool writable);
+  bool watches_writable() const;
+
+  // Whether the socket can be read.
+  bool readable() const;
+  bool writable() const;
+  // Whether the socket has failed. It counts as readable and writable, and the loop says no more.
+  bool failed() const;
+  // Forgets what was noted; the loop notes again what is still so.
+  void Clear();
+
+ private:
+  struct State;
+  State* state_;  // owned; the loop frees it when it lets go of the handle
+};
+
+}  // namespace headway::internal
+
+#endif  // HEADWAY_COMM_SYSTEM_EVENT_LOOP_H_

@@ -1,0 +1,230 @@
+#ifndef HEADWAY_ENGINE_GRAPH_CHANNEL_H_
+#define HEADWAY_ENGINE_GRAPH_CHANNEL_H_
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "absl/cleanup/cleanup.h"
+#include "comm/codec/codec.h"
+#include "engine/batch/batch.h"
+#include "engine/batch/remote_batch.h"
+#include "engine/graph/graph.h"
+#include "engine/graph/tee.h"
+
+// Channels carry batches from an output (with its transforms) to an input of a node, on this worker
+// or on others. The parallelization contract (pact) of the input decides which worker gets a
+// record.
+
+namespace headway {
+
+namespace pact {
+
+// Records stay on their worker.
+struct Pipeline {};
+
+// Records with equal keys go to the same worker: the one that StableHash(key(record)) selects.
+template <class KeyFn>
+struct Exchange {
+  KeyFn key;
+};
+template <class KeyFn>
+Exchange(KeyFn) -> Exchange<KeyFn>;
+
+// Every record goes to every worker.
+struct Broadcast {};
+
+// All records go to worker 0.
+struct Gather {};
+
+}  // namespace pact
+
+namespace internal {
+
+// The part of a channel that does not depend on the record type: counts, credits and delivery.
+class ChannelBase : public Flushable {
+ public:
+  ChannelBase(Graph& graph, InputPortBase& target);
+
+  // Channels that keep records until a buffer is full say so, and override Flush.
+  virtual bool KeepsRecords() const { return false; }
+  void Flush() override {}
+  InputPortBase& target() { return target_; }
+  uint32_t id = 0;  // set by Graph::AddChannel
+
+  // Whether the sender may have another batch in flight though the shared pool is full.
+  bool HasExclusiveCredit() const;
+  void CountTaken(const Block& block);
+  // Another process has taken `bytes` of what this worker sent it.
+  void AddCredit(int64_t bytes);
+
+  // Takes a batch that came from another process.
+  virtual void AcceptRemote(Block* block);
+
+ protected:
+  // Hands the block to the input on `worker`, of this process. The caller has counted it as a
+  // pointstamp. `plain_time_bytes` is the size of its time if its payload is nothing but records
+  // that may be copied as bytes, else 0.
+  void Deliver(int worker, Block* block, size_t plain_time_bytes);
+  void DeliverRemote(int worker, const PackedBatch& batch);
+  // Whether a batch is to hold no more memory than its records need: the pool is full, and what
+  // goes round a cycle counts against the limit of the cycle, however few records its batches have.
+  bool WantsSmallBlocks() {
+    return target_.node().in_cycle && !graph_.worker().credit.PoolHasRoom();
+  }
+  // Ends the run because of what came from another process; frees the block.
+  void RefuseRemote(int sender, std::string_view why);
+
+  Graph& graph_;
+  InputPortBase& target_;
+  friend class Graph;
+
+ private:
+  std::shared_ptr<ChannelCredits> credits_;
+};
+
+// A channel whose records stay on this worker; the base of the others, which say where else a batch
+// goes.
+template <class D, class T>
+class PipelineChannel : public ChannelBase, public Receiver<D, T> {
+ public:
+  PipelineChannel(Graph& graph, InputPortBase& target, ScopeTracker<T>& tracker)
+      : ChannelBase(graph, target), tracker_(tracker) {}
+
+  void Push(const T& time, Batch<D>&& batch) override {
+    Send(graph_.worker().index, time, std::move(batch));
+  }
+
+ protected:
+  static constexpr size_t kPlainTimeBytes =
+      std::is_same_v<Batch<D>, VectorBatch<D>> && std::is_trivially_copyable_v<D> ? sizeof(T) : 0;
+
+  void Send(int worker, const T& time, Batch<D>&& batch) {
+    Deliver(worker, Count(time, std::move(batch)), kPlainTimeBytes);
+  }
+
+  // Takes the batch's block; it is a pointstamp from now on.
+  Block* Count(const T& time, Batch<D>&& batch) {
+    if (WantsSmallBlocks()) [[unlikely]] {
+      batch.Shrink(graph_.worker().endpoint);
+    }
+    Block* block = batch.Release();
+    block->SetTime(time);
+    tracker_.Record(target_.location, time, +1);
+    return block;
+  }
+
+  ScopeTracker<T>& tracker_;
+};
+
+// A channel whose records may go to workers of other processes; the base of those that say which.
+template <class D, class T>
+class RoutedChannel : public PipelineChannel<D, T> {
+ public:
+  using PipelineChannel<D, T>::PipelineChannel;
+
+  void AcceptRemote(Block* block) override {
+    const T time = block->Time<T>();
+    const uint16_t sender = block->sender;
+    uint32_t charged = block->byte_count;
+    Endpoint& endpoint = this->graph_.worker().endpoint;
+    BlockList batches;
+    const absl::Cleanup recycle = [&] {  // what was not accepted
+      while (Block* batch = batches.PopFront()) endpoint.Recycle(batch);
+    };
+    bool good = false;
+    try {
+      this->graph_.GuardStep(this->target_.node().step_id(),
+                             [&] { good = UnpackBatch<D>(endpoint, block, &batches); });
+    } catch (const StepFailed&) {
+      return;
+    }
+    if (!good) {
+      this->RefuseRemote(sender, "a batch that is not of this step's record type");
+      return;
+    }
+    // The sender has counted one batch.
+    const auto more = static_cast<int64_t>(batches.count()) - 1;
+    if (more > 0) this->tracker_.Record(this->target_.location, time, more);
+    while (Block* batch = batches.PopFront()) {
+      batch->SetTime(time);
+      batch->sender = sender;
+      batch->byte_count = std::exchange(charged, 0);
+      this->target_.Accept(batch);
+    }
+  }
+
+ protected:
+  void SendTo(int worker, const T& time, Batch<D>&& batch) {
+    WorkerContext& context = this->graph_.worker();
+    Block* block = this->Count(time, std::move(batch));
+    if (context.run.topology().IsLocal(worker)) {
+      this->Deliver(worker, block, this->kPlainTimeBytes);
+    } else {
+      int more = -1;
+      this->graph_.GuardStep(this->target_.node().step_id(), [&] {
+        const size_t limit = context.run.options().cluster.max_frame_bytes;
+        PackBatch<D>(context.endpoint, block, encoder_, limit, [&](const PackedBatch& packed) {
+          // Each part is a pointstamp; the first has been counted.
+          if (++more > 0) this->tracker_.Record(this->target_.location, time, +1);
+          this->DeliverRemote(worker, packed);
+        });
+      });
+    }
+  }
+
+ private:
+  Encoder encoder_;
+};
+
+template <class D, class T>
+class GatherChannel final : public RoutedChannel<D, T> {
+ public:
+  using RoutedChannel<D, T>::RoutedChannel;
+  void Push(const T& time, Batch<D>&& batch) override { this->SendTo(0, time, std::move(batch)); }
+};
+
+template <class D, class T>
+class BroadcastChannel final : public RoutedChannel<D, T> {
+ public:
+  using RoutedChannel<D, T>::RoutedChannel;
+  void Push(const T& time, Batch<D>&& batch) override {
+    WorkerContext& worker = this->graph_.worker();
+    for (int peer = 0; peer < worker.count; ++peer) {
+      if (peer == worker.index) continue;
+      Batch<D> copy;
+      this->graph_.GuardStep(this->target_.node().step_id(),
+                             [&] { copy.CopyFrom(worker.endpoint, batch); });
+      this->SendTo(peer, time, std::move(copy));
+    }
+    this->Send(worker.index, time, std::move(batch));
+  }
+};
+
+template <class D, class T>
+PipelineChannel<D, T>& MakeChannel(pact::Pipeline, Graph& graph, InputPortBase& target,
+                                   ScopeTracker<T>& tracker) {
+  return graph.Make<PipelineChannel<D, T>>(graph, target, tracker);
+}
+template <class D, class T>
+PipelineChannel<D, T>& MakeChannel(pact::Broadcast, Graph& graph, InputPortBase& target,
+                                   ScopeTracker<T>& tracker) {
+  RequireCodec<D>();
+  static_assert(std::is_copy_constructible_v<D>,
+                "pact::Broadcast gives every worker a copy, so its records must be copyable");
+  return graph.Make<BroadcastChannel<D, T>>(graph, target, tracker);
+}
+template <class D, class T>
+PipelineChannel<D, T>& MakeChannel(pact::Gather, Graph& graph, InputPortBase& target,
+                                   ScopeTracker<T>& tracker) {
+  RequireCodec<D>();
+  return graph.Make<GatherChannel<D, T>>(graph, target, tracker);
+}
+}  // namespace internal
+}  // namespace headway
+
+#endif  // HEADWAY_ENGINE_GRAPH_CHANNEL_H_

@@ -1,0 +1,204 @@
+#ifndef HEADWAY_ENGINE_GRAPH_EXCHANGE_CHANNEL_H_
+#define HEADWAY_ENGINE_GRAPH_EXCHANGE_CHANNEL_H_
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "comm/codec/stable_hash.h"
+#include "engine/graph/channel.h"
+#include "engine/graph/partition_in_two.h"
+
+namespace headway::internal {
+
+// Partitions batches by the hash of a key into one buffer for each worker. A buffer is sent when it
+// is full, when the time changes, and when the producer returns.
+template <class D, class T, class KeyFn>
+class ExchangeChannel final : public RoutedChannel<D, T> {
+ public:
+  ExchangeChannel(Graph& graph, InputPortBase& target, ScopeTracker<T>& tracker, KeyFn key)
+      : RoutedChannel<D, T>(graph, target, tracker),
+        key_(std::move(key)),
+        buffers_(static_cast<size_t>(graph.worker().count)) {}
+
+  void Push(const T& time, Batch<D>&& batch) override {
+    if (buffers_.size() == 1) {
+      this->Send(0, time, std::move(batch));
+      return;
+    }
+    if (!(time == time_)) {
+      Flush();
+      time_ = time;
+    }
+    has_records_ = true;
+    this->graph_.GuardStep(this->target_.node().step_id(), [&] {
+      if (batch.size() == 1) {
+        PartitionSingle(batch);
+        return;
+      }
+      if constexpr (kCopiesPlainRecords || std::is_same_v<Batch<D>, StringBatch>) {
+        if (buffers_.size() == 2) {
+          PartitionInTwo(batch);
+          return;
+        }
+      }
+      Partition(batch);
+    });
+  }
+
+  bool KeepsRecords() const override { return buffers_.size() > 1; }
+  void Flush() override {
+    if (!std::exchange(has_records_, false)) return;
+    for (size_t worker = 0; worker < buffers_.size(); ++worker) {
+      if (!buffers_[worker].empty()) {
+        this->SendTo(static_cast<int>(worker), time_, std::move(buffers_[worker]));
+      }
+    }
+  }
+
+ private:
+  static constexpr bool kCopiesPlainRecords = std::is_same_v<Batch<D>, VectorBatch<D>> &&
+                                              std::is_trivially_copyable_v<D> &&
+                                              std::is_copy_assignable_v<D> && sizeof(D) <= 32;
+
+  using Key = std::remove_cvref_t<std::invoke_result_t<KeyFn&, ReadType<D>>>;
+  static constexpr bool kDividesTogether = kCopiesPlainRecords && std::is_integral_v<Key>;
+
+  static DivideInTwoFn<D, Key> SelectDivide() {
+    if constexpr (kDividesTogether) return SelectDivideInTwo<D, Key>();
+    return nullptr;
+  }
+
+  void Partition(Batch<D>& batch) {
+    for (size_t i = 0; i < batch.size(); ++i) PartitionOne(batch, i);
+  }
+  int TargetOf(const Batch<D>& batch, size_t i) {
+    return RouteHash(StableHash(key_(batch[i])), static_cast<int>(buffers_.size()));
+  }
+  // The batch itself becomes the buffer, without a copy, if nothing waits for the same worker and
+  // its block is one that a buffer would have.
+  void PartitionSingle(Batch<D>& batch) {
+    const int target = TargetOf(batch, 0);
+    Batch<D>& buffer = buffers_[static_cast<size_t>(target)];
+    if (buffer.empty() && batch.has_default_block()) {
+      buffer = std::move(batch);
+    } else {
+      AppendTo(target, batch, 0);
+    }
+  }
+  void PartitionOne(Batch<D>& batch, size_t i) { AppendTo(TargetOf(batch, i), batch, i); }
+  void AppendTo(int target, Batch<D>& batch, size_t i) {
+    Batch<D>& buffer = buffers_[static_cast<size_t>(target)];
+    if (!buffer.TryAppend(batch.Take(i))) {
+      MakeRoom(target, batch[i]);
+      buffer.TryAppend(batch.Take(i));
+    }
+  }
+
+  // Two targets and plain records: no branch depends on the data, and room is checked once per run.
+  void PartitionInTwo(VectorBatch<D>& batch) {
+    const D* from = batch.begin();
+    const D* const last = batch.end();
+    while (from != last) {
+      for (int target : {0, 1}) {
+        if (buffers_[static_cast<size_t>(target)].room() == 0) MakeRoom(target, *from);
+      }
+      size_t run =
+          std::min({static_cast<size_t>(last - from), buffers_[0].room(), buffers_[1].room()});
+      D* to0 = buffers_[0].end();
+      D* to1 = buffers_[1].end();
+      const D* const end = from + run;
+      if constexpr (kDividesTogether) {
+        if (divide_in_two_ != nullptr) from = DivideTogether(from, end, &to0, &to1);
+      }
+      for (; from != end; ++from) {
+        const int target = RouteHash(StableHash(key_(*from)), 2);
+        StoreToOneOfTwo(*from, static_cast<uint64_t>(target), &to0, &to1);
+      }
+      buffers_[0].Grow(static_cast<size_t>(to0 - buffers_[0].end()));
+      buffers_[1].Grow(static_cast<size_t>(to1 - buffers_[1].end()));
+    }
+  }
+
+  // Divides all records but the last few, and returns the first of these.
+  const D* DivideTogether(const D* from, const D* end, D** to0, D** to1) {
+    // Many keys are made before the first is read: a processor waits long where it reads, in wider
+    // words, what it has just written.
+    std::array<Key, 8 * kDividedTogether> keys;  // not initialized
+    while (static_cast<size_t>(end - from) >= kDividedTogether) {
+      const size_t whole = static_cast<size_t>(end - from) / kDividedTogether * kDividedTogether;
+      const size_t run = std::min(whole, keys.size());
+      const Key* key = keys.data();
+      if constexpr (std::is_same_v<KeyFn, std::identity>) {
+        key = from;
+      } else {
+        for (size_t i = 0; i < run; ++i) keys[i] = key_(from[i]);
+      }
+      for (const D* const stop = from + run; from != stop; from += kDividedTogether) {
+        divide_in_two_(key, from, to0, to1);
+        key += kDividedTogether;
+      }
+    }
+    return from;
+  }
+
+  // The same for short strings; long ones go one by one.
+  void PartitionInTwo(StringBatch& batch) {
+    for (size_t i = 0; i < batch.size();) {
+      for (int target : {0, 1}) {
+        if (buffers_[static_cast<size_t>(target)].room_for_short() == 0) {
+          MakeRoom(target, std::string_view());
+        }
+      }
+      const size_t run =
+          std::min({batch.size() - i, buffers_[0].room_for_short(), buffers_[1].room_for_short()});
+      StringBatch::ShortWriter to0(buffers_[0]);
+      StringBatch::ShortWriter to1(buffers_[1]);
+      const size_t end = i + run;
+      for (; i < end; ++i) {
+        const BatchString record = batch[i];
+        if (record.size() > StringBatch::kShortMax) [[unlikely]] {
+          break;
+        }
+        const auto bit = static_cast<uint32_t>(RouteHash(StableHash(key_(record)), 2));
+        to0.Write(record, 1 - bit);
+        to1.Write(record, bit);
+      }
+      to0.Finish(buffers_[0]);
+      to1.Finish(buffers_[1]);
+      if (i < end) PartitionOne(batch, i++);
+    }
+  }
+
+  template <class U>
+  void MakeRoom(int target, const U& record) {
+    Batch<D>& buffer = buffers_[static_cast<size_t>(target)];
+    if (!buffer.empty()) this->SendTo(target, time_, std::move(buffer));
+    buffer.Allocate(this->graph_.worker().endpoint, record);
+  }
+
+  KeyFn key_;
+  const DivideInTwoFn<D, Key> divide_in_two_ = SelectDivide();
+  std::vector<Batch<D>> buffers_;
+  bool has_records_ = false;  // in some buffer, perhaps
+  T time_ = TimestampTraits<T>::Minimum();
+};
+
+template <class D, class T, class KeyFn>
+PipelineChannel<D, T>& MakeChannel(pact::Exchange<KeyFn> exchange, Graph& graph,
+                                   InputPortBase& target, ScopeTracker<T>& tracker) {
+  RequireCodec<D>();
+  static_assert(std::is_invocable_v<KeyFn&, ReadType<D>>,
+                "the key function of an exchange must take one record of its stream, with "
+                "std::string_view for its strings");
+  return graph.Make<ExchangeChannel<D, T, KeyFn>>(graph, target, tracker, std::move(exchange.key));
+}
+
+}  // namespace headway::internal
+
+#endif  // HEADWAY_ENGINE_GRAPH_EXCHANGE_CHANNEL_H_

@@ -1,0 +1,30 @@
+#include "engine/graph/node.h"
+
+#include "engine/graph/channel.h"
+#include "engine/graph/graph.h"
+
+namespace headway::internal {
+
+void InputPortBase::Discard() {
+  while (!queue_.empty()) graph_.worker().endpoint.Recycle(TakeBlock());
+}
+
+void InputPortBase::Accept(Block* block) {
+  queue_.PushBack(block);
+  graph_.Activate(node_);
+}
+
+Block* InputPortBase::TakeBlock() {
+  Block* block = queue_.PopFront();
+  channel->CountTaken(*block);
+  return block;
+}
+
+bool InputPortBase::OutputsHaveCredit() const {
+  for (OutputPortBase* output : node_.outputs) {
+    if (!graph_.HasCredit(*output)) return false;
+  }
+  return true;
+}
+
+}  // namespace headway::internal

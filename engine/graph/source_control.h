@@ -1,0 +1,23 @@
+#ifndef HEADWAY_ENGINE_GRAPH_SOURCE_CONTROL_H_
+#define HEADWAY_ENGINE_GRAPH_SOURCE_CONTROL_H_
+
+#include "engine/graph/node.h"
+#include "progress/timestamp.h"
+
+namespace headway::internal {
+
+// What a run's entry point does with the sources of a dataflow. Belongs to the worker's thread.
+class SourceControl {
+ public:
+  virtual ~SourceControl() = default;
+  virtual Node& node() = 0;
+  // The epoch in which the source would emit now.
+  virtual Epoch epoch() const = 0;
+  // Graceful stop: the source emits nothing more, closes the epochs before `epoch`, and keeps its
+  // capability at `epoch`, so that nothing sees the end of the input.
+  virtual void StopAt(Epoch epoch) = 0;
+};
+
+}  // namespace headway::internal
+
+#endif  // HEADWAY_ENGINE_GRAPH_SOURCE_CONTROL_H_

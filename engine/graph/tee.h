@@ -1,0 +1,70 @@
+#ifndef HEADWAY_ENGINE_GRAPH_TEE_H_
+#define HEADWAY_ENGINE_GRAPH_TEE_H_
+
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "engine/batch/batch.h"
+
+namespace headway::internal {
+
+// What takes the batches of a stream: a transform or a channel.
+template <class D, class T>
+class Receiver {
+ public:
+  virtual ~Receiver() = default;
+  // The receiver may take the batch, or leave it to the caller. The batch is not empty.
+  virtual void Push(const T& time, Batch<D>&& batch) = 0;
+};
+
+// Gives the batches of a stream to all that use it: a copy to each but the last, the batch itself
+// to that one. Records that can only be moved have one use.
+template <class D, class T>
+class Tee {
+ public:
+  explicit Tee(Endpoint& endpoint) : endpoint_(endpoint) {}
+
+  bool MayAdd() const { return kCopies || receivers_.empty(); }
+  // REQUIRES: MayAdd().
+  void Add(Receiver<D, T>* receiver) {
+    only_ = receivers_.empty() ? receiver : nullptr;
+    receivers_.push_back(receiver);
+  }
+
+  void Push(const T& time, Batch<D>&& batch) {
+    if (only_ != nullptr) [[likely]] {
+      only_->Push(time, std::move(batch));
+    } else {
+      PushToEach(time, std::move(batch));
+    }
+  }
+
+  Endpoint& endpoint() { return endpoint_; }
+
+ private:
+  static constexpr bool kCopies = std::is_copy_constructible_v<D>;
+
+  // Apart from Push, which without copies needs neither a stack nor a clean-up: a chain of
+  // transforms is a chain of jumps.
+  [[gnu::noinline]] void PushToEach(const T& time, Batch<D>&& batch) {
+    if (receivers_.empty()) return;
+    if constexpr (kCopies) {
+      for (size_t i = 0; i + 1 < receivers_.size(); ++i) {
+        Batch<D> copy;
+        copy.CopyFrom(endpoint_, batch);
+        receivers_[i]->Push(time, std::move(copy));
+      }
+    }
+    receivers_.back()->Push(time, std::move(batch));
+  }
+
+  Endpoint& endpoint_;
+  // The receiver, if there is just one: each load less on the way is felt along a chain.
+  Receiver<D, T>* only_ = nullptr;
+  std::vector<Receiver<D, T>*> receivers_;
+};
+
+}  // namespace headway::internal
+
+#endif  // HEADWAY_ENGINE_GRAPH_TEE_H_

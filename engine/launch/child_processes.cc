@@ -1,0 +1,269 @@
+#include "engine/launch/child_processes.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <iostream>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/time.h"
+#include "engine/launch/forked_child.h"
+#include "engine/launch/stop_event.h"
+#include "engine/runtime/failure_origin.h"
+#include "engine/runtime/status_macros.h"
+
+namespace headway::internal {
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+
+#if defined(__SANITIZE_THREAD__)
+constexpr ptrdiff_t kThreadsOfRuntime = 1;  // the thread sanitizer has one of its own
+#else
+constexpr ptrdiff_t kThreadsOfRuntime = 0;
+#endif
+
+absl::Status CheckNoOtherThreads() {
+  // A thread that was joined may be listed for a moment yet.
+  constexpr std::chrono::milliseconds kPause(1);
+  constexpr int kAttempts = 100;
+  ptrdiff_t others = 0;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    std::error_code error;
+    const std::filesystem::directory_iterator tasks("/proc/self/task", error);
+    if (error) {
+      return absl::FailedPreconditionError(
+          absl::StrFormat("cannot tell whether the program has other threads: /proc/self/task: %s",
+                          error.message()));
+    }
+    others = std::distance(begin(tasks), end(tasks)) - 1 - kThreadsOfRuntime;
+    if (others <= 0) return absl::OkStatus();
+    std::this_thread::sleep_for(kPause);
+  }
+  return absl::FailedPreconditionError(absl::StrFormat(
+      "the program has %d other threads, which a fork would lose: spawn the processes before "
+      "starting threads",
+      others));
+}
+
+// sockets[p][q] is the end in process p of the connection between p and q.
+using Sockets = std::vector<std::vector<FileDescriptor>>;
+
+absl::StatusOr<Sockets> ConnectAll(int process_count) {
+  Sockets sockets(process_count);
+  for (auto& of_process : sockets) of_process.resize(process_count);
+  for (int p = 0; p < process_count; ++p) {
+    for (int q = 0; q < p; ++q) {
+      absl::StatusOr<SocketPair> pair = MakeSocketPair();
+      if (!pair.ok()) return pair.status();
+      sockets[p][q] = std::move((*pair)[0]);
+      sockets[q][p] = std::move((*pair)[1]);
+    }
+  }
+  return sockets;
+}
+
+// Blocks every signal of the calling thread while it lives.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+  const sigset_t& before() const { return before_; }
+
+ private:
+  sigset_t before_;
+};
+
+// The failure to return. What the survivors of a failure report, that they lost a process or were
+// told to end, follows from another failure, which counts even if it is seen later.
+class FirstFailure {
+ public:
+  void Add(const absl::Status& status, bool is_death) {
+    if (status.ok()) return;
+    const auto now = SteadyClock::now();
+    if (status_.ok()) time_ = now;
+    if ((IsLoss(status) || is_death) && !loss_time_.has_value()) loss_time_ = now;
+    if (status_.ok() || (Follows(status_) && !Follows(status))) status_ = status;
+  }
+  const absl::Status& status() const { return status_; }
+  SteadyClock::time_point time() const { return time_; }  // of the first, whatever it was
+  // When it was first seen that a process was lost.
+  std::optional<SteadyClock::time_point> loss_time() const { return loss_time_; }
+
+ private:
+  static bool Follows(const absl::Status& status) { return IsLoss(status) || IsTold(status); }
+
+  absl::Status status_;
+  SteadyClock::time_point time_;
+  std::optional<SteadyClock::time_point> loss_time_;
+};
+
+class Supervisor {
+ public:
+  explicit Supervisor(const ChildProcessesOptions& options) : options_(options) {}
+
+  absl::Status Start(ChildBody body);
+  absl::Status WaitForAll();
+
+ private:
+  bool AnyRuns() const;
+  void Wait();
+  void Note(ForkedChild& child);
+  void RequestStop();
+  SteadyClock::time_point Deadline() const;
+  void KillWhenPatienceEnds();
+
+  const ChildProcessesOptions& options_;
+  std::vector<ForkedChild> children_;
+  FileDescriptor stop_event_;
+  bool stop_requested_ = false;
+  bool killed_ = false;
+  FirstFailure failure_;
+};
+
+absl::Status Supervisor::Start(ChildBody body) {
+  absl::StatusOr<Sockets> sockets = ConnectAll(options_.process_count);
+  if (!sockets.ok()) return sockets.status();
+  absl::StatusOr<FileDescriptor> stop_event = MakeStopEvent();
+  if (!stop_event.ok()) return stop_event.status();
+  stop_event_ = *std::move(stop_event);
+  // What waits in a buffer would be written by every child.
+  std::cout.flush();
+  std::fflush(nullptr);
+  const pid_t parent = getpid();
+  children_.reserve(options_.process_count);
+  for (int process = 0; process < options_.process_count; ++process) {
+    absl::StatusOr<SocketPair> control = MakeSocketPair();
+    if (!control.ok()) return control.status();
+    ChildProcess child = {.process = process,
+                          .parent = parent,
+                          .control = std::move((*control)[1]),
+                          .sockets = std::move((*sockets)[process]),
+                          .stop = options_.stop};
+    SignalsBlocked blocked;
+    const pid_t pid = fork();
+    if (pid < 0) {
+      return absl::ResourceExhaustedError(
+          absl::StrFormat("cannot start process %d: fork: %s", process, std::strerror(errno)));
+    }
+    if (pid == 0) {
+      // An end of a socket that a sibling keeps open would hide the death of its owner.
+      sockets->clear();
+      for (ForkedChild& sibling : children_) sibling.Forget();
+      (*control)[0].Close();
+      stop_event_.Close();
+      std::move(child).Run(blocked.before(), body);
+    }
+    children_.emplace_back(process, pid, std::move((*control)[0]));
+    HEADWAY_RETURN_IF_ERROR(children_.back().Watch());
+  }
+  return absl::OkStatus();
+}
+
+bool Supervisor::AnyRuns() const {
+  return std::any_of(children_.begin(), children_.end(),
+                     [](const ForkedChild& child) { return child.running(); });
+}
+
+void Supervisor::RequestStop() {
+  stop_requested_ = true;
+  for (ForkedChild& child : children_) child.RequestStop();
+}
+
+// Waits until a child has ended, reports or runs out of patience; passes a request to stop on.
+void Supervisor::Wait() {
+  // Descriptors of -1 are no obstacle: poll ignores them.
+  std::vector<pollfd> polled = {
+      {stop_requested_ ? -1 : stop_event_.get(), POLLIN, 0},
+      {stop_requested_ ? -1 : options_.stop_descriptor, POLLIN, 0},
+  };
+  for (const ForkedChild& child : children_) {
+    if (!child.running()) continue;
+    polled.push_back({child.pidfd(), POLLIN, 0});
+    polled.push_back({child.control(), POLLIN, 0});
+  }
+  int timeout_ms = -1;
+  if (!failure_.status().ok() && !killed_) {
+    const auto left = Deadline() - SteadyClock::now();
+    timeout_ms = static_cast<int>(
+        std::clamp<int64_t>(std::chrono::ceil<std::chrono::milliseconds>(left).count(), 0, 60'000));
+  }
+  if (poll(polled.data(), polled.size(), timeout_ms) <= 0) return;
+  if (polled[0].revents != 0 || polled[1].revents != 0) RequestStop();
+}
+
+// Takes what there is to know of a child.
+void Supervisor::Note(ForkedChild& child) {
+  pollfd ended = {child.pidfd(), POLLIN, 0};
+  if (poll(&ended, 1, 0) != 1) {
+    if (std::optional<absl::Status> report = child.ReadReport()) failure_.Add(*report, false);
+    return;
+  }
+  const ForkedChild::End end = child.Reap();
+  // A child that had to be killed is a consequence of the failure.
+  if (!(end.is_death && killed_)) failure_.Add(end.status, end.is_death);
+}
+
+SteadyClock::time_point Supervisor::Deadline() const {
+  constexpr std::chrono::seconds kAfterLoss(1);  // all survivors learn of it at the same time
+  constexpr absl::Duration kForever = absl::Hours(24 * 365);  // sums with it do not overflow
+  const SteadyClock::time_point deadline =
+      failure_.time() + absl::ToChronoMilliseconds(std::min(options_.patience, kForever));
+  if (!failure_.loss_time().has_value()) return deadline;
+  return std::min(deadline, *failure_.loss_time() + kAfterLoss);
+}
+
+void Supervisor::KillWhenPatienceEnds() {
+  if (failure_.status().ok() || killed_ || SteadyClock::now() < Deadline()) return;
+  killed_ = true;
+  for (ForkedChild& child : children_) child.Kill();
+}
+
+absl::Status Supervisor::WaitForAll() {
+  const int stop_event = stop_event_.get();
+  const StopListener listener(options_.stop, [stop_event] { eventfd_write(stop_event, 1); });
+  if (options_.stop.requested()) RequestStop();
+  while (AnyRuns()) {
+    Wait();
+    for (ForkedChild& child : children_) {
+      if (child.running()) Note(child);
+    }
+    KillWhenPatienceEnds();
+  }
+  return WithoutMark(failure_.status());
+}
+
+}  // namespace
+
+absl::Status RunChildProcesses(const ChildProcessesOptions& options, ChildBody body) {
+  HEADWAY_RETURN_IF_ERROR(CheckNoOtherThreads());
+  Supervisor supervisor(options);
+  HEADWAY_RETURN_IF_ERROR(supervisor.Start(body));
+  return supervisor.WaitForAll();
+}
+
+}  // namespace headway::internal

@@ -1,0 +1,32 @@
+#ifndef HEADWAY_ENGINE_LAUNCH_FLAG_VALUES_H_
+#define HEADWAY_ENGINE_LAUNCH_FLAG_VALUES_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+
+// Values of flags. The errors are ends of a sentence that begins with the flag and the value:
+// "is not a whole number from 1 to 256".
+
+namespace headway::internal {
+
+absl::StatusOr<int> ParseNumber(std::string_view text, int min, int max);
+// Positive, as Abseil writes it: "500ms", "1m30s".
+absl::StatusOr<absl::Duration> ParsePositiveDuration(std::string_view text);
+// Positive, with KiB, MiB, GiB or nothing behind it: "64MiB".
+absl::StatusOr<int64_t> ParseBytes(std::string_view text);
+// "host:port;[ipv6]:port".
+absl::StatusOr<std::vector<std::string>> ParseAddresses(std::string_view text);
+// The number at the end of a pod's name: 3 of "words-3", in the stateful set "words". Without a
+// name of the set, what follows the last '-' counts.
+absl::StatusOr<int> ParsePodOrdinal(std::string_view pod_name,
+                                    const std::optional<std::string>& stateful_set);
+
+}  // namespace headway::internal
+
+#endif  // HEADWAY_ENGINE_LAUNCH_FLAG_VALUES_H_

@@ -1,0 +1,7 @@
+#include "engine/runtime/version.h"
+
+namespace headway {
+
+const char* Version() { return HEADWAY_VERSION; }
+
+}  // namespace headway

@@ -1,0 +1,52 @@
+#ifndef HEADWAY_ENGINE_RUNTIME_WORKER_CONTEXT_H_
+#define HEADWAY_ENGINE_RUNTIME_WORKER_CONTEXT_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "comm/local/fabric.h"
+#include "engine/runtime/run_state.h"
+
+namespace headway::internal {
+
+class Graph;
+
+// What a worker gives to its dataflows: its connections, the clock, and the lists by which they ask
+// to be stepped. Belongs to the worker and its thread.
+struct WorkerContext {
+  int index;        // of this worker, 0 to count - 1
+  int count;        // workers of the whole run
+  int local_index;  // among the workers of its process
+  RunState& run;
+  Endpoint& endpoint;
+  FlowControl::View credit;
+
+  bool network_output = false;  // something waits to be sent to other processes
+  int64_t unpumped_bytes = 0;   // sent to other processes since it was last pumped on purpose
+  bool took_bytes = false;      // since it last looked whether others wait for credit
+  uint64_t source_records = 0;  // that its sources have emitted
+
+  std::vector<Graph*> active_graphs;  // each at most once
+
+  struct Timer {
+    int64_t nanos;
+    uint32_t graph;
+    uint32_t node;
+    bool operator>(const Timer& other) const { return nanos > other.nanos; }
+  };
+  std::vector<Timer> timers;  // a min-heap
+
+  int64_t NowNanos() { return run.clock().NowNanos(); }
+
+  // Bytes in flight have become fewer.
+  void TellOfRoom() {
+    took_bytes = true;
+    if (run.flow_control().TakeStarving()) endpoint.WakeAll();
+  }
+  // A block of another process was taken: its sender is to get its credit back.
+  void ReturnRemote(uint32_t dataflow, uint32_t channel, const Block& block);
+};
+
+}  // namespace headway::internal
+
+#endif  // HEADWAY_ENGINE_RUNTIME_WORKER_CONTEXT_H_

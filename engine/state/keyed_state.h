@@ -1,0 +1,142 @@
+#ifndef HEADWAY_ENGINE_STATE_KEYED_STATE_H_
+#define HEADWAY_ENGINE_STATE_KEYED_STATE_H_
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "comm/codec/codec.h"
+#include "engine/state/flat_table.h"
+
+namespace headway {
+
+// One entry of a snapshot: the state of a key, or that the key is gone. Encoded by Codec.
+struct StateEntry {
+  std::span<const std::byte> key;
+  std::optional<std::span<const std::byte>> state;
+};
+
+// The state of a step on a worker, as recovery (planned) sees it: bytes under keys. Not thread
+// safe.
+class StateBase {
+ public:
+  virtual ~StateBase() = default;
+  // Calls `write` with each key that changed since the last snapshot (or since tracking began),
+  // then begins anew.
+  virtual void Snapshot(absl::FunctionRef<void(const StateEntry&)> write) = 0;
+  // Puts the state of a key back. Errors: DataLoss if the bytes are not what the key's or the
+  // state's codec wrote.
+  virtual absl::Status Restore(const StateEntry& entry) = 0;
+  // Begins to note which keys change; until then a snapshot is empty.
+  virtual void TrackChanges() = 0;
+};
+
+// State under keys: a FlatTable of K to S that notes what changed. Keys of type std::string are
+// seen as std::string_view. A reference to a state holds until a key is added or erased.
+template <class K, class S>
+class KeyedState final : public StateBase {
+ public:
+  using KeyView = typename FlatTable<K, S>::View;
+
+  // The state of a key, made by its default constructor if there is none yet.
+  template <class Key>
+  S& At(const Key& key) {
+    Note(key);
+    return table_.At(key);
+  }
+  // The state of a key, or null.
+  template <class Key>
+  S* Find(const Key& key) {
+    S* found = table_.Find(key);
+    if (found != nullptr) Note(key);
+    return found;
+  }
+  template <class Key>
+  void Erase(const Key& key) {
+    if (tracking_ && table_.Find(key) != nullptr) Note(key);
+    table_.Erase(key);
+  }
+
+  // At and Find for the keys of a batch, several times faster when the state is larger than the
+  // cache: f(i, S& state of key(i)), and f(i, S* state), for i from 0 to `count`. `f` may add and
+  // erase keys. key(i) is called more than once.
+  template <class KeyAt, class F>
+  void AtEach(size_t count, KeyAt&& key, F&& f) {
+    table_.AtEach(count, key, [&](size_t i, S& state) {
+      Note(key(i));
+      f(i, state);
+    });
+  }
+  template <class KeyAt, class F>
+  void FindEach(size_t count, KeyAt&& key, F&& f) {
+    table_.FindEach(count, key, [&](size_t i, S* state) {
+      if (state != nullptr) Note(key(i));
+      f(i, state);
+    });
+  }
+
+  template <class F>
+  void ForEach(F&& f) const {
+    table_.ForEach(f);
+  }
+  void Clear() {
+    if (tracking_) {
+      table_.ForEach([&](KeyView key, const S&) { changed_.At(key); });
+    }
+    table_.Clear();
+  }
+  size_t size() const { return table_.size(); }
+
+  void TrackChanges() override { tracking_ = true; }
+
+  void Snapshot(absl::FunctionRef<void(const StateEntry&)> write) override {
+    RequireCodec<K>();
+    RequireCodec<S>();
+    changed_.ForEach([&](KeyView view, std::monostate) {
+      const std::vector<std::byte> key_bytes = EncodeToBytes(K(view));
+      if (const S* state = table_.Find(view); state == nullptr) {
+        write({key_bytes, std::nullopt});
+      } else {
+        const std::vector<std::byte> state_bytes = EncodeToBytes(*state);
+        write({key_bytes, state_bytes});
+      }
+    });
+    changed_.Clear();
+  }
+
+  absl::Status Restore(const StateEntry& entry) override {
+    K key{};
+    S state{};
+    if (!DecodeFromBytes(entry.key, &key) ||
+        (entry.state.has_value() && !DecodeFromBytes(*entry.state, &state))) {
+      return absl::DataLossError(
+          "stored state cannot be decoded: it was written by a different version of the step, or "
+          "is damaged");
+    }
+    if (entry.state.has_value()) {
+      table_.At(key) = std::move(state);
+    } else {
+      table_.Erase(key);
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  template <class Key>
+  void Note(const Key& key) {
+    if (tracking_) changed_.At(key);
+  }
+
+  FlatTable<K, S> table_;
+  bool tracking_ = false;
+  FlatTable<K, std::monostate> changed_;
+};
+
+}  // namespace headway
+
+#endif  // HEADWAY_ENGINE_STATE_KEYED_STATE_H_

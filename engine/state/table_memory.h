@@ -1,0 +1,35 @@
+#ifndef HEADWAY_ENGINE_STATE_TABLE_MEMORY_H_
+#define HEADWAY_ENGINE_STATE_TABLE_MEMORY_H_
+
+#include <cstddef>
+#include <utility>
+
+namespace headway::internal {
+
+// The memory of a hash table: zeroed, and aligned to cache lines. Where the system lets it, a large
+// one is in huge pages: the accesses of a hash table have no order, and with small pages most of
+// them would also miss the processor's cache of page addresses. Movable, not thread safe.
+class TableMemory {
+ public:
+  static constexpr size_t kAlignment = 64;
+
+  TableMemory() = default;
+  explicit TableMemory(size_t bytes);
+  TableMemory(TableMemory&& other) noexcept { *this = std::move(other); }
+  TableMemory& operator=(TableMemory&& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(bytes_, other.bytes_);
+    return *this;
+  }
+  ~TableMemory();
+
+  void* data() const { return data_; }
+
+ private:
+  void* data_ = nullptr;
+  size_t bytes_ = 0;
+};
+
+}  // namespace headway::internal
+
+#endif  // HEADWAY_ENGINE_STATE_TABLE_MEMORY_H_

@@ -1,0 +1,82 @@
+#ifndef HEADWAY_ENGINE_STEP_ACTIVATOR_H_
+#define HEADWAY_ENGINE_STEP_ACTIVATOR_H_
+
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <utility>
+
+#include "absl/time/time.h"
+#include "engine/graph/graph.h"
+#include "engine/runtime/run_state.h"
+
+namespace headway {
+
+// Makes a worker run an operator soon, from any thread: for operators that wait for something from
+// outside of the dataflow. Copies activate the same operator. Several requests before the operator
+// runs are one. Without effect once the dataflow or the run is over, and when default-constructed.
+// Thread safe.
+class ThreadActivator {
+ public:
+  ThreadActivator() = default;
+
+  void Activate() const {
+    if (gate_ != nullptr) gate_->Activate(local_index_, token_);
+  }
+
+ private:
+  friend class Activator;
+  ThreadActivator(std::shared_ptr<internal::ActivationGate> gate, int local_index, uint64_t token)
+      : gate_(std::move(gate)), local_index_(local_index), token_(token) {}
+
+  std::shared_ptr<internal::ActivationGate> gate_;
+  int local_index_ = 0;  // of the worker in its process
+  uint64_t token_ = 0;
+};
+
+// Makes its worker run an operator though no batch came and no frontier changed. Made by
+// OperatorBuilder::activator(), most often for the operator's own logic. Copies activate the same
+// operator. Belongs to its worker's thread; without effect once the dataflow is gone. Source:
+// timely dataflow.
+class Activator {
+ public:
+  // Made by OperatorBuilder.
+  Activator(internal::Graph& graph, internal::Node& node)
+      : state_(std::make_shared<State>(State{&graph, &node})) {
+    graph.AtEnd([state = state_] { state->graph = nullptr; });
+  }
+
+  // The operator runs in this step of the worker, or in the next.
+  void Activate() const {
+    if (state_->graph != nullptr) state_->graph->Activate(*state_->node);
+  }
+
+  // The operator runs once `delay` of the run's clock has passed. Each call counts: two delays
+  // are two activations.
+  void ActivateAfter(absl::Duration delay) const {
+    if (state_->graph == nullptr || delay == absl::InfiniteDuration()) return;
+    const int64_t now = state_->graph->worker().NowNanos();
+    const int64_t nanos = absl::ToInt64Nanoseconds(delay);
+    constexpr int64_t kLast = std::numeric_limits<int64_t>::max();
+    state_->graph->ActivateAt(*state_->node, nanos > kLast - now ? kLast : now + nanos);
+  }
+
+  // What other threads activate the operator with.
+  ThreadActivator thread_activator() const {
+    if (state_->graph == nullptr) return ThreadActivator();
+    internal::WorkerContext& worker = state_->graph->worker();
+    return ThreadActivator(worker.run.activation_gate(), worker.local_index,
+                           uint64_t{state_->graph->id()} << 32 | state_->node->index());
+  }
+
+ private:
+  struct State {
+    internal::Graph* graph;  // null once the dataflow is gone
+    internal::Node* node;
+  };
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace headway
+
+#endif  // HEADWAY_ENGINE_STEP_ACTIVATOR_H_

@@ -1,0 +1,242 @@
+#ifndef HEADWAY_ENGINE_STEP_NODE_IO_H_
+#define HEADWAY_ENGINE_STEP_NODE_IO_H_
+
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "engine/batch/batch.h"
+#include "engine/graph/capability.h"
+#include "engine/graph/graph.h"
+#include "engine/graph/tee.h"
+
+// What the logic of an operator works with: its inputs, its outputs, and the capabilities that come
+// with batches.
+
+namespace headway {
+
+namespace internal {
+
+// How a time at an input appears at an output of the same node.
+template <class T>
+struct InputToOutput {
+  CapabilityLedger<T>* ledger;
+  std::optional<typename TimestampTraits<T>::Summary>
+      summary;  // none: nothing goes from there to here
+};
+
+}  // namespace internal
+
+// The right to send at the time of a batch while the batch is being processed. What sends later
+// retains a Capability. Valid in the call that receives it.
+template <class T = Epoch>
+class CapabilityRef {
+ public:
+  CapabilityRef(const T& time, std::span<const internal::InputToOutput<T>> outputs,
+                internal::Graph* graph, internal::Node* node)
+      : time_(time), outputs_(outputs), graph_(graph), node_(node) {}
+
+  const T& time() const { return time_; }
+
+  // Whether a record at this time may be sent at the output of that ledger, at the same time.
+  bool MaySend(const internal::CapabilityLedger<T>* ledger) const {
+    for (const internal::InputToOutput<T>& output : outputs_) {
+      if (output.ledger != ledger || !output.summary.has_value()) continue;
+      const std::optional<T> first = TimestampTraits<T>::ResultsIn(time_, *output.summary);
+      return first.has_value() && TimestampTraits<T>::LessEqual(*first, time_);
+    }
+    return false;
+  }
+
+  // A capability at this time for output number `output`.
+  Capability<T> Retain(size_t output = 0) const { return Delayed(time_, output); }
+
+  // A capability at `time`, which must be what this one's time becomes at that output, or later.
+  Capability<T> Delayed(const T& time, size_t output = 0) const {
+    if (output < outputs_.size() && outputs_[output].summary.has_value()) {
+      std::optional<T> first = TimestampTraits<T>::ResultsIn(time_, *outputs_[output].summary);
+      if (first.has_value() && TimestampTraits<T>::LessEqual(*first, time)) {
+        return internal::CapabilityFactory::Mint(*outputs_[output].ledger, time);
+      }
+    }
+    graph_->Fail(node_->step_id(),
+                 absl::FailedPreconditionError(absl::StrFormat(
+                     "a batch at time %s gives no capability for time %s at output %d",
+                     TimestampTraits<T>::Format(time_), TimestampTraits<T>::Format(time), output)));
+    return Capability<T>();
+  }
+
+ private:
+  T time_;
+  std::span<const internal::InputToOutput<T>> outputs_;
+  internal::Graph* graph_;
+  internal::Node* node_;
+};
+
+namespace internal {
+template <class T>
+Capability<T> RetainFor(const CapabilityRef<T>& time) {
+  return time.Retain();
+}
+template <class T>
+Capability<T> RetainFor(const Capability<T>& time) {
+  return time.Clone();
+}
+}  // namespace internal
+
+// An input of an operator: batches that have come, and the times that may still come.
+template <class D, class T = Epoch>
+class NodeInput : public internal::InputPortBase {
+ public:
+  NodeInput(internal::Graph& graph, internal::Node& node, ScopeTracker<T>& tracker)
+      : InputPortBase(graph, node), tracker_(tracker) {}
+
+  // Calls f(const CapabilityRef<T>& time, Batch<D>& batch) for batches that have come, in their
+  // order. An activation takes a bounded number of them, fewer while the outputs lack credit; the
+  // operator is scheduled again for the rest. The batch may be taken (moved from) by f.
+  template <class F>
+  void ForEach(F&& f) {
+    while (MayTakeAnother()) {
+      internal::Block* block = TakeBlock();
+      T time = block->Time<T>();
+      tracker_.Record(location, time, -1);
+      Batch<D> batch(&graph_.worker().endpoint, block);
+      f(CapabilityRef<T>(time, outputs_, &graph_, &node_), batch);
+    }
+  }
+
+  // The times that may still come: batches that wait in this input included.
+  FrontierView<T> frontier() const { return tracker_.frontier(location); }
+
+  // Made by OperatorBuilder.
+  void SetOutputs(std::vector<internal::InputToOutput<T>> outputs) {
+    outputs_ = std::move(outputs);
+  }
+
+ private:
+  template <class, class>
+  friend class EpochOrder;
+
+  ScopeTracker<T>& tracker_;
+  std::vector<internal::InputToOutput<T>> outputs_;
+};
+
+// An output of an operator.
+template <class D, class T = Epoch>
+class NodeOutput : public internal::OutputPortBase {
+ public:
+  NodeOutput(internal::Graph& graph, internal::Node& node, ScopeTracker<T>& tracker)
+      : OutputPortBase(graph, node), tracker_(tracker), tee_(graph.worker().endpoint) {}
+
+  // Sends records at one time, until the call of the logic that began it returns.
+  class Session {
+   public:
+    // Sends one record.
+    template <class U>
+    void Give(U&& record) {
+      if (!output_->buffer_.TryAppend(std::forward<U>(record))) [[unlikely]] {
+        output_->GiveSlowly(std::forward<U>(record));
+      }
+    }
+    // Sends a whole batch, without a copy.
+    void GiveBatch(Batch<D>&& batch) {
+      if (batch.empty()) return;
+      output_->FlushOwnBuffer();
+      output_->PushBatch(std::move(batch));
+    }
+
+   private:
+    friend class NodeOutput;
+    explicit Session(NodeOutput* output) : output_(output) {}
+    NodeOutput* output_;
+  };
+
+  // Begins to send at the capability's time. One session at a time: what is given belongs to the
+  // session that was made last.
+  Session SessionAt(const Capability<T>& capability) {
+    if (!capability.held() || capability.ledger_ != ledger_) {
+      graph_.FailAndThrow(
+          node_.step_id(),
+          absl::FailedPreconditionError(
+              capability.held() ? "a capability of another output was used to send"
+                                : "a capability was used after it had been dropped or moved"));
+    }
+    return SessionAtTime(capability.time());
+  }
+  Session SessionAt(const CapabilityRef<T>& capability) {
+    if (!capability.MaySend(ledger_)) [[unlikely]] {
+      graph_.FailAndThrow(node_.step_id(), absl::FailedPreconditionError(absl::StrFormat(
+                                               "a batch at time %s gives no right to send at that "
+                                               "time through this output; use a capability for "
+                                               "what the time becomes at the output",
+                                               TimestampTraits<T>::Format(capability.time()))));
+    }
+    return SessionAtTime(capability.time());
+  }
+
+  // For steps that have checked the right to send at this time themselves.
+  Session SessionAtTime(const T& time) {
+    if (!(time == time_)) {
+      FlushOwnBuffer();
+      time_ = time;
+    }
+    return Session(this);
+  }
+
+  Hold AddHold(const Hold* of) override {
+    T time = time_;
+    if (of != nullptr) std::memcpy(&time, of->time, sizeof(T));
+    Hold hold{this, {}};
+    std::memcpy(hold.time, &time, sizeof(T));
+    tracker_.Record(location, time, +1);
+    ++hold_count;
+    return hold;
+  }
+  void ReleaseHold(const Hold& hold) override {
+    T time;
+    std::memcpy(&time, hold.time, sizeof(T));
+    tracker_.Record(location, time, -1);
+    --hold_count;
+    graph_.MarkActive();
+  }
+
+  // How many batches have gone out.
+  uint64_t batch_count() const { return batch_count_; }
+
+  internal::Tee<D, T>& tee() { return tee_; }
+  void set_ledger(internal::CapabilityLedger<T>* ledger) { ledger_ = ledger; }
+  internal::CapabilityLedger<T>& ledger() { return *ledger_; }
+
+ protected:
+  void FlushOwnBuffer() final {
+    if (!buffer_.empty()) PushBatch(std::move(buffer_));
+  }
+
+ private:
+  template <class U>
+  void GiveSlowly(U&& record) {
+    FlushOwnBuffer();
+    buffer_.Allocate(graph_.worker().endpoint, record);
+    buffer_.TryAppend(std::forward<U>(record));
+  }
+  void PushBatch(Batch<D>&& batch) {
+    Batch<D> pushed = std::move(batch);
+    if (graph_.worker().run.failed()) throw internal::StepFailed();  // nothing more is done
+    ++batch_count_;
+    graph_.BeginPush(*this);
+    tee_.Push(time_, std::move(pushed));
+    graph_.EndPush();
+  }
+
+  ScopeTracker<T>& tracker_;
+  internal::Tee<D, T> tee_;
+  internal::CapabilityLedger<T>* ledger_ = nullptr;
+  Batch<D> buffer_;
+  T time_ = TimestampTraits<T>::Minimum();
+  uint64_t batch_count_ = 0;
+};
+
+}  // namespace headway
+
+#endif  // HEADWAY_ENGINE_STEP_NODE_IO_H_

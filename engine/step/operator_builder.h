@@ -1,0 +1,214 @@
+#ifndef HEADWAY_ENGINE_STEP_OPERATOR_BUILDER_H_
+#define HEADWAY_ENGINE_STEP_OPERATOR_BUILDER_H_
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <typeinfo>
+#include <utility>
+#include <vector>
+
+#include "engine/graph/capability.h"
+#include "engine/graph/exchange_channel.h"
+#include "engine/graph/graph.h"
+#include "engine/graph/scope.h"
+#include "engine/state/keyed_state.h"
+#include "engine/step/activator.h"
+#include "engine/step/node_io.h"
+
+namespace headway {
+
+namespace internal {
+
+// Joins a stream to what receives its batches: the receiver's buffers, if it has any, are flushed
+// with the ports that the records come from.
+template <class D, class T>
+void ConnectChannel(const Stream<D, T>& stream, PipelineChannel<D, T>& channel) {
+  stream.AddReceiver(channel.target().node().step_id(), channel);
+  for (OutputPortBase* port : stream.ports()) {
+    if (channel.KeepsRecords()) port->buffers.push_back(&channel);
+    port->channels.push_back(&channel);
+  }
+}
+
+}  // namespace internal
+
+// Builds an operator (a node of the graph: scheduled and tracked) with any number of inputs and
+// outputs. Source: timely dataflow.
+//
+//   OperatorBuilder<T> builder(stream.scope(), "step_id");
+//   NodeInput<A, T>& left = builder.AddInput(stream, pact::Pipeline{});
+//   NodeInput<B, T>& right = builder.AddInput(other, pact::Exchange{key});
+//   NodeOutput<C, T>& output = builder.AddOutput<C>();
+//   builder.Build([&](std::vector<Capability<T>> capabilities) {
+//     return [&left, &right, &output, held = std::move(capabilities[0])]() mutable { ... };
+//   });
+//   return builder.StreamOf(output);
+//
+// The constructor that Build takes receives one capability at the first time for each output, and
+// returns the logic, which runs each time when the operator is scheduled: after a batch came, after
+// the frontier of a watched input changed, or when somebody activated it. References to inputs and
+// outputs live as long as the dataflow.
+template <class T>
+class OperatorBuilder {
+ public:
+  using Summary = typename TimestampTraits<T>::Summary;
+
+  OperatorBuilder(Scope<T>& scope, std::string_view step_id)
+      : scope_(scope), graph_(scope.graph()), node_(graph_.AddNode(scope.FullId(step_id))) {}
+
+  template <class D, class Pact>
+  NodeInput<D, T>& AddInput(const Stream<D, T>& stream, Pact pact) {
+    auto& input = graph_.Make<NodeInput<D, T>>(graph_, node_, scope_.tracker());
+    input.location = scope_.AddLocation(
+        absl::StrFormat("input %d of step '%s'", node_.inputs.size(), node_.step_id()));
+    auto& channel = internal::MakeChannel<D, T>(std::move(pact), graph_, input, scope_.tracker());
+    graph_.AddChannel(&channel);
+    graph_.DescribeStep(
+        absl::StrFormat("an input of step '%s' with records of type %s, times of type %s, pact %s",
+                        node_.step_id(), typeid(D).name(), typeid(T).name(), typeid(Pact).name()));
+    node_.inputs.push_back(&input);
+    CheckScope(stream);
+    if (&stream.scope().graph() == &graph_ && &stream.scope().tracker() == &scope_.tracker()) {
+      scope_.AddEdge(stream.location(), input.location);
+      internal::ConnectChannel(stream, channel);
+    }
+    connect_inputs_.push_back([&input](std::vector<internal::InputToOutput<T>> outputs) {
+      input.SetOutputs(std::move(outputs));
+    });
+    return input;
+  }
+
+  template <class D>
+  NodeOutput<D, T>& AddOutput() {
+    return AddOutputAtLocation<D>(scope_.AddLocation(
+        absl::StrFormat("output %d of step '%s'", node_.outputs.size(), node_.step_id())));
+  }
+
+  // An output for an operator that does nothing but send at the times of the batches of `input`,
+  // and retains nothing: it needs no location of its own, which saves the progress protocol a step.
+  template <class D>
+  NodeOutput<D, T>& AddOutputAt(const internal::InputPortBase& input) {
+    return AddOutputAtLocation<D>(input.location);
+  }
+
+  // How times at an input appear at an output: unchanged unless said otherwise; nullopt says that
+  // nothing goes from there to there.
+  void SetSummary(size_t input, size_t output, std::optional<Summary> summary) {
+    summaries_.push_back({input, output, std::move(summary)});
+  }
+
+  // The operator does not look at this input's frontier: a change of it does not activate it.
+  void IgnoreFrontier(size_t input) { node_.inputs[input]->watches_frontier = false; }
+
+  // Ends the build with an operator that starts with a capability for each output.
+  template <class Constructor>
+  void Build(Constructor&& constructor) {
+    std::vector<Capability<T>> capabilities;
+    for (size_t i = 0; i < ledgers_.size(); ++i) {
+      const T first = FirstTime();
+      scope_.tracker().AddInitial(node_.outputs[i]->location, first, scope_.worker_count());
+      capabilities.push_back(internal::CapabilityFactory::Adopt(*ledgers_[i], first));
+    }
+    Connect();
+    graph_.GuardStep(node_.step_id(), [&] {
+      node_.logic = std::forward<Constructor>(constructor)(std::move(capabilities));
+    });
+    graph_.Activate(node_);
+  }
+
+  // The same for an operator that sends only at the times of batches that it receives: it starts
+  // without capabilities, and costs the progress protocol nothing at the start.
+  template <class Logic>
+  void BuildWithoutCapabilities(Logic&& logic) {
+    Connect();
+    node_.logic = std::forward<Logic>(logic);
+  }
+
+  // The stream of an output.
+  template <class D>
+  Stream<D, T> StreamOf(NodeOutput<D, T>& output) {
+    return Stream<D, T>(scope_, output.tee(), output.location, {&output});
+  }
+
+  // State under keys, known by this step's id to recovery (planned). Lives as long as the
+  // dataflow.
+  template <class K, class S>
+  KeyedState<K, S>& AddState() {
+    auto& state = graph_.Make<KeyedState<K, S>>();
+    graph_.AddState(node_.step_id(), &state);
+    return state;
+  }
+
+  // What activates the operator though no batch came and no frontier changed.
+  Activator activator() { return Activator(graph_, node_); }
+
+  internal::Node& node() { return node_; }
+  internal::Graph& graph() { return graph_; }
+
+ private:
+  struct GivenSummary {
+    size_t input;
+    size_t output;
+    std::optional<Summary> summary;
+  };
+
+  T FirstTime() const {
+    return internal::FirstTimeOf<T>::At(graph_.worker().run.options().first_epoch);
+  }
+
+  template <class D>
+  NodeOutput<D, T>& AddOutputAtLocation(LocationId location) {
+    auto& output = graph_.Make<NodeOutput<D, T>>(graph_, node_, scope_.tracker());
+    output.location = location;
+    auto* ledger =
+        new internal::CapabilityLedger<T>(&graph_, &node_, output.location, &scope_.tracker());
+    graph_.AddLedger(ledger);
+    output.set_ledger(ledger);
+    node_.outputs.push_back(&output);
+    ledgers_.push_back(ledger);
+    return output;
+  }
+
+  template <class D>
+  void CheckScope(const Stream<D, T>& stream) {
+    if (&stream.scope().graph() == &graph_ && &stream.scope().tracker() == &scope_.tracker())
+      return;
+    graph_.Fail(
+        node_.step_id(),
+        absl::InvalidArgumentError(
+            "its inputs belong to different scopes; bring a stream into a nested scope with "
+            "Enter, and out of it with Leave"));
+  }
+
+  void Connect() {
+    for (size_t i = 0; i < node_.inputs.size(); ++i) {
+      std::vector<internal::InputToOutput<T>> to_outputs;
+      for (size_t o = 0; o < node_.outputs.size(); ++o) {
+        std::optional<Summary> summary = TimestampTraits<T>::Identity();
+        for (const GivenSummary& given : summaries_) {
+          if (given.input == i && given.output == o) summary = given.summary;
+        }
+        if (summary.has_value() && node_.inputs[i]->location != node_.outputs[o]->location) {
+          scope_.AddEdge(node_.inputs[i]->location, node_.outputs[o]->location, *summary);
+        }
+        to_outputs.push_back({ledgers_[o], summary});
+      }
+      connect_inputs_[i](std::move(to_outputs));
+      if (node_.inputs[i]->watches_frontier) scope_.tracker().Watch(node_.inputs[i]->location);
+    }
+  }
+
+  Scope<T>& scope_;
+  internal::Graph& graph_;
+  internal::Node& node_;
+  std::vector<internal::CapabilityLedger<T>*> ledgers_;
+  std::vector<std::function<void(std::vector<internal::InputToOutput<T>>)>> connect_inputs_;
+  std::vector<GivenSummary> summaries_;
+};
+
+}  // namespace headway
+
+#endif  // HEADWAY_ENGINE_STEP_OPERATOR_BUILDER_H_

@@ -1,0 +1,175 @@
+#include "engine/launch/run_flags.h"
+
+#include <doctest/doctest.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "tests/engine/run_helpers.h"
+
+namespace headway::internal {
+namespace {
+
+using Arguments = std::vector<std::string>;
+using Environment = std::map<std::string, std::string>;
+
+absl::StatusOr<RunFlags> Parse(const Arguments& arguments, const Environment& environment = {}) {
+  return ParseRunFlags(arguments, [&](const std::string& variable) -> std::optional<std::string> {
+    const auto found = environment.find(variable);
+    if (found == environment.end()) return std::nullopt;
+    return found->second;
+  });
+}
+
+RunFlags ParseOk(const Arguments& arguments, const Environment& environment = {}) {
+  absl::StatusOr<RunFlags> flags = Parse(arguments, environment);
+  REQUIRE_MESSAGE(flags.ok(), flags.status().ToString());
+  return *flags;
+}
+
+TEST_CASE("without flags a run is one worker in this process") {
+  const RunFlags flags = ParseOk({});
+  CHECK(flags.workers_per_process == 1);
+  CHECK_FALSE(flags.processes.has_value());
+  CHECK(flags.addresses.empty());
+  CHECK_FALSE(flags.help);
+}
+
+TEST_CASE("a value is attached or apart") {
+  for (const Arguments& arguments :
+       {Arguments{"-w3"}, Arguments{"-w", "3"}, Arguments{"--workers-per-process=3"},
+        Arguments{"--workers-per-process", "3"}}) {
+    CHECK(ParseOk(arguments).workers_per_process == 3);
+  }
+  CHECK(ParseOk({"-p2", "-w", "4"}).processes == 2);
+}
+
+TEST_CASE("a process of a cluster has an id and the addresses of all") {
+  const RunFlags flags = ParseOk({"-i", "1", "-a", "one.example:2101;[::1]:2102", "-w2"});
+  CHECK(flags.process_id == 1);
+  CHECK(flags.addresses == std::vector<std::string>{"one.example:2101", "[::1]:2102"});
+  CHECK(flags.workers_per_process == 2);
+}
+
+TEST_CASE("the environment counts where a flag is not given") {
+  const Environment environment = {{"HEADWAY_WORKERS_PER_PROCESS", "5"},
+                                   {"HEADWAY_ADDRESSES", "a:1;b:2"},
+                                   {"HEADWAY_PROCESS_ID", "1"}};
+  CHECK(ParseOk({}, environment).workers_per_process == 5);
+  CHECK(ParseOk({}, environment).process_id == 1);
+  CHECK(ParseOk({"-w2", "-i0"}, environment).workers_per_process == 2);
+  CHECK(ParseOk({"-w2", "-i0"}, environment).process_id == 0);
+  CHECK(ParseOk({}, {{"HEADWAY_PROCESSES", "3"}}).processes == 3);
+  // Nobody reads a variable that does not count.
+  CHECK(ParseOk({"-p2"}, {{"HEADWAY_PROCESSES", "many"}}).processes == 2);
+  CHECK(ParseOk({"--secret-file=g"}, {{"HEADWAY_SECRET", ""}}).secret_file == "g");
+}
+
+TEST_CASE("the ordinal of a pod is the process id where none is given") {
+  Environment environment = {{"HEADWAY_ADDRESSES", "a:1;b:2;c:3"},
+                             {"HEADWAY_POD_NAME", "my-words-2"},
+                             {"HEADWAY_STATEFULSET_NAME", "my-words"}};
+  CHECK(ParseOk({}, environment).process_id == 2);
+  CHECK(ParseOk({"-i1"}, environment).process_id == 1);
+  environment.erase("HEADWAY_STATEFULSET_NAME");
+  CHECK(ParseOk({}, environment).process_id == 2);
+  environment["HEADWAY_STATEFULSET_NAME"] = "other";
+  CheckError(Parse({}, environment).status(), absl::StatusCode::kInvalidArgument,
+             {"HEADWAY_POD_NAME", "'my-words-2'", "other-3", "-i/--process-id"});
+  // In a pod that runs a dataflow by itself.
+  CHECK(ParseOk({"-p2"}, {{"HEADWAY_POD_NAME", "my-words-2"}}).processes == 2);
+}
+
+TEST_CASE("limits, timeouts and the secret are read") {
+  const RunFlags flags =
+      ParseOk({"--connect-timeout=1m30s", "--peer-timeout", "500ms", "--max-bytes-in-flight=64MiB",
+               "--epoch-length=2s", "--secret-file=/run/secret", "--insecure"});
+  CHECK(flags.run.cluster.connect_timeout == absl::Seconds(90));
+  CHECK(flags.run.cluster.peer_timeout == absl::Milliseconds(500));
+  CHECK(flags.run.max_bytes_in_flight == 64 << 20);
+  CHECK(std::get<PeriodicEpochConfig>(flags.run.epoch_config).epoch_length == absl::Seconds(2));
+  CHECK(flags.secret_file == "/run/secret");
+  CHECK(flags.run.cluster.insecure);
+  CHECK(ParseOk({"--max-bytes-in-flight=3GiB"}).run.max_bytes_in_flight == int64_t{3} << 30);
+  CHECK(ParseOk({"--max-bytes-in-flight=5"}).run.max_bytes_in_flight == 5);
+  CHECK(ParseOk({}, {{"HEADWAY_SECRET", "s"}}).run.cluster.secret == "s");
+  CHECK(ParseOk({}, {{"HEADWAY_SECRET_FILE", "f"}}).secret_file == "f");
+  CHECK(ParseOk({"--secret-file=g"}, {{"HEADWAY_SECRET", "s"}}).secret_file == "g");
+}
+
+TEST_CASE("help is given whatever else is wrong, and explains every flag") {
+  CHECK(ParseOk({"--help"}).help);
+  CHECK(ParseOk({"-w", "many", "-h"}).help);
+  const std::string help = RunFlagsHelp();
+  for (const char* part :
+       {"-w, --workers-per-process N", "-p, --processes N", "-i, --process-id ID",
+        "-a, --addresses LIST", "--secret-file FILE", "--insecure", "--connect-timeout DURATION",
+        "--peer-timeout DURATION", "--max-bytes-in-flight BYTES", "--epoch-length DURATION",
+        "-h, --help", "HEADWAY_WORKERS_PER_PROCESS", "HEADWAY_POD_NAME", "HEADWAY_SECRET"}) {
+    CAPTURE(part);
+    CHECK(help.find(part) != std::string::npos);
+  }
+}
+
+TEST_CASE("words that are no flags, nor their values, are the program's own") {
+  const RunFlags flags = ParseOk({"a.txt", "-w", "3", "", "-p2", "b.txt", "--peer-timeout", "2s"});
+  CHECK(flags.words == std::vector<std::string>{"a.txt", "", "b.txt"});
+  CHECK(flags.workers_per_process == 3);
+}
+
+TEST_CASE("a mistake is a usage error that says where it is, what was given and what is expected") {
+  struct Mistake {
+    Arguments arguments;
+    Environment environment;
+    std::initializer_list<std::string> parts;
+  };
+  const Mistake mistakes[] = {
+      {{"-w0"}, {}, {"-w/--workers-per-process: '0'", "1 to 256"}},
+      {{"-w", "two"}, {}, {"-w/--workers-per-process: 'two'", "1 to 256"}},
+      {{"-w", "99999999999"}, {}, {"'99999999999'", "1 to 256"}},
+      {{"-w=3"}, {}, {"-w/--workers-per-process: '=3'"}},
+      {{"-w"}, {}, {"-w/--workers-per-process needs a value"}},
+      {{"-w3x"}, {}, {"'3x'"}},
+      {{"-p", "-1"}, {}, {"-p/--processes: '-1'", "1 to 256"}},
+      {{"--workers=3"}, {}, {"unknown argument '--workers=3'", "--help"}},
+      {{"-x"}, {}, {"unknown argument '-x'"}},
+      {{"-"}, {}, {"unknown argument '-'"}},
+      {{"--insecure=yes"}, {}, {"--insecure takes no value", "--insecure=yes"}},
+      {{}, {{"HEADWAY_WORKERS_PER_PROCESS", ""}}, {"HEADWAY_WORKERS_PER_PROCESS: ''", "1 to 256"}},
+      {{}, {{"HEADWAY_PROCESSES", "x"}}, {"HEADWAY_PROCESSES: 'x'"}},
+      {{"-p2", "-i0"}, {}, {"-p/--processes", "-i/--process-id", "leave one of them out"}},
+      {{"-p2", "-a", "a:1"}, {}, {"-p/--processes", "-a/--addresses", "leave one of them out"}},
+      {{"-p2"}, {{"HEADWAY_ADDRESSES", "a:1"}}, {"-p/--processes", "HEADWAY_ADDRESSES"}},
+      {{"-i0"}, {}, {"-i/--process-id needs -a/--addresses"}},
+      {{"-a", "a:1;b:2"}, {}, {"-a/--addresses needs -i/--process-id", "2 addresses"}},
+      {{"-i2", "-a", "a:1;b:2"}, {}, {"-i/--process-id", "no process 2", "2 addresses"}},
+      {{"-i-1", "-a", "a:1;b:2"}, {}, {"-i/--process-id: '-1'"}},
+      {{"-i0", "-a", "a:1;;b:2"}, {}, {"address 1, ''", "host:port"}},
+      {{"-i0", "-a", "a:1;"}, {}, {"address 1, ''"}},
+      {{"-i0", "-a", "a:1; b:2"}, {}, {"address 1, ' b:2'"}},
+      {{"-i0", "-a", "a"}, {}, {"address 0, 'a'"}},
+      {{"-i0", "-a", ":1"}, {}, {"address 0, ':1'"}},
+      {{"-i0", "-a", "a:0"}, {}, {"address 0, 'a:0'", "1 to 65535"}},
+      {{"-i0", "-a", "a:70000"}, {}, {"address 0, 'a:70000'"}},
+      {{"-i0", "-a", "::1:2101"}, {}, {"address 0, '::1:2101'", "[ipv6]:port"}},
+      {{"--connect-timeout=5"}, {}, {"--connect-timeout: '5'", "10s"}},
+      {{"--peer-timeout=-5s"}, {}, {"--peer-timeout: '-5s'"}},
+      {{"--peer-timeout=inf"}, {}, {"--peer-timeout: 'inf'"}},
+      {{"--epoch-length=0s"}, {}, {"--epoch-length: '0s'"}},
+      {{"--max-bytes-in-flight=64MB"}, {}, {"--max-bytes-in-flight: '64MB'", "64MiB"}},
+      {{"--max-bytes-in-flight=0"}, {}, {"--max-bytes-in-flight: '0'"}},
+      {{"--max-bytes-in-flight=9999999999GiB"}, {}, {"9999999999GiB"}},
+      {{"--secret-file="}, {}, {"--secret-file", "name of a file"}},
+      {{}, {{"HEADWAY_SECRET", ""}}, {"HEADWAY_SECRET", "empty"}},
+      {{}, {{"HEADWAY_SECRET", "a"}, {"HEADWAY_SECRET_FILE", "b"}}, {"both set"}},
+  };
+  for (const Mistake& mistake : mistakes) {
+    const absl::Status status = Parse(mistake.arguments, mistake.environment).status();
+    CheckError(status, absl::StatusCode::kInvalidArgument, mistake.parts);
+    CHECK(IsUsageError(status));
+  }
+}
+
+}  // namespace
+}  // namespace headway::internal

@@ -1,0 +1,171 @@
+// What a process keeps when another one sends faster than its worker reads.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/worker.h"
+#include "tests/engine/launch/scripted_process.h"
+
+namespace headway {
+namespace {
+
+TEST_CASE("a lack of memory in whoever pumps ends the run, and does not hang it") {
+  Process process;
+  process.transport->LoseMemory();
+  try {
+    while (!process.run.failed()) process.network->Pump(true);  // or the watchdog was faster
+  } catch (const std::bad_alloc&) {
+    process.run.FailForLackOfMemory();
+  }
+  CHECK(absl::IsResourceExhausted(process.network->Finish()));
+}
+
+TEST_CASE("rounds that a worker has no room for are added up, and none is lost") {
+  Process process;
+  internal::Endpoint worker(&process.run.fabric(), 0);
+  process.Build(0);
+  // One time after the other comes and goes; unsummed these are 8 MiB.
+  constexpr uint64_t kTimes = 1 << 18;
+  constexpr uint64_t kTimesPerRound = 1 << 12;
+  for (uint64_t time = 0; time < kTimes;) {
+    std::vector<Change> changes;
+    for (uint64_t i = 0; i < kTimesPerRound; ++i, ++time) {
+      changes.push_back({0, 1, time + 1});
+      changes.push_back({0, -1, time});
+    }
+    process.Receive(ProgressFrame(0, changes));
+  }
+  std::map<uint64_t, int64_t> counts;
+  size_t bytes_read = 0;
+  for (int reads = 0; reads < 2; ++reads) {
+    worker.ReceiveProgress([&](int from, uint32_t dataflow, std::span<const std::byte> bytes) {
+      CHECK(from == process.network->endpoint_index());
+      CHECK(dataflow == 0);
+      bytes_read += bytes.size();
+      std::vector<Change> changes(bytes.size() / kChangeBytes);
+      std::memcpy(changes.data(), bytes.data(), bytes.size());
+      for (const Change& change : changes) counts[change.time] += change.delta;
+    });
+    process.Pump();
+  }
+  std::erase_if(counts, [](const auto& entry) { return entry.second == 0; });
+  CHECK(counts == std::map<uint64_t, int64_t>{{0, -1}, {kTimes, 1}});
+  CHECK(bytes_read < size_t{2} << 20);
+  CHECK_FALSE(process.run.failed());
+}
+
+// Rounds of 1 MiB for dataflows that are not built here.
+constexpr int kRoundsPerLimit = 64;
+
+Bytes LargeFrame(uint32_t dataflow) {
+  return ProgressFrame(dataflow, std::vector<Change>((1 << 20) / kChangeBytes, {0, 1, 7}));
+}
+
+TEST_CASE("progress that a worker does not read ends the run when it is too much") {
+  Process process;
+  internal::Endpoint worker(&process.run.fabric(), 0);
+  const Bytes frame = LargeFrame(3);
+  const int fit = static_cast<int>(kFewFrames) + kRoundsPerLimit;
+  for (int i = 0; i < fit; ++i) process.Receive(frame);
+  CHECK_FALSE(process.run.failed());
+  process.Receive(frame);
+  CheckError(process.run.status(), absl::StatusCode::kResourceExhausted,
+             {"process 0", "does not keep up with the progress of the other processes"});
+}
+
+TEST_CASE("progress of dataflows that a worker never builds ends the run when it is too much") {
+  Process process;
+  Worker worker(process.run, 0);
+  const Bytes frames[] = {LargeFrame(3), LargeFrame(4)};
+  absl::Status status;
+  int received = 0;
+  for (; status.ok() && received < 2 * kRoundsPerLimit; ++received) {
+    process.Receive(frames[received % 2]);
+    status = worker.Step();
+  }
+  CHECK(received == kRoundsPerLimit);  // each takes a little more than its bytes
+  CheckError(status, absl::StatusCode::kResourceExhausted,
+             {"worker 0", "has not built dataflow number"});
+}
+
+// What each of several processes may keep of the 64 KiB that a channel's sender has for all of
+// them.
+TEST_CASE("the more processes there are, the sooner each gives credit back") {
+  for (const int processes : {2, 5}) {
+    CAPTURE(processes);
+    Process process(1, processes);
+    internal::Endpoint worker(&process.run.fabric(), 0);
+    auto take = [&](uint32_t bytes) {
+      process.transport->TakeEvents();
+      worker.Send(process.network->endpoint_index(),
+                  {.kind = internal::kReturned, .extra = 1, .charged_bytes = bytes});
+      worker.Flush();
+      process.Pump();
+      const auto events = process.transport->TakeEvents();
+      return std::ranges::count(events, FrameClass::kControl,
+                                [](const auto& event) { return event.sent; });
+    };
+    const auto limit = static_cast<uint32_t>(internal::kExclusiveBytes / 2 / (processes - 1));
+    CHECK(take(limit) == 1);
+  }
+}
+
+TEST_CASE("progress that is larger than a frame may be ends the run, and says what to raise") {
+  Process process(1, 2, {.cluster = {.max_frame_bytes = size_t{64} << 10}});
+  internal::Endpoint worker(&process.run.fabric(), 0);
+  process.Build(0);
+  std::vector<Change> changes;
+  for (uint64_t time = 0; time < 100'000; ++time) changes.push_back({0, 1, time * time});
+  REQUIRE(worker.TryPublishProgress(0, AsRound(changes)));
+  process.Pump();
+  CheckError(process.run.status(), absl::StatusCode::kResourceExhausted,
+             {"process 0", "max_frame_bytes is 65536", "raise"});
+}
+
+// Waits as a worker does, and returns what the connection saw. The watchdog may be pumping.
+std::vector<ScriptedTransport::Event> EventsOfWait(Process& process, internal::Endpoint& worker) {
+  while (!process.network->TryWait(worker, std::nullopt, [] { return false; })) {
+  }
+  return process.transport->TakeEvents();
+}
+
+bool IsWait(const ScriptedTransport::Event& event) { return !event.sent.has_value(); }
+
+TEST_CASE("who waits for all looks again soon while a fellow has no room for progress") {
+  Process process(2);
+  internal::Endpoint worker(&process.run.fabric(), 0);
+  internal::Endpoint fellow(&process.run.fabric(), 1);  // does not read
+  for (size_t i = 0; i <= kFewFrames; ++i) process.Receive(ProgressFrame(0, {{0, 1, i}}));
+  worker.ReceiveProgress([](int, uint32_t, std::span<const std::byte>) {});
+  const auto events = EventsOfWait(process, worker);
+  const auto wait = std::ranges::find_if(events, IsWait);
+  REQUIRE(wait != events.end());
+  REQUIRE(wait->waited.has_value());
+  CHECK(*wait->waited <= std::chrono::milliseconds(1));
+}
+
+TEST_CASE("progress that had no room goes out before a wait, when there is room again") {
+  Process process;
+  internal::Endpoint worker(&process.run.fabric(), 0);
+  process.Build(0);
+  process.Pump();
+  process.transport->TakeEvents();
+  process.transport->BackUp();
+  CHECK(worker.TryPublishProgress(0, AsRound({{0, 1, 5}})));
+  process.Pump();  // finds no room
+  process.transport->MakeRoom();
+  const auto events = EventsOfWait(process, worker);
+  const auto wait = std::ranges::find_if(events, IsWait);
+  REQUIRE(wait != events.end());
+  CHECK(std::ranges::count_if(events.begin(), wait, [](const auto& event) {
+          return event.sent == FrameClass::kProgress;
+        }) == 1);
+}
+
+}  // namespace
+}  // namespace headway

@@ -1,0 +1,223 @@
+// State under keys: what a snapshot contains, and what comes back from it.
+#include <doctest/doctest.h>
+
+#include <map>
+#include <mutex>
+#include <optional>
+#include <random>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "tests/comm/test_seed.h"
+#include "tests/engine/run_helpers.h"
+
+namespace headway {
+namespace {
+
+using Bytes = std::vector<std::byte>;
+using State = KeyedState<std::string, std::vector<int64_t>>;
+using Model = std::map<std::string, std::vector<int64_t>>;
+
+struct Less {
+  static std::string_view View(const Bytes& bytes) {
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+  }
+  bool operator()(const Bytes& a, const Bytes& b) const { return View(a) < View(b); }
+};
+
+// What a store keeps: the latest entry of each key.
+struct Store {
+  std::map<Bytes, Bytes, Less> entries;
+  size_t written = 0;
+  size_t tombstones = 0;
+
+  void Take(StateBase& state) {
+    written = tombstones = 0;
+    state.Snapshot([&](const StateEntry& entry) {
+      ++written;
+      const Bytes key(entry.key.begin(), entry.key.end());
+      if (entry.state.has_value()) {
+        entries[key] = Bytes(entry.state->begin(), entry.state->end());
+      } else {
+        ++tombstones;
+        entries.erase(key);
+      }
+    });
+  }
+  void RestoreTo(StateBase& state) const {
+    for (const auto& [key, value] : entries) CheckOk(state.Restore({key, value}));
+  }
+};
+
+Model Content(const State& state) {
+  Model model;
+  state.ForEach(
+      [&](std::string_view key, const std::vector<int64_t>& s) { model[std::string(key)] = s; });
+  return model;
+}
+
+TEST_CASE("snapshots contain what changed since the last one, and tombstones of what is gone") {
+  State state;
+  Store store;
+  state.At("before") = {1};
+  store.Take(state);
+  CHECK(store.written == 0);  // not tracked yet
+  state.TrackChanges();
+  state.At("a") = {1, 2};
+  state.At("b") = {3};
+  state.At("short-lived") = {4};
+  state.Erase("short-lived");
+  state.Erase("never there");
+  store.Take(state);
+  CHECK(store.written == 3);
+  CHECK(store.tombstones == 1);
+  store.Take(state);
+  CHECK(store.written == 0);
+  state.Find("a")->push_back(9);
+  state.Erase("b");
+  CHECK(state.Find("b") == nullptr);
+  store.Take(state);
+  CHECK(store.written == 2);
+  CHECK(store.tombstones == 1);
+  State restored;
+  store.RestoreTo(restored);
+  CHECK(Content(restored) == Model{{"a", {1, 2, 9}}});
+  state.Clear();
+  store.Take(state);
+  CHECK(store.tombstones == 2);  // "a" and "before"
+  CHECK(store.entries.empty());
+}
+
+TEST_CASE("a tombstone removes a key that was restored before") {
+  State state;
+  const Bytes key = EncodeToBytes(std::string("key"));
+  const Bytes value = EncodeToBytes(std::vector<int64_t>{1});
+  CheckOk(state.Restore({key, value}));
+  CHECK(state.size() == 1);
+  CheckOk(state.Restore({key, std::nullopt}));
+  CHECK(state.size() == 0);
+  CheckOk(state.Restore({key, std::nullopt}));
+}
+
+TEST_CASE("random changes come back from the snapshots, in each generation") {
+  const uint64_t seed = internal::TestSeed("keyed state");
+  CAPTURE(seed);
+  std::mt19937_64 random(seed);
+  Store store;
+  Model model;
+  for (int generation = 0; generation < 20; ++generation) {
+    State state;
+    store.RestoreTo(state);
+    CHECK(Content(state) == model);
+    state.TrackChanges();
+    for (int epoch = 0; epoch < 10; ++epoch) {
+      for (uint64_t change = random() % 50; change > 0; --change) {
+        const std::string key = "key" + std::to_string(random() % 30);
+        switch (random() % 8) {
+          case 0:
+            state.Erase(key);
+            model.erase(key);
+            break;
+          case 1:
+            if (random() % 20 == 0) {
+              state.Clear();
+              model.clear();
+            }
+            break;
+          default:
+            const auto value = static_cast<int64_t>(random());
+            state.At(key).push_back(value);
+            model[key].push_back(value);
+        }
+      }
+      CHECK(Content(state) == model);
+      store.Take(state);
+    }
+  }
+}
+
+TEST_CASE("damaged entries are DataLoss, and change nothing") {
+  const Bytes key = EncodeToBytes(std::string("key"));
+  const Bytes value = EncodeToBytes(std::vector<int64_t>{1, 2, 3});
+  State state;
+  CheckOk(state.Restore({key, value}));
+  auto check = [&](std::span<const std::byte> k, std::optional<std::span<const std::byte>> v) {
+    CheckError(state.Restore({k, v}), absl::StatusCode::kDataLoss, {"cannot be decoded"});
+    CHECK(Content(state) == Model{{"key", {1, 2, 3}}});
+  };
+  for (size_t size = 0; size < key.size(); ++size) {
+    check(std::span(key).first(size), value);
+    check(std::span(key).first(size), std::nullopt);
+  }
+  for (size_t size = 0; size < value.size(); ++size) check(key, std::span(value).first(size));
+  Bytes longer = value;
+  longer.push_back(std::byte{0});
+  check(key, longer);
+  Bytes endless(10, std::byte{0xFF});  // a length beyond everything
+  check(key, endless);
+  check(endless, value);
+}
+
+// Counts per key with StatefulMap; restores its state from `store` and snapshots into it.
+void RunCounts(int workers, Epoch epochs, Store& store,
+               Collected<std::pair<int64_t, int64_t>>& seen) {
+  std::mutex mutex;
+  CheckOk(Execute({.workers = workers}, [&](Worker& worker) -> absl::Status {
+    InputHandle<int64_t> input;
+    ProbeHandle<> probe;
+    StateBase* state = nullptr;
+    HEADWAY_RETURN_IF_ERROR(worker.Build("flow", [&](Scope<>& scope) {
+      scope.Input(input) | KeyOn("key", [](int64_t x) { return x % 10; }) |
+          StatefulMap<int64_t>("count",
+                               [](std::optional<int64_t>& count, int64_t) {
+                                 count = count.value_or(0) + 1;
+                                 return *count;
+                               }) |
+          CollectInto("collect", seen) | Probe(probe);
+      for (const auto& [step_id, s] : scope.graph().states()) {
+        if (step_id == "count") state = s;
+      }
+      std::lock_guard lock(mutex);
+      for (const auto& [key_bytes, value] : store.entries) {
+        int64_t key = 0;
+        CHECK(DecodeFromBytes(std::span<const std::byte>(key_bytes), &key));
+        if (RouteHash(StableHash(key), scope.worker_count()) == scope.worker_index()) {
+          CheckOk(state->Restore({key_bytes, value}));
+        }
+      }
+    }));
+    state->TrackChanges();
+    for (Epoch epoch = 0; epoch < epochs; ++epoch) {
+      // 60 records of an epoch, whatever the number of workers.
+      for (int64_t i = worker.index(); i < 60; i += worker.count()) input.Send(i);
+      input.AdvanceTo(epoch + 1);
+      HEADWAY_RETURN_IF_ERROR(worker.StepWhile([&] { return probe.LessThan(epoch + 1); }));
+    }
+    std::lock_guard lock(mutex);
+    store.Take(*state);
+    return absl::OkStatus();
+  }));
+}
+
+TEST_CASE("the state of a step, snapshot by some workers, is restored into any other number") {
+  Store store;
+  int64_t rounds = 0;
+  for (int workers : {2, 1, 8, 3, 2}) {
+    CAPTURE(workers);
+    Collected<std::pair<int64_t, int64_t>> seen;
+    RunCounts(workers, 3, store, seen);
+    std::vector<std::pair<int64_t, int64_t>> expected;
+    for (int64_t key = 0; key < 10; ++key) {
+      for (int64_t i = 1; i <= 18; ++i) expected.push_back({key, rounds * 18 + i});
+    }
+    CHECK(seen.Sorted() == expected);
+    CHECK(store.entries.size() == 10);
+    ++rounds;
+  }
+}
+
+}  // namespace
+}  // namespace headway
