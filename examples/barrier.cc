@@ -1,5 +1,5 @@
-// Passes a barrier ROUNDS times: no worker begins a round before all have ended the one before.
-// `barrier [-w WORKERS] [ROUNDS]`.
+// Passes a barrier ROUNDS times: no worker begins a round before all workers have ended the one
+// before. `barrier [-w WORKERS] [ROUNDS]`.
 #include <cstdio>
 #include <string>
 #include <vector>

@@ -1,9 +1,9 @@
-// Breadth-first search in a random graph: `bfs [-w WORKERS] [NODES EDGES]` prints how many nodes
-// are at each distance from node 0, as `(distance, nodes)`.
+// Breadth-first search in a random graph: `bfs [-w WORKERS] [NODES EDGES]` prints the number of
+// nodes at each distance from node 0, as `(distance, nodes)`.
 //
-// Two operators in a cycle of a nested scope, where a time is (epoch, round) and the round is the
-// distance: one lets the first visit of each node pass, the other turns it into visits of the
-// node's neighbours. Nodes are spread over the workers, with the edges that leave them.
+// Two operators form a cycle in a nested scope. A time there is (epoch, round), and the round is
+// the distance. One operator keeps the first visit of each node. The other turns it into visits of
+// the node's neighbours. Nodes are divided among the workers, with their outgoing edges.
 #include <algorithm>
 #include <map>
 #include <string>
@@ -29,8 +29,8 @@ using Round = Product<Epoch, uint64_t>;
 constexpr auto kByNode = [](const Visit& v) { return v.node; };
 constexpr auto kByFrom = [](const Edge& e) { return e.from; };
 
-// Keeps one visit of each node, the earliest. Messages of a later round may overtake those of an
-// earlier one, so a round waits until it is complete.
+// Keeps the earliest visit of each node. Messages of a later round may overtake those of an earlier
+// one, so a round waits until it is complete.
 auto FirstVisits() {
   return UnaryNotify<Visit>(
       "first_visits", pact::Exchange{kByNode}, [](Capability<Round>, Notificator<Round>&) {
@@ -54,7 +54,7 @@ auto FirstVisits() {
       });
 }
 
-// Visits the neighbours of each node that was visited, once all edges are known.
+// Visits the neighbours of each visited node, once all edges are known.
 auto Neighbours(Stream<Edge, Round> edges) {
   return BinaryFrontier<Visit>(
       "neighbours", edges, pact::Exchange{kByNode}, pact::Exchange{kByFrom}, [](Capability<Round>) {
@@ -107,8 +107,8 @@ int main(int argc, char** argv) {
           | Output("out", StdOutSink());
     }));
 
-    // Each worker makes its share of the edges, no faster than they are taken up; edge i goes from
-    // one random node to another.
+    // Each worker generates its share of the edges, no faster than the dataflow takes them. Edge i
+    // leads from one random node to another.
     for (uint64_t i = worker.index(); i < edges; i += worker.count()) {
       if (!edge_input.HasCredit()) {
         HEADWAY_RETURN_IF_ERROR(worker.StepWhile([&] { return !edge_input.HasCredit(); }));
@@ -117,6 +117,6 @@ int main(int argc, char** argv) {
                            static_cast<uint32_t>(SplitMix64(2 * i + 1) % nodes)});
     }
     if (worker.index() == 0) root_input.Send(Visit{.node = 0, .distance = 0});
-    return absl::OkStatus();  // the handles close, and the worker runs until all is done
+    return absl::OkStatus();  // the handles close; the worker runs until the dataflow is complete
   }));
 }

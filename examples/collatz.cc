@@ -1,5 +1,6 @@
-// How many of the numbers 1 to LIMIT reach 1 after how many turns of "halve if even, else 3n + 1":
-// a cycle in a nested scope. `collatz [-w WORKERS] [LIMIT]` prints `(turns, numbers)`.
+// Counts the numbers 1 to LIMIT by the turns of "halve if even, else 3n + 1" that they take to
+// reach 1. The turns are a cycle in a nested scope. `collatz [-w WORKERS] [LIMIT]` prints `(turns,
+// numbers)`.
 #include <optional>
 #include <string>
 #include <utility>
@@ -15,7 +16,7 @@ struct Walk {
   uint64_t turns;
 };
 
-// In the nested scope a time is (epoch, round), and each way through the cycle adds a round.
+// In the nested scope a time is (epoch, round). Each turn of the cycle adds a round.
 using Round = Product<Epoch, uint64_t>;
 
 int main(int argc, char** argv) {

@@ -1,6 +1,6 @@
-// An engine inside a program of one's own: the host feeds the input, steps the worker until its
-// epoch is complete, and only then uses the result. Each round sums up numbers that all workers
-// send. `embedded [-w WORKERS]`.
+// An engine inside a host program. The host feeds the input, steps the worker until its epoch is
+// complete, and only then uses the result. Each round adds up numbers that all workers send.
+// `embedded [-w WORKERS]`.
 #include <array>
 #include <cinttypes>
 #include <cstdio>
@@ -17,8 +17,8 @@ int main(int argc, char** argv) {
   return Finish(ExecuteFromArgs(argc, argv, [&](Worker& worker) -> absl::Status {
     InputHandle<uint64_t> input;
     ProbeHandle<> probe;
-    // By round: when one is complete, numbers of the next may have come already. All numbers come
-    // to worker 0.
+    // Sums by round. When a round is complete, numbers of the next one may have arrived already.
+    // All numbers are gathered on worker 0.
     std::array<uint64_t, kRounds> sums = {};
     HEADWAY_RETURN_IF_ERROR(worker.Build("sum", [&](Scope<>& scope) {
       scope.Input(input)  //
@@ -38,7 +38,7 @@ int main(int argc, char** argv) {
       for (uint64_t i = worker.index(); i < kNumbers; i += worker.count()) input.Send(round + i);
       input.AdvanceTo(round + 1);
       HEADWAY_RETURN_IF_ERROR(worker.StepWhile([&] { return probe.LessThan(input.time()); }));
-      // Nothing of this round can come any more, from any worker.
+      // This round is complete: no worker can send at it any more.
       if (worker.index() == 0) std::printf("round %" PRIu64 ": %" PRIu64 "\n", round, sums[round]);
     }
     return absl::OkStatus();

@@ -7,9 +7,9 @@
 
 #include "headway/headway.h"
 
-// What the examples share: the end of main, and numbers that look random.
+// Shared by the examples: the end of main, and numbers that look random.
 
-// The exit code of main; prints the error or the help, if there is one.
+// Returns the exit code of main. Prints the error or the help, if there is one.
 inline int Finish(const absl::Status& status) {
   const int code = headway::ExitCode(status);
   if (!status.ok()) {

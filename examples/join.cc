@@ -1,6 +1,6 @@
-// A step of one's own with two inputs: joins the records of two streams that have the same key in
-// the same epoch. Here an epoch is an hour, and the streams are the temperature and the humidity
-// that some stations measured. `join [-w WORKERS]`.
+// A step with two inputs, written for this program: joins the records of two streams that have the
+// same key in the same epoch. Here an epoch is an hour, and the streams are temperatures and
+// humidities measured by stations. `join [-w WORKERS]`.
 #include <map>
 #include <string>
 #include <utility>
@@ -13,8 +13,8 @@
 
 using namespace headway;
 
-// left | JoinInEpoch("id", right): (K, A) and (K, B) become (K, (A, B)), as soon as both are there.
-// What has come is forgotten when the epoch is complete on both sides.
+// left | JoinInEpoch("id", right): (K, A) and (K, B) become (K, (A, B)), as soon as both have
+// arrived. The step forgets an epoch's records when the epoch is complete on both inputs.
 template <class K, class B>
 auto JoinInEpoch(std::string step_id, Stream<std::pair<K, B>> right) {
   return [=]<class A>(const Stream<std::pair<K, A>>& left) {
@@ -79,7 +79,7 @@ int main(int argc, char** argv) {
     }));
     for (Epoch hour = 0; hour < kHours; ++hour) {
       for (int station = worker.index(); station < kStations; station += worker.count()) {
-        // Station 3 has no hygrometer, and station 4 sleeps every other hour.
+        // Station 3 has no hygrometer. Station 4 sleeps every other hour.
         const int value = station * 10 + static_cast<int>(hour);
         if (station != 4 || hour % 2 == 0) temperature.Send(Reading(station, value));
         if (station != 3) humidity.Send(Reading(station, 100 - value));

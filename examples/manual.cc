@@ -1,5 +1,5 @@
-// A source written as a coroutine, that yields the same on every worker. `manual -w 4`: each of the
-// workers prints its index with the items 1, 2, 3.
+// A source written as a coroutine that yields the same items on every worker. With `manual -w 4`,
+// each of the workers prints its index with the items 1, 2, 3.
 #include <optional>
 #include <string>
 #include <utility>

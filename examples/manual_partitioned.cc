@@ -1,4 +1,4 @@
-// The same as manual, but the workers share the items: each yields those that are its own index
+// Like manual.cc, but the workers share the items: each yields the items that are its own index
 // modulo the number of workers (`-w`).
 #include <optional>
 #include <string>

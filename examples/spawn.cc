@@ -1,5 +1,5 @@
 // Two processes of two workers each. Every worker of every process opens the source and prints its
-// items; the flags have no say.
+// items. Flags have no effect.
 #include <optional>
 #include <string>
 #include <utility>

@@ -1,5 +1,5 @@
-// Counts the words of text files: `wordcount [-w WORKERS] [-p PROCESSES] FILE...` prints `count
-// word`, the most frequent first.
+// Counts the words of text files. `wordcount [-w WORKERS] [-p PROCESSES] FILE...` prints `count
+// word`, the most frequent word first.
 #include <algorithm>
 #include <cstdio>
 #include <string>
@@ -15,7 +15,7 @@ using namespace headway;
 
 using WordCount = std::pair<std::string, int64_t>;
 
-// Brings all counts to one worker, which gives them as lines when the input has ended.
+// Gathers all counts on one worker, which emits them as lines at the end of the input.
 auto MostFrequentFirst(std::string step_id) {
   return UnaryFrontier<std::string>(std::move(step_id), pact::Gather{}, [](Capability<> first) {
     return [held = std::move(first), counts = std::vector<WordCount>()](

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# compare_output.sh EXPECTED PROGRAM [ARGUMENT...]: runs the program and compares the lines that it
-# prints with the file EXPECTED, in any order (workers print side by side). Without that file the
-# program only has to succeed.
+# compare_output.sh EXPECTED PROGRAM [ARGUMENT...]: runs the program and compares its output with
+# the file EXPECTED, in any order of the lines, since workers print concurrently. Without that file
+# the program only has to succeed.
 set -euo pipefail
 export LC_ALL=C
 expected=$1

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# compile_fail.sh SOURCE COMPILER [FLAG...]: succeeds if the compiler refuses SOURCE, and one of its
-# errors contains the sentence that the first line of SOURCE announces as `// expect: <sentence>`.
+# compile_fail.sh SOURCE COMPILER [FLAG...]: succeeds if the compiler rejects SOURCE and one of its
+# errors contains the sentence of the first line of SOURCE, `// expect: <sentence>`.
 set -euo pipefail
 source=$1
 shift

@@ -8,7 +8,7 @@
 
 namespace headway {
 
-// While it lives, the process gets `more` new descriptors and no others.
+// Limits the process to `more` new file descriptors during its lifetime.
 class DescriptorLimit {
  public:
   explicit DescriptorLimit(int more) {

@@ -17,8 +17,8 @@ inline constexpr bool kSanitized = true;
 inline constexpr bool kSanitized = false;
 #endif
 
-// How often, or with how much, to do something whose number only makes a test more thorough. A
-// sanitizer slows everything down about tenfold, and needs a path once to judge it.
+// The number of repetitions, or the size, of a part that only makes a test more thorough.
+// Sanitizers slow a test down about tenfold and need each path only once.
 constexpr auto Repeated(auto count, decltype(count) sanitized) {
   return kSanitized ? sanitized : count;
 }

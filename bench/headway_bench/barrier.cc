@@ -1,4 +1,4 @@
-// A loop without records: each iteration begins when the frontier says that all workers have passed
+// A loop without records. Each iteration begins when the frontier says that all workers have passed
 // the last one.
 
 #include "bench/headway_bench/benchmarks.h"

@@ -3,8 +3,8 @@
 
 #include "bench/headway_bench/harness.h"
 
-// The subcommands, each in a file of its own. What they do is defined in
-// bench/peers/timely/README.md, for both sides.
+// The subcommands, each in a file of its own. bench/peers/timely/README.md defines the work of both
+// sides.
 
 namespace headway::bench {
 

@@ -1,5 +1,5 @@
-// Breadth-first search over a random directed graph from node 0, one level after the other, until
-// no node is new.
+// Breadth-first search from node 0 over a random directed graph, one level after the other, until a
+// level has no new node.
 
 #include <algorithm>
 #include <array>
@@ -39,8 +39,8 @@ class Part {
     }
   }
 
-  // Sorts the edges by their source, a bucket at a time: what it writes to meanwhile is in the
-  // cache.
+  // Sorts the edges by their source, a bucket at a time, so that the memory that it writes is in
+  // the cache.
   void IndexEdges() {
     size_t total = 0;
     for (const Pieces<Edge>& bucket : buckets_) total += bucket.size();
@@ -49,7 +49,7 @@ class Part {
     uint32_t offset = 0;
     for (size_t first = 0; first < levels_of_.size(); first += kBucketPlaces) {
       const Pieces<Edge> bucket = std::exchange(buckets_[first / kBucketPlaces], {});
-      std::array<uint32_t, kBucketPlaces> next = {};  // by place: degree, then where to write
+      std::array<uint32_t, kBucketPlaces> next = {};  // by place: degree, then the next index
       bucket.ForEach([&](const Edge& edge) { ++next[edge.from % kBucketPlaces]; });
       const size_t last = std::min(first + kBucketPlaces, levels_of_.size());
       for (size_t place = first; place < last; ++place) {
@@ -62,7 +62,7 @@ class Part {
     offsets_.back() = offset;
   }
 
-  // Notes that nodes can be reached in `level` steps. No branch looks at whether they were reached
+  // Marks nodes as reachable in `level` steps, without a branch on whether they were reached
   // before.
   void Reach(std::span<const uint32_t> nodes, uint64_t level) {
     const Placement placement = placement_;
@@ -73,8 +73,8 @@ class Part {
     }
   }
 
-  // Sends the newly reached nodes of a level along their edges, in the order of places, in which
-  // the edges lie.
+  // Sends the new nodes of a level along their edges, in the order of places, which is the order of
+  // the edges in memory.
   template <class Session>
   void VisitNeighbours(uint64_t level, Session session) {
     std::vector<uint64_t>& proposed = proposed_[level % 2];
@@ -110,20 +110,21 @@ class Part {
 
   const Placement placement_;
   std::vector<uint32_t> levels_of_;
-  // Edges from places as they come, until all are there: those of kBucketPlaces places together.
+  // Edges by source, until all have arrived: one list for each kBucketPlaces places.
   std::vector<Pieces<Edge>> buckets_;
-  // Then, the destinations of place p are targets_[offsets_[p]] to targets_[offsets_[p + 1] - 1].
+  // After sorting, the destinations of place p are targets_[offsets_[p]] to targets_[offsets_[p +
+  // 1] - 1].
   std::vector<uint32_t> offsets_;
   std::unique_ptr<uint32_t[]> targets_;
-  // A bit for each place: whether it was reached, and whether it was proposed for an even and for
-  // an odd level: a level's nodes are known when those of the next begin to arrive.
+  // A bit for each place: reached, proposed for an even level, proposed for an odd level. A level's
+  // nodes are known when proposals for the next level begin to arrive, so two levels suffice.
   std::vector<uint64_t> visited_;
   std::array<std::vector<uint64_t>, 2> proposed_;
   uint64_t levels_ = 0;
 };
 
-// Takes edges and proposals to visit nodes, and makes proposals for the next level. Every worker
-// begins level 0 when it has its edges.
+// Takes edges and proposals to visit nodes, and makes proposals for the next level. A worker begins
+// level 0 when it has all its edges.
 auto BreadthFirst(Stream<uint32_t> proposals, ModuloKey key, Part& part, bool has_root) {
   return BinaryFrontier<uint32_t>(
       "breadth_first", proposals, pact::Exchange{[key](const Edge& e) { return key(e.from); }},

@@ -1,5 +1,5 @@
-// What passing a word to another thread and back takes without an engine, for a barrier between two
-// workers to be compared with: there both words are under way at once.
+// A bare round trip of a word between two threads, without an engine. It is the lower bound of a
+// barrier between two workers, in which both words are in flight at once.
 
 #include <sched.h>
 
@@ -12,11 +12,11 @@ namespace headway::bench {
 
 namespace {
 
-// The turns that were taken: worker 0 takes the even ones, worker 1 the others.
+// The count of turns taken. Worker 0 takes the even turns, worker 1 the odd ones.
 alignas(64) std::atomic<uint64_t> turns{0};
 
 void AwaitTurn(uint64_t turn) {
-  constexpr int kLooksBeforeYield = 10'000;  // in case both threads have one core
+  constexpr int kLooksBeforeYield = 10'000;  // both threads may share a core
   for (int looks = 1; turns.load(std::memory_order_acquire) != turn; ++looks) {
     if (looks % kLooksBeforeYield == 0) sched_yield();
   }

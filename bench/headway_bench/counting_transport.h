@@ -13,13 +13,13 @@
 
 namespace headway::bench {
 
-// Frames of progress that a process has sent, to all others together. Thread safe.
+// The frames and bytes of progress that a process has sent, to all others together. Thread safe.
 struct ProgressTraffic {
   std::atomic<uint64_t> frames{0};
   std::atomic<uint64_t> bytes{0};
 };
 
-// A transport that counts what it sends.
+// A transport that counts the frames that it sends.
 class CountingTransport : public internal::Transport {
  public:
   // `traffic` outlives the transport.

@@ -1,5 +1,4 @@
-// Many dataflows, each a chain of steps: what it costs to move time, and single records, through
-// them.
+// Many dataflows, each a chain of steps: the cost of moving time, and single records, through them.
 
 #include <deque>
 
@@ -17,7 +16,7 @@ struct Chain {
   uint64_t total = 0;
 };
 
-// An operator that hands on its batches as they are.
+// An operator that forwards its batches unchanged.
 auto PassOn(std::string step_id) {
   return Unary<uint64_t>(std::move(step_id), pact::Pipeline{}, [](Capability<>) {
     return [](NodeInput<uint64_t>& in, NodeOutput<uint64_t>& out) {

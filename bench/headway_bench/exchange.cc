@@ -1,4 +1,4 @@
-// Records change workers, and each round waits for the last one.
+// Records change workers. Each round waits for the completion of the one before.
 
 #include "bench/headway_bench/benchmarks.h"
 #include "bench/headway_bench/steps.h"

@@ -1,4 +1,4 @@
-// A chain of exchanges: what each adds to an epoch, without records or with a single one.
+// A chain of exchanges: the cost of each for an epoch, without records or with a single one.
 
 #include "absl/strings/str_format.h"
 #include "bench/headway_bench/benchmarks.h"

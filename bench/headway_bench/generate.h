@@ -8,8 +8,8 @@
 #include <string>
 #include <string_view>
 
-// Deterministic inputs, by the formulas of bench/peers/timely/README.md: the peer's programs make
-// the same ones, so that checksums can be compared.
+// Deterministic inputs, by the formulas of bench/peers/timely/README.md. The peer's programs
+// generate the same inputs, so that checksums are comparable.
 
 namespace headway::bench {
 
@@ -29,15 +29,16 @@ inline uint64_t Below(uint64_t x, uint64_t bound) {
   return static_cast<uint64_t>((static_cast<Uint128>(SplitMix64(x)) * bound) >> 64);
 }
 
-// The numbers from `first` up to, without, `last`.
+// The numbers from `first` (included) to `last` (excluded).
 struct Range {
   uint64_t first;
   uint64_t last;
   uint64_t size() const { return last - first; }
 };
 
-// Stores the numbers from `first` on, in several parts whose additions do not wait for each other,
-// as the peer's compiler does it by itself. (Of a plain array of parts g++ 12 makes wrong code.)
+// Stores the numbers from `first` on, in several parts whose additions are independent, as the
+// peer's compiler does by itself. The parts are not a plain array, because g++ 12 compiles that to
+// wrong code.
 inline void FillFrom(uint64_t first, std::span<uint64_t> numbers) {
   using Pair [[gnu::vector_size(16)]] = uint64_t;
   constexpr size_t kPairs = 4;
@@ -58,7 +59,7 @@ inline void FillFrom(uint64_t first, std::span<uint64_t> numbers) {
   for (size_t i = whole; i < numbers.size(); ++i) to[i] = first + i;
 }
 
-// Adds up in several parts, which do not wait for each other's additions.
+// Adds up in several parts, so that additions do not wait for each other.
 inline uint64_t Sum(std::span<const uint64_t> numbers) {
   constexpr size_t kParts = 8;
   uint64_t parts[kParts] = {};
@@ -72,7 +73,7 @@ inline uint64_t Sum(std::span<const uint64_t> numbers) {
   return sum;
 }
 
-// The part of 0 to `total` (excluded) that belongs to a worker: contiguous, and as even as it gets.
+// A worker's part of the range from 0 to `total` (excluded): contiguous, and as even as possible.
 inline Range Share(uint64_t total, int worker, int workers) {
   auto bound = [=](int index) {
     return static_cast<uint64_t>(static_cast<Uint128>(total) * static_cast<uint64_t>(index) /
@@ -95,10 +96,11 @@ inline Edge RandomEdge(uint64_t number, uint64_t nodes) {
 // The number of lines that make up about `bytes` bytes of text.
 uint64_t LineCount(uint64_t bytes);
 
-// The text of some lines, drawn from `words` different word numbers.
+// The text of some lines, drawn from `words` word numbers.
 std::string Text(Range lines, uint64_t words);
 
-// A word's part of the checksum of a word count: its FNV-1a hash, mixed, times how often it occurs.
+// A word's part of the checksum of a word count: its FNV-1a hash, mixed, times its number of
+// occurrences.
 uint64_t WordContribution(std::string_view word, int64_t count);
 
 }  // namespace headway::bench

@@ -1,6 +1,6 @@
-// What two threads reach without an engine: each generates numbers, partitions them without a
-// branch, hands full buffers to the other by pointer, and adds up what it gets; buffers go back to
-// where they came from. The limit with which `exchange` on two workers is compared.
+// The limit of two threads without an engine, to which `exchange` on two workers is compared. Each
+// thread generates numbers and partitions them without a branch. It passes full buffers to the
+// other by pointer, and adds up the numbers that it receives. Empty buffers return to their owner.
 
 #include <sched.h>
 
@@ -25,10 +25,10 @@ struct Buffer {
   size_t room() const { return kCapacity - count; }
 };
 
-// A queue of pointers between two threads, whose slots are empty when they are null.
+// A queue of pointers between two threads. A null slot is empty.
 class PointerRing {
  public:
-  // False if there is no room.
+  // Returns false if the ring is full.
   bool TryPush(Buffer* buffer) {
     Slot& slot = slots_[push_position_ % slots_.size()];
     if (slot.buffer.load(std::memory_order_acquire) != nullptr) return false;
@@ -36,7 +36,7 @@ class PointerRing {
     ++push_position_;
     return true;
   }
-  // Null if there is none.
+  // Returns null if the ring is empty.
   Buffer* TryPop() {
     Slot& slot = slots_[pop_position_ % slots_.size()];
     Buffer* buffer = slot.buffer.load(std::memory_order_acquire);
@@ -55,10 +55,10 @@ class PointerRing {
   alignas(64) size_t pop_position_ = 0;
 };
 
-// From one thread to the other.
+// The connection from one thread to the other.
 struct Link {
   PointerRing full;
-  PointerRing used;  // the other way, to be filled again
+  PointerRing used;  // empty buffers, on their way back
 };
 
 // One of the two threads. The links outlive it.
@@ -66,7 +66,7 @@ class Side {
  public:
   Side(Link& out, Link& in) : out_(out), in_(in), to_other_(NewBuffer()) {}
 
-  // Keeps or sends each number of the range, as its hash says.
+  // Keeps or sends each number of the range, as its hash decides.
   void Send(Range range) {
     for (uint64_t value = range.first; value < range.last;) {
       if (own_.room() == 0) AddUp(own_);
@@ -74,7 +74,7 @@ class Side {
       const uint64_t run = std::min({range.last - value, own_.room(), to_other_->room()});
       uint64_t* own = own_.values.data() + own_.count;
       uint64_t* other = to_other_->values.data() + to_other_->count;
-      // Stores to both, and the hash bit decides which of them keeps the number.
+      // The number is stored to both buffers. The hash bit decides which buffer keeps it.
       for (const uint64_t end = value + run; value < end; ++value) {
         const auto bit = static_cast<size_t>(RouteHash(StableHash(value), 2));
         *own = value;
@@ -87,8 +87,8 @@ class Side {
     }
   }
 
-  // Sends the rest, waits for the other's end (an empty buffer), and returns the sum of all that
-  // has come.
+  // Sends the rest, waits for the other's end (an empty buffer), and returns the sum of all numbers
+  // received.
   uint64_t Finish() {
     AddUp(own_);
     if (to_other_->count > 0) HandOver();
@@ -110,18 +110,18 @@ class Side {
     if (to_other_ == nullptr) to_other_ = NewBuffer();
   }
 
-  // Waits in a way that is harmless when both threads have one core.
+  // Receives, or yields, since both threads may share a core.
   void ReceiveOrYield() {
     if (!Receive()) sched_yield();
   }
 
-  // Takes what has come; false if there was nothing.
+  // Takes all buffers that have arrived. Returns false if there were none.
   bool Receive() {
     bool any = false;
     while (Buffer* buffer = in_.full.TryPop()) {
       if (buffer->count == 0) other_has_ended_ = true;
       AddUp(*buffer);
-      in_.used.TryPush(buffer);  // if there is no room, its owner makes another one
+      in_.used.TryPush(buffer);  // if the ring is full, the owner allocates another one
       any = true;
     }
     return any;
@@ -134,7 +134,7 @@ class Side {
 
   Link& out_;
   Link& in_;
-  std::vector<std::unique_ptr<Buffer>> buffers_;  // all that this side has made
+  std::vector<std::unique_ptr<Buffer>> buffers_;  // allocated by this side
   Buffer own_;
   Buffer* to_other_;
   uint64_t sum_ = 0;
@@ -162,7 +162,7 @@ absl::StatusOr<Outcome> Run(Worker& worker, Harness& harness, const Options& opt
                      .rounds = rounds,
                      .records = rounds * own.size(),
                      .checksum = total};
-  // Buffers of this side may be in the hands of the other until it has ended, too.
+  // The other thread may still hold buffers of this side, so wait for its end.
   HEADWAY_RETURN_IF_ERROR(harness.Barrier());
   return outcome;
 }
@@ -171,7 +171,7 @@ absl::StatusOr<Outcome> Run(Worker& worker, Harness& harness, const Options& opt
 
 Benchmark HandwrittenBenchmark() {
   return {.name = "handwritten",
-          .summary = "what exchange does, by hand on two threads, without waiting for rounds",
+          .summary = "the work of exchange, by hand on two threads, without waiting for rounds",
           .arguments = {Number("records", 100'000, "records per round, over both threads"),
                         Number("rounds", 1'000, "rounds")},
           .run = Run};

@@ -61,7 +61,7 @@ Summary Combine(const std::vector<Summary>& summaries) {
   return sum;
 }
 
-// Names and JSON values, without those that mean nothing for this benchmark.
+// Names and JSON values, without the fields that mean nothing for this benchmark.
 std::vector<std::pair<std::string, std::string>> Fields(const Report& report) {
   const Outcome& outcome = report.total.outcome;
   std::vector<std::pair<std::string, std::string>> fields;
@@ -219,7 +219,7 @@ absl::Status Harness::Finish(Outcome outcome, bool speaks_for_process) {
 
 namespace {
 
-// One process's part: `transport` is null for a process that is alone.
+// One process's part. `transport` is null if the process is alone.
 absl::Status RunProcess(const Benchmark& benchmark, const Options& options, int process,
                         std::unique_ptr<internal::Transport> transport,
                         absl::FunctionRef<void(const Report&)> print) {
@@ -244,7 +244,7 @@ absl::Status RunProcess(const Benchmark& benchmark, const Options& options, int 
   return status;
 }
 
-// An address of this machine at which nothing listens now.
+// A loopback address on which nothing listens now.
 std::string FreeAddress() {
   const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address = {};

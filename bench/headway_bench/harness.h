@@ -23,24 +23,24 @@ namespace headway::bench {
 // The result of a benchmark, on one worker or over all.
 struct Outcome {
   double seconds = 0;     // from the common start until the work was complete
-  uint64_t rounds = 0;    // that all workers ran together
-  uint64_t records = 0;   // that this worker put in
-  uint64_t bytes = 0;     // of text that this worker put in; 0 where bytes mean nothing
-  uint64_t checksum = 0;  // this worker's part of a sum over results that wraps around
-  std::optional<double> ns_per_round = {};  // where it is not simply seconds / rounds
+  uint64_t rounds = 0;    // of all workers together
+  uint64_t records = 0;   // sent by this worker
+  uint64_t bytes = 0;     // of text sent by this worker; 0 if bytes mean nothing
+  uint64_t checksum = 0;  // this worker's part of the wrapping sum over the results
+  std::optional<double> ns_per_round = {};  // unless it is seconds / rounds
   Histogram latencies = {};
 };
 
-// What a worker tells worker 0 at the end. The first worker of a process speaks for it.
+// A worker's report to worker 0 at the end. The first worker of a process reports for the process.
 struct Summary {
   Outcome outcome;
   double cpu_seconds = 0;  // user and system time of the process while the clock ran
   uint64_t peak_rss_bytes = 0;
-  uint64_t progress_frames = 0;  // that the process sent to others while the clock ran
+  uint64_t progress_frames = 0;  // sent by the process while the clock ran
   uint64_t progress_bytes = 0;
 };
 
-// A benchmark's outcome over all workers, and what it cost over all processes.
+// A benchmark's outcome over all workers, and its cost over all processes.
 struct Report {
   std::string name;
   int workers = 0;
@@ -50,8 +50,8 @@ struct Report {
   std::string ToJson() const;
 };
 
-// A line on a terminal that says how far the work has come, rewritten twice a second by a thread of
-// its own. Where the standard error is no terminal it does nothing.
+// A line on a terminal that shows the progress of the work. A thread of its own rewrites it twice a
+// second. If standard error is not a terminal, it does nothing.
 class ProgressLine {
  public:
   ProgressLine(std::string_view name, bool shown);
@@ -77,7 +77,7 @@ class ProgressLine {
 
 class Stopwatch {
  public:
-  // The machine's monotonic clock, the same for all of its processes.
+  // The machine's monotonic clock, which all of its processes share.
   static uint64_t MachineNanos() { return NanosOf(Clock::now()); }
 
   Stopwatch() = default;
@@ -96,34 +96,35 @@ class Stopwatch {
   Clock::time_point start_ = Clock::now();
 };
 
-// One worker's part of a run: the common start and the common end. Lives in the worker's program;
-// a dataflow with nothing but an input and a probe is the barrier between the workers.
+// One worker's part of a run: the common start and the common end. Owned by the worker's program.
+// The barrier between the workers is a dataflow with only an input and a probe.
 class Harness {
  public:
-  // What the workers of a process share.
+  // Shared by the workers of a process.
   struct Shared {
     Shared(std::string_view name, int process) : progress(name, process == 0) {}
     ProgressLine progress;
     ProgressTraffic traffic;
-    std::vector<Summary> summaries;  // of all workers; worker 0's
+    std::vector<Summary> summaries;  // of all workers; kept by worker 0
   };
 
   Harness(Worker& worker, Shared& shared) : worker_(worker), shared_(shared) {}
 
   absl::Status Build();
 
-  // Waits until all workers have built their dataflows and come here, and starts the clock.
-  // `total` is the amount of work that SetDone counts, for the progress line; 0 if it does not.
+  // Waits until all workers have built their dataflows and called Start, then starts the clock.
+  // `total` is the amount of work that SetDone counts, for the progress line; 0 if it counts none.
   absl::Status Start(uint64_t total = 0);
 
-  // Sets the clocks of all workers, which are on one machine, to the same time, for schedules that
-  // all follow: Start returns some microseconds later on one worker than on another. After Start.
+  // Sets the clocks of all workers, which are on one machine, to the same start. For schedules that
+  // all workers follow: Start returns some microseconds later on one worker than on another. Call
+  // it after Start.
   absl::Status SetClocksEqual();
 
   // The time since the common start.
   const Stopwatch& clock() const { return clock_; }
 
-  // How far worker 0 has come: costs a store.
+  // Sets the amount of work that worker 0 has done. Costs a store.
   void SetDone(uint64_t done) {
     if (worker_.index() == 0) shared_.progress.SetDone(done);
   }
@@ -131,8 +132,8 @@ class Harness {
   // Waits for all workers.
   absl::Status Barrier();
 
-  // Waits for all workers and tells worker 0 what this one found. `speaks_for_process`: adds what
-  // its process cost.
+  // Waits for all workers and reports this one's outcome to worker 0. `speaks_for_process`:
+  // includes the cost of its process.
   absl::Status Finish(Outcome outcome, bool speaks_for_process);
 
  private:
@@ -146,8 +147,8 @@ class Harness {
   uint64_t bytes_at_start_ = 0;
 };
 
-// One subcommand. `run` is executed by each worker: it builds dataflows, starts the clock together
-// with the others, works, and returns this worker's outcome.
+// One subcommand. Each worker executes `run`: it builds dataflows, starts the clock together with
+// the others, works, and returns this worker's outcome.
 struct Benchmark {
   std::string_view name;
   std::string_view summary;
@@ -156,8 +157,8 @@ struct Benchmark {
   bool takes_file = false;
 };
 
-// Runs a benchmark on options.workers threads of this process, or of options.processes processes
-// that it forks, and gives the report to `print`, in the process of worker 0.
+// Runs a benchmark on options.workers threads of this process, or on each of options.processes
+// processes that it forks. Calls `print` with the report in the process of worker 0.
 absl::Status Run(const Benchmark& benchmark, const Options& options,
                  absl::FunctionRef<void(const Report&)> print);
 

@@ -12,8 +12,8 @@
 
 namespace headway::bench {
 
-// Latencies in nanoseconds, counted in buckets that are at most 1/128 of their value wide: enough
-// to read off percentiles. Takes 60 KiB once it is used. Not thread safe.
+// Latencies in nanoseconds, counted in buckets that are at most 1/128 of their value wide, which is
+// precise enough for percentiles. Takes 60 KiB after the first use. Not thread safe.
 class Histogram {
  public:
   void Add(uint64_t nanoseconds) {
@@ -29,8 +29,8 @@ class Histogram {
 
   bool empty() const { return counts_.empty(); }
 
-  // The smallest bucket bound, in microseconds, that at least `fraction` of the latencies do not
-  // exceed.
+  // The smallest bucket bound, in microseconds, such that at least `fraction` of the latencies are
+  // not greater.
   double QuantileMicros(double fraction) const {
     uint64_t total = 0;
     for (uint64_t count : counts_) total += count;

@@ -1,4 +1,4 @@
-// Counts numbers by key, and emits each new count at once, or when its epoch is complete.
+// Counts numbers by key. Emits each new count at once, or when its epoch is complete.
 
 #include <map>
 #include <vector>

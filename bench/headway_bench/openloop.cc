@@ -1,5 +1,5 @@
-// Records arrive on a schedule that does not wait for answers; a record's latency counts from when
-// it was due, so that a late record does not hide how late those behind it are.
+// Records arrive on a schedule that does not wait for answers. A record's latency begins when the
+// record is due, so that a late record does not hide the lateness of the records after it.
 
 #include <algorithm>
 #include <deque>
@@ -14,8 +14,8 @@ namespace {
 
 constexpr uint64_t kNanosPerSecond = 1'000'000'000;
 
-// The records of one worker: every `workers`-th, beginning with its index, `rate` a second over all
-// workers.
+// The records of one worker: every `workers`-th one, beginning with its index. `rate` is the
+// records a second of all workers.
 struct Schedule {
   uint64_t index;
   uint64_t workers;
@@ -23,13 +23,13 @@ struct Schedule {
   uint64_t count;
 
   uint64_t Value(uint64_t own) const { return own * workers + index; }
-  // When a record is due, in nanoseconds from the start.
+  // The time at which a record is due, in nanoseconds from the start.
   uint64_t Due(uint64_t own) const {
     return static_cast<uint64_t>(static_cast<Uint128>(Value(own)) * kNanosPerSecond / rate);
   }
 };
 
-// Records that were sent at one time.
+// Records sent at one time.
 struct Sent {
   Epoch time;
   Range records;

@@ -33,12 +33,12 @@ std::string DescribeArguments(const std::vector<Argument>& arguments, bool takes
                             argument.default_value);
     }
   }
-  if (takes_file) text += "  FILE                 reads this instead of generating\n";
+  if (takes_file) text += "  FILE                 read this file instead of generating text\n";
   text +=
       "  -w WORKERS           threads of each process (default 1)\n"
       "  -p PROCESSES         processes on this machine (default 1)\n"
-      "  --tcp                connects them over TCP, not as SpawnCluster does\n"
-      "  --spin               poll instead of sleeping when there is nothing to do\n"
+      "  --tcp                connect them over TCP, not as SpawnCluster does\n"
+      "  --spin               poll instead of sleeping while idle\n"
       "  --json               print one JSON object instead of text\n"
       "  --help               print this\n";
   return text;
@@ -64,7 +64,7 @@ absl::StatusOr<Options> Options::Parse(std::span<const std::string_view> words,
       value = word.substr(equals + 1);
       word = word.substr(0, equals);
     }
-    // The value of a numeric argument: behind an equals sign, or the next word.
+    // The value of a numeric argument follows an equals sign or is the next word.
     auto number = [&]() -> std::optional<uint64_t> {
       if (!value.has_value() && i + 1 < words.size()) value = words[++i];
       return value.has_value() ? ParseNumber(*value) : std::nullopt;

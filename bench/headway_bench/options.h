@@ -29,11 +29,11 @@ inline Argument Flag(std::string_view name, std::string_view help) {
   return {.name = name, .help = help, .is_flag = true};
 }
 
-// What the user asked for. Immutable while a benchmark runs.
+// The arguments of the command line. Immutable while a benchmark runs.
 class Options {
  public:
-  // Reads the arguments that follow the subcommand. Errors: InvalidArgument, which says what is
-  // wrong and what the subcommand knows.
+  // Parses the arguments after the subcommand. Errors: InvalidArgument, with the mistake and the
+  // arguments that the subcommand knows.
   static absl::StatusOr<Options> Parse(std::span<const std::string_view> words,
                                        std::string_view subcommand,
                                        const std::vector<Argument>& arguments, bool takes_file);
@@ -44,7 +44,7 @@ class Options {
 
   int workers = 1;  // of each process
   int processes = 1;
-  bool tcp = false;  // processes talk over TCP, not over socket pairs
+  bool tcp = false;  // processes use TCP instead of socket pairs
   bool spin = false;
   bool json = false;
   bool help = false;

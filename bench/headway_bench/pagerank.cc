@@ -1,5 +1,5 @@
 // Integer PageRank that is kept up to date while single edges are replaced. All workers iterate in
-// step, so that the result does not depend on how many there are.
+// lockstep, so the result does not depend on their number.
 
 #include <algorithm>
 #include <array>
@@ -16,11 +16,10 @@ namespace headway::bench {
 
 namespace {
 
-// A timestamp is the number of the change times this, plus the iteration: one totally ordered
-// number.
+// A timestamp is a totally ordered number: the change times this factor, plus the iteration.
 constexpr Epoch kStride = Epoch{1} << 32;
 
-// What every node has before anything flows to it.
+// The initial rank of every node.
 constexpr int64_t kBaseRank = 1'000;
 
 struct EdgeChange {
@@ -33,8 +32,8 @@ struct RankChange {
   int64_t change;
 };
 
-// The nodes of one worker, by place. What is sent at a time is sent in slices, so that the messages
-// are in the cache when they are received, and not all under way at once.
+// The nodes of one worker, by place. The messages of one time are sent in slices. So they are in
+// the cache when they are received, and not all in flight at once.
 class Part {
  public:
   Part(const Worker& worker, uint64_t nodes) : placement_(worker) {
@@ -71,8 +70,8 @@ class Part {
     }
   }
 
-  // Applies edge changes that have arrived, and tells destinations what changes for them. False if
-  // there is more to do.
+  // Applies edge changes that have arrived, and sends the resulting changes to destinations.
+  // Returns false if work remains.
   template <class Session>
   bool ChangeEdges(Session session) {
     for (size_t sent = 0; next_ < edge_changes_.size(); ++next_) {
@@ -84,8 +83,8 @@ class Part {
     return true;
   }
 
-  // Applies what arrived for an iteration, and passes on what follows from it, unless it is the
-  // last: rounding can keep a change going around a cycle for ever. False if there is more to do.
+  // Applies the rank changes of an iteration and sends the resulting changes, except in the last
+  // iteration: rounding can keep a change in a cycle for ever. Returns false if work remains.
   template <class Session>
   bool Iterate(uint64_t iteration, bool last, Session session) {
     Arrived& arrived = arrived_[iteration % 2];
@@ -122,21 +121,22 @@ class Part {
   static constexpr size_t kGroupPlaces = 512;
   static constexpr size_t kSlice = 16'384;  // messages
 
-  // Changes of ranks, a bit for each place that may have one, and whether kGroupPlaces places have
-  // such a bit: few places are found quickly, and many in the order in which they lie.
+  // Changes of ranks. A bit for each place that may have one, and for each kGroupPlaces places a
+  // bit that says whether any of them does. So few places are found fast, and many are found in the
+  // order of memory.
   struct Arrived {
     std::vector<int64_t> changes;
     std::vector<uint64_t> touched;
     std::vector<uint8_t> groups;
   };
 
-  // Changes edges of the kBucketPlaces places from `first` on. Returns how many messages it sent.
+  // Changes edges of the kBucketPlaces places from `first` on. Returns the number of messages sent.
   template <class Session>
   size_t ChangeBucket(const Pieces<EdgeChange>& changes, size_t first, Session& session) {
     size_t sent = 0;
     std::array<uint32_t, kBucketPlaces> count_of = {};
     changes.ForEach([&](const EdgeChange& c) { ++count_of[c.edge.from % kBucketPlaces]; });
-    // The targets of places are read in the order of places, so they had better lie in it.
+    // Targets are read in the order of places, so they are stored in that order.
     for (size_t i = 0; i < kBucketPlaces; ++i) {
       if (count_of[i] != 0 && targets_[first + i].empty()) targets_[first + i].reserve(count_of[i]);
     }
@@ -162,8 +162,8 @@ class Part {
     return sent;
   }
 
-  // Computes anew what a place gives to each destination, and sends the difference. Returns how
-  // many messages it sent.
+  // Recomputes the share of a place and sends the difference to each destination. Returns the
+  // number of messages sent.
   template <class Session>
   size_t UpdateShare(size_t place, Session& session) {
     const std::vector<uint32_t>& targets = targets_[place];
@@ -176,16 +176,16 @@ class Part {
   }
 
   const Placement placement_;
-  // Edge changes from places as they come: those of kBucketPlaces places together.
+  // Edge changes by source: one list for each kBucketPlaces places.
   std::vector<Pieces<EdgeChange>> edge_changes_;
   std::vector<std::vector<uint32_t>> targets_;  // of the edges of a place, in any order
   std::vector<int64_t> ranks_;
-  std::vector<int64_t> shares_;     // what a place told each of its destinations last
+  std::vector<int64_t> shares_;     // the last share that a place sent to its destinations
   std::array<Arrived, 2> arrived_;  // for even and for odd iterations
-  size_t next_ = 0;                 // the bucket or group at which the next slice begins
+  size_t next_ = 0;                 // the bucket or group of the next slice
 };
 
-// Takes edge changes and rank changes, and makes the rank changes of the next iteration.
+// Takes edge changes and rank changes, and emits the rank changes of the next iteration.
 auto Pagerank(Stream<RankChange> rank_changes, ModuloKey key, Part& part, uint64_t iterations) {
   return [=, &part](const Stream<EdgeChange>& edge_changes) {
     OperatorBuilder<Epoch> builder(edge_changes.scope(), "pagerank");

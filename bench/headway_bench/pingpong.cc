@@ -1,4 +1,4 @@
-// Records travel around a loop, and change workers at every hop.
+// Records travel around a loop and change workers at every hop.
 
 #include "bench/headway_bench/benchmarks.h"
 #include "bench/headway_bench/steps.h"
@@ -39,8 +39,8 @@ absl::StatusOr<Outcome> Run(Worker& worker, Harness& harness, const Options& opt
         ConnectLoop(loop);
   }));
 
-  // Values begin as 0 to elements - 1 and end `iterations` higher, so each worker knows how many
-  // end here.
+  // Values begin as 0 to elements - 1 and end `iterations` higher, so each worker knows how many of
+  // them end on it.
   const uint64_t first_here = (index + workers - iterations % workers) % workers;
   const uint64_t expected =
       elements <= first_here ? 0 : (elements - first_here + workers - 1) / workers;

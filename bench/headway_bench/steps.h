@@ -11,14 +11,14 @@
 #include "bench/headway_bench/generate.h"
 #include "headway.h"
 
-// What several benchmarks use in their dataflows.
+// Steps and helpers that several benchmarks share.
 
 namespace headway::bench {
 
-// The record type of an output that nothing is sent through.
+// The record type of an output without records.
 using Nothing = uint8_t;
 
-// Ends a stream of numbers: an operator that adds them up.
+// Ends a stream of numbers with an operator that adds them up.
 template <class Pact>
 auto SumInto(uint64_t& total, Pact pact) {
   return Unary<Nothing>("sum", pact, [&total](Capability<>) {
@@ -59,9 +59,8 @@ void SendAll(InputHandle<D>& input, std::span<const D> records) {
   }
 }
 
-// A routing key that brings a number to the worker `number % workers`, where an application would
-// take the number itself as the key: for benchmarks whose definition says on which worker a record
-// must arrive.
+// A routing key that selects worker `number % workers`. For benchmarks whose definition says on
+// which worker a record must arrive; an application would use the number itself as the key.
 class ModuloKey {
  public:
   explicit ModuloKey(int workers)
@@ -84,8 +83,8 @@ class ModuloKey {
   std::vector<uint64_t> keys_;  // by worker
 };
 
-// Records that are added one by one and read again in this order: in pieces of a page, for which
-// the system's allocator is asked less often than by a std::deque.
+// Records that are appended one by one and read in the same order, in pieces of a page. It
+// allocates less often than a std::deque.
 template <class D>
 class Pieces {
  public:
@@ -114,19 +113,19 @@ class Pieces {
   D* end_ = nullptr;
 };
 
-// Which nodes of a graph a worker has, and where: node n is with worker n % workers, at place
-// n / workers.
+// The division of a graph's nodes among workers: node n is on worker n % workers, at place n /
+// workers.
 class Placement {
  public:
   explicit Placement(const Worker& worker)
       : index_(static_cast<uint64_t>(worker.index())),
         workers_(static_cast<uint64_t>(worker.count())) {}
 
-  // How many of `nodes` nodes this worker has.
+  // The number of this worker's nodes, of `nodes` in all.
   size_t Count(uint64_t nodes) const {
     return nodes <= index_ ? 0 : (nodes - index_ + workers_ - 1) / workers_;
   }
-  // A multiplication with floor((2^64 - 1) / workers) instead of a division: the error is less than
+  // A multiplication with floor((2^64 - 1) / workers) replaces a division. The error is less than
   // (node + 1) / 2^64, so with node + 1 the result is exact for 32 bits.
   uint32_t PlaceOf(uint32_t node) const {
     return static_cast<uint32_t>((Uint128{inverse_} * (uint64_t{node} + 1)) >> 64);

@@ -1,5 +1,5 @@
-// Connected components: every worker joins the edges it has, and worker 0 joins those that each
-// worker needed.
+// Connected components. Every worker joins the edges that it has; worker 0 joins the edges that
+// joined two trees on some worker.
 
 #include <algorithm>
 #include <limits>
@@ -22,7 +22,7 @@ class Forest {
     std::iota(parents_.begin(), parents_.end(), 0);
   }
 
-  // Joins the trees of two nodes; false if they were one already.
+  // Joins the trees of two nodes. Returns false if they were one tree already.
   bool Join(uint32_t left, uint32_t right) {
     if (parents_[left] == parents_[right]) return false;  // soon true for most edges
     left = Root(left);
@@ -34,7 +34,7 @@ class Forest {
     return true;
   }
 
-  // Brings into the cache where Join of these nodes will begin.
+  // Prefetches the entries at which Join of these nodes begins.
   void Prefetch(const Edge& edge) const {
     __builtin_prefetch(&parents_[edge.from], 1);
     __builtin_prefetch(&parents_[edge.to], 1);
@@ -45,7 +45,7 @@ class Forest {
     std::vector<uint32_t> smallest(parents_.size(), std::numeric_limits<uint32_t>::max());
     uint64_t sum = 0;
     for (uint32_t node = 0; node < parents_.size(); ++node) {
-      // Nodes come in rising order, so the first of a component is its smallest.
+      // Nodes are in ascending order, so the first of a component is its smallest.
       uint32_t& first = smallest[Root(node)];
       first = std::min(first, node);
       sum += (uint64_t{node} + 1) * (uint64_t{first} + 1);
@@ -59,7 +59,7 @@ class Forest {
       const uint32_t parent = parents_[node];
       const uint32_t grandparent = parents_[parent];
       if (grandparent == parent) return parent;
-      // Path halving: every other node on the way points to its grandparent afterwards.
+      // Path halving: every other node on the path now points to its grandparent.
       node = parents_[node] = grandparent;
     }
   }
@@ -70,7 +70,7 @@ class Forest {
 
 constexpr ptrdiff_t kLookAhead = 16;  // edges
 
-// Passes on the edges that joined two trees.
+// Forwards the edges that joined two trees.
 template <class Pact>
 auto Join(std::string step_id, Pact pact, Forest& forest) {
   return Unary<Edge>(std::move(step_id), pact, [&forest](Capability<>) {

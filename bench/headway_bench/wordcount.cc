@@ -17,13 +17,13 @@ namespace {
 
 // Each epoch has about this much text from each worker.
 constexpr size_t kEpochBytes = size_t{1} << 20;
-// Steps between lines let batches flow while they are in the cache.
+// The worker steps between lines, so that batches flow while they are in the cache.
 constexpr uint64_t kLinesPerStep = 1024;
 
 using WordChange = std::pair<std::string, int64_t>;
 using WordCounts = FlatTable<std::string, int64_t>;
 
-// Words in columns: what Stream<std::string> is.
+// Words in columns, the form of a Stream<std::string>.
 Stream<Nothing> CountWords(const Stream<std::string>& lines, WordCounts& counts) {
   return lines | FlatMap("split", [](BatchString line) { return Words(line); }) |
          Unary<Nothing>("count", pact::Exchange{std::identity()}, [&counts](Capability<>) {
@@ -37,7 +37,7 @@ Stream<Nothing> CountWords(const Stream<std::string>& lines, WordCounts& counts)
          });
 }
 
-// Words each with the change of its count.
+// Words, each with the change of its count.
 Stream<Nothing> CountChanges(const Stream<std::string>& lines, WordCounts& counts) {
   return lines |
          FlatMap("split",
@@ -58,7 +58,7 @@ Stream<Nothing> CountChanges(const Stream<std::string>& lines, WordCounts& count
                         });
 }
 
-// This worker's lines: generated ones, or those that begin in its part of the file.
+// This worker's lines: generated ones, or the lines that begin in its part of the file.
 absl::StatusOr<std::string> OwnText(const Worker& worker, const Options& options) {
   if (options.file.empty()) {
     return Text(Share(LineCount(options.number("bytes")), worker.index(), worker.count()),
@@ -109,7 +109,8 @@ absl::StatusOr<Outcome> Run(Worker& worker, Harness& harness, const Options& opt
     HEADWAY_RETURN_IF_ERROR(worker.StepWhile([&] { return probe.LessThan(input.time()); }));
     harness.SetDone(text->size() - rest.size());
   }
-  // The others may have more text, so the end is announced rather than a further epoch.
+  // Other workers may have more text, so this one closes its input instead of opening a further
+  // epoch.
   const uint64_t epochs = input.time();
   input.Close();
   HEADWAY_RETURN_IF_ERROR(worker.StepWhile([&] { return !probe.Done(); }));

@@ -1,4 +1,4 @@
-// What workers of a process share: mailboxes, progress logs, free lists, and waking each other.
+// The parts that workers of a process share: mailboxes, progress logs, free lists, and waking.
 
 #include <benchmark/benchmark.h>
 
@@ -18,7 +18,7 @@
 namespace headway::internal {
 namespace {
 
-// Sends and receives on one thread: the instructions without the traffic of cache lines.
+// Sends and receives on one thread: the instructions without traffic of cache lines.
 void BM_MailboxOneThread(benchmark::State& state) {
   Mailbox mailbox;
   Message message;
@@ -29,7 +29,7 @@ void BM_MailboxOneThread(benchmark::State& state) {
 }
 BENCHMARK(BM_MailboxOneThread);
 
-// A message goes to another thread and one comes back, both spinning.
+// A message goes to another thread and another one comes back. Both threads spin.
 void BM_MailboxRoundTrip(benchmark::State& state) {
   Mailbox there;
   Mailbox back;
@@ -70,7 +70,7 @@ void BM_MailboxThroughput(benchmark::State& state) {
 }
 BENCHMARK(BM_MailboxThroughput)->UseRealTime();
 
-// An entry of so many bytes is published, and read by each of so many readers, on one thread.
+// Publishes an entry of a given size and reads it with a given number of readers, on one thread.
 void BM_BroadcastLog(benchmark::State& state) {
   const std::vector<std::byte> entry(static_cast<size_t>(state.range(0)));
   const int readers = static_cast<int>(state.range(1));
@@ -87,8 +87,8 @@ void BM_BroadcastLog(benchmark::State& state) {
 }
 BENCHMARK(BM_BroadcastLog)->Args({32, 1})->Args({48, 1})->Args({480, 1})->Args({32, 7});
 
-// An entry goes to another thread, which answers with one in its own log, both spinning: the least
-// that a barrier of two workers can cost.
+// An entry goes to another thread, which answers with an entry in its own log. Both threads spin.
+// It is the lower bound of a barrier between two workers.
 void BM_BroadcastLogRoundTrip(benchmark::State& state) {
   std::array<std::byte, 32> entry = {};
   BroadcastLog there(1);
@@ -116,7 +116,7 @@ void BM_BroadcastLogRoundTrip(benchmark::State& state) {
 }
 BENCHMARK(BM_BroadcastLogRoundTrip)->UseRealTime();
 
-// Takes so many blocks, writes a line of each, and puts them back.
+// Takes a number of blocks, writes a line of each, and returns them.
 void BM_BlockPool(benchmark::State& state) {
   BlockPool pool;
   std::vector<Block*> blocks(static_cast<size_t>(state.range(0)));
@@ -131,7 +131,7 @@ void BM_BlockPool(benchmark::State& state) {
 }
 BENCHMARK(BM_BlockPool)->Arg(1)->Arg(16)->Arg(256);
 
-// The same with blocks from the heap: what recycling saves.
+// The same with blocks from the heap, to show the gain of recycling.
 void BM_BlocksFromHeap(benchmark::State& state) {
   std::vector<Block*> blocks(static_cast<size_t>(state.range(0)));
   for (auto _ : state) {
@@ -146,14 +146,14 @@ void BM_BlocksFromHeap(benchmark::State& state) {
 }
 BENCHMARK(BM_BlocksFromHeap)->Arg(16)->Arg(256);
 
-// Unpark of a thread that is awake: what every message to a busy worker pays.
+// Unpark of a thread that is awake: the cost of every message to a busy worker.
 void BM_UnparkAwake(benchmark::State& state) {
   Parker parker;
   for (auto _ : state) parker.Unpark();
 }
 BENCHMARK(BM_UnparkAwake);
 
-// Wakes a parked thread and waits, parked, until it has answered: two wake-ups.
+// Wakes a parked thread and waits, parked, for its answer: two wake-ups.
 void BM_ParkedRoundTrip(benchmark::State& state) {
   Parker here;
   Parker there;

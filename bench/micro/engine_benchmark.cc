@@ -1,5 +1,5 @@
-// Parts of the data path, in workers that are stepped by hand on one thread: no figure contains
-// traffic between cores or waiting.
+// Parts of the data path, with workers that one thread steps. No figure contains traffic between
+// cores or waiting.
 
 #include <benchmark/benchmark.h>
 
@@ -18,7 +18,7 @@ void Require(const absl::Status& status) {
   if (!status.ok()) std::abort();
 }
 
-// The workers of a run, with an input and a sum at the end of what `build` puts between them.
+// The workers of a run. `build` adds the steps between an input and a sum.
 class Bench {
  public:
   Bench(int workers, std::function<Stream<uint64_t>(Stream<uint64_t>)> build)
@@ -39,7 +39,7 @@ class Bench {
     }
   }
 
-  // Sends a full batch of numbers from worker 0, and steps all workers until it has gone through.
+  // Sends a full batch of numbers from worker 0, and steps all workers until the sum has it.
   // Returns the number of records.
   size_t SendBatch() {
     internal::Endpoint& endpoint = inputs_[0].state()->graph->worker().endpoint;
@@ -79,7 +79,7 @@ void Measure(benchmark::State& state, Bench& bench) {
   state.SetItemsProcessed(static_cast<int64_t>(records));
 }
 
-// Records go through so many maps.
+// Records pass a number of maps.
 void BM_Maps(benchmark::State& state) {
   Bench bench(1, [&](Stream<uint64_t> stream) {
     for (int64_t i = 0; i < state.range(0); ++i) {
@@ -103,7 +103,7 @@ void BM_TenMapsInOne(benchmark::State& state) {
 }
 BENCHMARK(BM_TenMapsInOne);
 
-// Records are partitioned over so many workers.
+// Records are partitioned among a number of workers.
 void BM_Exchange(benchmark::State& state) {
   Bench bench(static_cast<int>(state.range(0)),
               [](const Stream<uint64_t>& stream) { return stream | Exchange("exchange"); });
@@ -111,7 +111,7 @@ void BM_Exchange(benchmark::State& state) {
 }
 BENCHMARK(BM_Exchange)->Arg(1)->Arg(2)->Arg(3)->Arg(8);
 
-// Strings, which are copied into the columns of their target.
+// Strings, which are copied into the columns of their destination.
 void BM_ExchangeStrings(benchmark::State& state) {
   Bench bench(static_cast<int>(state.range(0)), [](const Stream<uint64_t>& stream) {
     return stream | Map("to_string", [](uint64_t x) { return std::to_string(x); }) |
@@ -121,7 +121,7 @@ void BM_ExchangeStrings(benchmark::State& state) {
 }
 BENCHMARK(BM_ExchangeStrings)->Arg(1)->Arg(2)->Arg(8);
 
-// A step of a worker that has nothing to do.
+// A step of an idle worker.
 void BM_IdleStep(benchmark::State& state) {
   internal::RunState run(static_cast<int>(state.range(0)), RunOptions{});
   Worker worker(run, 0);

@@ -1,5 +1,5 @@
-// The tracker: what it costs that an epoch passes a chain of locations, or a turn a loop; and the
-// change batches that it is fed with.
+// The tracker: the cost of an epoch that passes a chain of locations, and of a turn of a loop. Also
+// the change batches that are its input.
 
 #include <benchmark/benchmark.h>
 
@@ -19,8 +19,8 @@ void MoveAndPropagate(Tracker& tracker, ScopeTracker<Epoch>& scope, LocationId l
   if (!tracker.Propagate().ok()) std::abort();
 }
 
-// A capability at the head of a chain moves to the next epoch. Time per location and epoch is the
-// time of an iteration over the length.
+// A capability at the head of a chain moves to the next epoch. The time per location and epoch is
+// the time of an iteration divided by the length.
 void BM_TrackerChain(benchmark::State& state) {
   Tracker tracker;
   ScopeTracker<Epoch>& scope = tracker.AddScope<Epoch>();
@@ -42,8 +42,8 @@ void BM_TrackerChain(benchmark::State& state) {
 }
 BENCHMARK(BM_TrackerChain)->Arg(2)->Arg(10)->Arg(100)->Arg(1000);
 
-// A capability in a loop of locations, one of which adds 1, moves on when its own turn has come
-// round: what `barrier` does on one worker.
+// A capability moves in a loop of locations, one of which adds 1. It moves when its own turn has
+// come round, as in `barrier` on one worker.
 void BM_TrackerLoop(benchmark::State& state) {
   Tracker tracker;
   ScopeTracker<Epoch>& scope = tracker.AddScope<Epoch>();
@@ -65,7 +65,7 @@ void BM_TrackerLoop(benchmark::State& state) {
 }
 BENCHMARK(BM_TrackerLoop)->Arg(4)->Arg(10)->Arg(100);
 
-// Many capabilities at the head of a chain, at different epochs, as sources that run ahead have.
+// Many capabilities at the head of a chain, at different epochs, as held by sources that run ahead.
 void BM_TrackerManyEpochs(benchmark::State& state) {
   Tracker tracker;
   ScopeTracker<Epoch>& scope = tracker.AddScope<Epoch>();
@@ -89,7 +89,7 @@ void BM_TrackerManyEpochs(benchmark::State& state) {
 }
 BENCHMARK(BM_TrackerManyEpochs)->Arg(1)->Arg(16)->Arg(256);
 
-// A round of changes is encoded for the peers and applied by one of them.
+// Encodes a round of changes for the peers and applies it at one of them.
 void BM_TrackerPublishAndApply(benchmark::State& state) {
   Tracker trackers[2];
   ScopeTracker<Epoch>* scopes[2];
@@ -121,7 +121,7 @@ void BM_TrackerPublishAndApply(benchmark::State& state) {
 }
 BENCHMARK(BM_TrackerPublishAndApply)->Arg(1)->Arg(10)->Arg(100);
 
-// Changes of `distinct` times, which cancel in part.
+// Changes of `distinct` times, some of which cancel.
 void BM_ChangeBatch(benchmark::State& state) {
   const auto distinct = static_cast<Epoch>(state.range(0));
   ChangeBatch<Epoch> batch;

@@ -1,5 +1,5 @@
-// Two processes' connections, as two threads of this one: what a frame costs there and back, what
-// an idle poll costs, and how many bytes a second one link takes.
+// The connections of two processes, as two threads of this one. Measured: a frame there and back,
+// an idle poll, and the bytes a second of one link.
 
 #include <benchmark/benchmark.h>
 #include <netinet/in.h>
@@ -58,7 +58,7 @@ std::unique_ptr<TcpMesh> Join(int process, int socket) {
   return *std::move(mesh);
 }
 
-// This thread is process 0; `run` is process 1, in a thread of its own.
+// This thread is process 0. `run` is process 1, on a thread of its own.
 template <class Run>
 std::unique_ptr<TcpMesh> StartPair(bool tcp, std::thread* thread, Run run) {
   const auto [own, other] = Connected(tcp);

@@ -1,6 +1,6 @@
 //! The command line: a subcommand, its arguments, and the arguments that timely itself understands.
 
-/// What the user asked for. Arguments that a subcommand does not use keep their defaults.
+/// The arguments of the command line. Arguments that a subcommand does not use keep their defaults.
 #[derive(Clone, Debug)]
 pub struct Options {
     pub subcommand: String,

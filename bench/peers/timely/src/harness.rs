@@ -1,4 +1,4 @@
-//! What all benchmarks share on a worker: waiting, a common start, and bringing the results to worker 0.
+//! Shared by all benchmarks on a worker: waiting, a common start, and sending the results to worker 0.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -15,12 +15,12 @@ use crate::histogram::Histogram;
 use crate::report::{Outcome, Report};
 use crate::traffic;
 
-/// What a worker sends to worker 0 at the end. A tuple, because timely can serialize tuples as they are:
+/// A worker's report to worker 0 at the end. A tuple, because timely can serialize tuples as they are:
 /// (seconds, ns per round), (rounds, records, bytes, checksum), (cpu seconds, peak memory, frames and bytes of
 /// progress), latency buckets.
 type Summary = ((f64, Option<f64>), (u64, u64, u64, u64), (f64, u64, u64, u64), Vec<(u64, u64)>);
 
-/// One worker's part of a run. A dataflow with nothing but an input and a probe is the barrier between workers.
+/// One worker's part of a run. The barrier between workers is a dataflow with only an input and a probe.
 pub struct Harness {
     name: String,
     spin: bool,
@@ -48,7 +48,7 @@ impl Harness {
         }
     }
 
-    /// Lets the worker do what there is to do; if there is nothing, parks until there is (or returns, when spinning).
+    /// Steps the worker. If it is idle, parks it until there is work (or returns, when spinning).
     #[inline]
     pub fn step(&self, worker: &mut Worker) {
         if self.spin {
@@ -103,7 +103,7 @@ impl Harness {
     pub fn collect(mut self, worker: &mut Worker, outcome: Outcome) -> Option<Report> {
         self.barrier(worker);
         let (cpu, peak_rss_bytes) = process_usage();
-        // The first worker of a process speaks for it.
+        // The first worker of a process reports for the process.
         let usage = if worker.index().is_multiple_of(self.threads) {
             let (frames, bytes) = traffic::sent();
             let (frames_at_start, bytes_at_start) = self.traffic_at_start;

@@ -35,7 +35,7 @@ impl Histogram {
         self.counts.iter().all(|count| *count == 0)
     }
 
-    /// The smallest bucket bound in microseconds that at least `fraction` of the latencies do not exceed.
+    /// The smallest bucket bound in microseconds such that at least `fraction` of the latencies are not greater.
     pub fn quantile_us(&self, fraction: f64) -> f64 {
         let total: u64 = self.counts.iter().sum();
         let rank = ((total as f64 * fraction).ceil() as u64).max(1);

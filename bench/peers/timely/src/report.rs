@@ -1,4 +1,4 @@
-//! What a run prints.
+//! The report that a run prints.
 
 use crate::histogram::Histogram;
 
@@ -6,15 +6,15 @@ use crate::histogram::Histogram;
 pub struct Outcome {
     /// Time from the common start until the work was complete.
     pub seconds: f64,
-    /// Rounds that all workers ran together.
+    /// Rounds of all workers together.
     pub rounds: u64,
-    /// Records that this worker put in.
+    /// Records sent by this worker.
     pub records: u64,
-    /// Bytes of text that this worker put in; 0 where bytes mean nothing.
+    /// Bytes of text sent by this worker; 0 if bytes mean nothing.
     pub bytes: u64,
     /// This worker's part of the wrapping sum over results.
     pub checksum: u64,
-    /// Nanoseconds per round, where that is not simply seconds over rounds.
+    /// Nanoseconds per round, unless it is seconds over rounds.
     pub ns_per_round: Option<f64>,
     pub latencies: Histogram,
 }
@@ -33,14 +33,14 @@ impl Outcome {
     }
 }
 
-/// A benchmark's outcome over all workers, and what it cost.
+/// A benchmark's outcome over all workers, and its cost.
 pub struct Report {
     pub name: String,
     pub workers: usize,
     pub outcome: Outcome,
     /// User and system time of all processes while the clock ran.
     pub cpu_seconds: f64,
-    /// Sum over processes of the most memory that each had, from its start.
+    /// Sum over processes of the peak memory since their start.
     pub peak_rss_bytes: u64,
     /// Frames and bytes of progress between processes while the clock ran; 0 if they were not counted.
     pub progress_frames: u64,
@@ -48,7 +48,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Names and JSON values, without those that mean nothing here.
+    /// Names and JSON values, without the fields that mean nothing here.
     fn fields(&self) -> Vec<(&'static str, String)> {
         let outcome = &self.outcome;
         let float = |value: f64| format!("{value:.3}");

@@ -1,4 +1,4 @@
-//! A columnar container: byte strings end to end, each with a small tag of plain data (a hash, or nothing).
+//! A columnar container: concatenated byte strings, each with a small tag of plain data (a hash, or nothing).
 
 use bytemuck::Pod;
 use timely::Accountable;
@@ -9,7 +9,7 @@ use timely::dataflow::channels::ContainerBytes;
 /// A batch is sent when its strings have this many bytes. Measured: 8 to 64 KiB are alike.
 const BYTES_PER_BATCH: usize = 1 << 15;
 
-/// Strings with tags. `ends[i]` is where string `i` ends in `bytes`; `tags[i]` belongs to it.
+/// Strings with tags. `ends[i]` is the end of string `i` in `bytes`; `tags[i]` belongs to it.
 #[derive(Clone, Default)]
 pub struct TaggedStrings<T> {
     bytes: Vec<u8>,
@@ -79,7 +79,7 @@ impl<T: Pod> SizableContainer for TaggedStrings<T> {
                 *self = used;
                 self.clear();
             }
-            // Room for the string that fills the batch; reserving what is there already costs nothing.
+            // Room for the string that fills the batch; reserving existing room costs nothing.
             self.bytes.reserve(BYTES_PER_BATCH + BYTES_PER_BATCH / 8);
             self.ends.reserve(BYTES_PER_BATCH / 8);
             self.tags.reserve(BYTES_PER_BATCH / 8);

@@ -1,4 +1,4 @@
-//! Counts the frames of progress that this process sends to others, as timely's own logging sees them.
+//! Counts the frames of progress that this process sends to others, from timely's own log.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +11,7 @@ use timely::logging_core::Logger;
 static FRAMES: AtomicU64 = AtomicU64::new(0);
 static BYTES: AtomicU64 = AtomicU64::new(0);
 
-/// Frames and bytes until now; the last hundred or so of each connection may be missing, which the log buffers.
+/// Frames and bytes until now. The log buffers about the last hundred of each connection, so they may be missing.
 pub fn sent() -> (u64, u64) {
     (FRAMES.load(Ordering::Relaxed), BYTES.load(Ordering::Relaxed))
 }

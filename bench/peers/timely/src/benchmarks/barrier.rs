@@ -1,4 +1,4 @@
-//! A loop without records: each iteration begins when the frontier says that all workers passed the last.
+//! A loop without records: each iteration begins when the frontier says that all workers have passed the last one.
 
 use std::cell::Cell;
 use std::rc::Rc;

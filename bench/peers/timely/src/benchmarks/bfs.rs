@@ -1,4 +1,4 @@
-//! Breadth-first search over a random directed graph from node 0, one level after the other, until no node is new.
+//! Breadth-first search over a random directed graph from node 0, one level after the other, until a level has no new node.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -21,9 +21,9 @@ const UNREACHED: u32 = u32::MAX;
 struct Part {
     peers: u32,
     distances: Vec<u32>,
-    /// Edges as they come, until all are there.
+    /// Edges, unsorted, until all have arrived.
     edges: Vec<(u32, u32)>,
-    /// Then, the destinations of place `p` are `targets[offsets[p]..offsets[p + 1]]`.
+    /// After sorting, the destinations of place `p` are `targets[offsets[p]..offsets[p + 1]]`.
     offsets: Vec<u32>,
     targets: Vec<u32>,
     /// Newly reached places at even and at odd levels: a level's nodes are known when the next one begins to arrive.
@@ -45,7 +45,7 @@ impl Part {
         }
     }
 
-    /// Notes that a node can be reached in `level` steps.
+    /// Marks a node as reachable in `level` steps.
     #[inline]
     fn reach(&mut self, node: u32, level: u64) {
         let place = node / self.peers;

@@ -1,4 +1,4 @@
-//! Many dataflows, each a chain of operators: what it costs to move time, and single records, through them.
+//! Many dataflows, each a chain of operators: the cost of moving time, and single records, through them.
 
 use timely::dataflow::StreamVec;
 use timely::dataflow::channels::pact::Pipeline;
@@ -50,7 +50,7 @@ pub fn run(worker: &mut Worker, harness: &mut Harness, options: &Options) -> Out
     Outcome::new(seconds, rounds, if record { rounds * dataflows } else { 0 }, checksum)
 }
 
-/// Operators that hand on their batches as they are.
+/// Operators that forward their batches unchanged.
 fn chain(mut stream: StreamVec<'_, u64, u64>, depth: u64) -> StreamVec<'_, u64, u64> {
     for _ in 0..depth {
         stream = stream.unary(Pipeline, "Pass", |_, _| {

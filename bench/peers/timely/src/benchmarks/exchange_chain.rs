@@ -1,4 +1,4 @@
-//! A chain of exchanges: what each adds to an epoch, without records or with a single one.
+//! A chain of exchanges: the cost of each for an epoch, without records or with a single one.
 
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::Exchange;

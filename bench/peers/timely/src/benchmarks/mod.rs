@@ -59,7 +59,7 @@ pub fn names() -> String {
 /// A stream's container builder for operators that send nothing.
 type Nothing = CapacityContainerBuilder<Vec<()>>;
 
-/// Ends a stream of numbers: adds them up, and lets the caller see how far they have come.
+/// Ends a stream of numbers: adds them up, and shows their progress to the caller.
 fn sum_and_probe<P>(stream: StreamVec<'_, u64, u64>, pact: P) -> (Rc<Cell<u64>>, ProbeHandle<u64>)
 where
     P: ParallelizationContract<u64, Vec<u64>>,

@@ -1,4 +1,4 @@
-//! Records arrive on a schedule that does not wait for answers; a record's latency counts from when it was due.
+//! Records arrive on a schedule that does not wait for answers; a record's latency begins when it is due.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -31,7 +31,7 @@ impl Schedule {
         own * self.peers + self.index
     }
 
-    /// When a record is due, in nanoseconds from the start.
+    /// The time at which a record is due, in nanoseconds from the start.
     fn due(&self, own: u64) -> u64 {
         (u128::from(self.value(own)) * 1_000_000_000 / u128::from(self.rate)) as u64
     }

@@ -1,5 +1,5 @@
-//! Integer PageRank that is kept up to date while single edges are replaced. All workers iterate in step, so that the
-//! result does not depend on how many there are.
+//! Integer PageRank that is kept up to date while single edges are replaced. All workers iterate in lockstep, so
+//! the result does not depend on their number.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -21,7 +21,7 @@ use crate::report::Outcome;
 /// A timestamp is the number of the change times this, plus the iteration: one totally ordered number.
 const STRIDE: u64 = 1 << 32;
 
-/// What every node has before anything flows to it.
+/// The initial rank of every node.
 const BASE: i64 = 1_000;
 
 struct EdgeChange {
@@ -36,7 +36,7 @@ struct Part {
     /// Destinations of the edges of a place, in any order.
     targets: Vec<Vec<u32>>,
     ranks: Vec<i64>,
-    /// What a place told each of its destinations last.
+    /// The last share that a place sent to each of its destinations.
     shares: Vec<i64>,
     /// Changes of ranks that arrived for even and for odd iterations, and the places that have one.
     arrived: [Vec<i64>; 2],
@@ -70,7 +70,7 @@ impl Part {
         *arrived += change;
     }
 
-    /// Applies the edge changes that have arrived, and tells destinations what changes for them.
+    /// Applies the edge changes that have arrived, and sends the resulting changes to destinations.
     fn change_edges(&mut self, mut send: impl FnMut((u32, i64))) {
         let mut changed = Vec::new();
         for EdgeChange { source, destination, insert } in std::mem::take(&mut self.edge_changes) {
@@ -94,7 +94,7 @@ impl Part {
         }
     }
 
-    /// Applies what arrived for an iteration, and passes on what follows from it, unless it is the last.
+    /// Applies the changes of an iteration, and sends those that follow, unless it is the last.
     fn iterate(&mut self, iteration: u64, last: bool, mut send: impl FnMut((u32, i64))) {
         let side = (iteration % 2) as usize;
         let mut touched = std::mem::take(&mut self.touched[side]);
@@ -111,7 +111,7 @@ impl Part {
         self.touched[side] = touched;
     }
 
-    /// Recomputes what a place gives to each destination, and sends the difference.
+    /// Recomputes the share of a place, and sends the difference to each destination.
     #[inline]
     fn update_share(&mut self, place: u32, send: &mut impl FnMut((u32, i64))) {
         let place = place as usize;

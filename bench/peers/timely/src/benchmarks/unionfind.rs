@@ -1,4 +1,4 @@
-//! Connected components: every worker joins the edges it has, and worker 0 joins those that each worker needed.
+//! Connected components. Every worker joins its own edges; worker 0 joins the edges that joined two trees there.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -38,7 +38,7 @@ impl Forest {
         node
     }
 
-    /// Joins the trees of two nodes; false if they were one already.
+    /// Joins the trees of two nodes. Returns false if they were one tree already.
     #[inline]
     fn join(&mut self, left: u32, right: u32) -> bool {
         let (mut left, mut right) = (self.root(left), self.root(right));
@@ -61,7 +61,7 @@ impl Forest {
         let mut sum = 0u64;
         for node in 0..self.parents.len() as u32 {
             let root = self.root(node) as usize;
-            // Nodes come in rising order, so the first of a component is its smallest.
+            // Nodes are in ascending order, so the first of a component is its smallest.
             smallest[root] = smallest[root].min(node);
             sum =
                 sum.wrapping_add((u64::from(node) + 1).wrapping_mul(u64::from(smallest[root]) + 1));
@@ -100,7 +100,7 @@ pub fn run(worker: &mut Worker, harness: &mut Harness, options: &Options) -> Out
     Outcome::new(seconds, 0, records, checksum)
 }
 
-/// Passes on the edges that joined two trees.
+/// Forwards the edges that joined two trees.
 fn join<'scope, P>(
     edges: StreamVec<'scope, u64, (u32, u32)>,
     pact: P,

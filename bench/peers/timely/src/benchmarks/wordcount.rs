@@ -45,7 +45,7 @@ pub fn run(worker: &mut Worker, harness: &mut Harness, options: &Options) -> Out
     }
 }
 
-/// This worker's lines: generated ones, or those that begin in its part of the file.
+/// This worker's lines: generated ones, or the lines that begin in its part of the file.
 fn own_text(worker: &Worker, options: &Options) -> Vec<u8> {
     let (index, peers) = (worker.index(), worker.peers());
     match &options.file {
@@ -104,7 +104,7 @@ where
         input.advance_to(epoch);
         harness.step_while(worker, || probe.less_than(&epoch));
     }
-    // The others may have more text, so the end is announced rather than a further epoch.
+    // Other workers may have more text, so this one closes its input instead of opening a further epoch.
     input.close();
     harness.step_while(worker, || !probe.done());
     let seconds = clock.elapsed().as_secs_f64();
@@ -166,7 +166,7 @@ fn checksum(counts: &FxHashMap<String, i64>) -> u64 {
         .fold(0, |sum, (word, count)| sum.wrapping_add(contribution(word.as_bytes(), *count)))
 }
 
-/// A word's part of the checksum: its FNV-1a hash, mixed, times how often it occurs.
+/// A word's part of the checksum: its FNV-1a hash, mixed, times its number of occurrences.
 fn contribution(word: &[u8], count: i64) -> u64 {
     let fnv = word.iter().fold(0xCBF2_9CE4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3)
