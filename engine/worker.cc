@@ -7,6 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "comm/system/thread_placement.h"
 #include "engine/graph/channel.h"
+#include "engine/graph/graph_builder.h"
 #include "engine/graph/source_control.h"
 #include "engine/runtime/network.h"
 
@@ -58,14 +59,15 @@ absl::Status Worker::Build(std::string_view name, absl::FunctionRef<void(Scope<>
   auto graph = std::make_unique<Graph>(context_, id, std::string(name));
   by_id_.push_back(nullptr);
   try {
-    graph->GuardStep("", [&] {
-      auto& scope = graph->Make<Scope<>>(*graph, graph->root(), "");
+    internal::GraphBuilder builder(*graph);
+    graph->errors().Guard("", [&] {
+      auto& scope = graph->objects().Make<Scope<>>(*graph, graph->completion().root(), "");
       scope.LinkEndToCompletion();
       build(scope);
     });
-    absl::Status status = graph->Finish();
+    absl::Status status = builder.Finish();
     if (!status.ok()) {
-      if (!context_.run.failed()) graph->Fail("", status);
+      if (!context_.run.failed()) graph->errors().Fail("", status);
       return context_.run.status();
     }
   } catch (const internal::StepFailed&) {
@@ -81,8 +83,9 @@ absl::Status Worker::Build(std::string_view name, absl::FunctionRef<void(Scope<>
 absl::Status Worker::Cancel(std::string_view name) {
   if (context_.run.failed()) return context_.run.status();
   const bool in_operator =
-      !stepping_.empty() ||
-      std::ranges::any_of(graphs_, [](const auto& entry) { return entry.second->is_pushing(); });
+      !stepping_.empty() || std::ranges::any_of(graphs_, [](const auto& entry) {
+        return entry.second->current_push().under_way();
+      });
   if (in_operator) {
     return absl::FailedPreconditionError(absl::StrFormat(
         "dataflow '%s' cannot be cancelled by one of the worker's operators; do it between steps",
@@ -174,11 +177,11 @@ void Worker::ShowStatistics() {
   Epoch source_epoch = statistics_->source_epoch.load(std::memory_order_relaxed);
   Epoch epoch = internal::WorkerStatistics::kNoEpoch;
   for (const auto& [id, graph] : graphs_) {
-    if (!graph->has_completion()) continue;
+    if (!graph->completion().is_watched()) continue;
     for (internal::SourceControl* source : graph->sources()) {
       source_epoch = std::max(source_epoch, source->epoch());
     }
-    for (Epoch time : graph->root().frontier(graph->completion()).elements()) {
+    for (Epoch time : graph->completion().frontier().elements()) {
       epoch = std::min(epoch, time);
     }
   }
@@ -230,7 +233,6 @@ void Worker::DeliverTo(Graph& graph, const internal::Message& message) {
     channel->AcceptRemote(message.block);
   } else {
     channel->AddCredit(message.charged_bytes);
-    AddCredit(message);
   }
 }
 
@@ -238,18 +240,13 @@ void Worker::RefuseChannel(Graph& graph, const internal::Message& message) {
   const internal::RunState& run = context_.run;
   const bool is_credit = message.kind == internal::kCredit;
   const bool is_alone = run.network() == nullptr;
-  graph.Fail("", absl::InvalidArgumentError(absl::StrFormat(
-                     "%s sent %s channel number %d, which does not exist here; %s",
-                     is_credit ? run.network()->Describe(static_cast<int>(message.extra))
-                               : run.Describe(message.block->sender),
-                     is_credit ? "credit for" : "a batch for", message.channel,
-                     is_alone ? "the memory of this process is corrupt"
-                              : "it is not the same program, or its memory is corrupt")));
-}
-
-void Worker::AddCredit(const internal::Message& message) {
-  context_.run.flow_control().AddTaken(context_.local_index, message.charged_bytes);
-  context_.TellOfRoom();
+  graph.errors().Fail("", absl::InvalidArgumentError(absl::StrFormat(
+                              "%s sent %s channel number %d, which does not exist here; %s",
+                              is_credit ? run.network()->Describe(static_cast<int>(message.extra))
+                                        : run.Describe(message.block->sender),
+                              is_credit ? "credit for" : "a batch for", message.channel,
+                              is_alone ? "the memory of this process is corrupt"
+                                       : "it is not the same program, or its memory is corrupt")));
 }
 
 void Worker::DeliverProgress(int from, uint32_t dataflow, std::span<const std::byte> bytes) {
@@ -284,15 +281,13 @@ void Worker::DeliverPending(Graph& graph) {
 
 void Worker::Drop(const internal::Message& message) {
   if (message.kind == internal::kCredit) {
-    AddCredit(message);
+    context_.ReturnToPool(message.charged_bytes);
     return;
   }
   if (message.kind == internal::kRemoteBatch) {
     context_.ReturnRemote(message.dataflow, message.channel, *message.block);
   } else {
-    context_.run.flow_control().AddTaken(context_.local_index,
-                                         internal::ChargedBytes(*message.block));
-    context_.took_bytes = true;
+    context_.ReturnToPool(internal::ChargedBytes(*message.block));
   }
   context_.endpoint.Recycle(message.block);
 }
@@ -307,14 +302,14 @@ std::vector<internal::SourceControl*> Worker::Sources() const {
 
 bool Worker::HasDataflowsFedByHand() const {
   return std::any_of(graphs_.begin(), graphs_.end(),
-                     [](const auto& entry) { return !entry.second->has_completion(); });
+                     [](const auto& entry) { return !entry.second->completion().is_watched(); });
 }
 
 bool Worker::CompletedBefore(Epoch epoch) const {
   return std::all_of(graphs_.begin(), graphs_.end(), [epoch](const auto& entry) {
     Graph& graph = *entry.second;
     if (graph.HasUnsentProgress()) return false;  // peers still need it
-    return !graph.has_completion() || !graph.root().frontier(graph.completion()).LessThan(epoch);
+    return !graph.completion().is_watched() || !graph.completion().frontier().LessThan(epoch);
   });
 }
 

@@ -95,7 +95,6 @@ class Worker {
   void DeliverMessage(const internal::Message& message);
   void DeliverProgress(int from, uint32_t dataflow, std::span<const std::byte> bytes);
   void DeliverTo(internal::Graph& graph, const internal::Message& message);
-  void AddCredit(const internal::Message& message);
   void RefuseChannel(internal::Graph& graph, const internal::Message& message);
   void Drop(const internal::Message& message);
   void DeliverPending(internal::Graph& graph);

@@ -61,7 +61,7 @@ bool Worker::HasWork() {
   bool starving = false;
   for (Graph* graph : context_.active_graphs) {
     if (graph->HasWork()) return true;
-    starving |= graph->WaitsForCredit();
+    starving |= !graph->credit().empty();
   }
   if (!starving) return false;
   context_.run.flow_control().SetStarving();

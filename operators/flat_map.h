@@ -33,19 +33,19 @@ class FlatMapReceiver final : public Receiver<D, T>, public Resumable {
         step_id_(std::move(step_id)),
         f_(std::move(f)),
         output_(graph.worker().endpoint) {
-    graph_.AddResumable(this);
+    graph_.credit().Register(*this);
   }
 
   void Push(const T& time, Batch<D>&& batch) override {
-    OutputPortBase& port = graph_.pushing_port();
+    OutputPortBase& port = graph_.current_push().port();
     size_t next = 0;
-    if (!Holds(port) && graph_.MayGoOn(port, *this)) {
+    if (!Holds(port) && graph_.credit().MayContinue(port, *this)) {
       output_.set_time(&time);
       if (Process(batch, next, in_work_, port)) return;
     }
-    left_.push_back(
-        {std::move(batch), time, next, std::exchange(in_work_, nullptr), graph_.HoldPushed()});
-    graph_.AddStalled(this);
+    left_.push_back({std::move(batch), time, next, std::exchange(in_work_, nullptr),
+                     graph_.current_push().Hold()});
+    graph_.credit().AddStalled(*this);
   }
 
   // Each port goes on in its own order, and none waits for another: the port of the first batch may
@@ -61,12 +61,13 @@ class FlatMapReceiver final : public Receiver<D, T>, public Resumable {
         continue;
       }
       bool done = false;
-      if (graph_.MayGoOn(port, *this)) {
+      if (graph_.credit().MayContinue(port, *this)) {
         did_work = true;
         output_.set_time(&left.time);
-        graph_.BeginPush(port, &left.hold);
-        done = Process(left.batch, left.next, left.in_work, port);
-        graph_.EndPush();
+        {
+          const internal::Push push(graph_.current_push(), port, &left.hold);
+          done = Process(left.batch, left.next, left.in_work, port);
+        }
         port.Flush();
       }
       if (done) {
@@ -119,7 +120,8 @@ class FlatMapReceiver final : public Receiver<D, T>, public Resumable {
                OutputPortBase& port) {
     bool done = true;
     if (in_work == nullptr) in_work = std::make_unique<InWork>();
-    graph_.GuardStep(step_id_, [&] { done = ProcessUntilNoCredit(batch, next, *in_work, port); });
+    graph_.errors().Guard(step_id_,
+                          [&] { done = ProcessUntilNoCredit(batch, next, *in_work, port); });
     output_.Flush();
     return done;
   }
@@ -152,7 +154,7 @@ class FlatMapReceiver final : public Receiver<D, T>, public Resumable {
         ++at;
         if (output_.flush_count() != flushes) {
           flushes = output_.flush_count();
-          if (!graph_.MayGoOn(port, *this)) {
+          if (!graph_.credit().MayContinue(port, *this)) {
             position.emplace(std::move(at));
             return false;
           }
@@ -191,10 +193,11 @@ auto FlatMap(std::string step_id, F f) {
     using R = RecordOfT<std::ranges::range_reference_t<Range>>;
     internal::Graph& graph = stream.scope().graph();
     std::string id = stream.scope().FullId(step_id);
-    graph.ClaimStepId(id);
-    auto& receiver =
-        graph.template Make<internal::FlatMapReceiver<D, R, T, F>>(graph, id, std::move(f));
+    graph.builder(id).ClaimStepId(id);
+    auto& receiver = graph.objects().template Make<internal::FlatMapReceiver<D, R, T, F>>(
+        graph, id, std::move(f));
     stream.AddReceiver(id, receiver);
+    graph.builder().description().AddStream(&receiver.output().tee(), id);
     return Stream<R, T>(stream.scope(), receiver.output().tee(), stream.location(), stream.ports());
   };
 }

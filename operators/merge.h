@@ -32,17 +32,19 @@ auto Merge(std::string step_id, const Stream<D, T>& second, const Others&... oth
   return [=, step_id = std::move(step_id)](const Stream<D, T>& first) {
     Scope<T>& scope = first.scope();
     internal::Graph& graph = scope.graph();
-    graph.ClaimStepId(scope.FullId(step_id));
-    auto& merge = graph.template Make<internal::MergeReceiver<D, T>>(graph.worker().endpoint);
+    graph.builder(step_id).ClaimStepId(scope.FullId(step_id));
+    auto& merge =
+        graph.objects().template Make<internal::MergeReceiver<D, T>>(graph.worker().endpoint);
+    graph.builder().description().AddStream(&merge.tee(), scope.FullId(step_id));
     LocationId location = scope.AddLocation("step '" + scope.FullId(step_id) + "'");
     std::vector<internal::OutputPortBase*> ports;
     absl::flat_hash_set<internal::OutputPortBase*> known;  // there may be thousands
     for (const Stream<D, T>& stream : {first, second, Stream<D, T>(others)...}) {
       if (&stream.scope() != &scope) {
-        graph.Fail(scope.FullId(step_id),
-                   absl::InvalidArgumentError(
-                       "its inputs belong to different scopes; bring a stream into a "
-                       "nested scope with Enter, and out of it with Leave"));
+        graph.errors().Fail(scope.FullId(step_id),
+                            absl::InvalidArgumentError(
+                                "its inputs belong to different scopes; bring a stream into a "
+                                "nested scope with Enter, and out of it with Leave"));
         continue;
       }
       scope.AddEdge(stream.location(), location);

@@ -36,7 +36,8 @@ class CapabilityLedgerBase {
     if (--references_ == 0) delete this;
   }
   void Fail(std::string_view message) {
-    if (open()) graph_->Fail(node_->step_id(), absl::FailedPreconditionError(std::string(message)));
+    if (open())
+      graph_->errors().Fail(node_->step_id(), absl::FailedPreconditionError(std::string(message)));
   }
 
  protected:
@@ -55,12 +56,12 @@ class CapabilityLedger : public CapabilityLedgerBase {
   void Record(const T& time, int delta) {
     if (!open()) return;
     tracker_->Record(location_, time, delta);
-    graph_->MarkActive();
+    graph_->queue().MarkActive();
   }
   void RecordMove(const T& from, const T& to) {
     if (!open()) return;
     tracker_->RecordMove(location_, from, to);
-    graph_->MarkActive();
+    graph_->queue().MarkActive();
   }
 
  private:

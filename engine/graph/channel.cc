@@ -15,18 +15,22 @@ ChannelBase::ChannelBase(Graph& graph, InputPortBase& target) : graph_(graph), t
   target_.channel = this;
 }
 
+void ChannelBase::Register(uint32_t id, std::shared_ptr<ChannelCredits> credits) {
+  id_ = id;
+  account_.emplace(graph_.worker(), std::move(credits));
+}
+
 void ChannelBase::Deliver(int worker, Block* block, size_t plain_time_bytes) {
   WorkerContext& context = graph_.worker();
   const int64_t bytes = ChargedBytes(*block);
   block->sender = static_cast<uint16_t>(context.index);
-  context.run.flow_control().AddSent(context.local_index, bytes);
-  credits_->AddSent(context.local_index, bytes);
+  account_->AddSent(bytes);
   if (worker == context.index) {
     target_.Accept(block);
   } else {
     const int to = context.run.topology().LocalIndex(worker);
     const Message message = {
-        .kind = kDataMessage, .dataflow = graph_.id(), .channel = id, .block = block};
+        .kind = kDataMessage, .dataflow = graph_.id(), .channel = id_, .block = block};
     if (plain_time_bytes > 0) {
       context.endpoint.SendPlainBatch(to, message, plain_time_bytes, block->byte_count);
     } else {
@@ -42,7 +46,7 @@ void ChannelBase::DeliverRemote(int worker, const PackedBatch& batch) {
                       PadToFrameAlignment(size_t{batch.parts.front_bytes} + batch.parts.back_bytes);
   if (size > limit) {
     context.endpoint.Recycle(batch.block);
-    graph_.FailAndThrow(
+    graph_.errors().FailAndThrow(
         target_.node().step_id(),
         absl::ResourceExhaustedError(absl::StrFormat(
             "a batch for it takes %d bytes on its way to another process, and max_frame_bytes is "
@@ -51,12 +55,11 @@ void ChannelBase::DeliverRemote(int worker, const PackedBatch& batch) {
   }
   const int64_t bytes = ChargedBytes(*batch.block);
   batch.block->sender = static_cast<uint16_t>(context.index);
-  context.run.flow_control().AddSent(context.local_index, bytes);
-  credits_->AddSent(context.local_index, bytes);
+  account_->AddSent(bytes);
   context.endpoint.Send(context.run.network()->endpoint_index(),
                         {.kind = kRemoteBatch,
                          .dataflow = graph_.id(),
-                         .channel = id,
+                         .channel = id_,
                          .extra = static_cast<uint32_t>(worker),
                          .block = batch.block,
                          .front_bytes = batch.parts.front_bytes,
@@ -79,33 +82,20 @@ void ChannelBase::AcceptRemote(Block* block) {
 }
 
 void ChannelBase::RefuseRemote(int sender, std::string_view why) {
-  graph_.Fail(target_.node().step_id(),
-              absl::InvalidArgumentError(absl::StrFormat(
-                  "%s sent %s; it is not the same program, or its memory is corrupt",
-                  graph_.worker().run.Describe(sender), why)));
-}
-
-bool ChannelBase::HasExclusiveCredit() const {
-  return credits_->HasRoom(graph_.worker().local_index);
+  graph_.errors().Fail(target_.node().step_id(),
+                       absl::InvalidArgumentError(absl::StrFormat(
+                           "%s sent %s; it is not the same program, or its memory is corrupt",
+                           graph_.worker().run.Describe(sender), why)));
 }
 
 void ChannelBase::CountTaken(const Block& block) {
   WorkerContext& context = graph_.worker();
   const Topology& topology = context.run.topology();
   if (!topology.IsLocal(block.sender)) {
-    context.ReturnRemote(graph_.id(), id, block);
+    context.ReturnRemote(graph_.id(), id_, block);
     return;
   }
-  const int64_t bytes = ChargedBytes(block);
-  context.run.flow_control().AddTaken(context.local_index, bytes);
-  credits_->AddTaken(context.local_index, topology.LocalIndex(block.sender), bytes);
-  context.TellOfRoom();
-}
-
-// Bytes count as taken by this worker itself, since only its own thread may write its counters.
-void ChannelBase::AddCredit(int64_t bytes) {
-  const int worker = graph_.worker().local_index;
-  credits_->AddTaken(worker, worker, bytes);
+  account_->AddTaken(topology.LocalIndex(block.sender), ChargedBytes(block));
 }
 
 }  // namespace headway::internal

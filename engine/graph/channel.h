@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -13,6 +14,7 @@
 #include "comm/codec/codec.h"
 #include "engine/batch/batch.h"
 #include "engine/batch/remote_batch.h"
+#include "engine/graph/channel_account.h"
 #include "engine/graph/graph.h"
 #include "engine/graph/tee.h"
 
@@ -54,13 +56,14 @@ class ChannelBase : public Flushable {
   virtual bool KeepsRecords() const { return false; }
   void Flush() override {}
   InputPortBase& target() { return target_; }
-  uint32_t id = 0;  // set by Graph::AddChannel
+  // Gives the channel its number in the graph and its credits. Once, when it is added to the graph.
+  void Register(uint32_t id, std::shared_ptr<ChannelCredits> credits);
 
-  // Whether the sender may have another batch in flight though the shared pool is full.
-  bool HasExclusiveCredit() const;
+  // Returns true if this worker may send another batch although the shared pool is full.
+  bool HasExclusiveCredit() const { return account_->HasExclusiveCredit(); }
   void CountTaken(const Block& block);
-  // Another process has taken `bytes` of what this worker sent it.
-  void AddCredit(int64_t bytes);
+  // Another process has taken `bytes` that this worker sent it.
+  void AddCredit(int64_t bytes) { account_->AddReturned(bytes); }
 
   // Takes a batch that came from another process.
   virtual void AcceptRemote(Block* block);
@@ -81,23 +84,19 @@ class ChannelBase : public Flushable {
 
   Graph& graph_;
   InputPortBase& target_;
-  friend class Graph;
 
  private:
-  std::shared_ptr<ChannelCredits> credits_;
+  uint32_t id_ = 0;
+  std::optional<ChannelAccount> account_;  // set by Register
 };
 
-// A channel whose records stay on this worker; the base of the others, which say where else a batch
-// goes.
+// The part that depends on the record and time type: counts batches as pointstamps, and delivers
+// them to workers of this process. Channels derived from it decide which worker gets a batch.
 template <class D, class T>
-class PipelineChannel : public ChannelBase, public Receiver<D, T> {
+class Channel : public ChannelBase, public Receiver<D, T> {
  public:
-  PipelineChannel(Graph& graph, InputPortBase& target, ScopeTracker<T>& tracker)
+  Channel(Graph& graph, InputPortBase& target, ScopeTracker<T>& tracker)
       : ChannelBase(graph, target), tracker_(tracker) {}
-
-  void Push(const T& time, Batch<D>&& batch) override {
-    Send(graph_.worker().index, time, std::move(batch));
-  }
 
  protected:
   static constexpr size_t kPlainTimeBytes =
@@ -121,11 +120,21 @@ class PipelineChannel : public ChannelBase, public Receiver<D, T> {
   ScopeTracker<T>& tracker_;
 };
 
-// A channel whose records may go to workers of other processes; the base of those that say which.
+// A channel whose records stay on this worker.
 template <class D, class T>
-class RoutedChannel : public PipelineChannel<D, T> {
+class PipelineChannel final : public Channel<D, T> {
  public:
-  using PipelineChannel<D, T>::PipelineChannel;
+  using Channel<D, T>::Channel;
+  void Push(const T& time, Batch<D>&& batch) override {
+    this->Send(this->graph_.worker().index, time, std::move(batch));
+  }
+};
+
+// The base of channels whose records may go to workers of other processes.
+template <class D, class T>
+class RoutedChannel : public Channel<D, T> {
+ public:
+  using Channel<D, T>::Channel;
 
   void AcceptRemote(Block* block) override {
     const T time = block->Time<T>();
@@ -138,8 +147,8 @@ class RoutedChannel : public PipelineChannel<D, T> {
     };
     bool good = false;
     try {
-      this->graph_.GuardStep(this->target_.node().step_id(),
-                             [&] { good = UnpackBatch<D>(endpoint, block, &batches); });
+      this->graph_.errors().Guard(this->target_.node().step_id(),
+                                  [&] { good = UnpackBatch<D>(endpoint, block, &batches); });
     } catch (const StepFailed&) {
       return;
     }
@@ -166,7 +175,7 @@ class RoutedChannel : public PipelineChannel<D, T> {
       this->Deliver(worker, block, this->kPlainTimeBytes);
     } else {
       int more = -1;
-      this->graph_.GuardStep(this->target_.node().step_id(), [&] {
+      this->graph_.errors().Guard(this->target_.node().step_id(), [&] {
         const size_t limit = context.run.options().cluster.max_frame_bytes;
         PackBatch<D>(context.endpoint, block, encoder_, limit, [&](const PackedBatch& packed) {
           // Each part is a pointstamp; the first has been counted.
@@ -197,8 +206,8 @@ class BroadcastChannel final : public RoutedChannel<D, T> {
     for (int peer = 0; peer < worker.count; ++peer) {
       if (peer == worker.index) continue;
       Batch<D> copy;
-      this->graph_.GuardStep(this->target_.node().step_id(),
-                             [&] { copy.CopyFrom(worker.endpoint, batch); });
+      this->graph_.errors().Guard(this->target_.node().step_id(),
+                                  [&] { copy.CopyFrom(worker.endpoint, batch); });
       this->SendTo(peer, time, std::move(copy));
     }
     this->Send(worker.index, time, std::move(batch));
@@ -206,23 +215,23 @@ class BroadcastChannel final : public RoutedChannel<D, T> {
 };
 
 template <class D, class T>
-PipelineChannel<D, T>& MakeChannel(pact::Pipeline, Graph& graph, InputPortBase& target,
-                                   ScopeTracker<T>& tracker) {
-  return graph.Make<PipelineChannel<D, T>>(graph, target, tracker);
+Channel<D, T>& MakeChannel(pact::Pipeline, Graph& graph, InputPortBase& target,
+                           ScopeTracker<T>& tracker) {
+  return graph.objects().Make<PipelineChannel<D, T>>(graph, target, tracker);
 }
 template <class D, class T>
-PipelineChannel<D, T>& MakeChannel(pact::Broadcast, Graph& graph, InputPortBase& target,
-                                   ScopeTracker<T>& tracker) {
+Channel<D, T>& MakeChannel(pact::Broadcast, Graph& graph, InputPortBase& target,
+                           ScopeTracker<T>& tracker) {
   RequireCodec<D>();
   static_assert(std::is_copy_constructible_v<D>,
                 "pact::Broadcast gives every worker a copy, so its records must be copyable");
-  return graph.Make<BroadcastChannel<D, T>>(graph, target, tracker);
+  return graph.objects().Make<BroadcastChannel<D, T>>(graph, target, tracker);
 }
 template <class D, class T>
-PipelineChannel<D, T>& MakeChannel(pact::Gather, Graph& graph, InputPortBase& target,
-                                   ScopeTracker<T>& tracker) {
+Channel<D, T>& MakeChannel(pact::Gather, Graph& graph, InputPortBase& target,
+                           ScopeTracker<T>& tracker) {
   RequireCodec<D>();
-  return graph.Make<GatherChannel<D, T>>(graph, target, tracker);
+  return graph.objects().Make<GatherChannel<D, T>>(graph, target, tracker);
 }
 }  // namespace internal
 }  // namespace headway

@@ -36,7 +36,7 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
       time_ = time;
     }
     has_records_ = true;
-    this->graph_.GuardStep(this->target_.node().step_id(), [&] {
+    this->graph_.errors().Guard(this->target_.node().step_id(), [&] {
       if (batch.size() == 1) {
         PartitionSingle(batch);
         return;
@@ -190,13 +190,14 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
 };
 
 template <class D, class T, class KeyFn>
-PipelineChannel<D, T>& MakeChannel(pact::Exchange<KeyFn> exchange, Graph& graph,
-                                   InputPortBase& target, ScopeTracker<T>& tracker) {
+Channel<D, T>& MakeChannel(pact::Exchange<KeyFn> exchange, Graph& graph, InputPortBase& target,
+                           ScopeTracker<T>& tracker) {
   RequireCodec<D>();
   static_assert(std::is_invocable_v<KeyFn&, ReadType<D>>,
                 "the key function of an exchange must take one record of its stream, with "
                 "std::string_view for its strings");
-  return graph.Make<ExchangeChannel<D, T, KeyFn>>(graph, target, tracker, std::move(exchange.key));
+  return graph.objects().Make<ExchangeChannel<D, T, KeyFn>>(graph, target, tracker,
+                                                            std::move(exchange.key));
 }
 
 }  // namespace headway::internal

@@ -11,7 +11,7 @@ void InputPortBase::Discard() {
 
 void InputPortBase::Accept(Block* block) {
   queue_.PushBack(block);
-  graph_.Activate(node_);
+  graph_.queue().Activate(node_);
 }
 
 Block* InputPortBase::TakeBlock() {
@@ -22,7 +22,7 @@ Block* InputPortBase::TakeBlock() {
 
 bool InputPortBase::OutputsHaveCredit() const {
   for (OutputPortBase* output : node_.outputs) {
-    if (!graph_.HasCredit(*output)) return false;
+    if (!graph_.credit().HasCredit(*output)) return false;
   }
   return true;
 }

@@ -66,8 +66,8 @@ class Resumable {
   // Whether something that came through `port` is left.
   virtual bool Holds(const OutputPortBase& port) const = 0;
 
-  uint32_t build_index =
-      0;  // set by Graph::AddResumable; what stands further downstream was built later
+  // Set by CreditGate::Register. Transforms further downstream have larger ones.
+  uint32_t build_index = 0;
 };
 
 // An input of a node: the queue of batches that have come and were not taken yet. Each of them is

@@ -9,8 +9,9 @@
 #include <utility>
 #include <vector>
 
-#include "engine/graph/graph.h"
+#include "engine/graph/graph_builder.h"
 #include "engine/graph/tee.h"
+#include "engine/graph/type_name.h"
 #include "progress/product.h"
 #include "progress/tracker.h"
 
@@ -44,6 +45,8 @@ class Stream {
   void AddReceiver(std::string_view full_id, internal::Receiver<D, T>& receiver) const;
   LocationId location() const { return location_; }
   const std::vector<internal::OutputPortBase*>& ports() const { return ports_; }
+  // Names the stream in a GraphDescription.
+  const void* identity() const { return tee_; }
 
  private:
   Scope<T>* scope_;
@@ -71,7 +74,9 @@ template <class T = Epoch>
 class Scope {
  public:
   Scope(internal::Graph& graph, ScopeTracker<T>& tracker, std::string prefix)
-      : graph_(graph), tracker_(tracker), prefix_(std::move(prefix)) {}
+      : graph_(graph), tracker_(tracker), prefix_(std::move(prefix)) {
+    graph.builder().description().AddScope(prefix_, internal::TypeName<T>());
+  }
   Scope(const Scope&) = delete;
   Scope& operator=(const Scope&) = delete;
 
@@ -112,34 +117,34 @@ class Scope {
                                               : prefix_ + "." + std::string(step_id);
   }
   LocationId AddLocation(std::string name) {
-    graph_.RequireUnbuilt("");
+    internal::GraphBuilder& builder = graph_.builder();
     LocationId location = tracker_.AddLocation();
-    graph_.NameLocation(location, std::move(name));
+    builder.NameLocation(location, std::move(name));
     locations_.push_back(location);
     return location;
   }
   void AddEdge(
       LocationId from, LocationId to,
       const typename TimestampTraits<T>::Summary& summary = TimestampTraits<T>::Identity()) {
-    graph_.RequireUnbuilt("");
+    internal::GraphBuilder& builder = graph_.builder();
     tracker_.AddEdge(from, to, summary);
-    graph_.MarkSuccessor(from);
+    builder.MarkSuccessor(from);
   }
 
   // For sources, the end of the dataflow collects all places where records leave it, in nested
   // scopes too: this scope's places go to its own end, and that to its parent's.
   void LinkEndToCompletion() {
-    end_ = graph_.completion();
-    graph_.AddScopeLink(
-        this, [](internal::Graph&, void* self) { static_cast<Scope*>(self)->LinkPlacesToEnd(); });
+    end_ = graph_.completion().location();
+    graph_.builder().AddScopeLink(this,
+                                  [](void* self) { static_cast<Scope*>(self)->LinkPlacesToEnd(); });
   }
   template <class Outer>
   void LinkEndTo(Scope<Outer>& outer) {
     end_ = tracker_.AddLocation();
-    graph_.NameLocation(end_, "the end of a nested scope");
+    graph_.builder().NameLocation(end_, "the end of a nested scope");
     graph_.tracker().AddLeave(tracker_, end_, outer.tracker(), outer.end());
-    graph_.AddScopeLink(
-        this, [](internal::Graph&, void* self) { static_cast<Scope*>(self)->LinkPlacesToEnd(); });
+    graph_.builder().AddScopeLink(this,
+                                  [](void* self) { static_cast<Scope*>(self)->LinkPlacesToEnd(); });
   }
   LocationId end() const { return end_; }
   // What goes round in a cycle keeps its epoch open even if nothing leaves the cycle.
@@ -163,7 +168,7 @@ class Scope {
  private:
   void LinkPlacesToEnd() {
     for (LocationId location : locations_) {
-      if (!graph_.HasSuccessor(location)) tracker_.AddEdge(location, end_);
+      if (!graph_.builder().HasSuccessor(location)) tracker_.AddEdge(location, end_);
     }
     for (LocationId location : cycles_) tracker_.AddEdge(location, end_);
   }
@@ -178,9 +183,10 @@ class Scope {
 
 template <class D, class T>
 void Stream<D, T>::AddReceiver(std::string_view full_id, internal::Receiver<D, T>& receiver) const {
-  scope_->graph().RequireUnbuilt(full_id);
+  internal::Graph& graph = scope_->graph();
+  graph.builder(full_id).description().AddUse(tee_, full_id, internal::TypeName<D>());
   if (!tee_->MayAdd()) {
-    scope_->graph().FailAndThrow(
+    graph.errors().FailAndThrow(
         full_id, absl::InvalidArgumentError(
                      "another step takes the records of its stream already, and records of this "
                      "type can only be moved; make them copyable, or use their stream once"));

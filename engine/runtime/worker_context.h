@@ -38,8 +38,9 @@ struct WorkerContext {
 
   int64_t NowNanos() { return run.clock().NowNanos(); }
 
-  // Bytes in flight have become fewer.
-  void TellOfRoom() {
+  // Takes bytes out of the count of those in flight, and wakes workers that wait for room.
+  void ReturnToPool(int64_t bytes) {
+    run.flow_control().AddTaken(local_index, bytes);
     took_bytes = true;
     if (run.flow_control().TakeStarving()) endpoint.WakeAll();
   }

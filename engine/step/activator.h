@@ -43,12 +43,12 @@ class Activator {
   // Made by OperatorBuilder.
   Activator(internal::Graph& graph, internal::Node& node)
       : state_(std::make_shared<State>(State{&graph, &node})) {
-    graph.AtEnd([state = state_] { state->graph = nullptr; });
+    graph.objects().AtEnd([state = state_] { state->graph = nullptr; });
   }
 
   // The operator runs in this step of the worker, or in the next.
   void Activate() const {
-    if (state_->graph != nullptr) state_->graph->Activate(*state_->node);
+    if (state_->graph != nullptr) state_->graph->queue().Activate(*state_->node);
   }
 
   // The operator runs once `delay` of the run's clock has passed. Each call counts: two delays
@@ -58,7 +58,7 @@ class Activator {
     const int64_t now = state_->graph->worker().NowNanos();
     const int64_t nanos = absl::ToInt64Nanoseconds(delay);
     constexpr int64_t kLast = std::numeric_limits<int64_t>::max();
-    state_->graph->ActivateAt(*state_->node, nanos > kLast - now ? kLast : now + nanos);
+    state_->graph->queue().ActivateAt(*state_->node, nanos > kLast - now ? kLast : now + nanos);
   }
 
   // What other threads activate the operator with.

@@ -62,10 +62,11 @@ class InputHandle {
     if (state_->output == nullptr) return;
     Guarded([&] {
       // What is being pushed would go on at another time, or out of buffers that are in use.
-      if (state_->graph->is_pushing()) state_->graph->FailNestedPush(*state_->output);
+      if (state_->graph->current_push().under_way())
+        state_->graph->current_push().FailNested(*state_->output);
       state_->output->Flush();
     });
-    state_->graph->MarkActive();
+    state_->graph->queue().MarkActive();
   }
 
   // Promises that nothing more will be sent before `time`. An earlier time than time() is a
@@ -75,7 +76,7 @@ class InputHandle {
     Flush();
     if (state_->graph->worker().run.failed()) return;
     if (time < state_->time) {
-      state_->graph->Fail(
+      state_->graph->errors().Fail(
           state_->node->step_id(),
           absl::FailedPreconditionError(absl::StrFormat(
               "AdvanceTo(%d) of its InputHandle, which is at %d already", time, state_->time)));
@@ -96,7 +97,7 @@ class InputHandle {
   // Whether the dataflow can take more without growing past max_bytes_in_flight. A host that may
   // send faster than the dataflow works steps the worker until it is true.
   bool HasCredit() const {
-    return state_->output == nullptr || state_->graph->HasCredit(*state_->output);
+    return state_->output == nullptr || state_->graph->credit().HasCredit(*state_->output);
   }
 
   // Made by Scope::Input. A handle belongs to one dataflow at a time.
@@ -106,7 +107,7 @@ class InputHandle {
   template <class F>
   void Guarded(F&& f) {
     try {
-      state_->graph->GuardStep(state_->node->step_id(), std::forward<F>(f));
+      state_->graph->errors().Guard(state_->node->step_id(), std::forward<F>(f));
     } catch (const internal::StepFailed&) {
       state_->output = nullptr;
     }
@@ -124,9 +125,10 @@ Stream<D, T> Scope<T>::Input(InputHandle<D>& handle) {
   builder.Build([&](std::vector<Capability<T>> first) {
     internal::InputState<D>& state = *handle.state();
     if (state.graph != nullptr) {
-      graph_.FailAndThrow(builder.node().step_id(),
-                          absl::FailedPreconditionError(
-                              "its handle feeds another input already; use a handle for each"));
+      graph_.errors().FailAndThrow(
+          builder.node().step_id(),
+          absl::FailedPreconditionError(
+              "its handle feeds another input already; use a handle for each"));
     }
     state.graph = &graph_;
     state.output = &output;
@@ -135,7 +137,7 @@ Stream<D, T> Scope<T>::Input(InputHandle<D>& handle) {
     state.capability = std::move(first[0]);
     return [] {};
   });
-  graph_.AtEnd([state = handle.state()] {
+  graph_.objects().AtEnd([state = handle.state()] {
     state->output = nullptr;
     state->graph = nullptr;
   });

@@ -65,39 +65,41 @@ class LoopHandle {
     Scope<T>& scope = stream.scope();
     internal::Graph& graph = scope.graph();
     if (std::exchange(connected_, true)) {
-      graph.FailAndThrow(
+      graph.errors().FailAndThrow(
           node_.step_id(),
           absl::InvalidArgumentError("the cycle is closed twice; merge the streams before"));
     }
     if (&scope != &scope_) {
-      graph.FailAndThrow(node_.step_id(),
-                         absl::InvalidArgumentError(
-                             "the stream that closes the cycle and its beginning belong to "
-                             "different scopes; bring "
-                             "a stream into a nested scope with Enter, and out of it with Leave"));
+      graph.errors().FailAndThrow(
+          node_.step_id(),
+          absl::InvalidArgumentError(
+              "the stream that closes the cycle and its beginning belong to "
+              "different scopes; bring "
+              "a stream into a nested scope with Enter, and out of it with Leave"));
     }
     scope.AddEdge(stream.location(), output_.location, summary_);
     scope.LinkCycleToEnd(output_.location);
     internal::Receiver<D, T>* next;
-    if (graph.ConnectPorts(output_, stream.ports())) {
-      next = &graph.template Make<internal::TeeReceiver<D, T>>(output_.tee());
+    if (graph.builder().ConnectPorts(output_, stream.ports())) {
+      next = &graph.objects().template Make<internal::TeeReceiver<D, T>>(output_.tee());
     } else {
       next = &Queue(stream);
     }
     stream.AddReceiver(node_.step_id(),
-                       graph.template Make<internal::LoopReceiver<D, T>>(next, summary_));
+                       graph.objects().template Make<internal::LoopReceiver<D, T>>(next, summary_));
   }
 
  private:
-  internal::PipelineChannel<D, T>& Queue(const Stream<D, T>& stream) {
+  internal::Channel<D, T>& Queue(const Stream<D, T>& stream) {
     internal::Graph& graph = stream.scope().graph();
-    auto& input = graph.template Make<NodeInput<D, T>>(graph, node_, stream.scope().tracker());
+    auto& input =
+        graph.objects().template Make<NodeInput<D, T>>(graph, node_, stream.scope().tracker());
     input.location = output_.location;
     input.watches_frontier = false;
     node_.inputs.push_back(&input);
     auto& channel =
         internal::MakeChannel<D, T>(pact::Pipeline{}, graph, input, stream.scope().tracker());
-    graph.AddChannel(&channel);
+    graph.builder().AddChannel(channel);
     for (internal::OutputPortBase* port : stream.ports()) port->channels.push_back(&channel);
     node_.logic = [&input, &output = output_] {
       input.ForEach([&](const CapabilityRef<T>& time, Batch<D>& batch) {
@@ -124,11 +126,12 @@ template <class T>
 template <class D>
 std::pair<LoopHandle<D, T>, Stream<D, T>> Scope<T>::Feedback(
     std::string_view step_id, typename TimestampTraits<T>::Summary summary) {
-  internal::Node& node = graph_.AddNode(FullId(step_id));
-  auto& output = graph_.template Make<NodeOutput<D, T>>(graph_, node, tracker_);
+  internal::Node& node = graph_.builder().AddNode(FullId(step_id));
+  auto& output = graph_.objects().template Make<NodeOutput<D, T>>(graph_, node, tracker_);
   output.location = AddLocation("the cycle '" + node.step_id() + "'");
   node.outputs.push_back(&output);
   node.logic = [] {};
+  graph_.builder().description().AddStream(&output.tee(), node.step_id());
   return {LoopHandle<D, T>(*this, node, output, std::move(summary)),
           Stream<D, T>(*this, output.tee(), output.location, {&output})};
 }
@@ -154,9 +157,11 @@ template <class To, class D, class From, class Convert>
 Stream<D, To> ChangeTime(const Stream<D, From>& stream, std::string_view full_id, Scope<To>& scope,
                          LocationId location, Convert convert) {
   Graph& graph = scope.graph();
-  auto& change = graph.Make<TimeChange<D, From, To, Convert>>(graph.worker().endpoint, convert);
+  auto& change =
+      graph.objects().Make<TimeChange<D, From, To, Convert>>(graph.worker().endpoint, convert);
   stream.AddReceiver(full_id, change);
-  graph.MarkSuccessor(stream.location());
+  graph.builder().MarkSuccessor(stream.location());
+  graph.builder().description().AddAlias(&change.tee(), stream.identity());
   return Stream<D, To>(scope, change.tee(), location, stream.ports());
 }
 
@@ -169,7 +174,7 @@ auto Enter(Scope<Product<T, Inner>>& inner) {
   return [&inner]<class D>(const Stream<D, T>& stream) {
     using InnerTime = Product<T, Inner>;
     if (inner.tracker().parent() != &stream.scope().tracker()) {
-      inner.graph().FailAndThrow(
+      inner.graph().errors().FailAndThrow(
           "", absl::InvalidArgumentError("Enter: the stream does not belong to the scope that the "
                                          "nested scope is in; enter scope by scope"));
     }
@@ -188,7 +193,7 @@ template <class T>
 auto Leave(Scope<T>& outer) {
   return [&outer]<class D, class Inner>(const Stream<D, Product<T, Inner>>& stream) {
     if (stream.scope().tracker().parent() != &outer.tracker()) {
-      outer.graph().FailAndThrow(
+      outer.graph().errors().FailAndThrow(
           "", absl::InvalidArgumentError("Leave: the stream's scope is not nested in the scope "
                                          "that it leaves to; leave scope by scope"));
     }
@@ -204,8 +209,8 @@ template <class T>
 template <class Inner, class Build>
 auto Scope<T>::Nested(std::string_view step_id, Build&& build) {
   using InnerTime = Product<T, Inner>;
-  graph_.ClaimStepId(FullId(step_id));
-  auto& inner = graph_.template Make<Scope<InnerTime>>(
+  graph_.builder().ClaimStepId(FullId(step_id));
+  auto& inner = graph_.objects().template Make<Scope<InnerTime>>(
       graph_, graph_.tracker().template AddScope<InnerTime>(), FullId(step_id));
   inner.LinkEndTo(*this);
   return std::forward<Build>(build)(inner);

@@ -60,10 +60,11 @@ class CapabilityRef {
         return internal::CapabilityFactory::Mint(*outputs_[output].ledger, time);
       }
     }
-    graph_->Fail(node_->step_id(),
-                 absl::FailedPreconditionError(absl::StrFormat(
-                     "a batch at time %s gives no capability for time %s at output %d",
-                     TimestampTraits<T>::Format(time_), TimestampTraits<T>::Format(time), output)));
+    graph_->errors().Fail(
+        node_->step_id(),
+        absl::FailedPreconditionError(absl::StrFormat(
+            "a batch at time %s gives no capability for time %s at output %d",
+            TimestampTraits<T>::Format(time_), TimestampTraits<T>::Format(time), output)));
     return Capability<T>();
   }
 
@@ -156,7 +157,7 @@ class NodeOutput : public internal::OutputPortBase {
   // session that was made last.
   Session SessionAt(const Capability<T>& capability) {
     if (!capability.held() || capability.ledger_ != ledger_) {
-      graph_.FailAndThrow(
+      graph_.errors().FailAndThrow(
           node_.step_id(),
           absl::FailedPreconditionError(
               capability.held() ? "a capability of another output was used to send"
@@ -166,8 +167,9 @@ class NodeOutput : public internal::OutputPortBase {
   }
   Session SessionAt(const CapabilityRef<T>& capability) {
     if (!capability.MaySend(ledger_)) [[unlikely]] {
-      graph_.FailAndThrow(node_.step_id(), absl::FailedPreconditionError(absl::StrFormat(
-                                               "a batch at time %s gives no right to send at that "
+      graph_.errors().FailAndThrow(
+          node_.step_id(), absl::FailedPreconditionError(
+                               absl::StrFormat("a batch at time %s gives no right to send at that "
                                                "time through this output; use a capability for "
                                                "what the time becomes at the output",
                                                TimestampTraits<T>::Format(capability.time()))));
@@ -198,7 +200,7 @@ class NodeOutput : public internal::OutputPortBase {
     std::memcpy(&time, hold.time, sizeof(T));
     tracker_.Record(location, time, -1);
     --hold_count;
-    graph_.MarkActive();
+    graph_.queue().MarkActive();
   }
 
   // How many batches have gone out.
@@ -224,9 +226,8 @@ class NodeOutput : public internal::OutputPortBase {
     Batch<D> pushed = std::move(batch);
     if (graph_.worker().run.failed()) throw internal::StepFailed();  // nothing more is done
     ++batch_count_;
-    graph_.BeginPush(*this);
+    const internal::Push push(graph_.current_push(), *this);
     tee_.Push(time_, std::move(pushed));
-    graph_.EndPush();
   }
 
   ScopeTracker<T>& tracker_;

@@ -6,7 +6,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <typeinfo>
 #include <utility>
 #include <vector>
 
@@ -25,7 +24,7 @@ namespace internal {
 // Joins a stream to what receives its batches: the receiver's buffers, if it has any, are flushed
 // with the ports that the records come from.
 template <class D, class T>
-void ConnectChannel(const Stream<D, T>& stream, PipelineChannel<D, T>& channel) {
+void ConnectChannel(const Stream<D, T>& stream, Channel<D, T>& channel) {
   stream.AddReceiver(channel.target().node().step_id(), channel);
   for (OutputPortBase* port : stream.ports()) {
     if (channel.KeepsRecords()) port->buffers.push_back(&channel);
@@ -57,18 +56,21 @@ class OperatorBuilder {
   using Summary = typename TimestampTraits<T>::Summary;
 
   OperatorBuilder(Scope<T>& scope, std::string_view step_id)
-      : scope_(scope), graph_(scope.graph()), node_(graph_.AddNode(scope.FullId(step_id))) {}
+      : scope_(scope),
+        graph_(scope.graph()),
+        node_(graph_.builder(step_id).AddNode(scope.FullId(step_id))) {}
 
   template <class D, class Pact>
   NodeInput<D, T>& AddInput(const Stream<D, T>& stream, Pact pact) {
-    auto& input = graph_.Make<NodeInput<D, T>>(graph_, node_, scope_.tracker());
+    auto& input = graph_.objects().Make<NodeInput<D, T>>(graph_, node_, scope_.tracker());
     input.location = scope_.AddLocation(
         absl::StrFormat("input %d of step '%s'", node_.inputs.size(), node_.step_id()));
     auto& channel = internal::MakeChannel<D, T>(std::move(pact), graph_, input, scope_.tracker());
-    graph_.AddChannel(&channel);
-    graph_.DescribeStep(
-        absl::StrFormat("an input of step '%s' with records of type %s, times of type %s, pact %s",
-                        node_.step_id(), typeid(D).name(), typeid(T).name(), typeid(Pact).name()));
+    graph_.builder().AddChannel(channel);
+    graph_.builder().description().AddInput(
+        node_.step_id(),
+        absl::StrFormat("records of type %s, times of type %s, pact %s", internal::TypeName<D>(),
+                        internal::TypeName<T>(), internal::TypeName<Pact>()));
     node_.inputs.push_back(&input);
     CheckScope(stream);
     if (&stream.scope().graph() == &graph_ && &stream.scope().tracker() == &scope_.tracker()) {
@@ -113,10 +115,10 @@ class OperatorBuilder {
       capabilities.push_back(internal::CapabilityFactory::Adopt(*ledgers_[i], first));
     }
     Connect();
-    graph_.GuardStep(node_.step_id(), [&] {
+    graph_.errors().Guard(node_.step_id(), [&] {
       node_.logic = std::forward<Constructor>(constructor)(std::move(capabilities));
     });
-    graph_.Activate(node_);
+    graph_.queue().Activate(node_);
   }
 
   // The same for an operator that sends only at the times of batches that it receives: it starts
@@ -137,8 +139,8 @@ class OperatorBuilder {
   // dataflow.
   template <class K, class S>
   KeyedState<K, S>& AddState() {
-    auto& state = graph_.Make<KeyedState<K, S>>();
-    graph_.AddState(node_.step_id(), &state);
+    auto& state = graph_.objects().Make<KeyedState<K, S>>();
+    graph_.builder().AddState(node_.step_id(), state);
     return state;
   }
 
@@ -161,11 +163,12 @@ class OperatorBuilder {
 
   template <class D>
   NodeOutput<D, T>& AddOutputAtLocation(LocationId location) {
-    auto& output = graph_.Make<NodeOutput<D, T>>(graph_, node_, scope_.tracker());
+    auto& output = graph_.objects().Make<NodeOutput<D, T>>(graph_, node_, scope_.tracker());
     output.location = location;
     auto* ledger =
         new internal::CapabilityLedger<T>(&graph_, &node_, output.location, &scope_.tracker());
-    graph_.AddLedger(ledger);
+    graph_.builder().AddLedger(*ledger);
+    graph_.builder().description().AddStream(&output.tee(), node_.step_id());
     output.set_ledger(ledger);
     node_.outputs.push_back(&output);
     ledgers_.push_back(ledger);
@@ -176,7 +179,7 @@ class OperatorBuilder {
   void CheckScope(const Stream<D, T>& stream) {
     if (&stream.scope().graph() == &graph_ && &stream.scope().tracker() == &scope_.tracker())
       return;
-    graph_.Fail(
+    graph_.errors().Fail(
         node_.step_id(),
         absl::InvalidArgumentError(
             "its inputs belong to different scopes; bring a stream into a nested scope with "

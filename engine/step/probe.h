@@ -40,13 +40,13 @@ class ProbeHandle {
   template <class D>
   void Attach(const Stream<D, T>& stream) {
     if (state_->frontier.has_value()) {
-      stream.scope().graph().Fail(
+      stream.scope().graph().errors().Fail(
           "", absl::InvalidArgumentError(
                   "a ProbeHandle is attached to two streams; use a handle for each"));
       return;
     }
     *state_ = {true, stream.scope().tracker().frontier(stream.location())};
-    stream.scope().graph().AtEnd([state = state_] { state->frontier.reset(); });
+    stream.scope().graph().objects().AtEnd([state = state_] { state->frontier.reset(); });
   }
 
  private:

@@ -49,15 +49,15 @@ auto Output(std::string step_id, Sink sink) {
     internal::Graph& graph = builder.graph();
     const bool in_order = graph.worker().run.options().apply_in_epoch_order;
     std::optional<absl::StatusOr<Writer>> opened;
-    graph.GuardStep(builder.node().step_id(), [&] {
+    graph.errors().Guard(builder.node().step_id(), [&] {
       opened.emplace(sink.Open({graph.worker().index, graph.worker().count}));
     });
-    if (!opened->ok()) graph.FailAndThrow(builder.node().step_id(), opened->status());
+    if (!opened->ok()) graph.errors().FailAndThrow(builder.node().step_id(), opened->status());
     builder.BuildWithoutCapabilities(
         [&graph, &input, id = builder.node().step_id(), writer = **std::move(opened),
          order = EpochOrder<D, T>(in_order), unflushed = std::optional<Capability<T>>()]() mutable {
           auto check = [&](const absl::Status& status) {
-            if (!status.ok()) graph.FailAndThrow(id, status);
+            if (!status.ok()) graph.errors().FailAndThrow(id, status);
           };
           order.ForEach(input, [&](const auto& time, Batch<D>& batch) {
             // The earliest time that has something unflushed.

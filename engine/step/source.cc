@@ -11,13 +11,13 @@ EpochClock::EpochClock(Graph& graph, Node& node, Capability<Epoch> capability)
   if (const auto* periodic = std::get_if<PeriodicEpochConfig>(&config)) {
     epoch_length_nanos_ = std::max<int64_t>(1, absl::ToInt64Nanoseconds(periodic->epoch_length));
     epoch_end_nanos_ = Later(graph.worker().NowNanos(), epoch_length_nanos_);
-    graph_.ActivateAt(node_, epoch_end_nanos_);
+    graph_.queue().ActivateAt(node_, epoch_end_nanos_);
   }
 }
 
 int64_t EpochClock::Budget() {
   const auto max_in_flight = static_cast<Epoch>(graph_.worker().run.options().max_epochs_in_flight);
-  const FrontierView<Epoch> completed = graph_.root().frontier(graph_.completion());
+  const FrontierView<Epoch> completed = graph_.completion().frontier();
   const Epoch epoch = capability_.time();
   if (epoch >= max_in_flight && completed.LessEqual(epoch - max_in_flight)) return 0;
   return testing() ? 1 : std::numeric_limits<int64_t>::max();
@@ -33,7 +33,7 @@ void EpochClock::CloseDueEpochs() {
   if (now < epoch_end_nanos_) return;
   capability_.Downgrade(capability_.time() + 1);
   epoch_end_nanos_ = Later(now, epoch_length_nanos_);
-  graph_.ActivateAt(node_, epoch_end_nanos_);
+  graph_.queue().ActivateAt(node_, epoch_end_nanos_);
 }
 
 }  // namespace headway::internal

@@ -138,14 +138,14 @@ class SourceNode final : public SourceControl {
   void StopAt(Epoch epoch) override {
     stopped_ = true;
     clock_.StopAt(epoch);
-    graph_.MarkActive();
+    graph_.queue().MarkActive();
   }
 
   void Run() {
     if (clock_.finished() || stopped_ || graph_.worker().run.stop_requested()) return;
     clock_.CloseDueEpochs();
-    if (!graph_.HasCredit(output_)) {
-      graph_.AwaitCredit(node_);
+    if (!graph_.credit().HasCredit(output_)) {
+      graph_.credit().Await(node_);
       return;
     }
     const int64_t now = wait_until_nanos_ == 0 ? 0 : graph_.worker().NowNanos();
@@ -154,7 +154,7 @@ class SourceNode final : public SourceControl {
       return;  // a completed epoch or a timer activates it again
     SourceOutput<D> out(output_, clock_.epoch(), budget);
     absl::StatusOr<SourceState> state = reader_.Poll(out);
-    if (!state.ok()) graph_.FailAndThrow(node_.step_id(), state.status());
+    if (!state.ok()) graph_.errors().FailAndThrow(node_.step_id(), state.status());
     output_.Flush();
     graph_.worker().source_records += static_cast<uint64_t>(out.emitted());
     if (state->done) {
@@ -165,9 +165,9 @@ class SourceNode final : public SourceControl {
     wait_until_nanos_ = 0;
     if (state->wait > absl::ZeroDuration()) {
       wait_until_nanos_ = Later(graph_.worker().NowNanos(), absl::ToInt64Nanoseconds(state->wait));
-      graph_.ActivateAt(node_, wait_until_nanos_);
+      graph_.queue().ActivateAt(node_, wait_until_nanos_);
     } else {
-      graph_.Activate(node_);
+      graph_.queue().Activate(node_);
     }
   }
 
@@ -193,10 +193,10 @@ auto Scope<T>::Input(std::string_view step_id, Source source) {
   NodeOutput<D, T>& output = builder.template AddOutput<D>();
   builder.Build([&](std::vector<Capability<T>> first) -> absl::AnyInvocable<void()> {
     absl::StatusOr<Reader> reader = source.Open({worker_index(), worker_count()}, std::nullopt);
-    if (!reader.ok()) graph_.FailAndThrow(builder.node().step_id(), reader.status());
-    auto& node = graph_.template Make<internal::SourceNode<D, Reader>>(
+    if (!reader.ok()) graph_.errors().FailAndThrow(builder.node().step_id(), reader.status());
+    auto& node = graph_.objects().template Make<internal::SourceNode<D, Reader>>(
         graph_, builder.node(), output, std::move(first[0]), *std::move(reader));
-    graph_.AddSource(&node);
+    graph_.builder().AddSource(node);
     builder.node().checks_credit_itself = true;
     return [&node] { node.Run(); };
   });

@@ -95,7 +95,7 @@ class TransformReceiver final : public Receiver<D, T> {
 
   void Push(const T& time, Batch<D>&& batch) override {
     output_.set_time(&time);
-    graph_.GuardStep(step_id_, [&] { body_(batch, output_); });
+    graph_.errors().Guard(step_id_, [&] { body_(batch, output_); });
     output_.Flush();
   }
   TransformOutput<R, T>& output() { return output_; }
@@ -122,7 +122,7 @@ class InPlaceReceiver : public Receiver<D, T> {
 
  protected:
   void ChangeAndPush(const T& time, Batch<D>& batch) {
-    graph_.GuardStep(step_id_, [&] { body_(batch); });
+    graph_.errors().Guard(step_id_, [&] { body_(batch); });
     tee_.Push(time, std::move(batch));
   }
 
@@ -166,10 +166,10 @@ InPlaceReceiver<D, T, Body>& MakeInPlaceReceiver(Graph& graph, const std::string
                                                  Body body) {
   if constexpr (kHasWideForm<D>) {
     if (HasWideVectors()) {
-      return graph.Make<WideInPlaceReceiver<D, T, Body>>(graph, step_id, std::move(body));
+      return graph.objects().Make<WideInPlaceReceiver<D, T, Body>>(graph, step_id, std::move(body));
     }
   }
-  return graph.Make<InPlaceReceiver<D, T, Body>>(graph, step_id, std::move(body));
+  return graph.objects().Make<InPlaceReceiver<D, T, Body>>(graph, step_id, std::move(body));
 }
 
 }  // namespace internal
@@ -180,9 +180,10 @@ template <class D, class T, class Body>
 Stream<D, T> TransformInPlace(const Stream<D, T>& stream, std::string_view step_id, Body body) {
   internal::Graph& graph = stream.scope().graph();
   std::string id = stream.scope().FullId(step_id);
-  graph.ClaimStepId(id);
+  graph.builder(id).ClaimStepId(id);
   auto& receiver = internal::MakeInPlaceReceiver<D, T>(graph, id, std::move(body));
   stream.AddReceiver(id, receiver);
+  graph.builder().description().AddStream(&receiver.tee(), id);
   return Stream<D, T>(stream.scope(), receiver.tee(), stream.location(), stream.ports());
 }
 
@@ -192,10 +193,11 @@ template <class R, class D, class T, class Body>
 Stream<R, T> Transform(const Stream<D, T>& stream, std::string_view step_id, Body body) {
   internal::Graph& graph = stream.scope().graph();
   std::string id = stream.scope().FullId(step_id);
-  graph.ClaimStepId(id);
+  graph.builder(id).ClaimStepId(id);
   auto& receiver =
-      graph.Make<internal::TransformReceiver<D, R, T, Body>>(graph, id, std::move(body));
+      graph.objects().Make<internal::TransformReceiver<D, R, T, Body>>(graph, id, std::move(body));
   stream.AddReceiver(id, receiver);
+  graph.builder().description().AddStream(&receiver.output().tee(), id);
   return Stream<R, T>(stream.scope(), receiver.output().tee(), stream.location(), stream.ports());
 }
 

@@ -54,7 +54,7 @@ auto SlowConsumer(HighWater& high_water, std::atomic<uint64_t>& taken) {
     builder.BuildWithoutCapabilities([&, node = &builder.node(), turn = 0]() mutable {
       high_water.Look(graph);
       if (++turn % 4 != 0) {
-        if (!input.empty()) graph.Activate(*node);
+        if (!input.empty()) graph.queue().Activate(*node);
         return;
       }
       input.ForEach([&](const CapabilityRef<Epoch>&, Batch<D>& batch) { taken += batch.size(); });

@@ -239,7 +239,7 @@ TEST_CASE("what is thrown need not be a std::exception") {
         });
   });
   CheckError(RunMain(in_step, {.worker_count = kWorkers}), absl::StatusCode::kAborted,
-             {"step 'bad'", OnWorker(kThrower), "no std::exception"});
+             {"step 'bad'", OnWorker(kThrower), "not a std::exception"});
   absl::Status in_program = Execute({.workers = kWorkers}, [&](Worker& worker) -> absl::Status {
     if (worker.index() == kThrower) throw 42;
     return worker.StepWhile([] { return true; });

@@ -1,0 +1,81 @@
+#ifndef HEADWAY_ENGINE_GRAPH_RUN_QUEUE_H_
+#define HEADWAY_ENGINE_GRAPH_RUN_QUEUE_H_
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "engine/graph/node.h"
+#include "engine/runtime/worker_context.h"
+
+namespace headway::internal {
+
+class Graph;
+
+// The nodes of a graph that are scheduled to run, and whether the worker steps the graph at all.
+// A node is queued at most once, so the queue is bounded by the number of nodes.
+//
+// Belongs to its graph and the worker's thread.
+class RunQueue {
+ public:
+  RunQueue(Graph& graph, WorkerContext& worker, uint32_t graph_id)
+      : graph_(graph), worker_(worker), graph_id_(graph_id) {}
+
+  // Schedules a node that is not queued yet. The node runs in this step of the worker or the next.
+  void Activate(Node& node) {
+    if (node.active) return;
+    node.active = true;
+    nodes_.push_back(&node);
+    MarkActive();
+  }
+  // Schedules the node for the time when the clock has reached `nanos`.
+  void ActivateAt(Node& node, int64_t nanos) {
+    worker_.timers.push_back({nanos, graph_id_, node.index()});
+    std::push_heap(worker_.timers.begin(), worker_.timers.end(), std::greater<>());
+  }
+  // Queues nodes that waited for credit. They count as active already.
+  void Append(const std::vector<Node*>& nodes) {
+    nodes_.insert(nodes_.end(), nodes.begin(), nodes.end());
+  }
+
+  // Puts the graph in the worker's list of graphs to step. Without effect before Open.
+  void MarkActive() {
+    if (!stepped_ && open_) {
+      stepped_ = true;
+      worker_.active_graphs.push_back(&graph_);
+    }
+  }
+  // Lets the worker step the graph: its build is over.
+  void Open() {
+    open_ = true;
+    MarkActive();
+  }
+  // The worker has taken the graph from its list.
+  void BeginStep() { stepped_ = false; }
+
+  bool empty() const { return nodes_.empty(); }
+  size_t size() const { return nodes_.size(); }
+  Node& operator[](size_t i) const { return *nodes_[i]; }
+  // Drops the first `count` nodes, which have run.
+  void PopFront(size_t count) {
+    if (count == nodes_.size()) {
+      nodes_.clear();
+    } else {
+      nodes_.erase(nodes_.begin(), nodes_.begin() + static_cast<ptrdiff_t>(count));
+    }
+  }
+
+ private:
+  Graph& graph_;
+  WorkerContext& worker_;
+  const uint32_t graph_id_;
+  bool open_ = false;
+  bool stepped_ = false;
+  std::vector<Node*> nodes_;
+};
+
+}  // namespace headway::internal
+
+#endif  // HEADWAY_ENGINE_GRAPH_RUN_QUEUE_H_

@@ -1,0 +1,22 @@
+#ifndef HEADWAY_ENGINE_GRAPH_TYPE_NAME_H_
+#define HEADWAY_ENGINE_GRAPH_TYPE_NAME_H_
+
+#include <string>
+#include <typeinfo>
+
+namespace headway::internal {
+
+// Returns the name of a type as a C++ programmer writes it, for descriptions and errors:
+// "std::pair<std::string, long>". Standard library internals (inline namespaces, default template
+// arguments of strings and containers) are left out.
+std::string ReadableTypeName(const std::type_info& type);
+
+// The same for the type argument.
+template <class T>
+std::string TypeName() {
+  return ReadableTypeName(typeid(T));
+}
+
+}  // namespace headway::internal
+
+#endif  // HEADWAY_ENGINE_GRAPH_TYPE_NAME_H_
