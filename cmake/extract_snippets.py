@@ -2,7 +2,7 @@
 
 A fenced block that opens with ```cpp and contains `int main` is a program; one that exports a
 dataflow instead is a shared library. A block that opens with ```text output, after a program and
-before the next, is what the program prints. Each is written to OUTPUT_FOLDER/<page>_<number>.cc, a
+before the next, is the program's output. Each is written to OUTPUT_FOLDER/<page>_<number>.cc, a
 program's output to the .txt beside it (absent if the page shows none), and "program" or "library"
 and its name are printed on a line of their own.
 """
@@ -15,7 +15,7 @@ FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```[ ]*$", re.MULTILIN
 
 
 def extract(page):
-    """Returns what is compiled as (kind, source, output or None), in order."""
+    """Returns the programs and libraries as (kind, source, output or None), in order."""
     text = page.read_text(encoding="utf-8")
     programs = []
     for block in FENCE.finditer(text):

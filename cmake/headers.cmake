@@ -1,21 +1,27 @@
 # The headers as others see them: copies below headway/ whose includes begin with "headway/". The
 # target headway_headers makes them in ${headway_header_dir}.
 #
-# As a script (cmake -DSOURCE=... -DDESTINATION=... -P headers.cmake) it writes the copies that are
-# missing or old, and removes those whose header has gone.
+# As a script (cmake -DSOURCE=... -DDESTINATION=... [-DHEADERS=...] -P headers.cmake) it writes the
+# copies that are missing or old, and removes those whose header has gone. HEADERS are paths from
+# SOURCE; without them they are the headers of the library.
 
 if(CMAKE_SCRIPT_MODE_FILE)
-  file(GLOB root_headers RELATIVE ${SOURCE} ${SOURCE}/*.h)
-  set(headers ${root_headers})
-  foreach(folder IN ITEMS progress comm engine operators)
-    file(GLOB_RECURSE found RELATIVE ${SOURCE} ${SOURCE}/${folder}/*.h)
-    list(APPEND headers ${found})
-  endforeach()
-  list(FILTER headers EXCLUDE REGEX "_generated\\.h$")  # for the library's own sources
+  set(headers ${HEADERS})
+  if(NOT headers)
+    file(GLOB headers RELATIVE ${SOURCE} ${SOURCE}/*.h)
+    foreach(folder IN ITEMS progress comm engine operators)
+      file(GLOB_RECURSE found RELATIVE ${SOURCE} ${SOURCE}/${folder}/*.h)
+      list(APPEND headers ${found})
+    endforeach()
+    list(FILTER headers EXCLUDE REGEX "_generated\\.h$")  # for the library's own sources
+  endif()
   foreach(header IN LISTS headers)
     file(READ ${SOURCE}/${header} text)
     string(REGEX REPLACE "#include \"((progress|comm|engine|operators)/|check\\.h)"
                          "#include \"headway/\\1" text "${text}")
+    foreach(other IN LISTS HEADERS)
+      string(REPLACE "#include \"${other}\"" "#include \"headway/${other}\"" text "${text}")
+    endforeach()
     file(CONFIGURE OUTPUT ${DESTINATION}/headway/${header} CONTENT "${text}" @ONLY)
   endforeach()
   file(GLOB_RECURSE copies RELATIVE ${DESTINATION}/headway ${DESTINATION}/headway/*.h)

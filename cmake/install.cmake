@@ -1,5 +1,5 @@
-# Installs the library, its headers under include/headway, a CMake package and a pkg-config file.
-# The installed tree can be moved: nothing in it names the prefix.
+# Installs the library, its headers under include/headway, a CMake package, a pkg-config file and the
+# documentation. The installed tree can be moved: nothing in it names the prefix.
 
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
@@ -11,6 +11,8 @@ install(EXPORT headway-targets NAMESPACE headway:: DESTINATION ${headway_cmake_d
 
 install(DIRECTORY ${headway_header_dir}/headway DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 
+# The names that calls of headway_add_component in this tree may give, built or not.
+set(headway_known_components)
 configure_package_config_file(cmake/headway-config.cmake.in headway-config.cmake
                               INSTALL_DESTINATION ${headway_cmake_dir})
 write_basic_package_version_file(headway-config-version.cmake COMPATIBILITY SameMinorVersion)
@@ -25,3 +27,7 @@ file(RELATIVE_PATH headway_pc_prefix
      ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
 configure_file(cmake/headway.pc.in headway.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/headway.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+set(headway_doc_dir ${CMAKE_INSTALL_DATAROOTDIR}/doc/headway)
+install(FILES README.md CHANGELOG.md LICENSE SECURITY.md DESTINATION ${headway_doc_dir})
+install(DIRECTORY docs DESTINATION ${headway_doc_dir})

@@ -1,6 +1,6 @@
-# Parsing headway.h takes longer than compiling most of what a test or an example adds: it is parsed once for all of
-# them. The library, the documentation's programs, the installation test and the shared libraries do without, so that
-# what every file includes stays complete.
+# Parsing headway.h takes longer than compiling a typical test or example: it is parsed once for all of
+# them. The library, the documentation's programs, the installation test and the shared libraries do
+# without, which keeps the includes of every file complete.
 
 if(headway_api_header)
   file(CONFIGURE OUTPUT headway_precompiled.cc CONTENT "")

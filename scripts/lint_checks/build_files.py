@@ -10,7 +10,7 @@ from lint_checks import includes, prose
 from lint_checks.repository import ROOT, Finding, files, is_cmake, is_cpp, is_python, is_shell, text
 
 # Sources that tests hand to a compiler themselves.
-COMPILED_BY_TESTS = re.compile(r"compile_fail/|tests/install/")
+COMPILED_BY_TESTS = re.compile(rf"compile_fail/|{includes.OUTSIDE.pattern}")
 # Pages that code hosts find by their names.
 KNOWN_PAGES = re.compile(r"(?:^|/)README\.md$|^(?:CHANGELOG|CONTRIBUTING|SECURITY)\.md$")
 SCRIPTS_FOUND_BY_NAME = (".ci/run",)
@@ -42,7 +42,8 @@ def headers_nobody_includes():
     included = {name.removeprefix("headway/") for path in files() if is_cpp(path)
                 for _, name in includes.includes(path)}
     return [Finding(path, 0, "no-includer", "nobody includes the header: remove it")
-            for path in files() if path.endswith(".h") and path not in included]
+            for path in files() if path.endswith(".h") and path not in included
+            and not includes.OUTSIDE.match(path)]
 
 
 def targets_of_links(path):
@@ -94,6 +95,8 @@ def dead_paths():
                  prose.comment_lines(path) if prose.comment_style(path) else ())
         for number, line in lines:
             for name in PATH.findall(line):
+                # Users' programs name the root headway/.
+                name = name.removeprefix("headway/")
                 beside = os.path.join(os.path.dirname(path), name)
                 if not (ROOT / name).exists() and not (ROOT / beside).exists():
                     findings.append(Finding(path, number, "path", f"there is no {name}"))
