@@ -115,7 +115,7 @@ class Side {
     if (!Receive()) sched_yield();
   }
 
-  // Takes all buffers that have arrived. Returns false if there were none.
+  // Takes all buffers that have arrived. Returns false if no buffer had arrived.
   bool Receive() {
     bool any = false;
     while (Buffer* buffer = in_.full.TryPop()) {

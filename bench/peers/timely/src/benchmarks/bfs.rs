@@ -1,4 +1,4 @@
-//! Breadth-first search over a random directed graph from node 0, one level after the other, until a level has no new node.
+//! Breadth-first search from node 0 over a random directed graph, one level after the other, until a level is empty.
 
 use std::cell::RefCell;
 use std::rc::Rc;
