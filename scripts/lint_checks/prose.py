@@ -22,7 +22,7 @@ PHRASES = tuple((re.compile(pattern, re.IGNORECASE), advice) for pattern, advice
      "name the thread, worker, process or user"),
     (r"\bcall(?:s|ing)? for\b(?! (?:each|every))", "needs, requires, requests"),
     (r"\b(?:stand(?:s|ing)?|stood) behind\b", "name the relation: follows, is downstream of, backs"),
-    (r"\b(?:is|are|was|were|be) none\b", "is not one; there is no ...; say the property: malformed, absent"),
+    (r"(?<!there )\b(?:is|are|was|were|be) none\b", "is not one; there is no ...; say the property: malformed, absent"),
     (r"\b(?:go(?:es)?|went|going) on\b(?! (?:a|the|top))", "continues, proceeds"),
     (r"\blook(?:s|ed|ing)? (?:whether|if)\b", "polls, checks"),
     (r"\b(?:that|which) (?:is|are|was|were) not there\b", "absent, missing, out of memory"),
