@@ -29,13 +29,13 @@
 //   operator[](i)         read record i: `const D&`; of columns, `BatchString` (a std::string_view)
 //                         or a pair or tuple with that in the place of strings, by value
 //   Take(i)               consume record i: `D&&`; of columns, the same as operator[]
-//   TryAppend(record)     adds a record; false when there is no room, or no block yet
+//   TryAppend(record)     adds a record; false if there is no room, or no block yet
 //   Allocate(endpoint, record)  gets a block with room for at least that record. REQUIRES: empty
 //   CopyFrom(endpoint, batch)   a deep copy. REQUIRES: empty
-//   Shrink(endpoint)            moves the records to a block of their size, if they fill less than
-//                               half of theirs
-//   has_default_block()         whether its block is of the usual size, and not a part of what was
-//                               received from another process. REQUIRES: not empty
+//   Shrink(endpoint)            moves the records to a block of their size if they fill less than
+//                               half of the present one
+//   has_default_block()         whether its block has the default size and is not part of memory
+//                               that was received from another process. REQUIRES: not empty
 
 namespace headway {
 
@@ -59,7 +59,7 @@ class VectorBatch {
     std::swap(capacity_, other.capacity_);
     return *this;
   }
-  ~VectorBatch() { Clear(); }
+  ~VectorBatch() { Truncate(0); }
 
   // Adopts a block that a batch of the same type released.
   VectorBatch(internal::Endpoint* endpoint, internal::Block* block)
@@ -135,22 +135,20 @@ class VectorBatch {
     }
     size_ = static_cast<uint32_t>(count);
   }
-  void Clear() { Truncate(0); }
 
-  // For loops that write records in place: after filling `count` records from end() on. REQUIRES:
-  // count <= room().
+  // Adds `count` records that a loop has written in place from end() on. REQUIRES: count <= room().
   void Grow(size_t count) { size_ += static_cast<uint32_t>(count); }
 
-  // What another process needs of a block that a batch of plain records released, and whether a
-  // block from there holds as many records as it says.
+  // The parts of a released block of plain records that another process needs.
   static internal::WireParts PartsOf(const internal::Block& block) {
     return {.front_bytes = static_cast<uint32_t>(block.record_count * sizeof(D))};
   }
+  // Returns true if a block of another process has room for the number of records that it claims.
   static bool CheckParts(const internal::Block& block) {
     return block.record_count <= block.capacity / sizeof(D);
   }
 
-  // Gives up the block; the records in it go to who adopts it.
+  // Gives up the block with its records; the batch that adopts it owns them.
   internal::Block* Release() {
     internal::Block* block = owner_.Release();
     block->record_count = size_;
@@ -180,7 +178,7 @@ class VectorBatch {
   uint32_t capacity_ = 0;
 };
 
-// Decides the container of a record type; specialize it to give a type of yours a batch of its own.
+// Selects the container of a record type. Specialize it to give a type of your own another batch.
 template <class D>
 struct BatchTraits {
   using Batch = VectorBatch<D>;
@@ -196,7 +194,7 @@ struct BatchTraits<D> {
 template <class D>
 using Batch = typename BatchTraits<D>::Batch;
 
-// How a function on Stream<D> receives a record (`D&&`, or a view of it), and how it reads one.
+// The type by which a function on Stream<D> consumes a record (`D&&`, or a view), and reads one.
 template <class D>
 using TakeType = decltype(std::declval<Batch<D>&>().Take(0));
 template <class D>
@@ -239,10 +237,9 @@ struct RecordOf<std::tuple<Ts...>> {
   using type = std::tuple<RecordOfT<Ts>...>;
 };
 
-// What a function returns that reads Key out of a record of a batch and is used while the batch
-// lives: the same, if that refers to what lies in the batch, and else a value. As a pair or tuple
-// in columns is put together when it is read, what refers to it, other than to its strings, would
-// be gone.
+// The type of a key that a function read from a record of a batch, for use while the batch lives. A
+// reference into the batch stays one; every other key becomes a value. Pairs and tuples in columns
+// are assembled when they are read, so that only references to their strings stay valid.
 template <class D, class Key>
 using KeyInBatch = std::conditional_t<
     std::is_lvalue_reference_v<Key> && std::is_reference_v<ReadType<D>>, Key,

@@ -13,21 +13,21 @@
 namespace headway {
 
 // A string in a batch: a std::string_view with the promise that kReadableBeyond bytes after its end
-// may be read too, though they mean nothing. So short strings can be copied, compared and hashed as
-// two words, without branches on their length, which no processor predicts. Valid as long as the
-// batch is.
+// may be read too, with unspecified contents. So short strings are copied, compared and hashed as
+// two words, without branches on their length, which processors predict badly. Valid as long as the
+// batch.
 class BatchString : public std::string_view {
  public:
   static constexpr size_t kReadableBeyond = 16;
 
-  // REQUIRES: `view` is a part of a string in a batch, so that the promise holds.
+  // REQUIRES: `view` is part of a string in a batch, so that the promise holds.
   explicit BatchString(std::string_view view) : std::string_view(view) {}
 };
 
 namespace internal {
 
-// How HashBytes reads a string of a size up to 16 out of its first 8 bytes and of 8 later ones, as
-// masks and shifts, for it to cost no branch.
+// The reads of HashBytes for a string of up to 16 bytes as masks and shifts of its first 8 bytes
+// and of 8 later ones, so that they cost no branch.
 struct ShortHashReads {
   uint64_t first_mask;  // of the first 8 bytes
   uint64_t last_mask;   // of the 8 bytes from last_at on, after a shift by last_shift
@@ -60,7 +60,7 @@ inline constexpr std::array<ShortHashReads, 17> kShortHashReads = MakeShortHashR
 
 }  // namespace internal
 
-// The hash of the same std::string_view.
+// Equals the hash of the same std::string_view.
 inline uint64_t StableHash(BatchString string) {
   static_assert(BatchString::kReadableBeyond >= 8);
   const size_t size = string.size();

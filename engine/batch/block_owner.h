@@ -9,25 +9,22 @@
 #include "comm/memory/block.h"
 #include "comm/memory/block_pool.h"
 
-// What batches of every kind have in common: one block, its worker, and its parts.
-
 namespace headway::internal {
 
-// The parts of a block's payload that hold a batch: so many bytes from the front, so many up to the
-// end. What lies between is not sent to another process.
+// The parts of a block's payload that hold a batch: bytes at its front, and bytes up to its end.
+// The gap between them is not sent to another process.
 struct WireParts {
   uint32_t front_bytes = 0;
   uint32_t back_bytes = 0;
 };
 
-// Whether records of so many bytes leave more than half of the block unused, and a block of their
-// size, which BlockPool::GetTight rounds up to a cache line, would be smaller.
+// Returns true if `bytes` bytes of records leave more than half of the block unused, and a block of
+// their size would be smaller (BlockPool::GetTight rounds up to a cache line).
 inline bool IsMostlyEmpty(const Block& block, size_t bytes) {
   return bytes < block.capacity / 2 && block.capacity > sizeof(Block);
 }
 
-// What all batches share: ownership of one block, and the worker's endpoint to which the block is
-// given back.
+// Owns the block of a batch of any kind, and returns it to the worker's endpoint.
 class BlockOwner {
  public:
   BlockOwner() = default;
@@ -49,8 +46,8 @@ class BlockOwner {
     block_ = block;
   }
   Block* get() const { return block_; }
-  // Whether the block is of the usual size, and not a part of what was received from another
-  // process. REQUIRES: there is a block.
+  // Returns true if the block has the default size and is not part of a received slab. REQUIRES:
+  // there is a block.
   bool has_default_block() const { return IsDefault(*block_); }
   Block* Release() { return std::exchange(block_, nullptr); }
   Endpoint* endpoint() const { return endpoint_; }

@@ -13,32 +13,32 @@
 #include "comm/codec/codec.h"
 #include "engine/batch/batch.h"
 
-// Batches on their way to another process. A batch whose records are plain bytes, or columns of
-// them, travels as it lies in memory and is read where it arrives. Any other is written record by
-// record with the Codec of its type.
+// Batches between processes. A batch whose records are plain bytes, or columns of them, is sent as
+// it lies in memory and read in place where it arrives. Records of other types are encoded one by
+// one with the Codec of their type.
 
 namespace headway::internal {
 
-// A batch in the form in which it travels: parts of the payload of a block.
+// A batch in the form in which it is sent: parts of the payload of a block.
 struct PackedBatch {
   Block* block = nullptr;
   WireParts parts;
 };
 
-// Whether batches of D travel as they lie in memory: their type says which parts of a block to send
-// (PartsOf) and checks a block that came (CheckParts).
+// Whether batches of D are sent as they lie in memory. Their type then selects the parts of a block
+// to send (PartsOf) and validates a block that was received (CheckParts).
 template <class D>
 inline constexpr bool kReadInPlace = requires(const Block& block) {
   { Batch<D>::PartsOf(block) } -> std::same_as<WireParts>;
   { Batch<D>::CheckParts(block) } -> std::same_as<bool>;
 } && (!std::is_same_v<Batch<D>, VectorBatch<D>> || BitwiseEncodable<D>);
 
-// Records that own memory may be far larger than their block: what they become is divided when it
-// is larger than this, between two records, or than half of what a frame may have.
+// Records that own memory may be far larger than their block. Encoded batches are divided between
+// two records when they exceed this size, or half of the frame limit.
 inline constexpr size_t kPackedBytes = size_t{1} << 20;
 
-// Takes a block that a Batch<D> released, and calls send(const PackedBatch&) for each part of it,
-// most often one. `encoder` is scratch.
+// Takes a block that a Batch<D> released, and calls send(const PackedBatch&) for each part of it;
+// most batches have one part. `encoder` is scratch.
 template <class D, class F>
 void PackBatch(Endpoint& endpoint, Block* block, Encoder& encoder, size_t max_frame_bytes,
                F&& send) {
@@ -68,17 +68,17 @@ void PackBatch(Endpoint& endpoint, Block* block, Encoder& encoder, size_t max_fr
   }
 }
 
-// Blocks up to this size are copied where they could be read in place, so that a few records that
-// an operator keeps do not hold the memory of all that came with them.
+// Blocks up to this size are copied although they could be read in place. Otherwise a few records
+// that an operator keeps would hold the memory of the whole slab.
 inline constexpr uint32_t kCopyBytes = 4096;
 
-// Takes a block that came from another process, and appends the blocks of the batches that are in
-// it to `batches`. Returns false if it is not what PackBatch of the same type makes; then, and if
-// it throws, what is in `batches` is not to be used. Its byte_count is what the sender was charged
-// for it.
+// Takes a block that was received from another process, and appends the blocks of its batches to
+// `batches`. Returns false if PackBatch of the same type did not make it. After false or an
+// exception the contents of `batches` must not be used. The sender was charged the block's
+// charged bytes.
 template <class D>
 bool UnpackBatch(Endpoint& endpoint, Block* block, BlockList* batches) {
-  // Here, too, it may hold no more memory than it was charged for.
+  // The receiver, too, may hold no more memory than the sender was charged for.
   const bool is_small = block->byte_count < kBlockBytes;
   if constexpr (kReadInPlace<D>) {
     if (block->record_count == 0 || !Batch<D>::CheckParts(*block)) {

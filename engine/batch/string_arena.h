@@ -17,13 +17,13 @@
 
 namespace headway::internal {
 
-// What batches of records with strings have in common: the bytes of all strings, one after another,
-// from the front of the block; a row for each record from the back, with the end of each of its
-// strings and whatever else it consists of; and between them room to read and write beyond a
-// string's end.
+// The common part of batches of records with strings. The bytes of all strings lie one after
+// another at the front of the block. A row for each record grows from the back; it has the end of
+// each of the record's strings, and the other elements. Between them is room to read and write
+// beyond a string's end.
 //
-// `Row` is plain memory and has a member `std::array<uint32_t, n> ends` of at least one end. Moved
-// from, an arena is empty.
+// `Row` is plain memory with a member `std::array<uint32_t, n> ends`, n >= 1. A moved-from arena is
+// empty.
 template <class Row>
 class StringArena {
  public:
@@ -74,15 +74,15 @@ class StringArena {
     used_ = StartOf(count);
     size_ = static_cast<uint32_t>(count);
   }
-  void Clear() { Truncate(0); }
 
-  // What another process needs of a block that a batch released, and whether a block from there
-  // holds the strings that it says, and what is read beyond them.
+  // The parts of a released block that another process needs.
   static WireParts PartsOf(const Block& block) {
     const uint32_t rows_bytes = block.record_count * static_cast<uint32_t>(sizeof(Row));
     return {.front_bytes = block.byte_count - rows_bytes + static_cast<uint32_t>(kBeyond),
             .back_bytes = rows_bytes};
   }
+  // Returns true if a block of another process holds the strings that its rows describe, and the
+  // bytes that are read beyond them.
   static bool CheckParts(const Block& block) {
     const size_t capacity = RowsEnd(block);
     if (capacity < kBeyond || block.record_count > (capacity - kBeyond) / sizeof(Row)) return false;
@@ -100,7 +100,7 @@ class StringArena {
 
   Block* Release() {
     Block* block = owner_.Release();
-    std::memset(bytes_ + used_, 0, kBeyond);  // goes to other processes, too
+    std::memset(bytes_ + used_, 0, kBeyond);  // other processes receive these bytes too
     block->record_count = size_;
     block->byte_count = used_ + size_ * static_cast<uint32_t>(sizeof(Row));
     bytes_ = nullptr;
@@ -113,17 +113,17 @@ class StringArena {
   static constexpr size_t kBeyond = BatchString::kReadableBeyond;
 
   const Row& RowAt(size_t i) const { return rows_[-static_cast<ptrdiff_t>(i) - 1]; }
-  // Where the strings of record i begin.
+  // The offset of the first string of record i.
   uint32_t StartOf(size_t i) const { return i == 0 ? 0 : RowAt(i - 1).ends.back(); }
   BatchString StringAt(uint32_t start, uint32_t end) const {
     return BatchString({bytes_ + start, end - start});
   }
 
-  // Whether there is room for one more record, with so many bytes of strings behind `used`.
+  // Returns true if one more record with `bytes` bytes of strings fits behind offset `used`.
   bool HasRoom(uint32_t used, size_t bytes) const {
     return bytes + used + kBeyond + (size_t{size_} + 1) * sizeof(Row) <= capacity_;
   }
-  // Writes a string at `at`, for which there is room, and returns where it ends.
+  // Writes a string at offset `at` and returns the offset of its end. REQUIRES: room for it.
   uint32_t Write(uint32_t at, std::string_view string) {
     if (!string.empty()) std::memcpy(bytes_ + at, string.data(), string.size());
     return at + static_cast<uint32_t>(string.size());
@@ -136,7 +136,7 @@ class StringArena {
     }
     return at + static_cast<uint32_t>(string.size());
   }
-  // The strings of the record have been written.
+  // Adds the row of a record whose strings have been written.
   void AddRow(const Row& row) {
     const uint32_t size = size_ + 1;
     rows_[-static_cast<ptrdiff_t>(size)] = row;
@@ -144,12 +144,12 @@ class StringArena {
     size_ = size;
   }
 
-  // Gets a block with room for a record with so many bytes of strings.
+  // Gets a block with room for a record with `bytes` bytes of strings.
   void AllocateFor(Endpoint& endpoint, size_t bytes) {
     AllocateBytes(endpoint, bytes + sizeof(Row) + kBeyond);
   }
 
-  // Where in the payload the rows end.
+  // The offset in the payload where the rows end.
   static size_t RowsEnd(const Block& block) { return block.capacity & ~(alignof(Row) - 1); }
 
   BlockOwner owner_;
@@ -160,10 +160,10 @@ class StringArena {
   uint32_t capacity_ = 0;
 
  private:
-  // A row lies as it is in memory that comes from another process.
+  // Rows are read in place in memory that comes from another process.
   static_assert(std::is_trivially_copyable_v<Row> && alignof(Row) <= 8);
 
-  // Copies all records. REQUIRES: there is room, and nothing here yet.
+  // Copies all records. REQUIRES: room for them; this arena is empty.
   void Fill(const StringArena& other) {
     size_ = other.size_;
     used_ = other.used_;
@@ -187,7 +187,7 @@ class StringArena {
   }
 };
 
-// Iteration by index, so that a batch can stand in a range-for.
+// Iterates by index, so that a batch works in a range-for.
 template <class Batch>
 class BatchIterator {
  public:

@@ -22,8 +22,8 @@ struct StringRow {
 
 }  // namespace internal
 
-// Strings in columns, their bytes and their ends. Records are seen as `BatchString`, a
-// std::string_view which is valid as long as the batch is; what is kept is copied.
+// A batch of strings in columns: their bytes and their ends. Reading yields a `BatchString`, a
+// std::string_view that is valid as long as the batch; copy it to keep it longer.
 class StringBatch : public internal::StringArena<internal::StringRow> {
  public:
   using Record = std::string;
@@ -39,20 +39,20 @@ class StringBatch : public internal::StringArena<internal::StringRow> {
     AllocateFor(endpoint, record.size());
   }
 
-  // How many strings of up to kShortMax bytes there is room for, at least.
+  // A lower bound of the number of strings of up to kShortMax bytes that still fit.
   static constexpr size_t kShortMax = BatchString::kReadableBeyond;
   size_t room_for_short() const {
     const size_t taken = used_ + kBeyond + size_ * sizeof(internal::StringRow);
     return taken >= capacity_ ? 0 : (capacity_ - taken) / (kShortMax + sizeof(internal::StringRow));
   }
 
-  // Appends short strings in a loop that keeps what it needs in registers: the batch could be
-  // changed by any of the characters that are written, as far as the compiler knows.
+  // Appends short strings in a loop. Keeps the batch's fields in locals, since the compiler must
+  // assume that a write through a char* changes them.
   class ShortWriter {
    public:
     explicit ShortWriter(const StringBatch& batch)
         : bytes_(batch.bytes_), rows_(batch.rows_), size_(batch.size_), used_(batch.used_) {}
-    // Writes a string, and keeps it if `keep` is 1; otherwise (0) the next takes its place.
+    // Writes a string, and keeps it if `keep` is 1; if it is 0, the next string overwrites it.
     // REQUIRES: record.size() <= kShortMax, and room for it.
     void Write(BatchString record, uint32_t keep) {
       const auto size = static_cast<uint32_t>(record.size());
@@ -61,7 +61,7 @@ class StringBatch : public internal::StringArena<internal::StringRow> {
       size_ += keep;
       used_ += size & (0 - keep);
     }
-    // What was kept belongs to the batch.
+    // Makes the strings that were kept part of the batch.
     void Finish(StringBatch& batch) const {
       batch.size_ = size_;
       batch.used_ = used_;

@@ -21,15 +21,16 @@ namespace internal {
 
 template <class T>
 inline constexpr bool kIsString = std::is_same_v<T, std::string>;
-// Whether a batch can keep a T that is no string: it is read where it arrives, so any bytes have to
-// be a value. Those of a bool are looked at.
+// Whether a batch can hold a T that is not a string. Elements are read in place where they arrive,
+// so every byte pattern has to be a value; the bytes of a bool are validated.
 template <class T>
 inline constexpr bool kIsPlainElement =
     (BitwiseEncodable<T> || std::is_same_v<T, bool>) && alignof(T) <= 8;
 template <class T>
 using ElementView = std::conditional_t<kIsString<T>, BatchString, T>;
 
-// The elements of a tuple that are no strings, as plain memory: std::tuple is none.
+// The elements of a tuple that are not strings, as plain memory. std::tuple is not trivially
+// copyable.
 template <class... Ts>
 struct PlainElements {};
 template <class T, class... Rest>
@@ -42,7 +43,7 @@ struct PlainElements<std::string, Rest...> {
   [[no_unique_address]] PlainElements<Rest...> rest;
 };
 
-// Number `i` of all elements, which is no string.
+// Element `i`, counted among all elements. REQUIRES: it is not a string.
 template <size_t i, class Elements>
 constexpr auto& PlainElementAt(Elements& elements) {
   if constexpr (i == 0) {
@@ -52,7 +53,7 @@ constexpr auto& PlainElementAt(Elements& elements) {
   }
 }
 
-// What a pair or a tuple is in a batch.
+// The columnar form of a pair or a tuple.
 template <class D>
 struct TupleShape {
   static constexpr bool kIsColumnar = false;
@@ -79,15 +80,15 @@ struct TupleRow {
 
 }  // namespace internal
 
-// A pair or a tuple whose elements are strings, at least one, and plain values (trivially copyable,
-// and encoded as their bytes). Streams of such carry TupleBatch.
+// A pair or a tuple with at least one string whose other elements are plain values: trivially
+// copyable, and encoded as their bytes. Streams of such records carry a TupleBatch.
 template <class D>
 concept ColumnarTuple = internal::TupleShape<D>::kIsColumnar;
 
-// Pairs or tuples with strings, in columns: the bytes of all strings, and a row for each record
-// with its other elements. Records are seen as `View`: the same pair or tuple with a BatchString (a
-// std::string_view, valid as long as the batch is) for each string, by value; what is kept is
-// copied.
+// A batch of pairs or tuples with strings, in columns: the bytes of all strings, and a row for each
+// record with its other elements. Reading yields a `View` by value: the same pair or tuple with a
+// BatchString in place of each string. Views are valid as long as the batch; copy them to keep them
+// longer.
 template <class D>
 class TupleBatch : public internal::StringArena<internal::TupleRow<D>> {
   using Row = internal::TupleRow<D>;
@@ -103,14 +104,14 @@ class TupleBatch : public internal::StringArena<internal::TupleRow<D>> {
   using View = typename internal::TupleShape<D>::View;
   using Arena::Arena;
 
-  // Constant, so that nobody changes it in the belief that this changes the batch.
+  // Returns a constant, since changing the view would not change the batch.
   const View operator[](size_t i) const {
     return ViewOf(this->RowAt(i), this->StartOf(i), Indices());
   }
   View Take(size_t i) { return (*this)[i]; }
 
-  // A pair or tuple of as many elements, whose strings may be anything that is seen as a
-  // std::string_view; or what converts to D.
+  // Accepts a pair or tuple of as many elements whose strings convert to std::string_view, and
+  // everything that converts to D.
   template <class R>
     requires kHasSameSize<R>
   bool TryAppend(const R& record) {
@@ -146,7 +147,7 @@ class TupleBatch : public internal::StringArena<internal::TupleRow<D>> {
   using Element = std::tuple_element_t<i, D>;
   template <size_t i>
   static constexpr bool kIsStringAt = internal::kIsString<Element<i>>;
-  // How many strings there are before element i.
+  // The number of strings before element i.
   template <size_t i>
   static constexpr size_t StringsBefore() {
     return []<size_t... js>(std::index_sequence<js...>) {

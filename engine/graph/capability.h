@@ -16,10 +16,10 @@ class Capability;
 
 namespace internal {
 
-// The account of one output of one node: where its capabilities are counted. Shared by the
-// capabilities, by a plain count since all live on one thread. It outlives the dataflow as long as
-// a capability does, and is closed when the dataflow goes: what is done with a capability after
-// that has no effect.
+// Counts the capabilities of one output of one node. Its capabilities share it by a plain reference
+// count, since all of them live on one thread. A ledger outlives its dataflow as long as a
+// capability does. It is closed when the dataflow is taken down; using a capability has no effect
+// after that.
 class CapabilityLedgerBase {
  public:
   CapabilityLedgerBase(Graph* graph, Node* node, LocationId location)
@@ -68,7 +68,7 @@ class CapabilityLedger : public CapabilityLedgerBase {
   ScopeTracker<T>* tracker_;
 };
 
-// Makes capabilities; what distinguishes minting a new count from adopting one that the graph holds
+// Makes capabilities. Minting adds to the count; adopting takes over a count that the graph holds
 // already.
 struct CapabilityFactory {
   template <class T>
@@ -94,7 +94,7 @@ class Capability {
   Capability() = default;
   Capability(Capability&& other) noexcept
       : ledger_(other.ledger_), held_(std::exchange(other.held_, false)), time_(other.time_) {
-    if (ledger_ != nullptr) ledger_->Ref();  // the other one reports what is done with it
+    if (ledger_ != nullptr) ledger_->Ref();  // the moved-from one reports its misuse
   }
   // Drops what was held before.
   Capability& operator=(Capability&& other) noexcept {
@@ -128,9 +128,9 @@ class Capability {
     time_ = time;
   }
 
-  // Gives up the times that cannot come at an input any more: what is held is the earliest that
-  // can. When nothing can come, the time stays, so that a step can emit its last records. For
-  // totally ordered times.
+  // Gives up the times that can no longer arrive at an input: the capability follows the input's
+  // frontier. When the frontier is empty the time stays, so that a step can emit its last records.
+  // For totally ordered times.
   template <class Frontier>
   void Follow(const Frontier& frontier) {
     static_assert(TimestampTraits<T>::kTotallyOrdered, "Follow is for totally ordered times");

@@ -18,8 +18,8 @@
 #include "engine/graph/graph.h"
 #include "engine/graph/tee.h"
 
-// Channels carry batches from an output (with its transforms) to an input of a node, on this worker
-// or on others. The parallelization contract (pact) of the input decides which worker gets a
+// Channels carry batches from an output port, with its transforms, to an input of a node, on this
+// worker or on others. The parallelization contract (pact) of the input selects the worker of each
 // record.
 
 namespace headway {
@@ -47,12 +47,13 @@ struct Gather {};
 
 namespace internal {
 
-// The part of a channel that does not depend on the record type: counts, credits and delivery.
+// The part of a channel that does not depend on the record type: its account, and delivery to
+// workers of this and of other processes. Belongs to the worker's thread.
 class ChannelBase : public Flushable {
  public:
   ChannelBase(Graph& graph, InputPortBase& target);
 
-  // Channels that keep records until a buffer is full say so, and override Flush.
+  // Returns true if the channel buffers records; such a channel overrides Flush.
   virtual bool KeepsRecords() const { return false; }
   void Flush() override {}
   InputPortBase& target() { return target_; }
@@ -65,21 +66,21 @@ class ChannelBase : public Flushable {
   // Another process has taken `bytes` that this worker sent it.
   void AddCredit(int64_t bytes) { account_->AddReturned(bytes); }
 
-  // Takes a batch that came from another process.
+  // Takes a batch of another process.
   virtual void AcceptRemote(Block* block);
 
  protected:
-  // Hands the block to the input on `worker`, of this process. The caller has counted it as a
-  // pointstamp. `plain_time_bytes` is the size of its time if its payload is nothing but records
-  // that may be copied as bytes, else 0.
+  // Delivers the block to the input on `worker`, of this process. The caller has counted it as a
+  // pointstamp. `plain_time_bytes` is the size of the block's time if the payload consists of
+  // records that may be copied as bytes, else 0.
   void Deliver(int worker, Block* block, size_t plain_time_bytes);
   void DeliverRemote(int worker, const PackedBatch& batch);
-  // Whether a batch is to hold no more memory than its records need: the pool is full, and what
-  // goes round a cycle counts against the limit of the cycle, however few records its batches have.
+  // Returns true if batches should hold no more memory than their records need: the pool is full,
+  // and batches in a cycle count against the limit of the cycle however few records they have.
   bool WantsSmallBlocks() {
     return target_.node().in_cycle && !graph_.worker().credit.PoolHasRoom();
   }
-  // Ends the run because of what came from another process; frees the block.
+  // Fails the run because of a malformed or misdirected batch of another process.
   void RefuseRemote(int sender, std::string_view why);
 
   Graph& graph_;
@@ -106,7 +107,7 @@ class Channel : public ChannelBase, public Receiver<D, T> {
     Deliver(worker, Count(time, std::move(batch)), kPlainTimeBytes);
   }
 
-  // Takes the batch's block; it is a pointstamp from now on.
+  // Takes the batch's block, and counts it as a pointstamp.
   Block* Count(const T& time, Batch<D>&& batch) {
     if (WantsSmallBlocks()) [[unlikely]] {
       batch.Shrink(graph_.worker().endpoint);
@@ -142,7 +143,7 @@ class RoutedChannel : public Channel<D, T> {
     uint32_t charged = block->byte_count;
     Endpoint& endpoint = this->graph_.worker().endpoint;
     BlockList batches;
-    const absl::Cleanup recycle = [&] {  // what was not accepted
+    const absl::Cleanup recycle = [&] {  // batches that were not accepted
       while (Block* batch = batches.PopFront()) endpoint.Recycle(batch);
     };
     bool good = false;
@@ -156,7 +157,7 @@ class RoutedChannel : public Channel<D, T> {
       this->RefuseRemote(sender, "a batch that is not of this step's record type");
       return;
     }
-    // The sender has counted one batch.
+    // The sender has counted one batch only.
     const auto more = static_cast<int64_t>(batches.count()) - 1;
     if (more > 0) this->tracker_.Record(this->target_.location, time, more);
     while (Block* batch = batches.PopFront()) {

@@ -16,8 +16,8 @@
 
 namespace headway::internal {
 
-// Partitions batches by the hash of a key into one buffer for each worker. A buffer is sent when it
-// is full, when the time changes, and when the producer returns.
+// Partitions batches by the hash of a key into one buffer per worker. A buffer is sent when it is
+// full, when the time changes, and when the producer returns.
 template <class D, class T, class KeyFn>
 class ExchangeChannel final : public RoutedChannel<D, T> {
  public:
@@ -80,8 +80,8 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
   int TargetOf(const Batch<D>& batch, size_t i) {
     return RouteHash(StableHash(key_(batch[i])), static_cast<int>(buffers_.size()));
   }
-  // The batch itself becomes the buffer, without a copy, if nothing waits for the same worker and
-  // its block is one that a buffer would have.
+  // The batch itself becomes the buffer, without a copy, if the buffer is empty and the block has
+  // the default size.
   void PartitionSingle(Batch<D>& batch) {
     const int target = TargetOf(batch, 0);
     Batch<D>& buffer = buffers_[static_cast<size_t>(target)];
@@ -100,7 +100,7 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
     }
   }
 
-  // Two targets and plain records: no branch depends on the data, and room is checked once per run.
+  // For two targets and plain records. No branch depends on the data; room is checked once per run.
   void PartitionInTwo(VectorBatch<D>& batch) {
     const D* from = batch.begin();
     const D* const last = batch.end();
@@ -125,10 +125,10 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
     }
   }
 
-  // Divides all records but the last few, and returns the first of these.
+  // Divides records in groups of kDividedTogether, and returns the first of the rest.
   const D* DivideTogether(const D* from, const D* end, D** to0, D** to1) {
-    // Many keys are made before the first is read: a processor waits long where it reads, in wider
-    // words, what it has just written.
+    // Many keys are computed before the first is read. Reading bytes in wider words right after
+    // writing them stalls the processor (store forwarding fails).
     std::array<Key, 8 * kDividedTogether> keys;  // not initialized
     while (static_cast<size_t>(end - from) >= kDividedTogether) {
       const size_t whole = static_cast<size_t>(end - from) / kDividedTogether * kDividedTogether;
@@ -147,7 +147,7 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
     return from;
   }
 
-  // The same for short strings; long ones go one by one.
+  // The same for short strings; longer ones are appended one by one.
   void PartitionInTwo(StringBatch& batch) {
     for (size_t i = 0; i < batch.size();) {
       for (int target : {0, 1}) {

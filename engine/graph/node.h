@@ -25,8 +25,8 @@ inline int64_t ChargedBytes(const Block& block) {
   return static_cast<int64_t>(sizeof(Block)) + block.capacity;
 }
 
-// A scheduled and tracked operator. Its logic runs when it is active: after a batch came, a watched
-// frontier moved, or somebody asked for it.
+// A scheduled and tracked operator. Its logic runs when the node is active: after a batch arrived,
+// a watched frontier moved, or an activator asked for it.
 class Node {
  public:
   Node(std::string step_id, uint32_t index) : step_id_(std::move(step_id)), index_(index) {}
@@ -37,9 +37,9 @@ class Node {
   absl::AnyInvocable<void()> logic;
   std::vector<InputPortBase*> inputs;
   std::vector<OutputPortBase*> outputs;
-  bool active = false;    // in the queue of nodes that want to run, or waiting for credit
-  bool in_cycle = false;  // always runs: pausing it could stop the cycle for ever
-  bool checks_credit_itself = false;  // runs without credit: a source closes its epochs
+  bool active = false;    // in the run queue, or waiting for credit
+  bool in_cycle = false;  // runs without credit: pausing it could stop the cycle for ever
+  bool checks_credit_itself = false;  // runs without credit: a source closes epochs
   int taken = 0;                      // batches taken in this activation
 
  private:
@@ -47,31 +47,32 @@ class Node {
   const uint32_t index_;
 };
 
-// A buffer in front of a channel, behind an output port and any number of transforms: what is in it
-// is sent before the port's node returns.
+// A buffer in front of a channel, behind an output port and any number of transforms. Its records
+// are sent before the port's node returns.
 class Flushable {
  public:
   virtual ~Flushable() = default;
   virtual void Flush() = 0;
 };
 
-// A transform that can stop between two output batches and go on later.
+// A transform that can stop between two output batches and continue later.
 class Resumable {
  public:
   virtual ~Resumable() = default;
-  // Goes on with what was left, as far as credit goes; returns whether it did anything.
+  // Continues with the rest of its batches as far as credit allows. Returns true if it did
+  // anything.
   virtual bool Resume() = 0;
-  // Whether nothing is left.
+  // Returns true if nothing is left.
   virtual bool Done() const = 0;
-  // Whether something that came through `port` is left.
+  // Returns true if records of a batch that came through `port` are left.
   virtual bool Holds(const OutputPortBase& port) const = 0;
 
   // Set by CreditGate::Register. Transforms further downstream have larger ones.
   uint32_t build_index = 0;
 };
 
-// An input of a node: the queue of batches that have come and were not taken yet. Each of them is
-// counted as a pointstamp at `location` until it is taken.
+// An input of a node: the queue of batches that have arrived and were not taken yet. Each batch
+// counts as a pointstamp at `location` until it is taken. Credit bounds the queue.
 class InputPortBase {
  public:
   InputPortBase(Graph& graph, Node& node) : graph_(graph), node_(node) {}
@@ -80,7 +81,7 @@ class InputPortBase {
   InputPortBase& operator=(const InputPortBase&) = delete;
 
   void Accept(Block* block);
-  // Drops what waits here.
+  // Drops the queued batches.
   void Discard();
   bool empty() const { return queue_.empty(); }
   Node& node() { return node_; }
@@ -90,10 +91,10 @@ class InputPortBase {
   bool watches_frontier = true;  // a change of the frontier activates the node
 
  protected:
-  // Takes the oldest batch, whose bytes then no longer count as in flight; null if there is none.
+  // Takes the oldest batch; its bytes no longer count as in flight. Null if the queue is empty.
   Block* TakeBlock();
-  // Whether the node may take a batch in this activation: there is one, and it is the first, or
-  // there is credit for more and the others need not have their turn yet.
+  // Returns true if the node may take a batch in this activation: one is queued, and it is the
+  // first of the activation, or the outputs have credit and the limit of batches is not reached.
   bool MayTakeAnother() {
     if (queue_.empty() || node_.taken >= kMaxBatchesPerActivation) return false;
     return node_.taken++ == 0 || OutputsHaveCredit();
@@ -104,7 +105,7 @@ class InputPortBase {
   BlockList queue_;
 
  private:
-  // Batches that a node takes in one activation before the others have their turn.
+  // Batches that a node takes in one activation before other nodes run.
   static constexpr int kMaxBatchesPerActivation = 32;
 
   bool OutputsHaveCredit() const;
@@ -119,7 +120,7 @@ class OutputPortBase {
   OutputPortBase(const OutputPortBase&) = delete;
   OutputPortBase& operator=(const OutputPortBase&) = delete;
 
-  // Sends everything that waits here and in the buffers behind this port.
+  // Sends the records in the port's buffer and in the buffers behind the port.
   void Flush() {
     FlushOwnBuffer();
     for (Flushable* buffer : buffers) buffer->Flush();
@@ -127,9 +128,9 @@ class OutputPortBase {
   Node& node() { return node_; }
   const Node& node() const { return node_; }
 
-  // Keeps a pointstamp for what a transform has left of a batch that came through this port: at the
-  // time of `of`, which was kept for all of it, or, if that is null, of what is being pushed.
-  // Returns what ReleaseHold needs.
+  // Adds a pointstamp for the rest of a batch that came through this port and that a transform
+  // keeps: at the time of `of`, the hold of the whole batch, or of the current push if `of` is
+  // null. The caller passes the result to ReleaseHold.
   struct Hold {
     OutputPortBase* port;
     alignas(8) std::byte time[kMaxTimestampBytes];

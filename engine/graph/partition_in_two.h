@@ -8,25 +8,23 @@
 
 #include "comm/codec/stable_hash.h"
 
-// How an exchange between two workers divides records: many at once, with the vectors of the
+// Partitions records between two workers, many at once, with the vector instructions of the
 // processor that the program runs on.
 
 namespace headway::internal {
 
-// Records that are divided together.
+// The number of records that are divided together.
 inline constexpr size_t kDividedTogether = 32;
 
-// Writes each of kDividedTogether records to where those of its key's worker go, in order, and
-// moves that pointer behind them. REQUIRES: there is room for all behind either pointer, which is
-// written over.
+// Appends each of kDividedTogether records to the output of its key's worker, in order, and
+// advances that pointer. REQUIRES: room for all of them behind both pointers; the room is
+// overwritten.
 //
-// It gets the keys, not the function that makes them of records: compiled for another processor
-// than elsewhere, which may round only once where it multiplies and adds, that could give other
-// ones.
+// Takes keys, not the key function: compiled with FMA, that function could compute different keys.
 template <class D, class Key>
 using DivideInTwoFn = void (*)(const Key* keys, const D* records, D** to0, D** to1);
 
-// Stores a record to both, and the target decides which of them keeps it: no branch depends on it.
+// Stores a record to both outputs, and advances the pointer of its target, without a branch.
 template <class D>
 [[gnu::always_inline]] inline void StoreToOneOfTwo(const D& record, uint64_t target, D** to0,
                                                    D** to1) {
@@ -61,7 +59,7 @@ template <class D, class Key>
   *to1 = end1;
 }
 
-// What StoreToOneOfTwo does for each of the records, eight of them at once. For records of 8 bytes.
+// Does the work of StoreToOneOfTwo for eight records at once. For records of 8 bytes.
 void StoreInTwoAvx512(const void* records, const TargetsInTwo& targets, void** to0, void** to1);
 
 template <class D, class Key>
@@ -88,8 +86,8 @@ template <class D, class Key>
 
 #endif
 
-// The function for this processor; null where one record after the other is as fast, because its
-// vectors are too short for the hash. For keys that are integers.
+// Returns the function for this processor, or null if its vectors are too short for the hash, so
+// that a loop over single records is as fast. For integer keys.
 template <class D, class Key>
 DivideInTwoFn<D, Key> SelectDivideInTwo() {
   static_assert(std::is_integral_v<Key>);

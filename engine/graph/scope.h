@@ -33,8 +33,8 @@ class Stream {
   using Record = D;
   using Time = T;
 
-  // Made by the steps of the library; `ports` are the outputs of nodes from which records come here
-  // without a node in between.
+  // For authors of steps. `ports` are the outputs of nodes from which records reach this stream
+  // without passing another node.
   Stream(Scope<T>& scope, internal::Tee<D, T>& tee, LocationId location,
          std::vector<internal::OutputPortBase*> ports)
       : scope_(&scope), tee_(&tee), location_(location), ports_(std::move(ports)) {}
@@ -55,9 +55,9 @@ class Stream {
   std::vector<internal::OutputPortBase*> ports_;
 };
 
-// stream | Step("id", ...): a step is anything that can be called with a stream. What it returns
-// (most often a stream, or several) is the result, so a user's own step composes like one of the
-// library.
+// stream | Step("id", ...): a step is anything that can be called with a stream. Its result, most
+// often a stream or several, is the result of the expression, so a user's own step composes like
+// one of the library.
 template <class D, class T, class Step>
 auto operator|(Stream<D, T> stream, Step&& step) {
   static_assert(std::is_invocable_v<Step, Stream<D, T>>,
@@ -69,7 +69,7 @@ auto operator|(Stream<D, T> stream, Step&& step) {
 // A subgraph with one timestamp type, while it is being built. The root scope of a dataflow is a
 // `Scope<Epoch>`; a nested one refines its parent's time to `Product<T, Inner>`. The function that
 // builds a dataflow runs once on each worker, concurrently, and must build the same graph
-// everywhere; only what a source contains may differ. Belongs to its worker's thread.
+// everywhere; only the contents of sources may differ. Belongs to its worker's thread.
 template <class T = Epoch>
 class Scope {
  public:
@@ -83,7 +83,7 @@ class Scope {
   int worker_index() const { return graph_.worker().index; }
   int worker_count() const { return graph_.worker().count; }
 
-  // A stream of what a source yields; see source.h. Root scope only.
+  // A stream of the records of a source; see source.h. Root scope only.
   template <class Source>
   auto Input(std::string_view step_id, Source source);
 
@@ -91,9 +91,8 @@ class Scope {
   template <class D>
   Stream<D, T> Input(InputHandle<D>& handle);
 
-  // The beginning of a cycle, to be closed with ConnectLoop; each turn advances the time by
-  // `summary`. Records whose time cannot be advanced by it any more, because it would overflow,
-  // leave the cycle and are gone. See iterate.h.
+  // The start of a cycle, to be closed with ConnectLoop; each turn advances the time by `summary`.
+  // Records whose time would overflow are dropped from the cycle. See iterate.h.
   template <class D>
   std::pair<LoopHandle<D, T>, Stream<D, T>> Feedback(std::string_view step_id,
                                                      typename TimestampTraits<T>::Summary summary);
@@ -110,8 +109,8 @@ class Scope {
 
   internal::Graph& graph() { return graph_; }
   ScopeTracker<T>& tracker() { return tracker_; }
-  // The id of a step as errors and stored state name it: the ids of the steps that it is part of,
-  // and its own.
+  // The id of a step in errors and stored state: the ids of the steps that it is part of, and its
+  // own.
   std::string FullId(std::string_view step_id) const {
     return prefix_.empty() || step_id.empty() ? std::string(step_id)
                                               : prefix_ + "." + std::string(step_id);
@@ -131,8 +130,8 @@ class Scope {
     builder.MarkSuccessor(from);
   }
 
-  // For sources, the end of the dataflow collects all places where records leave it, in nested
-  // scopes too: this scope's places go to its own end, and that to its parent's.
+  // For sources, all places where records leave the dataflow are linked to its end: the places of
+  // this scope to the scope's own end, and that end to the parent's.
   void LinkEndToCompletion() {
     end_ = graph_.completion().location();
     graph_.builder().AddScopeLink(this,
@@ -147,7 +146,7 @@ class Scope {
                                   [](void* self) { static_cast<Scope*>(self)->LinkPlacesToEnd(); });
   }
   LocationId end() const { return end_; }
-  // What goes round in a cycle keeps its epoch open even if nothing leaves the cycle.
+  // Records in a cycle keep their epoch open even if none leaves the cycle.
   void LinkCycleToEnd(LocationId location) { cycles_.push_back(location); }
 
   // The steps that are built while it exists are part of the step `step_id`.

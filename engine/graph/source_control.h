@@ -6,7 +6,7 @@
 
 namespace headway::internal {
 
-// What a run's entry point does with the sources of a dataflow. Belongs to the worker's thread.
+// The requests of a run's entry point to a source of a dataflow. Belongs to the worker's thread.
 class SourceControl {
  public:
   virtual ~SourceControl() = default;

@@ -9,17 +9,17 @@
 
 namespace headway::internal {
 
-// What takes the batches of a stream: a transform or a channel.
+// Takes the batches of a stream: a transform or a channel.
 template <class D, class T>
 class Receiver {
  public:
   virtual ~Receiver() = default;
-  // The receiver may take the batch, or leave it to the caller. The batch is not empty.
+  // The receiver may move from the batch, or leave it to the caller. REQUIRES: it is not empty.
   virtual void Push(const T& time, Batch<D>&& batch) = 0;
 };
 
-// Gives the batches of a stream to all that use it: a copy to each but the last, the batch itself
-// to that one. Records that can only be moved have one use.
+// Gives the batches of a stream to all its receivers: a copy to each but the last, the batch itself
+// to the last. A stream of move-only records has one receiver.
 template <class D, class T>
 class Tee {
  public:
@@ -45,8 +45,8 @@ class Tee {
  private:
   static constexpr bool kCopies = std::is_copy_constructible_v<D>;
 
-  // Apart from Push, which without copies needs neither a stack nor a clean-up: a chain of
-  // transforms is a chain of jumps.
+  // Out of line, so that Push needs neither a stack frame nor cleanup: a chain of transforms is a
+  // chain of jumps.
   [[gnu::noinline]] void PushToEach(const T& time, Batch<D>&& batch) {
     if (receivers_.empty()) return;
     if constexpr (kCopies) {
@@ -60,7 +60,7 @@ class Tee {
   }
 
   Endpoint& endpoint_;
-  // The receiver, if there is just one: each load less on the way is felt along a chain.
+  // The receiver if there is just one. Saves a load, which shows in long chains.
   Receiver<D, T>* only_ = nullptr;
   std::vector<Receiver<D, T>*> receivers_;
 };
