@@ -137,6 +137,8 @@ class NodeOutput : public internal::OutputPortBase {
     template <class U>
     void Give(U&& record) {
       if (!output_->buffer_.TryAppend(std::forward<U>(record))) [[unlikely]] {
+        // A record that was not appended was not moved from.
+        // NOLINTNEXTLINE(bugprone-use-after-move)
         output_->GiveSlowly(std::forward<U>(record));
       }
     }

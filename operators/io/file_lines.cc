@@ -21,8 +21,9 @@ constexpr size_t kMaxLineBytes = size_t{1} << 30;
 
 }  // namespace
 
-absl::StatusOr<FileLines::Reader> FileLines::Open(const SourceContext& context,
-                                                  std::optional<std::string>) {
+absl::StatusOr<FileLines::Reader> FileLines::Open(
+    const SourceContext& context,
+    std::optional<std::string>) {  // NOLINT(performance-unnecessary-value-param): as all sources
   Reader reader(paths_, context);
   // Every worker opens every file, so that a missing one is an error even on a worker that has
   // nothing to read in it.
