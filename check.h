@@ -23,6 +23,9 @@ namespace headway::internal {
        ? static_cast<void>(0)                           \
        : ::headway::internal::CheckFailed(#condition, __FILE__, __LINE__))
 
+// Marks a place that no execution reaches. Ends the process there, and says why it is a bug.
+#define HEADWAY_UNREACHABLE(reason) ::headway::internal::CheckFailed(reason, __FILE__, __LINE__)
+
 #ifdef NDEBUG
 #define HEADWAY_DCHECK(condition) static_cast<void>(sizeof(static_cast<bool>(condition)))
 #else

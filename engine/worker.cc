@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "check.h"
 #include "comm/system/thread_placement.h"
 #include "engine/graph/channel.h"
 #include "engine/graph/graph_builder.h"
@@ -14,6 +15,7 @@
 namespace headway {
 
 using internal::Graph;
+using internal::MessageKind;
 
 namespace {
 
@@ -206,47 +208,59 @@ bool Worker::RunTimers() {
 Graph* Worker::Find(uint32_t id) { return id < by_id_.size() ? by_id_[id] : nullptr; }
 
 void Worker::DeliverMessage(const internal::Message& message) {
-  if (Graph* graph = Find(message.dataflow)) {
+  if (Graph* graph = Find(message.dataflow())) {
     DeliverTo(*graph, message);
-  } else if (message.dataflow < by_id_.size()) {
+  } else if (message.dataflow() < by_id_.size()) {
     Drop(message);
-  } else if (message.kind == internal::kCredit) {
+  } else if (message.kind() == MessageKind::kCredit) {
     context_.run.Fail(absl::InvalidArgumentError(absl::StrFormat(
         "%s sent credit for dataflow number %d, of which worker %d has sent it nothing; it is not "
         "the same program, or its memory is corrupt",
-        context_.run.network()->Describe(static_cast<int>(message.extra)), message.dataflow,
-        index())));
+        context_.run.network()->Describe(static_cast<int>(message.credited().process)),
+        message.dataflow(), index())));
   } else {
-    pending_[message.dataflow].messages.push_back(
+    pending_[message.dataflow()].messages.push_back(
         message);  // bounded by the credits of the senders
   }
 }
 
 void Worker::DeliverTo(Graph& graph, const internal::Message& message) {
-  internal::ChannelBase* channel = graph.ChannelOf(message.channel);
+  internal::ChannelBase* channel = graph.ChannelOf(message.channel());
   if (channel == nullptr) {
     RefuseChannel(graph, message);
     Drop(message);
-  } else if (message.kind == internal::kDataMessage) {
-    channel->target().Accept(message.block);
-  } else if (message.kind == internal::kRemoteBatch) {
-    channel->AcceptRemote(message.block);
-  } else {
-    channel->AddCredit(message.charged_bytes);
+    return;
+  }
+  switch (message.kind()) {
+    case MessageKind::kBatch:
+      channel->target().Accept(message.block());
+      break;
+    case MessageKind::kIncomingBatch:
+      channel->AcceptRemote(message.block());
+      break;
+    case MessageKind::kCredit:
+      channel->AddCredit(message.credited().bytes);
+      break;
+    case MessageKind::kOutgoingBatch:
+    case MessageKind::kReturnedBytes:
+    case MessageKind::kSmallBatch:
+    case MessageKind::kReturnedBlocks:
+      HEADWAY_UNREACHABLE("no endpoint sends this to a worker");
   }
 }
 
 void Worker::RefuseChannel(Graph& graph, const internal::Message& message) {
   const internal::RunState& run = context_.run;
-  const bool is_credit = message.kind == internal::kCredit;
+  const bool is_credit = message.kind() == MessageKind::kCredit;
   const bool is_alone = run.network() == nullptr;
-  graph.errors().Fail("", absl::InvalidArgumentError(absl::StrFormat(
-                              "%s sent %s channel number %d, which does not exist here; %s",
-                              is_credit ? run.network()->Describe(static_cast<int>(message.extra))
-                                        : run.Describe(message.block->sender),
-                              is_credit ? "credit for" : "a batch for", message.channel,
-                              is_alone ? "the memory of this process is corrupt"
-                                       : "it is not the same program, or its memory is corrupt")));
+  graph.errors().Fail(
+      "", absl::InvalidArgumentError(absl::StrFormat(
+              "%s sent %s channel number %d, which does not exist here; %s",
+              is_credit ? run.network()->Describe(static_cast<int>(message.credited().process))
+                        : run.Describe(message.block()->sender),
+              is_credit ? "credit for" : "a batch for", message.channel(),
+              is_alone ? "the memory of this process is corrupt"
+                       : "it is not the same program, or its memory is corrupt")));
 }
 
 void Worker::DeliverProgress(int from, uint32_t dataflow, std::span<const std::byte> bytes) {
@@ -280,16 +294,23 @@ void Worker::DeliverPending(Graph& graph) {
 }
 
 void Worker::Drop(const internal::Message& message) {
-  if (message.kind == internal::kCredit) {
-    context_.ReturnToPool(message.charged_bytes);
-    return;
+  switch (message.kind()) {
+    case MessageKind::kBatch:
+      context_.ReturnToPool(message.block()->charged_bytes);
+      break;
+    case MessageKind::kIncomingBatch:
+      context_.ReturnRemote(message.dataflow(), message.channel(), *message.block());
+      break;
+    case MessageKind::kCredit:
+      context_.ReturnToPool(message.credited().bytes);
+      return;
+    case MessageKind::kOutgoingBatch:
+    case MessageKind::kReturnedBytes:
+    case MessageKind::kSmallBatch:
+    case MessageKind::kReturnedBlocks:
+      HEADWAY_UNREACHABLE("no endpoint sends this to a worker");
   }
-  if (message.kind == internal::kRemoteBatch) {
-    context_.ReturnRemote(message.dataflow, message.channel, *message.block);
-  } else {
-    context_.ReturnToPool(internal::ChargedBytes(*message.block));
-  }
-  context_.endpoint.Recycle(message.block);
+  context_.endpoint.Recycle(message.block());
 }
 
 std::vector<internal::SourceControl*> Worker::Sources() const {

@@ -28,7 +28,7 @@ Endpoint::~Endpoint() {
   Flush();
   for (Peer& peer : peers_) {
     for (size_t i = peer.spill_begin; i < peer.spill.size(); ++i) {
-      BlockPool::FreeChain(peer.spill[i].block);
+      BlockPool::FreeChain(peer.spill[i].block());
     }
   }
 }
@@ -60,27 +60,27 @@ bool Endpoint::FlushSlowly() {
 
 bool Endpoint::TrySendSmall(Peer* peer, const Message& message, size_t time_bytes,
                             size_t record_bytes) {
-  Block& block = *message.block;
+  Block& block = *message.block();
   if (!peer->spill.empty() || !IsDefault(block)) return false;
-  Message small = message;
-  small.block = nullptr;
-  small.extra = block.sender;
-  small.front_bytes = block.record_count;
-  small.small_time_bytes = static_cast<uint16_t>(time_bytes);
-  small.small_record_bytes = static_cast<uint16_t>(record_bytes);
-  if (!peer->outbox->TrySend(small, block.time, block.payload())) return false;
+  const Message small = Message::Small(message.dataflow(), message.channel(),
+                                       {.record_count = block.record_count,
+                                        .charged_bytes = block.charged_bytes,
+                                        .sender = block.sender,
+                                        .time_bytes = static_cast<uint16_t>(time_bytes),
+                                        .record_bytes = static_cast<uint16_t>(record_bytes)});
+  if (!peer->outbox->TrySendSmall(small, block.time, block.payload())) return false;
   MarkForWake(peer);
   Recycle(&block);
   return true;
 }
 
-Block* Endpoint::UnpackSmall(const Message& message, const SmallBatch& small) {
+Block* Endpoint::UnpackSmall(const SmallBatchHeader& header, const SmallBatch& small) {
   if (pool_.free_count() == 0) ++allocated_for_small_;
   Block* block = pool_.Get();
-  block->sender = static_cast<uint16_t>(message.extra);
-  block->record_count = message.front_bytes;
-  block->byte_count = message.small_record_bytes;
-  small.Take(message, block->time, block->payload());
+  block->sender = header.sender;
+  block->record_count = header.record_count;
+  block->charged_bytes = header.charged_bytes;
+  small.Take(header, block->time, block->payload());
   return block;
 }
 
@@ -89,7 +89,7 @@ void Endpoint::SendSpill(Peer* peer) {
   size_t& next = peer->spill_begin;
   while (next < peer->spill.size()) {
     if (closed) {
-      BlockPool::FreeChain(peer->spill[next].block);
+      BlockPool::FreeChain(peer->spill[next].block());
     } else if (peer->outbox->TrySend(peer->spill[next])) {
       MarkForWake(peer);
     } else {
@@ -131,7 +131,7 @@ void Endpoint::ReturnBlocks() {
     block->next = chain;
     chain = block;
   }
-  if (peer.outbox->TrySend({.kind = kReturnBlocks, .block = chain})) {
+  if (peer.outbox->TrySend(Message::Blocks(chain))) {
     peer.balance -= kReturnCount;
     return;
   }

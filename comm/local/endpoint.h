@@ -21,10 +21,6 @@ namespace headway::internal {
 
 class Fabric;
 
-// The kind of a message that gives blocks back to the pool of the worker they came from. Endpoints
-// exchange it among themselves; every other value is free for the engine.
-inline constexpr uint32_t kReturnBlocks = 0xFFFFFFFF;
-
 // One worker's end of a Fabric: what it sends to and receives from the other workers of its
 // process, its blocks, and where it sleeps.
 //
@@ -61,11 +57,10 @@ class Endpoint {
   // to < worker_count() and to != worker_index().
   void Send(int to, const Message& message);
 
-  // The same for a batch in one block, with `record_bytes` bytes of records that may be copied as
-  // bytes and a time of `time_bytes`. If it is small it travels in the message, and its block is
-  // free at once: the other worker need not fetch the block's memory, nor this one fetch it back.
-  // The receiver finds the same in a block of its own; `extra` and front_bytes are not for the
-  // caller's use.
+  // The same for a kBatch in one block, with a time of `time_bytes` and `record_bytes` bytes of
+  // records that may be copied as bytes. A small batch travels in the mailbox slot, and its block
+  // is free at once: the block's memory stays in this worker's cache. The receiver gets an equal
+  // kBatch in a block of its own.
   void SendPlainBatch(int to, const Message& message, size_t time_bytes, size_t record_bytes);
 
   // Sends what waits for room, then wakes the peers that were sent something since the last Flush.
@@ -172,7 +167,7 @@ class Endpoint {
   bool FlushSlowly();
   static int64_t CountDefaultBlocks(const Block* chain);
   bool TrySendSmall(Peer* peer, const Message& message, size_t time_bytes, size_t record_bytes);
-  Block* UnpackSmall(const Message& message, const SmallBatch& small);
+  Block* UnpackSmall(const SmallBatchHeader& header, const SmallBatch& small);
   void SendSpill(Peer* peer);
   void ReturnBlocks();
   void TakeReturned(Block* chain);
@@ -199,7 +194,7 @@ inline int64_t Endpoint::CountDefaultBlocks(const Block* chain) {
 
 inline void Endpoint::Send(int to, const Message& message) {
   Peer& peer = PeerOf(to);
-  if (message.block != nullptr) peer.balance -= CountDefaultBlocks(message.block);
+  if (message.block() != nullptr) peer.balance -= CountDefaultBlocks(message.block());
   MarkForWake(&peer);
   const bool spills = !peer.spill.empty();
   if (!spills && peer.outbox->TrySend(message)) return;
@@ -209,7 +204,7 @@ inline void Endpoint::Send(int to, const Message& message) {
 
 inline void Endpoint::SendPlainBatch(int to, const Message& message, size_t time_bytes,
                                      size_t record_bytes) {
-  HEADWAY_DCHECK(message.block->next == nullptr);
+  HEADWAY_DCHECK(message.kind() == MessageKind::kBatch && message.block()->next == nullptr);
   if (!SmallBatch::Fits(time_bytes, record_bytes) ||
       !TrySendSmall(&PeerOf(to), message, time_bytes, record_bytes)) {
     Send(to, message);
@@ -221,19 +216,27 @@ bool Endpoint::Receive(F&& f) {
   bool any = false;
   for (Peer& peer : peers_) {
     Message message;
+    Block* unpacked = nullptr;
     const auto unpack = [&](const SmallBatch& small) {
-      message.block = UnpackSmall(message, small);
+      unpacked = UnpackSmall(message.small(), small);
     };
     for (int i = 0; i < kReceiveBudget && peer.inbox->TryReceive(&message, unpack); ++i) {
-      if (message.is_small_batch()) {
-        any = true;
-        f(std::as_const(message), peer.worker);
-        continue;
-      }
-      if (message.block != nullptr) peer.balance += CountDefaultBlocks(message.block);
-      if (message.kind == kReturnBlocks) {
-        TakeReturned(message.block);
-        continue;
+      switch (message.kind()) {
+        case MessageKind::kSmallBatch:  // the block is of this pool: no peer is owed it
+          message = Message::Batch(message.dataflow(), message.channel(), unpacked);
+          break;
+        case MessageKind::kReturnedBlocks:
+          peer.balance += CountDefaultBlocks(message.block());
+          TakeReturned(message.block());
+          continue;
+        case MessageKind::kBatch:
+        case MessageKind::kOutgoingBatch:
+        case MessageKind::kIncomingBatch:
+          peer.balance += CountDefaultBlocks(message.block());
+          break;
+        case MessageKind::kReturnedBytes:
+        case MessageKind::kCredit:
+          break;
       }
       any = true;
       f(std::as_const(message), peer.worker);

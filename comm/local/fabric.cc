@@ -21,7 +21,7 @@ Fabric::~Fabric() {
   for (const std::unique_ptr<Mailbox>& mailbox : mailboxes_) {
     Message message;
     while (mailbox != nullptr && mailbox->TryReceive(&message)) {
-      BlockPool::FreeChain(message.block);
+      BlockPool::FreeChain(message.block());
     }
   }
 }

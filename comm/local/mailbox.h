@@ -10,47 +10,26 @@
 #include <utility>
 
 #include "check.h"
-#include "comm/memory/block.h"
+#include "comm/local/message.h"
 
 namespace headway::internal {
 
-// What one worker hands to another: a few words and, for data, a block or a chain of blocks (linked
-// by Block::next), whose ownership goes with the message. Apart from kReturnBlocks the kinds belong
-// to the sender and the receiver, not to this folder.
-struct Message {
-  uint32_t kind = 0;
-  uint32_t dataflow = 0;
-  uint32_t channel = 0;
-  uint32_t extra = 0;
-  Block* block = nullptr;
-  // For what crosses processes: the parts of the block's payload that are used, and what its sender
-  // is charged.
-  uint32_t front_bytes = 0;
-  uint32_t back_bytes = 0;
-  uint32_t charged_bytes = 0;
-  // For a batch that travels in the message itself, without its block: the bytes of its time and of
-  // its records. `extra` is then who sent the block, and front_bytes the number of its records.
-  uint16_t small_time_bytes = 0;
-  uint16_t small_record_bytes = 0;
-
-  bool is_small_batch() const { return small_record_bytes > 0; }
-};
-
-// The time of a batch that travels in its message, padded to 8 bytes, and then its records.
+// The bytes of a batch that travels in its mailbox slot: its time, padded to 8 bytes, and its
+// records.
 struct SmallBatch {
   static constexpr size_t kBytes = 80;
 
-  // REQUIRES: Fits(); the bytes up to the padded sizes may be read.
-  void Put(const Message& message, const std::byte* time, const std::byte* records) {
-    const size_t words = Words(message.small_time_bytes);
+  // REQUIRES: Fits() the sizes in `header`; the bytes up to the padded sizes are readable.
+  void Put(const SmallBatchHeader& header, const std::byte* time, const std::byte* records) {
+    const size_t words = Words(header.time_bytes);
     CopyWords(time, words, bytes);
-    CopyWords(records, Words(message.small_record_bytes), bytes + words * 8);
+    CopyWords(records, Words(header.record_bytes), bytes + words * 8);
   }
-  // The other way round; the bytes up to the padded sizes may be written.
-  void Take(const Message& message, std::byte* time, std::byte* records) const {
-    const size_t words = Words(message.small_time_bytes);
+  // The reverse of Put. REQUIRES: the bytes up to the padded sizes are writable.
+  void Take(const SmallBatchHeader& header, std::byte* time, std::byte* records) const {
+    const size_t words = Words(header.time_bytes);
     CopyWords(bytes, words, time);
-    CopyWords(bytes + words * 8, Words(message.small_record_bytes), records);
+    CopyWords(bytes + words * 8, Words(header.record_bytes), records);
   }
 
   static bool Fits(size_t time_bytes, size_t record_bytes) {
@@ -94,43 +73,37 @@ class Mailbox {
   Mailbox(const Mailbox&) = delete;
   Mailbox& operator=(const Mailbox&) = delete;
 
-  // Puts a message at the end of the queue. Returns false, and keeps nothing, when the consumer is
-  // a whole lap behind.
-  bool TrySend(const Message& message) { return TrySend(message, nullptr, nullptr); }
-
-  // The same with a batch that travels in the message, for which SmallBatch::Put is called.
-  bool TrySend(const Message& message, const std::byte* time, const std::byte* records) {
-    Slot& slot = slots_[send_position_ & mask_];
-    const uint64_t turn = 2 * (send_position_ >> capacity_log2_);
-    if (slot.turn.load(std::memory_order_acquire) != turn) return false;
-    slot.message = message;
-    if (message.is_small_batch()) slot.small.Put(message, time, records);
-    slot.turn.store(turn + 1, std::memory_order_release);
-    ++send_position_;
-    return true;
+  // Appends a message. Returns false, and keeps nothing, if the consumer is a whole lap behind.
+  // REQUIRES: its kind is not kSmallBatch.
+  bool TrySend(const Message& message) {
+    return TrySend(message, [](SmallBatch&) {});
   }
 
-  // Takes the oldest message, and gives its slot back to the producer. Calls
-  // take_small(const SmallBatch&), before that, if a batch travels in the message. Returns false
-  // when there is none.
+  // The same for a small batch, whose bytes are read from `time` and `records`.
+  bool TrySendSmall(const Message& message, const std::byte* time, const std::byte* records) {
+    return TrySend(message, [&](SmallBatch& small) { small.Put(message.small(), time, records); });
+  }
+
+  // Takes the oldest message, and gives its slot back to the producer. Calls take_small(const
+  // SmallBatch&) in between if the message is a kSmallBatch. Returns false if there is none.
   template <class TakeSmall>
   bool TryReceive(Message* message, TakeSmall&& take_small) {
     Slot& slot = slots_[receive_position_ & mask_];
     const uint64_t turn = 2 * (receive_position_ >> capacity_log2_) + 1;
     if (slot.turn.load(std::memory_order_acquire) != turn) return false;
     *message = slot.message;
-    if (message->is_small_batch()) take_small(std::as_const(slot.small));
+    if (message->kind() == MessageKind::kSmallBatch) take_small(std::as_const(slot.small));
     slot.turn.store(turn + 1, std::memory_order_release);
     ++receive_position_;
     return true;
   }
 
-  // The same; drops a batch that travels in the message.
+  // The same; drops the bytes of a small batch.
   bool TryReceive(Message* message) {
     return TryReceive(message, [](const SmallBatch&) {});
   }
 
-  // Whether there is nothing to receive. For the consumer.
+  // Returns true if there is nothing to receive. For the consumer.
   bool empty() const {
     const uint64_t turn = 2 * (receive_position_ >> capacity_log2_) + 1;
     return slots_[receive_position_ & mask_].turn.load(std::memory_order_acquire) != turn;
@@ -143,6 +116,18 @@ class Mailbox {
     SmallBatch small;  // a number with an Epoch still lies in the first cache line
   };
   static_assert(sizeof(Slot) == 128);
+
+  template <class PutSmall>
+  bool TrySend(const Message& message, PutSmall&& put_small) {
+    Slot& slot = slots_[send_position_ & mask_];
+    const uint64_t turn = 2 * (send_position_ >> capacity_log2_);
+    if (slot.turn.load(std::memory_order_acquire) != turn) return false;
+    slot.message = message;
+    put_small(slot.small);
+    slot.turn.store(turn + 1, std::memory_order_release);
+    ++send_position_;
+    return true;
+  }
 
   const size_t mask_;
   const int capacity_log2_;

@@ -29,8 +29,8 @@ struct alignas(64) Block {
   // Number of records in the payload.
   uint32_t record_count = 0;
 
-  // Bytes of payload in use; of a block from another process, what its sender was charged for it.
-  uint32_t byte_count = 0;
+  // Bytes that flow control has charged to the sender, and refunds when the block is consumed.
+  uint32_t charged_bytes = 0;
 
   // The worker that sent the block, counted through the cluster: whose credit its bytes are.
   uint16_t sender = 0;
@@ -50,6 +50,9 @@ struct alignas(64) Block {
   const std::byte* payload() const {
     return reinterpret_cast<const std::byte*>(this) + sizeof(Block);
   }
+
+  // All the memory that the block takes: header and payload.
+  uint32_t memory_bytes() const { return static_cast<uint32_t>(sizeof(Block)) + capacity; }
 
   // Stores the timestamp of the records. T is the same type for all blocks of a channel.
   template <class T>

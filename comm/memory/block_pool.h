@@ -53,7 +53,7 @@ class BlockPool {
     --free_count_;
     block->next = nullptr;
     block->record_count = 0;
-    block->byte_count = 0;
+    block->charged_bytes = 0;
     return block;
   }
 

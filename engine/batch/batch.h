@@ -152,7 +152,6 @@ class VectorBatch {
   internal::Block* Release() {
     internal::Block* block = owner_.Release();
     block->record_count = size_;
-    block->byte_count = static_cast<uint32_t>(size_ * sizeof(D));
     if constexpr (!std::is_trivially_destructible_v<D>) {
       block->destroy_records = [](internal::Block* b) {
         D* records = std::launder(reinterpret_cast<D*>(b->payload()));

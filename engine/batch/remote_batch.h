@@ -74,12 +74,11 @@ inline constexpr uint32_t kCopyBytes = 4096;
 
 // Takes a block that was received from another process, and appends the blocks of its batches to
 // `batches`. Returns false if PackBatch of the same type did not make it. After false or an
-// exception the contents of `batches` must not be used. The sender was charged the block's
-// charged bytes.
+// exception the contents of `batches` must not be used.
 template <class D>
 bool UnpackBatch(Endpoint& endpoint, Block* block, BlockList* batches) {
   // The receiver, too, may hold no more memory than the sender was charged for.
-  const bool is_small = block->byte_count < kBlockBytes;
+  const bool is_small = block->charged_bytes < kBlockBytes;
   if constexpr (kReadInPlace<D>) {
     if (block->record_count == 0 || !Batch<D>::CheckParts(*block)) {
       endpoint.Recycle(block);

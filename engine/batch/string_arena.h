@@ -78,8 +78,10 @@ class StringArena {
   // The parts of a released block that another process needs.
   static WireParts PartsOf(const Block& block) {
     const uint32_t rows_bytes = block.record_count * static_cast<uint32_t>(sizeof(Row));
-    return {.front_bytes = block.byte_count - rows_bytes + static_cast<uint32_t>(kBeyond),
-            .back_bytes = rows_bytes};
+    const auto* rows = reinterpret_cast<const Row*>(block.payload() + RowsEnd(block));
+    const ptrdiff_t last = -static_cast<ptrdiff_t>(block.record_count);
+    const uint32_t used = block.record_count == 0 ? 0 : rows[last].ends.back();
+    return {.front_bytes = used + static_cast<uint32_t>(kBeyond), .back_bytes = rows_bytes};
   }
   // Returns true if a block of another process holds the strings that its rows describe, and the
   // bytes that are read beyond them.
@@ -102,7 +104,6 @@ class StringArena {
     Block* block = owner_.Release();
     std::memset(bytes_ + used_, 0, kBeyond);  // other processes receive these bytes too
     block->record_count = size_;
-    block->byte_count = used_ + size_ * static_cast<uint32_t>(sizeof(Row));
     bytes_ = nullptr;
     rows_ = nullptr;
     size_ = used_ = capacity_ = 0;

@@ -20,19 +20,20 @@ void ChannelBase::Register(uint32_t id, std::shared_ptr<ChannelCredits> credits)
   account_.emplace(graph_.worker(), std::move(credits));
 }
 
-void ChannelBase::Deliver(int worker, Block* block, size_t plain_time_bytes) {
+void ChannelBase::Deliver(int worker, Block* block, PlainSizes plain) {
   WorkerContext& context = graph_.worker();
-  const int64_t bytes = ChargedBytes(*block);
+  const uint32_t bytes = block->memory_bytes();
+  block->charged_bytes = bytes;
   block->sender = static_cast<uint16_t>(context.index);
   account_->AddSent(bytes);
   if (worker == context.index) {
     target_.Accept(block);
   } else {
     const int to = context.run.topology().LocalIndex(worker);
-    const Message message = {
-        .kind = kDataMessage, .dataflow = graph_.id(), .channel = id_, .block = block};
-    if (plain_time_bytes > 0) {
-      context.endpoint.SendPlainBatch(to, message, plain_time_bytes, block->byte_count);
+    const Message message = Message::Batch(graph_.id(), id_, block);
+    if (plain.time_bytes > 0) {
+      context.endpoint.SendPlainBatch(to, message, plain.time_bytes,
+                                      size_t{plain.record_bytes} * block->record_count);
     } else {
       context.endpoint.Send(to, message);
     }
@@ -53,18 +54,15 @@ void ChannelBase::DeliverRemote(int worker, const PackedBatch& batch) {
             "%d; send smaller records, or raise the limit in every process",
             size, limit)));
   }
-  const int64_t bytes = ChargedBytes(*batch.block);
+  const uint32_t bytes = batch.block->memory_bytes();
+  batch.block->charged_bytes = bytes;
   batch.block->sender = static_cast<uint16_t>(context.index);
   account_->AddSent(bytes);
   context.endpoint.Send(context.run.network()->endpoint_index(),
-                        {.kind = kRemoteBatch,
-                         .dataflow = graph_.id(),
-                         .channel = id_,
-                         .extra = static_cast<uint32_t>(worker),
-                         .block = batch.block,
-                         .front_bytes = batch.parts.front_bytes,
-                         .back_bytes = batch.parts.back_bytes,
-                         .charged_bytes = static_cast<uint32_t>(bytes)});
+                        Message::Outgoing(graph_.id(), id_, batch.block,
+                                          {.target = static_cast<uint32_t>(worker),
+                                           .front_bytes = batch.parts.front_bytes,
+                                           .back_bytes = batch.parts.back_bytes}));
   context.network_output = true;
   // Long activations send while they go on, so that the other process need not wait for their end.
   context.unpumped_bytes += bytes;
@@ -95,7 +93,7 @@ void ChannelBase::CountTaken(const Block& block) {
     context.ReturnRemote(graph_.id(), id_, block);
     return;
   }
-  account_->AddTaken(topology.LocalIndex(block.sender), ChargedBytes(block));
+  account_->AddTaken(topology.LocalIndex(block.sender), block.charged_bytes);
 }
 
 }  // namespace headway::internal

@@ -70,10 +70,16 @@ class ChannelBase : public Flushable {
   virtual void AcceptRemote(Block* block);
 
  protected:
+  // The sizes of a time and of a record if batches consist of records that may be copied as bytes,
+  // else zeros.
+  struct PlainSizes {
+    uint32_t time_bytes;
+    uint32_t record_bytes;
+  };
+
   // Delivers the block to the input on `worker`, of this process. The caller has counted it as a
-  // pointstamp. `plain_time_bytes` is the size of the block's time if the payload consists of
-  // records that may be copied as bytes, else 0.
-  void Deliver(int worker, Block* block, size_t plain_time_bytes);
+  // pointstamp.
+  void Deliver(int worker, Block* block, PlainSizes plain);
   void DeliverRemote(int worker, const PackedBatch& batch);
   // Returns true if batches should hold no more memory than their records need: the pool is full,
   // and batches in a cycle count against the limit of the cycle however few records they have.
@@ -100,11 +106,13 @@ class Channel : public ChannelBase, public Receiver<D, T> {
       : ChannelBase(graph, target), tracker_(tracker) {}
 
  protected:
-  static constexpr size_t kPlainTimeBytes =
-      std::is_same_v<Batch<D>, VectorBatch<D>> && std::is_trivially_copyable_v<D> ? sizeof(T) : 0;
+  static constexpr PlainSizes kPlain =
+      std::is_same_v<Batch<D>, VectorBatch<D>> && std::is_trivially_copyable_v<D>
+          ? PlainSizes{sizeof(T), sizeof(D)}
+          : PlainSizes{0, 0};
 
   void Send(int worker, const T& time, Batch<D>&& batch) {
-    Deliver(worker, Count(time, std::move(batch)), kPlainTimeBytes);
+    Deliver(worker, Count(time, std::move(batch)), kPlain);
   }
 
   // Takes the batch's block, and counts it as a pointstamp.
@@ -140,7 +148,7 @@ class RoutedChannel : public Channel<D, T> {
   void AcceptRemote(Block* block) override {
     const T time = block->Time<T>();
     const uint16_t sender = block->sender;
-    uint32_t charged = block->byte_count;
+    uint32_t charged_bytes = block->charged_bytes;
     Endpoint& endpoint = this->graph_.worker().endpoint;
     BlockList batches;
     const absl::Cleanup recycle = [&] {  // batches that were not accepted
@@ -163,7 +171,7 @@ class RoutedChannel : public Channel<D, T> {
     while (Block* batch = batches.PopFront()) {
       batch->SetTime(time);
       batch->sender = sender;
-      batch->byte_count = std::exchange(charged, 0);
+      batch->charged_bytes = std::exchange(charged_bytes, 0);
       this->target_.Accept(batch);
     }
   }
@@ -173,7 +181,7 @@ class RoutedChannel : public Channel<D, T> {
     WorkerContext& context = this->graph_.worker();
     Block* block = this->Count(time, std::move(batch));
     if (context.run.topology().IsLocal(worker)) {
-      this->Deliver(worker, block, this->kPlainTimeBytes);
+      this->Deliver(worker, block, this->kPlain);
     } else {
       int more = -1;
       this->graph_.errors().Guard(this->target_.node().step_id(), [&] {

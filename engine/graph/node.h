@@ -17,14 +17,6 @@ class ChannelBase;
 class InputPortBase;
 class OutputPortBase;
 
-// Messages between workers that carry a batch of a channel.
-inline constexpr uint32_t kDataMessage = 1;
-
-// What flow control charges for a block: all the memory that it holds.
-inline int64_t ChargedBytes(const Block& block) {
-  return static_cast<int64_t>(sizeof(Block)) + block.capacity;
-}
-
 // A scheduled and tracked operator. Its logic runs when the node is active: after a batch arrived,
 // a watched frontier moved, or an activator asked for it.
 class Node {

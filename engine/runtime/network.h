@@ -27,11 +27,6 @@ namespace headway::internal {
 
 class RunState;
 
-// Messages between a worker and the network of its process, beside kDataMessage.
-inline constexpr uint32_t kRemoteBatch = 2;  // a batch to or from a worker of another process
-inline constexpr uint32_t kReturned = 3;     // bytes taken of a batch of another process
-inline constexpr uint32_t kCredit = 4;       // bytes that process `extra` has taken
-
 // A run of several processes builds fewer; a larger number is no number of a dataflow.
 inline constexpr uint32_t kMaxDataflows = 1 << 20;
 

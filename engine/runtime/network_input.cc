@@ -85,10 +85,9 @@ void Network::OnBatch(int process, const IncomingFrame& frame) {
     return;
   }
   // The block's header takes the place of the frame's head, so all of that is read first.
-  const Message message{.kind = kRemoteBatch,
-                        .dataflow = batch.dataflow(),
-                        .channel = batch.channel(),
-                        .charged_bytes = batch.charged_bytes()};
+  const uint32_t dataflow = batch.dataflow();
+  const uint32_t channel = batch.channel();
+  const uint32_t charged_bytes = batch.charged_bytes();
   const uint32_t record_count = batch.record_count();
   std::array<std::byte, sizeof(Block::time)> time;
   std::memcpy(time.data(), batch.time(), time.size());
@@ -96,12 +95,10 @@ void Network::OnBatch(int process, const IncomingFrame& frame) {
       const_cast<std::byte*>(reinterpret_cast<const std::byte*>(batch.records()->data()));
   Block* block = frame.slab->PlaceBlock(records, batch.records()->size());
   block->record_count = record_count;
-  block->byte_count = message.charged_bytes;
+  block->charged_bytes = charged_bytes;
   block->sender = static_cast<uint16_t>(sender);
   std::memcpy(block->time, time.data(), time.size());
-  Message with_block = message;
-  with_block.block = block;
-  endpoint_.Send(topology.LocalIndex(target), with_block);
+  endpoint_.Send(topology.LocalIndex(target), Message::Incoming(dataflow, channel, block));
 }
 
 void Network::OnProgress(int process, const wire::Frame& frame) {
@@ -188,11 +185,10 @@ void Network::OnCredit(int process, const wire::Frame& frame) {
     most -= returned->bytes();
     for (uint64_t left = returned->bytes(); left > 0;) {
       const auto bytes = static_cast<uint32_t>(std::min<uint64_t>(left, UINT32_MAX));
-      endpoint_.Send(topology.LocalIndex(worker), {.kind = kCredit,
-                                                   .dataflow = returned->dataflow(),
-                                                   .channel = returned->channel(),
-                                                   .extra = static_cast<uint32_t>(process),
-                                                   .charged_bytes = bytes});
+      endpoint_.Send(
+          topology.LocalIndex(worker),
+          Message::Credited(returned->dataflow(), returned->channel(),
+                            {.process = static_cast<uint32_t>(process), .bytes = bytes}));
       left -= bytes;
     }
   }

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "check.h"
 #include "engine/runtime/network.h"
 #include "engine/runtime/run_state.h"
 
@@ -101,10 +102,19 @@ void Network::ForgetRemoved() {
 
 void Network::TakeFromWorkers() {
   while (endpoint_.Receive([this](const Message& message, int) {
-    if (message.kind == kRemoteBatch) {
-      SendBatch(message);
-    } else {
-      AddReturned(message);
+    switch (message.kind()) {
+      case MessageKind::kOutgoingBatch:
+        SendBatch(message);
+        break;
+      case MessageKind::kReturnedBytes:
+        AddReturned(message);
+        break;
+      case MessageKind::kBatch:
+      case MessageKind::kIncomingBatch:
+      case MessageKind::kCredit:
+      case MessageKind::kSmallBatch:
+      case MessageKind::kReturnedBlocks:
+        HEADWAY_UNREACHABLE("no worker sends this to the network");
     }
   })) {
   }
@@ -124,37 +134,39 @@ void Network::TakeFromWorkers() {
 }
 
 void Network::SendBatch(const Message& message) {
-  Block& block = *message.block;
-  BatchFields fields{.dataflow = message.dataflow,
-                     .channel = message.channel,
+  Block& block = *message.block();
+  const OutgoingBatch& batch = message.outgoing();
+  BatchFields fields{.dataflow = message.dataflow(),
+                     .channel = message.channel(),
                      .sender = block.sender,
-                     .target = message.extra,
+                     .target = batch.target,
                      .record_count = block.record_count,
-                     .charged_bytes = message.charged_bytes};
+                     .charged_bytes = block.charged_bytes};
   std::memcpy(fields.time.data(), block.time, sizeof(block.time));
-  const size_t payload = PadToFrameAlignment(size_t{message.front_bytes} + message.back_bytes);
+  const size_t payload = PadToFrameAlignment(size_t{batch.front_bytes} + batch.back_bytes);
   const auto head = EncodeBatchHead(fields, static_cast<uint32_t>(payload));
-  transport_->Send(run_.topology().ProcessOf(static_cast<int>(message.extra)),
+  transport_->Send(run_.topology().ProcessOf(static_cast<int>(batch.target)),
                    {.frame_class = FrameClass::kData,
                     .head = head,
-                    .body = message.block,
-                    .front_bytes = message.front_bytes,
-                    .back_bytes = message.back_bytes});
+                    .body = &block,
+                    .front_bytes = batch.front_bytes,
+                    .back_bytes = batch.back_bytes});
 }
 
 void Network::AddReturned(const Message& message) {
-  const int process = run_.topology().ProcessOf(static_cast<int>(message.extra));
+  const auto [sender, bytes] = message.returned();
+  const int process = run_.topology().ProcessOf(static_cast<int>(sender));
   auto& returned = returned_[static_cast<size_t>(process)];
   auto same = std::find_if(returned.begin(), returned.end(), [&](const auto& entry) {
-    return entry.dataflow == message.dataflow && entry.channel == message.channel &&
-           entry.worker == message.extra;
+    return entry.dataflow == message.dataflow() && entry.channel == message.channel() &&
+           entry.worker == message.returned().sender;
   });
   if (same == returned.end()) {
-    returned.push_back({message.dataflow, message.channel, message.extra, 0});
+    returned.push_back({message.dataflow(), message.channel(), sender, 0});
     same = returned.end() - 1;
   }
-  same->bytes += message.charged_bytes;
-  returned_bytes_ += message.charged_bytes;
+  same->bytes += bytes;
+  returned_bytes_ += bytes;
 }
 
 // A round that waits here holds back all later ones, so what others see is always whole rounds up

@@ -5,11 +5,9 @@
 namespace headway::internal {
 
 void WorkerContext::ReturnRemote(uint32_t dataflow, uint32_t channel, const Block& block) {
-  endpoint.Send(run.network()->endpoint_index(), {.kind = kReturned,
-                                                  .dataflow = dataflow,
-                                                  .channel = channel,
-                                                  .extra = block.sender,
-                                                  .charged_bytes = block.byte_count});
+  endpoint.Send(
+      run.network()->endpoint_index(),
+      Message::Returned(dataflow, channel, {.sender = block.sender, .bytes = block.charged_bytes}));
   network_output = true;
 }
 

@@ -288,7 +288,7 @@ TEST_CASE("a batch for a channel that is not there says that memory is corrupt, 
   internal::Block* block = other.pool().Get();
   block->record_count = 0;
   block->sender = 1;
-  other.Send(0, {.kind = internal::kDataMessage, .channel = 77, .block = block});
+  other.Send(0, internal::Message::Batch(0, 77, block));
   const absl::Status status = worker.Step();
   CheckError(status, absl::StatusCode::kInvalidArgument,
              {"worker 1 sent a batch for channel number 77", "memory of this process is corrupt"});

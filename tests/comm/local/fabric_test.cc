@@ -18,7 +18,6 @@ namespace {
 Block* BlockWith(Endpoint& endpoint, uint32_t number) {
   Block* block = endpoint.pool().Get();
   block->record_count = 1;
-  block->byte_count = sizeof(number);
   std::memcpy(block->payload(), &number, sizeof(number));
   return block;
 }
@@ -29,19 +28,23 @@ uint32_t NumberIn(const Block* block) {
   return number;
 }
 
+Message Numbered(uint32_t number) {
+  return Message::Credited(0, 0, {.process = 0, .bytes = number});
+}
+
 TEST_CASE("a message reaches the worker it was sent to, with its sender") {
   Workers workers(3);
-  workers[0].Send(2, {.kind = kData, .dataflow = 4, .channel = 5, .extra = 6});
+  workers[0].Send(2, Message::Credited(4, 5, {.process = 0, .bytes = 6}));
   CHECK_FALSE(workers[1].HasIncoming());
   CHECK(workers[2].HasIncoming());
   int calls = 0;
   CHECK(workers[2].Receive([&](const Message& message, int from) {
     ++calls;
     CHECK(from == 0);
-    CHECK(message.dataflow == 4);
-    CHECK(message.channel == 5);
-    CHECK(message.extra == 6);
-    CHECK(message.block == nullptr);
+    CHECK(message.dataflow() == 4);
+    CHECK(message.channel() == 5);
+    CHECK(message.credited().bytes == 6);
+    CHECK(message.block() == nullptr);
   }));
   CHECK(calls == 1);
   CHECK_FALSE(workers[2].Receive([](const Message&, int) {}));
@@ -51,14 +54,15 @@ TEST_CASE("a full ring spills in order, and a flush tells when all of it is sent
   Workers workers(2, {.mailbox_messages = 4});
   uint32_t sent = 0;
   uint32_t received = 0;
-  const auto receive = [&](const Message& message, int) { CHECK(message.extra == received++); };
-  for (int i = 0; i < 4; ++i) workers[0].Send(1, {.kind = kData, .extra = sent++});
+  const auto receive = [&](const Message& message, int) {
+    CHECK(message.credited().bytes == received++);
+  };
+  for (int i = 0; i < 4; ++i) workers[0].Send(1, Numbered(sent++));
   CHECK(workers[0].Flush());
-  for (int i = 0; i < 20; ++i) workers[0].Send(1, {.kind = kData, .extra = sent++});
+  for (int i = 0; i < 20; ++i) workers[0].Send(1, Numbered(sent++));
   CHECK_FALSE(workers[0].Flush());
   workers[1].Receive(receive);
-  workers[0].Send(1,
-                  {.kind = kData, .extra = sent++});  // room in the ring, but not before the spill
+  workers[0].Send(1, Numbered(sent++));  // room in the ring, but not before the spill
   while (!workers[0].Flush()) workers[1].Receive(receive);
   workers[1].Receive(receive);
   CHECK(received == sent);
@@ -66,7 +70,7 @@ TEST_CASE("a full ring spills in order, and a flush tells when all of it is sent
 
 TEST_CASE("one call takes a bounded number of messages from a peer") {
   Workers workers(2, {.mailbox_messages = 1024});
-  for (int i = 0; i < 600; ++i) workers[0].Send(1, {.kind = kData});
+  for (int i = 0; i < 600; ++i) workers[0].Send(1, Numbered(0));
   int received = 0;
   const auto receive = [&](const Message&, int) { ++received; };
   CHECK(workers[1].Receive(receive));
@@ -81,7 +85,7 @@ TEST_CASE("blocks that nobody received are freed, chains included") {
   for (int i = 0; i < 5; ++i) {
     Block* block = workers[0].pool().Get();
     block->next = workers[0].pool().GetAtLeast(100'000);
-    workers[0].Send(1, {.kind = kData, .block = block});
+    workers[0].Send(1, Message::Batch(0, 0, block));
   }
 }
 
@@ -89,7 +93,7 @@ TEST_CASE("a closed worker holds up neither messages nor progress of the others"
   Workers workers(2, {.mailbox_messages = 2, .progress_frames = 2});
   workers[1].Close();
   for (int i = 0; i < 10; ++i) {
-    workers[0].Send(1, {.kind = kData, .block = workers[0].pool().Get()});
+    workers[0].Send(1, Message::Batch(0, 0, workers[0].pool().Get()));
     CHECK(workers[0].TryPublishProgress(0, {}));
   }
   CHECK(workers[0].Flush());
@@ -100,13 +104,13 @@ void Exchange(Workers& workers, int count, int burst, bool echo) {
   for (int i = 0; i < count; i += burst) {
     for (int j = 0; j < burst; ++j) {
       for (int from = 0; from < (echo ? 2 : 1); ++from) {
-        workers[from].Send(1 - from, {.kind = kData, .block = BlockWith(workers[from], 1)});
+        workers[from].Send(1 - from, Message::Batch(0, 0, BlockWith(workers[from], 1)));
       }
     }
     for (int to = 0; to < 2; ++to) {
       std::vector<Block*> taken;  // consumed later, as an operator does
       workers[to].Flush();
-      workers[to].Receive([&](const Message& message, int) { taken.push_back(message.block); });
+      workers[to].Receive([&](const Message& message, int) { taken.push_back(message.block()); });
       for (Block* block : taken) workers[to].Recycle(block);
     }
   }
@@ -142,9 +146,9 @@ TEST_CASE("many senders to one worker all get their blocks back") {
     for (int i = 0; i < count; ++i) {
       for (int from = 1; from < kWorkers; ++from) {
         workers[from].Receive([](const Message&, int) {});
-        workers[from].Send(0, {.kind = kData, .block = BlockWith(workers[from], 1)});
+        workers[from].Send(0, Message::Batch(0, 0, BlockWith(workers[from], 1)));
       }
-      workers[0].Receive([&](const Message& message, int) { workers[0].Recycle(message.block); });
+      workers[0].Receive([&](const Message& message, int) { workers[0].Recycle(message.block()); });
     }
   };
   const auto allocated = [&] {
@@ -162,8 +166,8 @@ TEST_CASE("large blocks are freed by their consumer and owed to nobody") {
   Workers workers(2);
   for (int i = 0; i < 100; ++i) {
     Block* block = workers[0].pool().GetAtLeast(kBlockPayloadBytes + 1);
-    workers[0].Send(1, {.kind = kData, .block = block});
-    workers[1].Receive([&](const Message& message, int) { workers[1].Recycle(message.block); });
+    workers[0].Send(1, Message::Batch(0, 0, block));
+    workers[1].Receive([&](const Message& message, int) { workers[1].Recycle(message.block()); });
   }
   CHECK(workers[1].pool().free_count() == 0);
   CHECK_FALSE(workers[0].HasIncoming());
@@ -248,7 +252,7 @@ Tally RunWorker(Fabric* fabric, int me, uint64_t seed, uint32_t messages, uint32
     bool sending = published < rounds;
     for (int to = 0; to < workers; ++to) {
       for (uint64_t burst = random() % 40; burst > 0 && sent[to] < messages; --burst) {
-        endpoint.Send(to, {.kind = kData, .block = BlockWith(endpoint, sent[to]++)});
+        endpoint.Send(to, Message::Batch(0, 0, BlockWith(endpoint, sent[to]++)));
       }
       sending |= sent[to] < messages;
     }
@@ -257,9 +261,9 @@ Tally RunWorker(Fabric* fabric, int me, uint64_t seed, uint32_t messages, uint32
       published += endpoint.TryPublishProgress(published, std::as_bytes(std::span(batch)));
     }
     endpoint.Receive([&](const Message& message, int from) {
-      tally.wrong += NumberIn(message.block) != received[from]++;
+      tally.wrong += NumberIn(message.block()) != received[from]++;
       ++tally.messages;
-      endpoint.Recycle(message.block);
+      endpoint.Recycle(message.block());
     });
     endpoint.ReceiveProgress([&](int from, uint32_t number, std::span<const std::byte> bytes) {
       uint32_t first = 0;

@@ -139,7 +139,7 @@ TEST_CASE("a sender that waits for credit is always woken, and the limit holds")
         });
       }
       flow.AddSent(0, kBytes);
-      endpoint.Send(1, {.kind = 1});
+      endpoint.Send(1, Message::Credited(0, 0, {}));
       highest = std::max(highest, flow.InFlight());
       if (i % 7 == 0) endpoint.Flush();
     }

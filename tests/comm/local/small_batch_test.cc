@@ -17,7 +17,7 @@ namespace {
 Block* PlainBlock(Endpoint& endpoint, uint32_t numbers) {
   Block* block = endpoint.pool().Get();
   block->record_count = numbers;
-  block->byte_count = numbers * 8;
+  block->charged_bytes = 1000 + numbers;
   block->sender = 3;
   block->SetTime(std::array<uint64_t, 2>{7, 8});
   for (uint64_t i = 0; i < numbers; ++i) std::memcpy(block->payload() + i * 8, &i, 8);
@@ -26,7 +26,7 @@ Block* PlainBlock(Endpoint& endpoint, uint32_t numbers) {
 
 void CheckPlainBlock(const Block& block, uint32_t numbers) {
   CHECK(block.record_count == numbers);
-  CHECK(block.byte_count == numbers * 8);
+  CHECK(block.charged_bytes == 1000 + numbers);
   CHECK(block.sender == 3);
   CHECK(block.Time<std::array<uint64_t, 2>>() == std::array<uint64_t, 2>{7, 8});
   for (uint64_t i = 0; i < numbers; ++i) {
@@ -43,20 +43,19 @@ TEST_CASE("a small plain batch arrives in a block of the receiver, a larger one 
     const bool is_small = 16 + numbers * 8 <= SmallBatch::kBytes;
     Block* const sent = PlainBlock(workers[0], numbers);
     const size_t free = workers[0].pool().free_count();
-    workers[0].SendPlainBatch(1, {.kind = kData, .dataflow = 4, .channel = 5, .block = sent}, 16,
-                              sent->byte_count);
+    workers[0].SendPlainBatch(1, Message::Batch(4, 5, sent), 16, numbers * 8);
     CHECK(workers[0].pool().free_count() == free + (is_small ? 1 : 0));
     CHECK(workers[0].Flush());
     int calls = 0;
     workers[1].Receive([&](const Message& message, int from) {
       ++calls;
       CHECK(from == 0);
-      CHECK(message.kind == kData);
-      CHECK(message.dataflow == 4);
-      CHECK(message.channel == 5);
-      CHECK((message.block == sent) == !is_small);
-      CheckPlainBlock(*message.block, numbers);
-      workers[1].Recycle(message.block);
+      CHECK(message.kind() == MessageKind::kBatch);
+      CHECK(message.dataflow() == 4);
+      CHECK(message.channel() == 5);
+      CHECK((message.block() == sent) == !is_small);
+      CheckPlainBlock(*message.block(), numbers);
+      workers[1].Recycle(message.block());
     });
     CHECK(calls == 1);
   }
@@ -68,12 +67,12 @@ TEST_CASE("small batches wait in order with the others while the ring is full") 
   const auto send = [&] {
     const uint32_t numbers = 1 + sent++ % 12;  // the last of them are too many to be small
     Block* block = PlainBlock(workers[0], numbers);
-    workers[0].SendPlainBatch(1, {.kind = kData, .block = block}, 16, block->byte_count);
+    workers[0].SendPlainBatch(1, Message::Batch(0, 0, block), 16, block->record_count * 8);
   };
   uint32_t received = 0;
   const auto receive = [&](const Message& message, int) {
-    CheckPlainBlock(*message.block, 1 + received++ % 12);
-    workers[1].Recycle(message.block);
+    CheckPlainBlock(*message.block(), 1 + received++ % 12);
+    workers[1].Recycle(message.block());
   };
   for (int i = 0; i < 30; ++i) send();
   CHECK_FALSE(workers[0].Flush());
@@ -88,9 +87,9 @@ TEST_CASE("small batches in one direction allocate one block at the receiver") {
   Workers workers(2);
   for (int i = 0; i < 1000; ++i) {
     Block* block = PlainBlock(workers[0], 1);
-    workers[0].SendPlainBatch(1, {.kind = kData, .block = block}, 16, block->byte_count);
+    workers[0].SendPlainBatch(1, Message::Batch(0, 0, block), 16, block->record_count * 8);
     workers[0].Flush();
-    workers[1].Receive([&](const Message& message, int) { workers[1].Recycle(message.block); });
+    workers[1].Receive([&](const Message& message, int) { workers[1].Recycle(message.block()); });
   }
   CHECK(workers[0].pool().allocated() == 1);
   CHECK(workers[1].pool().allocated() == 1);
@@ -102,9 +101,9 @@ TEST_CASE("a backlog of small batches does not keep its memory") {
     std::vector<Block*> backlog;
     for (int i = 0; i < 2000; ++i) {
       Block* block = PlainBlock(workers[0], 1);
-      workers[0].SendPlainBatch(1, {.kind = kData, .block = block}, 16, block->byte_count);
+      workers[0].SendPlainBatch(1, Message::Batch(0, 0, block), 16, block->record_count * 8);
     }
-    const auto keep = [&](const Message& message, int) { backlog.push_back(message.block); };
+    const auto keep = [&](const Message& message, int) { backlog.push_back(message.block()); };
     while (workers[1].Receive(keep)) continue;
     REQUIRE(backlog.size() == 2000);
     for (Block* block : backlog) workers[1].Recycle(block);

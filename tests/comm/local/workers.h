@@ -9,8 +9,6 @@
 
 namespace headway::internal {
 
-inline constexpr uint32_t kData = 1;
-
 // The endpoints of a whole process, for tests that play all workers on one thread.
 struct Workers {
   explicit Workers(int count, Fabric::Options options = {}) : fabric(count, options) {

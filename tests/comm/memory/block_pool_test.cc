@@ -55,13 +55,13 @@ TEST_CASE("a block that was returned is reused, empty, and costs no allocation")
   BlockPool pool;
   Block* block = pool.Get();
   block->record_count = 7;
-  block->byte_count = 56;
+  block->charged_bytes = 56;
   pool.Put(block);
   for (int i = 0; i < 100; ++i) {
     Block* again = pool.Get();
     CHECK(again == block);
     CHECK(again->record_count == 0);
-    CHECK(again->byte_count == 0);
+    CHECK(again->charged_bytes == 0);
     CHECK(again->next == nullptr);
     pool.Put(again);
   }

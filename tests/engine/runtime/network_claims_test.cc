@@ -31,8 +31,8 @@ TEST_CASE("credit is believed up to what is in flight, all entries of a frame to
     CHECK_FALSE(process.run.failed());
     uint32_t credit = 0;
     worker.Receive([&](const internal::Message& message, int) {
-      CHECK(message.kind == internal::kCredit);
-      credit += message.charged_bytes;
+      CHECK(message.kind() == internal::MessageKind::kCredit);
+      credit += message.credited().bytes;
     });
     CHECK(credit == 1000);
   }
@@ -77,7 +77,7 @@ TEST_CASE(
       CheckError(process.run.status(), absl::StatusCode::kInvalidArgument,
                  {"process 1", "a batch"});
     }
-    worker.Receive([&](const internal::Message& message, int) { worker.Recycle(message.block); });
+    worker.Receive([&](const internal::Message& message, int) { worker.Recycle(message.block()); });
   }
 }
 

@@ -103,7 +103,7 @@ TEST_CASE("the more processes there are, the sooner each gives credit back") {
     auto take = [&](uint32_t bytes) {
       process.transport->TakeEvents();
       worker.Send(process.network->endpoint_index(),
-                  {.kind = internal::kReturned, .extra = 1, .charged_bytes = bytes});
+                  internal::Message::Returned(0, 0, {.sender = 1, .bytes = bytes}));
       worker.Flush();
       process.Pump();
       const auto events = process.transport->TakeEvents();
