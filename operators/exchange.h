@@ -3,29 +3,34 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 #include <utility>
 
+#include "engine/step/define_step.h"
 #include "engine/step/operator_builder.h"
 
 namespace headway {
 
-// Sends each record to the worker that the hash of key(record) selects. The step before which it
-// stands gets records with equal keys on one worker.
+// Sends each record to the worker that the hash of key(record) selects, so that the next step gets
+// all records with equal keys on one worker: Stream<D> stays Stream<D>. By default the record is
+// its own key. The record type needs a Codec, and the key type a stable hash; the compiler names
+// the type that lacks one. Keyed steps exchange their records themselves.
 template <class KeyFn = std::identity>
 auto Exchange(std::string step_id, KeyFn key = {}) {
-  return [step_id = std::move(step_id),
-          key = std::move(key)]<class D, class T>(const Stream<D, T>& stream) mutable {
-    OperatorBuilder<T> builder(stream.scope(), step_id);
-    NodeInput<D, T>& input = builder.AddInput(stream, pact::Exchange{std::move(key)});
-    NodeOutput<D, T>& output = builder.template AddOutputAt<D>(input);
-    builder.IgnoreFrontier(0);
-    builder.BuildWithoutCapabilities([&input, &output] {
-      input.ForEach([&](const CapabilityRef<T>& time, Batch<D>& batch) {
-        output.SessionAt(time).GiveBatch(std::move(batch));
+  return DefineStep(
+      std::move(step_id), std::move(key),
+      []<class D, class T>(const Stream<D, T>& stream, std::string_view id, KeyFn key_of) {
+        OperatorBuilder<T> builder(stream.scope(), id);
+        NodeInput<D, T>& input = builder.AddInput(stream, pact::Exchange{std::move(key_of)});
+        NodeOutput<D, T>& output = builder.template AddOutputAt<D>(input);
+        builder.IgnoreFrontier(0);
+        builder.BuildWithoutCapabilities([&input, &output] {
+          input.ForEach([&](const CapabilityRef<T>& time, Batch<D>& batch) {
+            output.SessionAt(time).GiveBatch(std::move(batch));
+          });
+        });
+        return builder.StreamOf(output);
       });
-    });
-    return builder.StreamOf(output);
-  };
 }
 
 }  // namespace headway

@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <new>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
+#include "engine/step/define_step.h"
 #include "engine/step/transform.h"
 
 namespace headway {
@@ -32,27 +34,31 @@ void MapTo(F& f, Batch<D>& batch, TransformOutput<R, T>& out) {
 
 }  // namespace internal
 
-// Replaces each record by f(record). Each worker uses its own copy of `f`.
+// Replaces each record by f(record): Stream<D> becomes Stream<R>, where R is the type of the
+// result; a std::string_view becomes a std::string. Each worker uses its own copy of `f`. An
+// exception of `f` ends the run with an error that names the step.
 template <class F>
 auto Map(std::string step_id, F f) {
-  return [step_id = std::move(step_id),
-          f = std::move(f)]<class D, class T>(const Stream<D, T>& stream) mutable {
-    static_assert(std::is_invocable_v<F&, TakeType<D>>,
-                  "Map: the function must take one record of the stream, with "
-                  "std::string_view for its strings");
-    using R = RecordOfT<std::invoke_result_t<F&, TakeType<D>>>;
-    if constexpr (std::is_same_v<D, R> && std::is_same_v<Batch<D>, VectorBatch<D>> &&
-                  std::is_trivially_copyable_v<D>) {
-      return TransformInPlace(stream, step_id, [f = std::move(f)](Batch<D>& batch) mutable {
-        for (D& record : batch) record = f(std::move(record));
+  return DefineStep(
+      std::move(step_id), std::move(f),
+      []<class D, class T>(const Stream<D, T>& stream, std::string_view id, F map) {
+        static_assert(std::is_invocable_v<F&, TakeType<D>>,
+                      "Map: the function must take one record of the stream, with "
+                      "std::string_view for its strings");
+        using R = RecordOfT<std::invoke_result_t<F&, TakeType<D>>>;
+        if constexpr (std::is_same_v<D, R> && std::is_same_v<Batch<D>, VectorBatch<D>> &&
+                      std::is_trivially_copyable_v<D>) {
+          return TransformInPlace(stream, id, [map = std::move(map)](Batch<D>& batch) mutable {
+            for (D& record : batch) record = map(std::move(record));
+          });
+        } else {
+          return Transform<R>(
+              stream, id,
+              [map = std::move(map)](Batch<D>& batch, TransformOutput<R, T>& out) mutable {
+                internal::MapTo<D>(map, batch, out);
+              });
+        }
       });
-    } else {
-      return Transform<R>(stream, step_id,
-                          [f = std::move(f)](Batch<D>& batch, TransformOutput<R, T>& out) mutable {
-                            internal::MapTo<D>(f, batch, out);
-                          });
-    }
-  };
 }
 
 }  // namespace headway
