@@ -21,64 +21,64 @@
 namespace headway {
 namespace {
 
-using Program = absl::FunctionRef<absl::Status(internal::RunState&, Worker&)>;
+using Program = absl::FunctionRef<absl::Status(internal::Attempt&, Worker&)>;
 
 // The run fails with the exception that is being handled.
-void FailWithCurrentException(internal::RunState& run, int worker) {
+void FailWithCurrentException(internal::Attempt& attempt, int worker) {
   std::string what;
   try {
     throw;
   } catch (const std::bad_alloc&) {
-    return run.FailForLackOfMemory();
+    return attempt.failure().ReportOutOfMemory();
   } catch (const std::exception& error) {
     what = error.what();
   } catch (...) {
     what = "an exception that is no std::exception";
   }
-  run.Fail(absl::AbortedError(
-      absl::StrFormat("the program of %s threw: %s", run.Describe(worker), what)));
+  attempt.failure().Report(absl::AbortedError(
+      absl::StrFormat("the program of %s threw: %s", attempt.Describe(worker), what)));
 }
 
-void RunWorker(internal::RunState& run, int local_index, Program program) {
+void RunWorker(internal::Attempt& attempt, int local_index, Program program) {
   try {
     try {
-      Worker worker(run, local_index);
-      absl::Status status = program(run, worker);
-      if (!status.ok()) run.Fail(status);
+      Worker worker(attempt, local_index);
+      absl::Status status = program(attempt, worker);
+      if (!status.ok()) attempt.failure().Report(status);
     } catch (...) {
-      FailWithCurrentException(run, run.topology().first_worker() + local_index);
+      FailWithCurrentException(attempt, attempt.run().topology().first_worker() + local_index);
     }
   } catch (const std::bad_alloc&) {  // there was none left for the message
-    run.FailForLackOfMemory();
+    attempt.failure().ReportOutOfMemory();
   }
 }
 
 // While the workers agree on a stop, an idle one looks this often.
 constexpr absl::Duration kStopPoll = absl::Milliseconds(1);
 
-void ProposeStop(internal::RunState& run, Epoch epoch) {
-  const std::optional<Epoch> of_process = run.stop_agreement().Propose(epoch);
-  if (of_process.has_value() && run.network() != nullptr) {
-    run.network()->AnnounceStopAt(*of_process);
+void ProposeStop(internal::Attempt& attempt, Epoch epoch) {
+  const std::optional<Epoch> of_process = attempt.stop_agreement().Propose(epoch);
+  if (of_process.has_value() && attempt.network() != nullptr) {
+    attempt.network()->AnnounceStopAt(*of_process);
   }
 }
 
-absl::Status RunUntilDone(internal::RunState& run, Worker& worker) {
+absl::Status RunUntilDone(internal::Attempt& attempt, Worker& worker) {
   absl::Status status =
-      worker.StepWhile([&] { return worker.HasDataflows() && !run.stop_requested(); });
+      worker.StepWhile([&] { return worker.HasDataflows() && !attempt.run().stop_requested(); });
   if (!status.ok()) return status;
   if (!worker.HasDataflows()) {
-    ProposeStop(run, 0);
+    ProposeStop(attempt, 0);
     return absl::OkStatus();
   }
   Epoch next = 0;
   for (internal::SourceControl* source : worker.Sources())
     next = std::max(next, source->epoch() + 1);
-  ProposeStop(run, next);
+  ProposeStop(attempt, next);
   std::optional<Epoch> agreed;
   while (status.ok() && worker.HasDataflows() && !agreed.has_value()) {
     status = worker.StepOrPark(kStopPoll);
-    agreed = run.stop_agreement().Agreed();
+    agreed = attempt.stop_agreement().Agreed();
   }
   if (!agreed.has_value()) return status;
   for (internal::SourceControl* source : worker.Sources()) source->StopAt(*agreed);
@@ -97,12 +97,14 @@ absl::Status RunThreads(const RunOptions& options, int workers,
     topology.process = transport->process_id();
     topology.process_count = transport->process_count();
   }
-  std::optional<internal::RunState> made;
+  std::optional<internal::RunContext> run;
+  std::optional<internal::Attempt> made;
   std::optional<internal::Network> network;
   std::vector<std::thread> threads;
   try {
     threads.reserve(static_cast<size_t>(workers));
-    made.emplace(topology, options);
+    run.emplace(topology, options);
+    made.emplace(*run);
     if (transport != nullptr) {
       network.emplace(*made, std::move(transport));
       made->set_network(&*network);
@@ -114,32 +116,34 @@ absl::Status RunThreads(const RunOptions& options, int workers,
     return absl::ResourceExhaustedError(
         absl::StrFormat("cannot start the network's watchdog: %s", error.what()));
   }
-  internal::RunState& run = *made;
+  internal::Attempt& attempt = *made;
   const std::vector<int> processors = internal::ProcessorsForThreads(workers);
   for (int index = 1; index < workers; ++index) {
     try {
-      threads.emplace_back([&run, &processors, index, program] {
+      threads.emplace_back([&attempt, &processors, index, program] {
         if (!processors.empty()) internal::MoveThreadTo(processors[static_cast<size_t>(index)]);
-        RunWorker(run, index, program);
+        RunWorker(attempt, index, program);
       });
     } catch (const std::system_error& error) {
-      run.Fail(absl::ResourceExhaustedError(absl::StrFormat(
+      attempt.failure().Report(absl::ResourceExhaustedError(absl::StrFormat(
           "cannot start the thread of worker %d: %s; use fewer workers", index, error.what())));
       break;
     } catch (const std::bad_alloc&) {
-      run.FailForLackOfMemory();
+      attempt.failure().ReportOutOfMemory();
       break;
     }
   }
-  RunWorker(run, 0, program);
+  RunWorker(attempt, 0, program);
   for (std::thread& thread : threads) thread.join();
-  if (!network.has_value()) return run.marked_status();
-  const absl::Cleanup close = [&run] { run.CloseToThreads(); };  // they would wake the network
+  if (!network.has_value()) return attempt.failure().marked_status();
+  const absl::Cleanup close = [&attempt] {
+    attempt.CloseToThreads();
+  };  // they would wake the network
   try {
     return network->Finish();
   } catch (const std::bad_alloc&) {
-    run.FailForLackOfMemory();
-    return run.marked_status();
+    attempt.failure().ReportOutOfMemory();
+    return attempt.failure().marked_status();
   }
 }
 
@@ -198,11 +202,11 @@ absl::Status RunMain(const Dataflow& dataflow, const RunOptions& options) {
 absl::Status internal::ExecuteProcess(const RunOptions& options, int workers,
                                       std::unique_ptr<Transport> transport,
                                       absl::FunctionRef<absl::Status(Worker&)> program) {
-  return RunThreads(options, workers, std::move(transport), [&](RunState& run, Worker& worker) {
+  return RunThreads(options, workers, std::move(transport), [&](Attempt& attempt, Worker& worker) {
     absl::Status status = program(worker);
     if (!status.ok()) return status;
     worker.EndBuilding();
-    status = RunUntilDone(run, worker);
+    status = RunUntilDone(attempt, worker);
     // A stop asks sources; what the host feeds by hand ends with its inputs.
     return status.ok() ? worker.StepWhile([&] { return worker.HasDataflowsFedByHand(); }) : status;
   });
@@ -210,10 +214,10 @@ absl::Status internal::ExecuteProcess(const RunOptions& options, int workers,
 
 absl::Status internal::RunProcess(const Dataflow& dataflow, const RunOptions& options, int workers,
                                   std::unique_ptr<Transport> transport) {
-  return RunThreads(options, workers, std::move(transport), [&](RunState& run, Worker& worker) {
+  return RunThreads(options, workers, std::move(transport), [&](Attempt& attempt, Worker& worker) {
     absl::Status status =
         worker.Build(dataflow.name(), [&](Scope<>& scope) { dataflow.Build(scope); });
-    return status.ok() ? RunUntilDone(run, worker) : status;
+    return status.ok() ? RunUntilDone(attempt, worker) : status;
   });
 }
 

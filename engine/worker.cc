@@ -11,6 +11,7 @@
 #include "engine/graph/graph_builder.h"
 #include "engine/graph/source_control.h"
 #include "engine/runtime/network.h"
+#include "engine/runtime/run_monitor.h"
 
 namespace headway {
 
@@ -26,20 +27,23 @@ constexpr size_t kMaxPendingProgressBytes = size_t{64} << 20;
 
 }  // namespace
 
-Worker::Worker(internal::RunState& run, int local_index)
-    : endpoint_(&run.fabric(), local_index),
-      context_{.index = run.topology().first_worker() + local_index,
-               .count = run.topology().worker_count(),
+Worker::Worker(internal::Attempt& attempt, int local_index)
+    : endpoint_(&attempt.fabric(), local_index),
+      context_{.index = attempt.run().topology().first_worker() + local_index,
+               .count = attempt.run().topology().worker_count(),
                .local_index = local_index,
-               .run = run,
+               .run = attempt.run(),
+               .attempt = attempt,
                .endpoint = endpoint_,
-               .credit = internal::FlowControl::View(&run.flow_control(), local_index),
+               .credit = internal::FlowControl::View(&attempt.flow_control(), local_index),
                .active_graphs = {},
                .timers = {}},
-      each_has_a_core_(internal::EachHasAProcessor(run.topology().workers_per_process)),
-      spin_nanos_(SpinNanos(run.topology(), each_has_a_core_)),
-      looks_before_yield_(LooksBeforeYield(run.topology(), each_has_a_core_)),
-      statistics_(run.monitor() != nullptr ? &run.monitor()->OfWorker(local_index) : nullptr) {}
+      each_has_a_core_(internal::EachHasAProcessor(attempt.run().topology().workers_per_process)),
+      spin_nanos_(SpinNanos(attempt.run().topology(), each_has_a_core_)),
+      looks_before_yield_(LooksBeforeYield(attempt.run().topology(), each_has_a_core_)),
+      statistics_(attempt.run().monitor() != nullptr
+                      ? &attempt.run().monitor()->OfWorker(local_index)
+                      : nullptr) {}
 
 Worker::~Worker() {
   graphs_.clear();
@@ -50,13 +54,13 @@ Worker::~Worker() {
 }
 
 absl::Status Worker::Build(std::string_view name, absl::FunctionRef<void(Scope<>&)> build) {
-  if (context_.run.failed()) return context_.run.status();
+  if (context_.attempt.failure().occurred()) return context_.attempt.failure().status();
   const auto id = static_cast<uint32_t>(by_id_.size());
-  if (context_.run.network() != nullptr && id >= internal::kMaxDataflows) {
-    context_.run.Fail(absl::ResourceExhaustedError(absl::StrFormat(
+  if (context_.attempt.network() != nullptr && id >= internal::kMaxDataflows) {
+    context_.attempt.failure().Report(absl::ResourceExhaustedError(absl::StrFormat(
         "dataflow '%s' on %s: a run of several processes builds at most %d dataflows", name,
-        context_.run.Describe(index()), internal::kMaxDataflows)));
-    return context_.run.status();
+        context_.attempt.Describe(index()), internal::kMaxDataflows)));
+    return context_.attempt.failure().status();
   }
   auto graph = std::make_unique<Graph>(context_, id, std::string(name));
   by_id_.push_back(nullptr);
@@ -69,21 +73,21 @@ absl::Status Worker::Build(std::string_view name, absl::FunctionRef<void(Scope<>
     });
     absl::Status status = builder.Finish();
     if (!status.ok()) {
-      if (!context_.run.failed()) graph->errors().Fail("", status);
-      return context_.run.status();
+      if (!context_.attempt.failure().occurred()) graph->errors().Fail("", status);
+      return context_.attempt.failure().status();
     }
   } catch (const internal::StepFailed&) {
-    return context_.run.status();
+    return context_.attempt.failure().status();
   }
   by_id_[id] = graph.get();
   Graph& built = *graph;
   graphs_.emplace(id, std::move(graph));
   DeliverPending(built);
-  return context_.run.status();
+  return context_.attempt.failure().status();
 }
 
 absl::Status Worker::Cancel(std::string_view name) {
-  if (context_.run.failed()) return context_.run.status();
+  if (context_.attempt.failure().occurred()) return context_.attempt.failure().status();
   const bool in_operator =
       !stepping_.empty() || std::ranges::any_of(graphs_, [](const auto& entry) {
         return entry.second->current_push().under_way();
@@ -106,7 +110,7 @@ void Worker::Remove(uint32_t id) {
   std::erase(context_.active_graphs, by_id_[id]);
   by_id_[id] = nullptr;
   graphs_.erase(id);
-  if (internal::Network* network = context_.run.network()) network->RemoveDataflow(id);
+  if (internal::Network* network = context_.attempt.network()) network->RemoveDataflow(id);
 }
 
 absl::Status Worker::SteppedByOperator() const {
@@ -119,13 +123,13 @@ absl::Status Worker::SteppedByOperator() const {
 absl::Status Worker::Step() {
   if (!stepping_.empty()) return SteppedByOperator();
   did_work_ = StepOnce();
-  return context_.run.status();
+  return context_.attempt.failure().status();
 }
 
 absl::Status Worker::StepOrPark(absl::Duration timeout) {
   if (!stepping_.empty()) return SteppedByOperator();
   did_work_ = StepOnce();
-  if (context_.run.failed()) return context_.run.status();
+  if (context_.attempt.failure().occurred()) return context_.attempt.failure().status();
   if (did_work_) {
     looks_ = 0;
     idle_since_nanos_ = -1;
@@ -137,7 +141,7 @@ absl::Status Worker::StepOrPark(absl::Duration timeout) {
 }
 
 bool Worker::StepOnce() {
-  if (context_.run.failed()) return false;
+  if (context_.attempt.failure().occurred()) return false;
   internal::Endpoint& endpoint = context_.endpoint;
   bool any =
       endpoint.Receive([this](const internal::Message& message, int) { DeliverMessage(message); });
@@ -166,7 +170,7 @@ bool Worker::StepOnce() {
   }
   stepping_.clear();
   endpoint.Flush();
-  if (internal::Network* network = context_.run.network()) {
+  if (internal::Network* network = context_.attempt.network()) {
     any |= network->Pump(std::exchange(context_.network_output, false));
     context_.unpumped_bytes = 0;
   }
@@ -213,10 +217,10 @@ void Worker::DeliverMessage(const internal::Message& message) {
   } else if (message.dataflow() < by_id_.size()) {
     Drop(message);
   } else if (message.kind() == MessageKind::kCredit) {
-    context_.run.Fail(absl::InvalidArgumentError(absl::StrFormat(
+    context_.attempt.failure().Report(absl::InvalidArgumentError(absl::StrFormat(
         "%s sent credit for dataflow number %d, of which worker %d has sent it nothing; it is not "
         "the same program, or its memory is corrupt",
-        context_.run.network()->Describe(static_cast<int>(message.credited().process)),
+        context_.attempt.network()->Describe(static_cast<int>(message.credited().process)),
         message.dataflow(), index())));
   } else {
     pending_[message.dataflow()].messages.push_back(
@@ -250,14 +254,14 @@ void Worker::DeliverTo(Graph& graph, const internal::Message& message) {
 }
 
 void Worker::RefuseChannel(Graph& graph, const internal::Message& message) {
-  const internal::RunState& run = context_.run;
+  const internal::Attempt& attempt = context_.attempt;
   const bool is_credit = message.kind() == MessageKind::kCredit;
-  const bool is_alone = run.network() == nullptr;
+  const bool is_alone = attempt.network() == nullptr;
   graph.errors().Fail(
       "", absl::InvalidArgumentError(absl::StrFormat(
               "%s sent %s channel number %d, which does not exist here; %s",
-              is_credit ? run.network()->Describe(static_cast<int>(message.credited().process))
-                        : run.Describe(message.block()->sender),
+              is_credit ? attempt.network()->Describe(static_cast<int>(message.credited().process))
+                        : attempt.Describe(message.block()->sender),
               is_credit ? "credit for" : "a batch for", message.channel(),
               is_alone ? "the memory of this process is corrupt"
                        : "it is not the same program, or its memory is corrupt")));
@@ -273,7 +277,7 @@ void Worker::DeliverProgress(int from, uint32_t dataflow, std::span<const std::b
   frames.progress.push_back({from, {bytes.begin(), bytes.end()}});
   pending_progress_bytes_ += sizeof(frames.progress.back()) + bytes.size();
   if (pending_progress_bytes_ > kMaxPendingProgressBytes) {
-    context_.run.Fail(absl::ResourceExhaustedError(
+    context_.attempt.failure().Report(absl::ResourceExhaustedError(
         absl::StrFormat("worker %d has not built dataflow number %d and perhaps others, whose "
                         "progress on other workers no longer fits in %d bytes; build the same "
                         "dataflows on every worker",
@@ -311,6 +315,12 @@ void Worker::Drop(const internal::Message& message) {
       HEADWAY_UNREACHABLE("no endpoint sends this to a worker");
   }
   context_.endpoint.Recycle(message.block());
+}
+
+void Worker::EndBuilding() {
+  absl::Status status = context_.attempt.graph_comparison().EndBuilding(
+      context_.attempt.Describe(index()), static_cast<uint32_t>(by_id_.size()));
+  if (!status.ok()) context_.attempt.failure().Report(std::move(status));
 }
 
 std::vector<internal::SourceControl*> Worker::Sources() const {

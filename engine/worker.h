@@ -19,6 +19,10 @@
 
 namespace headway {
 
+namespace internal {
+struct WorkerStatistics;
+}  // namespace internal
+
 // A thread of a run: it executes its share of every operator of every dataflow. The host, or an
 // entry point, calls Step again and again. All workers build the same dataflows in the same order.
 //
@@ -28,9 +32,9 @@ namespace headway {
 // worker, and do nothing else.
 class Worker {
  public:
-  // Made by the entry points. `run` outlives the worker, which is number `local_index` of its
+  // Made by the entry points. `attempt` outlives the worker, which is number `local_index` of its
   // process.
-  Worker(internal::RunState& run, int local_index);
+  Worker(internal::Attempt& attempt, int local_index);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -61,7 +65,7 @@ class Worker {
       absl::Status status = StepOrPark();
       if (!status.ok()) return status;
     }
-    return context_.run.status();
+    return context_.attempt.failure().status();
   }
 
   // One step; if it found nothing to do, waits for work, at most for `timeout`.
@@ -74,7 +78,7 @@ class Worker {
   bool did_work() const { return did_work_; }
   // Says that nothing more is built here, so that the run fails, and does not wait for ever, if
   // other workers build more.
-  void EndBuilding() { context_.run.EndBuilding(index(), static_cast<uint32_t>(by_id_.size())); }
+  void EndBuilding();
   std::vector<internal::SourceControl*> Sources() const;
   // Whether a dataflow without sources is still running.
   bool HasDataflowsFedByHand() const;

@@ -57,14 +57,15 @@ int Worker::LooksBeforeYield(const internal::Topology& topology, bool each_has_a
 }
 
 bool Worker::HasWork() {
-  if (context_.run.failed() || context_.run.stop_requested() != stop_seen_) return true;
+  if (context_.attempt.failure().occurred() || context_.run.stop_requested() != stop_seen_)
+    return true;
   bool starving = false;
   for (Graph* graph : context_.active_graphs) {
     if (graph->HasWork()) return true;
     starving |= !graph->credit().empty();
   }
   if (!starving) return false;
-  context_.run.flow_control().SetStarving();
+  context_.attempt.flow_control().SetStarving();
   return context_.credit.PoolHasRoom();
 }
 
@@ -97,10 +98,10 @@ void Worker::Wait(absl::Duration timeout) {
   if (timeout != absl::InfiniteDuration()) limit = absl::ToChronoNanoseconds(timeout);
   // Only who has made room has a reason to wake those that wait for it.
   if (std::exchange(context_.took_bytes, false) &&
-      context_.run.flow_control().TakeStarvingBeforePark()) {
+      context_.attempt.flow_control().TakeStarvingBeforePark()) {
     context_.endpoint.WakeAll();
   }
-  internal::Network* network = context_.run.network();
+  internal::Network* network = context_.attempt.network();
   if (network == nullptr ||
       !network->TryWait(context_.endpoint, limit, [this] { return HasWork(); })) {
     context_.endpoint.Park(limit, [this] { return HasWork(); });

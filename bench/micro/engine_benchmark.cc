@@ -22,9 +22,9 @@ void Require(const absl::Status& status) {
 class Bench {
  public:
   Bench(int workers, std::function<Stream<uint64_t>(Stream<uint64_t>)> build)
-      : run_(workers, RunOptions{}), inputs_(static_cast<size_t>(workers)) {
+      : run_(workers, RunOptions{}), attempt_(run_), inputs_(static_cast<size_t>(workers)) {
     for (int i = 0; i < workers; ++i) {
-      workers_.push_back(std::make_unique<Worker>(run_, i));
+      workers_.push_back(std::make_unique<Worker>(attempt_, i));
       Require(workers_.back()->Build("bench", [&](Scope<>& scope) {
         build(scope.Input(inputs_[static_cast<size_t>(i)])) |
             Unary<uint64_t>("sum", pact::Pipeline{}, [this](Capability<>) {
@@ -61,7 +61,8 @@ class Bench {
   }
 
  private:
-  internal::RunState run_;
+  internal::RunContext run_;
+  internal::Attempt attempt_;
   std::vector<InputHandle<uint64_t>> inputs_;
   std::vector<std::unique_ptr<Worker>> workers_;
   uint64_t sent_ = 0;
@@ -123,8 +124,9 @@ BENCHMARK(BM_ExchangeStrings)->Arg(1)->Arg(2)->Arg(8);
 
 // A step of an idle worker.
 void BM_IdleStep(benchmark::State& state) {
-  internal::RunState run(static_cast<int>(state.range(0)), RunOptions{});
-  Worker worker(run, 0);
+  internal::RunContext run(static_cast<int>(state.range(0)), RunOptions{});
+  internal::Attempt attempt(run);
+  Worker worker(attempt, 0);
   for (auto _ : state) Require(worker.Step());
 }
 BENCHMARK(BM_IdleStep)->Arg(1)->Arg(2)->Arg(8);

@@ -58,7 +58,7 @@ void ChannelBase::DeliverRemote(int worker, const PackedBatch& batch) {
   batch.block->charged_bytes = bytes;
   batch.block->sender = static_cast<uint16_t>(context.index);
   account_->AddSent(bytes);
-  context.endpoint.Send(context.run.network()->endpoint_index(),
+  context.endpoint.Send(context.attempt.network()->endpoint_index(),
                         Message::Outgoing(graph_.id(), id_, batch.block,
                                           {.target = static_cast<uint32_t>(worker),
                                            .front_bytes = batch.parts.front_bytes,
@@ -69,7 +69,7 @@ void ChannelBase::DeliverRemote(int worker, const PackedBatch& batch) {
   if (context.unpumped_bytes >= kPumpBytes) {
     context.unpumped_bytes = 0;
     context.endpoint.Flush();
-    context.run.network()->Pump(true);
+    context.attempt.network()->Pump(true);
   }
 }
 
@@ -83,7 +83,7 @@ void ChannelBase::RefuseRemote(int sender, std::string_view why) {
   graph_.errors().Fail(target_.node().step_id(),
                        absl::InvalidArgumentError(absl::StrFormat(
                            "%s sent %s; it is not the same program, or its memory is corrupt",
-                           graph_.worker().run.Describe(sender), why)));
+                           graph_.worker().attempt.Describe(sender), why)));
 }
 
 void ChannelBase::CountTaken(const Block& block) {

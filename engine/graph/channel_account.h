@@ -22,7 +22,7 @@ class ChannelAccount {
 
   // This worker has sent a batch.
   void AddSent(int64_t bytes) {
-    worker_.run.flow_control().AddSent(worker_.local_index, bytes);
+    worker_.attempt.flow_control().AddSent(worker_.local_index, bytes);
     credits_->AddSent(worker_.local_index, bytes);
   }
   // This worker has taken a batch that worker `local_sender` of this process sent.

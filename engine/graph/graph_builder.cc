@@ -40,7 +40,7 @@ Node& GraphBuilder::AddNode(std::string step_id) {
 void GraphBuilder::AddChannel(ChannelBase& channel) {
   std::vector<ChannelBase*>& channels = graph_.parts_.channels;
   const auto id = static_cast<uint32_t>(channels.size());
-  channel.Register(id, graph_.worker().run.CreditsOf(graph_.id(), id));
+  channel.Register(id, graph_.worker().attempt.channel_credits().Of(graph_.id(), id));
   channels.push_back(&channel);
   graph_.credit_.set_channel_count(channels.size());
 }
@@ -152,7 +152,7 @@ void GraphBuilder::WatchFrontiers() {
 
 absl::Status GraphBuilder::Finish() {
   WorkerContext& worker = graph_.worker();
-  if (worker.run.failed()) return worker.run.status();
+  if (worker.attempt.failure().occurred()) return worker.attempt.failure().status();
   if (absl::Status status = CheckLogic(); !status.ok()) return status;
   ResolvePorts();
   LinkCompletion();
@@ -166,8 +166,9 @@ absl::Status GraphBuilder::Finish() {
   graph_.queue_.Open();
   graph_.ActivateWatchers();
   const std::vector<std::string> lines = description().Lines();
-  status = worker.run.CheckSameGraph(graph_.id(), worker.run.Describe(worker.index), lines);
-  if (Network* network = worker.run.network()) {
+  status = worker.attempt.graph_comparison().Compare(graph_.id(),
+                                                     worker.attempt.Describe(worker.index), lines);
+  if (Network* network = worker.attempt.network()) {
     network->AddDataflow(graph_.id(), Layout(), lines);
     worker.network_output = true;
   }

@@ -26,8 +26,8 @@ bool HasMemoryForMessage() {
 void StepErrors::Fail(std::string_view step_id, const absl::Status& status) {
   std::string where = step_id.empty() ? absl::StrFormat("dataflow '%s'", dataflow_)
                                       : absl::StrFormat("step '%s'", step_id);
-  worker_.run.Fail(absl::Status(
-      status.code(), absl::StrFormat("%s on %s: %s", where, worker_.run.Describe(worker_.index),
+  worker_.attempt.failure().Report(absl::Status(
+      status.code(), absl::StrFormat("%s on %s: %s", where, worker_.attempt.Describe(worker_.index),
                                      std::string(status.message()))));
 }
 
@@ -46,7 +46,7 @@ void StepErrors::FailWithCurrentException(std::string_view step_id) {
     if (HasMemoryForMessage()) {
       FailAndThrow(step_id, absl::ResourceExhaustedError("its function ran out of memory"));
     }
-    worker_.run.FailForLackOfMemory();
+    worker_.attempt.failure().ReportOutOfMemory();
     throw StepFailed();
   } catch (const BlockTooLarge& error) {
     FailAndThrow(step_id, absl::ResourceExhaustedError(error.what()));

@@ -31,11 +31,7 @@ internal::MeshOptions internal::MeshOptionsOf(const RunOptions& run, int process
                       .max_frame_bytes = run.cluster.max_frame_bytes};
   if (run.log_hook != nullptr) {
     options.log = [hook = run.log_hook](std::string_view message) {
-      try {
-        hook(LogSeverity::kInfo, message);
-      } catch (...) {
-        // A hook that throws has nobody to be reported to: it is the reporter.
-      }
+      Log(hook, LogSeverity::kInfo, message);
     };
   }
   return options;

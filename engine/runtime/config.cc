@@ -22,4 +22,12 @@ StopListener::~StopListener() {
   std::erase(handle_.state_->listeners, &listener_);
 }
 
+void internal::Log(const LogHook& hook, LogSeverity severity, std::string_view message) noexcept {
+  if (hook == nullptr) return;
+  try {
+    hook(severity, message);
+  } catch (...) {
+  }
+}
+
 }  // namespace headway

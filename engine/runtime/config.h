@@ -109,6 +109,14 @@ struct RunOptions {
   Clock* clock = nullptr;         // null: the system's clocks. Not owned; outlives the run
 };
 
+namespace internal {
+
+// Calls the hook, unless it is null. An exception of the hook is dropped: there is nobody else to
+// report it to.
+void Log(const LogHook& hook, LogSeverity severity, std::string_view message) noexcept;
+
+}  // namespace internal
+
 }  // namespace headway
 
 #endif  // HEADWAY_ENGINE_RUNTIME_CONFIG_H_

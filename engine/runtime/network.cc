@@ -5,7 +5,7 @@
 #include <new>
 #include <utility>
 
-#include "engine/runtime/run_state.h"
+#include "engine/runtime/attempt.h"
 
 // How a Network lives, who pumps it, and how it ends. network_output.cc and network_input.cc have
 // what passes through it.
@@ -23,19 +23,20 @@ constexpr std::chrono::nanoseconds kDelayedRetry = std::chrono::milliseconds(1);
 
 }  // namespace
 
-Network::Network(RunState& run, std::unique_ptr<Transport> transport)
-    : run_(run),
+Network::Network(Attempt& attempt, std::unique_ptr<Transport> transport)
+    : run_(attempt.run()),
+      attempt_(attempt),
       transport_(std::move(transport)),
-      endpoint_(&run.fabric(), run.topology().workers_per_process),
-      returned_(static_cast<size_t>(run.topology().process_count)),
-      ended_(static_cast<size_t>(run.topology().process_count)),
-      agreed_(static_cast<size_t>(run.topology().process_count)),
-      graphs_(static_cast<size_t>(run.topology().process_count)),
-      return_bytes_(kExclusiveBytes / 2 / (run.topology().process_count - 1)) {
+      endpoint_(&attempt.fabric(), run_.topology().workers_per_process),
+      returned_(static_cast<size_t>(run_.topology().process_count)),
+      ended_(static_cast<size_t>(run_.topology().process_count)),
+      agreed_(static_cast<size_t>(run_.topology().process_count)),
+      graphs_(static_cast<size_t>(run_.topology().process_count)),
+      return_bytes_(kExclusiveBytes / 2 / (run_.topology().process_count - 1)) {
   for (int index = 0; index <= endpoint_index(); ++index) {
-    run_.fabric().parker(index).SetWaker([this] { transport_->Wake(); });
+    attempt_.fabric().parker(index).SetWaker([this] { transport_->Wake(); });
   }
-  ended_[static_cast<size_t>(run.topology().process)] = true;
+  ended_[static_cast<size_t>(run_.topology().process)] = true;
   watchdog_ = std::thread([this] { Watch(); });  // last, since it may pump at once
 }
 
@@ -57,7 +58,7 @@ bool Network::Pump(bool urgent) {
     const std::unique_lock lock(mutex_, std::try_to_lock);
     if (!lock.owns_lock()) {
       // Who pumps looks at pump_again_ after unlocking; who waits is to stop waiting.
-      if (urgent) run_.fabric().parker(endpoint_index()).Unpark();
+      if (urgent) attempt_.fabric().parker(endpoint_index()).Unpark();
       return received;
     }
     pump_again_.store(false);
@@ -111,7 +112,7 @@ void Network::Watch() {
       if (pump_again_.load()) Pump(false);
       seen = pumps_.load(std::memory_order_relaxed);
     } catch (const std::bad_alloc&) {
-      run_.FailForLackOfMemory();
+      attempt_.failure().ReportOutOfMemory();
     }
   }
 }
@@ -137,19 +138,19 @@ absl::Status Network::Finish() {
   std::lock_guard lock(mutex_);
   PumpLocked();
   // The last rounds may have to wait for room; what comes behind a goodbye is not sent.
-  while (!run_.failed() && !with_news_.empty()) {
+  while (!attempt_.failure().occurred() && !with_news_.empty()) {
     if (ProgressIsBackedUp()) transport_->Wait(std::nullopt);
     PumpLocked();
   }
-  if (!run_.failed()) SendToAll(FrameClass::kGoodbye, encoder_.Goodbye());
-  while (!run_.failed() &&
+  if (!attempt_.failure().occurred()) SendToAll(FrameClass::kGoodbye, encoder_.Goodbye());
+  while (!attempt_.failure().occurred() &&
          !std::all_of(ended_.begin(), ended_.end(), [](bool ended) { return ended; })) {
     PumpLocked();
     if (!received_) transport_->Wait(std::nullopt);
   }
   PumpLocked();
   transport_->Close(kCloseTimeout);
-  return run_.marked_status();
+  return attempt_.failure().marked_status();
 }
 
 }  // namespace headway::internal

@@ -25,7 +25,8 @@
 
 namespace headway::internal {
 
-class RunState;
+class Attempt;
+class RunContext;
 
 // A run of several processes builds fewer; a larger number is no number of a dataflow.
 inline constexpr uint32_t kMaxDataflows = 1 << 20;
@@ -41,8 +42,8 @@ inline constexpr uint32_t kMaxDataflows = 1 << 20;
 // Thread safety: all methods, unless they say otherwise.
 class Network final : private Transport::Handler {
  public:
-  // `run` outlives the network, and its fabric has one endpoint more than workers, for this.
-  Network(RunState& run, std::unique_ptr<Transport> transport);
+  // `attempt` outlives the network, and its fabric has one endpoint more than workers, for this.
+  Network(Attempt& attempt, std::unique_ptr<Transport> transport);
   ~Network() override;
   Network(const Network&) = delete;
   Network& operator=(const Network&) = delete;
@@ -120,7 +121,8 @@ class Network final : private Transport::Handler {
   }
   void Watch();
 
-  RunState& run_;
+  RunContext& run_;
+  Attempt& attempt_;
   const std::unique_ptr<Transport> transport_;
 
   std::mutex mutex_;  // held by who pumps, or waits

@@ -4,9 +4,9 @@
 
 #include "absl/strings/str_format.h"
 #include "comm/wire/wire_generated.h"
+#include "engine/runtime/attempt.h"
 #include "engine/runtime/failure_origin.h"
 #include "engine/runtime/network.h"
-#include "engine/runtime/run_state.h"
 
 // What a Network takes from other processes and hands to the workers.
 
@@ -43,9 +43,9 @@ void Network::OnFrame(int process, const IncomingFrame& frame) {
           break;
         }
         agreed_[static_cast<size_t>(process)] = true;
-        run_.stop_agreement().ProposeOfProcess(stop.epoch());
+        attempt_.stop_agreement().ProposeOfProcess(stop.epoch());
       }
-      run_.fabric().WakeAll();
+      attempt_.fabric().WakeAll();
       break;
     }
     case wire::Body::Goodbye:
@@ -54,7 +54,7 @@ void Network::OnFrame(int process, const IncomingFrame& frame) {
     case wire::Body::Abort: {
       ended_[static_cast<size_t>(process)] = true;
       const absl::Status cause = ReadAbort(*frame.frame);
-      run_.Fail(absl::IsUnavailable(cause) ? MarkTold(cause) : cause);
+      attempt_.failure().Report(absl::IsUnavailable(cause) ? MarkTold(cause) : cause);
       break;
     }
     default:
@@ -65,7 +65,7 @@ void Network::OnFrame(int process, const IncomingFrame& frame) {
 
 void Network::OnLoss(int process, const absl::Status& cause) {
   ended_[static_cast<size_t>(process)] = true;
-  run_.Fail(absl::IsUnavailable(cause) ? MarkLoss(cause) : cause);
+  attempt_.failure().Report(absl::IsUnavailable(cause) ? MarkLoss(cause) : cause);
   received_ = true;
 }
 
@@ -105,7 +105,7 @@ void Network::OnProgress(int process, const wire::Frame& frame) {
   const auto& rounds = *frame.body_as_Progress()->rounds();
   CompactRoundsReader reader({reinterpret_cast<const std::byte*>(rounds.data()), rounds.size()});
   uint32_t dataflow = 0;
-  while (!run_.failed() && reader.Next(kMaxDelayedBytes, &dataflow, &round_)) {
+  while (!attempt_.failure().occurred() && reader.Next(kMaxDelayedBytes, &dataflow, &round_)) {
     OnRound(process, dataflow, round_);
   }
   if (reader.malformed()) Malformed(process, "progress that is none");
@@ -134,7 +134,7 @@ void Network::Delay(uint32_t id, std::span<const std::byte> round) {
   if (delayed.empty()) with_delayed_.push_back(id);
   if (delayed.size() + round.size() > kMaxDelayedBytes) SumDelayed(dataflow);
   if (delayed.size() + round.size() > kMaxDelayedBytes) {
-    run_.Fail(absl::ResourceExhaustedError(absl::StrFormat(
+    attempt_.failure().Report(absl::ResourceExhaustedError(absl::StrFormat(
         "process %d: a worker does not keep up with the progress of the other processes, which no "
         "longer fits in %d bytes",
         run_.topology().process, kMaxDelayedBytes)));
@@ -170,7 +170,7 @@ void Network::DeliverDelayed() {
 
 void Network::OnCredit(int process, const wire::Frame& frame) {
   const Topology& topology = run_.topology();
-  const int64_t in_flight = run_.flow_control().InFlight();  // more rather than less
+  const int64_t in_flight = attempt_.flow_control().InFlight();  // more rather than less
   auto most = static_cast<uint64_t>(std::max<int64_t>(in_flight, 0));
   for (const wire::Returned* returned : *frame.body_as_Credit()->returned()) {
     const auto worker = static_cast<int>(returned->worker());
@@ -214,12 +214,13 @@ void Network::OnGraph(int process, const IncomingFrame& frame) {
     }
     steps.push_back(step->str());
   }
-  absl::Status status = run_.CheckSameGraph(graph.dataflow(), transport_->Describe(process), steps);
-  if (!status.ok()) run_.Fail(status);
+  absl::Status status =
+      attempt_.graph_comparison().Compare(graph.dataflow(), transport_->Describe(process), steps);
+  if (!status.ok()) attempt_.failure().Report(status);
 }
 
 void Network::Malformed(int process, std::string_view what) {
-  run_.Fail(absl::InvalidArgumentError(
+  attempt_.failure().Report(absl::InvalidArgumentError(
       absl::StrFormat("%s sent %s; it is not the same program, or its memory is corrupt",
                       transport_->Describe(process), what)));
 }

@@ -3,8 +3,8 @@
 
 #include "absl/strings/str_format.h"
 #include "check.h"
+#include "engine/runtime/attempt.h"
 #include "engine/runtime/network.h"
-#include "engine/runtime/run_state.h"
 
 // What a Network takes from the workers and sends to other processes.
 
@@ -27,7 +27,7 @@ void Network::AddDataflow(uint32_t dataflow, ProgressLayout layout,
   FrameEncoder encoder;
   const std::span<const std::byte> frame = encoder.Graph(dataflow, steps);
   if (const size_t limit = run_.options().cluster.max_frame_bytes; frame.size() > limit) {
-    run_.Fail(absl::ResourceExhaustedError(absl::StrFormat(
+    attempt_.failure().Report(absl::ResourceExhaustedError(absl::StrFormat(
         "dataflow number %d: what its %d steps are takes %d bytes on its way to other processes, "
         "which compare it, and max_frame_bytes is %d; raise the limit in every process",
         dataflow, steps.size(), frame.size(), limit)));
@@ -56,8 +56,8 @@ void Network::AnnounceStopAt(uint64_t epoch) {
 }
 
 void Network::SendAnnouncements() {
-  if (run_.failed() && !std::exchange(abort_sent_, true)) {
-    SendToAll(FrameClass::kAbort, encoder_.Abort(run_.status()));
+  if (attempt_.failure().occurred() && !std::exchange(abort_sent_, true)) {
+    SendToAll(FrameClass::kAbort, encoder_.Abort(attempt_.failure().status()));
   }
   if (run_.stop_requested() && !std::exchange(stop_announced_, true)) {
     SendToAll(FrameClass::kControl, encoder_.Stop(false, 0));
@@ -84,7 +84,7 @@ void Network::AddNewDataflows() {
 
 void Network::NoteRemovals() {
   for (const uint32_t id : removals_) {
-    if (++DataflowOf(id).removals == run_.worker_count()) removed_.push_back(id);
+    if (++DataflowOf(id).removals == run_.topology().workers_per_process) removed_.push_back(id);
   }
   removals_.clear();
 }
@@ -196,7 +196,7 @@ void Network::SendRounds() {
   if (rounds_.bytes().empty()) return;
   const std::span<const std::byte> frame = encoder_.Progress(rounds_.bytes());
   if (const size_t limit = run_.options().cluster.max_frame_bytes; frame.size() > limit) {
-    run_.Fail(absl::ResourceExhaustedError(absl::StrFormat(
+    attempt_.failure().Report(absl::ResourceExhaustedError(absl::StrFormat(
         "process %d: what its workers have done in one step takes %d bytes of progress, and "
         "max_frame_bytes is %d; hold fewer times at once, or raise the limit in every process",
         run_.topology().process, frame.size(), limit)));

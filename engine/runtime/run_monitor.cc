@@ -6,33 +6,39 @@ namespace headway {
 
 using internal::WorkerStatistics;
 
-bool RunMonitor::TryBegin(int worker_count, Epoch first_epoch,
-                          const internal::FlowControl* flow_control) {
+bool RunMonitor::TryBegin(int worker_count, Epoch first_epoch) {
   std::lock_guard lock(mutex_);
-  if (flow_control_ != nullptr) return false;
+  if (has_run_) return false;
   worker_count_ = worker_count;
   workers_ = std::make_unique<WorkerStatistics[]>(static_cast<size_t>(worker_count));
   for (int worker = 0; worker < worker_count; ++worker) {
     workers_[worker].epoch.store(first_epoch, std::memory_order_relaxed);
     workers_[worker].source_epoch.store(first_epoch, std::memory_order_relaxed);
   }
-  flow_control_ = flow_control;
-  last_.reset();
+  last_bytes_in_flight_ = 0;
+  has_run_ = true;
   return true;
 }
 
 void RunMonitor::End() {
   std::lock_guard lock(mutex_);
-  last_ = LookLocked();
+  has_run_ = false;
+}
+
+void RunMonitor::BeginAttempt(const internal::FlowControl* flow_control) {
+  std::lock_guard lock(mutex_);
+  flow_control_ = flow_control;
+}
+
+void RunMonitor::EndAttempt() {
+  std::lock_guard lock(mutex_);
+  last_bytes_in_flight_ = flow_control_->InFlight();
   flow_control_ = nullptr;
 }
 
 std::optional<RunStatistics> RunMonitor::Look() const {
   std::lock_guard lock(mutex_);
-  return flow_control_ != nullptr ? LookLocked() : last_;
-}
-
-RunStatistics RunMonitor::LookLocked() const {
+  if (workers_ == nullptr) return std::nullopt;
   RunStatistics statistics;
   Epoch epoch = WorkerStatistics::kNoEpoch;
   for (int index = 0; index < worker_count_; ++index) {
@@ -44,7 +50,9 @@ RunStatistics RunMonitor::LookLocked() const {
         std::max(statistics.source_epoch, worker.source_epoch.load(std::memory_order_relaxed));
   }
   if (epoch != WorkerStatistics::kNoEpoch) statistics.epoch = epoch;
-  statistics.bytes_in_flight = std::max<int64_t>(flow_control_->InFlight(), 0);
+  const int64_t bytes =
+      flow_control_ != nullptr ? flow_control_->InFlight() : last_bytes_in_flight_;
+  statistics.bytes_in_flight = std::max<int64_t>(bytes, 0);
   return statistics;
 }
 

@@ -42,23 +42,26 @@ struct alignas(64) WorkerStatistics {
 // Thread safe.
 class RunMonitor {
  public:
-  // What the run has done by the last step of each of its workers. None before the run has begun;
-  // how it ended, after its end.
+  // Returns the statistics of the run as of the last step of each worker. Nothing before the run
+  // has begun; its last statistics after its end.
   std::optional<RunStatistics> Look() const;
 
-  // For the run: its workers exist between these calls. False if another run has begun.
-  bool TryBegin(int worker_count, Epoch first_epoch, const internal::FlowControl* flow_control);
+  // For the run. TryBegin returns false if another run has begun and not ended.
+  bool TryBegin(int worker_count, Epoch first_epoch);
   void End();
+  // For each attempt of the run, between these. Workers exist only during an attempt.
+  void BeginAttempt(const internal::FlowControl* flow_control);
+  void EndAttempt();
   internal::WorkerStatistics& OfWorker(int local_index) { return workers_[local_index]; }
 
  private:
-  RunStatistics LookLocked() const;
-
-  mutable std::mutex mutex_;  // guards what follows, but not what is in workers_
+  mutable std::mutex mutex_;  // guards the members below, but not the elements of workers_
+  bool has_run_ = false;
   int worker_count_ = 0;
-  std::unique_ptr<internal::WorkerStatistics[]> workers_;
-  const internal::FlowControl* flow_control_ = nullptr;  // null: no run is under way
-  std::optional<RunStatistics> last_;                    // of a run that has ended
+  std::unique_ptr<internal::WorkerStatistics[]>
+      workers_;                                          // of the latest run; null: none has begun
+  const internal::FlowControl* flow_control_ = nullptr;  // of the attempt; null: none is under way
+  int64_t last_bytes_in_flight_ = 0;                     // at the end of the latest attempt
 };
 
 }  // namespace headway

@@ -6,7 +6,7 @@ namespace headway::internal {
 
 void WorkerContext::ReturnRemote(uint32_t dataflow, uint32_t channel, const Block& block) {
   endpoint.Send(
-      run.network()->endpoint_index(),
+      attempt.network()->endpoint_index(),
       Message::Returned(dataflow, channel, {.sender = block.sender, .bytes = block.charged_bytes}));
   network_output = true;
 }

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "comm/local/fabric.h"
-#include "engine/runtime/run_state.h"
+#include "engine/runtime/attempt.h"
 
 namespace headway::internal {
 
@@ -17,7 +17,8 @@ struct WorkerContext {
   int index;        // of this worker, 0 to count - 1
   int count;        // workers of the whole run
   int local_index;  // among the workers of its process
-  RunState& run;
+  RunContext& run;
+  Attempt& attempt;
   Endpoint& endpoint;
   FlowControl::View credit;
 
@@ -40,9 +41,9 @@ struct WorkerContext {
 
   // Takes bytes out of the count of those in flight, and wakes workers that wait for room.
   void ReturnToPool(int64_t bytes) {
-    run.flow_control().AddTaken(local_index, bytes);
+    attempt.flow_control().AddTaken(local_index, bytes);
     took_bytes = true;
-    if (run.flow_control().TakeStarving()) endpoint.WakeAll();
+    if (attempt.flow_control().TakeStarving()) endpoint.WakeAll();
   }
   // A block of another process was taken: its sender is to get its credit back.
   void ReturnRemote(uint32_t dataflow, uint32_t channel, const Block& block);

@@ -8,7 +8,7 @@
 
 #include "absl/time/time.h"
 #include "engine/graph/graph.h"
-#include "engine/runtime/run_state.h"
+#include "engine/runtime/activation_gate.h"
 
 namespace headway {
 
@@ -65,7 +65,7 @@ class Activator {
   ThreadActivator thread_activator() const {
     if (state_->graph == nullptr) return ThreadActivator();
     internal::WorkerContext& worker = state_->graph->worker();
-    return ThreadActivator(worker.run.activation_gate(), worker.local_index,
+    return ThreadActivator(worker.attempt.activation_gate(), worker.local_index,
                            uint64_t{state_->graph->id()} << 32 | state_->node->index());
   }
 

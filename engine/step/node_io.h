@@ -226,7 +226,8 @@ class NodeOutput : public internal::OutputPortBase {
   }
   void PushBatch(Batch<D>&& batch) {
     Batch<D> pushed = std::move(batch);
-    if (graph_.worker().run.failed()) throw internal::StepFailed();  // nothing more is done
+    if (graph_.worker().attempt.failure().occurred())
+      throw internal::StepFailed();  // nothing more is done
     ++batch_count_;
     const internal::Push push(graph_.current_push(), *this);
     tee_.Push(time_, std::move(pushed));

@@ -7,8 +7,8 @@
 #include <thread>
 #include <vector>
 
+#include "engine/runtime/attempt.h"
 #include "engine/runtime/failure_origin.h"
-#include "engine/runtime/run_state.h"
 #include "tests/engine/run_helpers.h"
 
 namespace headway {
@@ -132,10 +132,10 @@ TEST_CASE("bytes in flight of a cancelled dataflow do not count any more") {
     std::atomic<int> cancelled{0};
     Collected<int64_t> seen;
     CheckOk(Execute({.workers = workers}, [&](Worker& worker) -> absl::Status {
-      internal::RunState* run = nullptr;
+      internal::Attempt* attempt = nullptr;
       Flow flow, after;
       HEADWAY_RETURN_IF_ERROR(worker.Build("flow", [&](Scope<>& scope) {
-        run = &scope.graph().worker().run;
+        attempt = &scope.graph().worker().attempt;
         scope.Input(flow.input) | Exchange("spread") | Exchange("again");
       }));
       flow.Send(20'000);
@@ -148,10 +148,10 @@ TEST_CASE("bytes in flight of a cancelled dataflow do not count any more") {
       after.Send(100);
       HEADWAY_RETURN_IF_ERROR(after.Wait(worker));
       HEADWAY_RETURN_IF_ERROR(worker.StepWhile(
-          [&] { return run->flow_control().InFlight() > 0 && worker.did_work(); }));
+          [&] { return attempt->flow_control().InFlight() > 0 && worker.did_work(); }));
       ++cancelled;
       while (cancelled < 2 * workers) HEADWAY_RETURN_IF_ERROR(worker.Step());
-      CHECK(run->flow_control().InFlight() == 0);
+      CHECK(attempt->flow_control().InFlight() == 0);
       return absl::OkStatus();
     }));
   }
@@ -270,20 +270,22 @@ TEST_CASE("several runs go on in one process at the same time, one of them faili
 }
 
 TEST_CASE("the loss of a process has a mark for who compares, and none for who steps workers") {
-  internal::RunState run(1, {});
-  Worker worker(run, 0);
+  internal::RunContext run(1, {});
+  internal::Attempt attempt(run);
+  Worker worker(attempt, 0);
   const absl::Status loss = absl::UnavailableError("process 1: nothing heard for 5s");
-  run.Fail(internal::MarkLoss(loss));
+  attempt.failure().Report(internal::MarkLoss(loss));
   CHECK(worker.Step() == loss);
   CHECK(worker.StepOrPark() == loss);
   CHECK(worker.Build("late", [](Scope<>&) {}) == loss);
-  CHECK(internal::IsLoss(run.marked_status()));
+  CHECK(internal::IsLoss(attempt.failure().marked_status()));
 }
 
 TEST_CASE("a batch for a channel that is not there says that memory is corrupt, in one process") {
-  internal::RunState run(2, {});
-  Worker worker(run, 0);
-  internal::Endpoint other(&run.fabric(), 1);
+  internal::RunContext run(2, {});
+  internal::Attempt attempt(run);
+  Worker worker(attempt, 0);
+  internal::Endpoint other(&attempt.fabric(), 1);
   CheckOk(worker.Build("flow", [](Scope<>&) {}));
   internal::Block* block = other.pool().Get();
   block->record_count = 0;

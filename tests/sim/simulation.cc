@@ -38,9 +38,10 @@ Simulation::Simulation(uint64_t seed) : random_(seed) {
   options.first_epoch = first_epoch_;
   options.max_bytes_in_flight = max_bytes_in_flight_;
   options.clock = &clock_;
-  run_ = std::make_unique<internal::RunState>(workers_count_, options, rings_);
+  run_ = std::make_unique<internal::RunContext>(workers_count_, options);
+  attempt_ = std::make_unique<internal::Attempt>(*run_, rings_);
   for (int worker = 0; worker < workers_count_; ++worker) {
-    workers_.push_back(std::make_unique<Worker>(*run_, worker));
+    workers_.push_back(std::make_unique<Worker>(*attempt_, worker));
   }
   next_build_.resize(workers_.size());
 }
@@ -389,7 +390,7 @@ void Simulation::CheckResults() {
     }
     idle_rounds = did_work ? 0 : idle_rounds + 1;
   }
-  const int64_t in_flight = run_->flow_control().InFlight();
+  const int64_t in_flight = attempt_->flow_control().InFlight();
   if (in_flight != 0) {
     verdict_.Fail(absl::StrFormat("%d bytes count as in flight after the end", in_flight));
   }

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "comm/system/clock.h"
-#include "engine/runtime/run_state.h"
+#include "engine/runtime/attempt.h"
 #include "engine/worker.h"
 #include "tests/sim/ghost.h"
 #include "tests/sim/graph_builder.h"
@@ -104,7 +104,8 @@ class Simulation {
   internal::Fabric::Options rings_;
   ManualClock clock_;
   std::vector<Dataflow> dataflows_;
-  std::unique_ptr<internal::RunState> run_;
+  std::unique_ptr<internal::RunContext> run_;
+  std::unique_ptr<internal::Attempt> attempt_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<size_t> next_build_;  // by worker
   Counts counts_;

@@ -14,8 +14,9 @@ namespace headway {
 
 // The endpoint of a worker that does nothing else.
 struct Pool {
-  internal::RunState run{1, RunOptions{}};
-  Worker worker{run, 0};
+  internal::RunContext run{1, RunOptions{}};
+  internal::Attempt attempt{run};
+  Worker worker{attempt, 0};
   InputHandle<int> input;
   internal::Endpoint* endpoint = nullptr;
 

@@ -16,8 +16,8 @@
 
 #include "check.h"
 #include "comm/memory/slab.h"
+#include "engine/runtime/attempt.h"
 #include "engine/runtime/network.h"
-#include "engine/runtime/run_state.h"
 #include "progress/compact_rounds.h"
 #include "tests/engine/run_helpers.h"
 
@@ -157,12 +157,12 @@ inline Bytes ProgressFrame(uint32_t dataflow, const std::vector<Change>& changes
 // Process 0 of some.
 struct Process {
   explicit Process(int workers = 1, int processes = 2, const RunOptions& options = {})
-      : run({.process = 0, .process_count = processes, .workers_per_process = workers}, options,
-            {.progress_frames = kFewFrames}) {
+      : run({.process = 0, .process_count = processes, .workers_per_process = workers}, options),
+        attempt(run, {.progress_frames = kFewFrames}) {
     auto made = std::make_unique<ScriptedTransport>(processes);
     transport = made.get();
-    network.emplace(run, std::move(made));
-    run.set_network(&*network);
+    network.emplace(attempt, std::move(made));
+    attempt.set_network(&*network);
   }
   // Dataflow `id`, of one location.
   void Build(uint32_t id) {
@@ -181,7 +181,8 @@ struct Process {
     Pump();
   }
 
-  internal::RunState run;
+  internal::RunContext run;
+  internal::Attempt attempt;
   ScriptedTransport* transport;
   std::optional<internal::Network> network;
 };

@@ -23,7 +23,10 @@ const std::string kErase = "\r\x1b[K";
 
 // A run that has begun.
 struct Running {
-  Running() { REQUIRE(monitor.TryBegin(1, 7, &flow_control)); }
+  Running() {
+    REQUIRE(monitor.TryBegin(1, 7));
+    monitor.BeginAttempt(&flow_control);
+  }
   FlowControl flow_control{1, 1000};
   RunMonitor monitor;
   ManualClock clock;

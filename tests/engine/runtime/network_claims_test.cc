@@ -16,19 +16,19 @@ namespace {
 TEST_CASE("credit is believed up to what is in flight, all entries of a frame together") {
   for (const bool too_much : {false, true}) {
     Process process;
-    internal::Endpoint worker(&process.run.fabric(), 0);
-    process.run.flow_control().AddSent(0, 1000);
+    internal::Endpoint worker(&process.attempt.fabric(), 0);
+    process.attempt.flow_control().AddSent(0, 1000);
     const std::vector<FrameEncoder::ReturnedBytes> returned = {
         {.dataflow = 0, .channel = 0, .worker = 0, .bytes = 600},
         {.dataflow = 0, .channel = 1, .worker = 0, .bytes = too_much ? 401U : 400U}};
     FrameEncoder encoder;
     process.Receive(encoder.Credit(returned));
     if (too_much) {
-      CheckError(process.run.status(), absl::StatusCode::kInvalidArgument,
+      CheckError(process.attempt.failure().status(), absl::StatusCode::kInvalidArgument,
                  {"process 1", "credit for more than it was sent"});
       continue;
     }
-    CHECK_FALSE(process.run.failed());
+    CHECK_FALSE(process.attempt.failure().occurred());
     uint32_t credit = 0;
     worker.Receive([&](const internal::Message& message, int) {
       CHECK(message.kind() == internal::MessageKind::kCredit);
@@ -40,8 +40,8 @@ TEST_CASE("credit is believed up to what is in flight, all entries of a frame to
 
 TEST_CASE("credit for a dataflow that the worker has not built ends the run") {
   Process process;
-  Worker worker(process.run, 0);
-  process.run.flow_control().AddSent(0, 1000);
+  Worker worker(process.attempt, 0);
+  process.attempt.flow_control().AddSent(0, 1000);
   FrameEncoder encoder;
   const std::vector<FrameEncoder::ReturnedBytes> returned = {
       {.dataflow = 3, .channel = 0, .worker = 0, .bytes = 1}};
@@ -61,7 +61,7 @@ TEST_CASE(
   for (const Case& each : {Case{0, kPayload, true}, Case{0, kPayload - 1, false},
                            Case{internal::kMaxDataflows, kPayload, false}}) {
     Process process;
-    internal::Endpoint worker(&process.run.fabric(), 0);
+    internal::Endpoint worker(&process.attempt.fabric(), 0);
     const auto head = internal::EncodeBatchHead({.dataflow = each.dataflow,
                                                  .channel = 0,
                                                  .sender = 1,
@@ -72,9 +72,9 @@ TEST_CASE(
     Bytes frame = Copy(head);
     frame.resize(head.size() + kPayload);
     process.Receive(frame);
-    CHECK(process.run.failed() != each.good);
+    CHECK(process.attempt.failure().occurred() != each.good);
     if (!each.good) {
-      CheckError(process.run.status(), absl::StatusCode::kInvalidArgument,
+      CheckError(process.attempt.failure().status(), absl::StatusCode::kInvalidArgument,
                  {"process 1", "a batch"});
     }
     worker.Receive([&](const internal::Message& message, int) { worker.Recycle(message.block()); });
@@ -97,9 +97,9 @@ TEST_CASE("a graph whose steps take more than its frame has ends the run, and no
     Process process;
     process.Receive(frame);
     if (steps == 1) {
-      CHECK_FALSE(process.run.failed());
+      CHECK_FALSE(process.attempt.failure().occurred());
     } else {
-      CheckError(process.run.status(), absl::StatusCode::kInvalidArgument,
+      CheckError(process.attempt.failure().status(), absl::StatusCode::kInvalidArgument,
                  {"process 1", "overlap"});
     }
   }

@@ -18,16 +18,17 @@ TEST_CASE("a lack of memory in whoever pumps ends the run, and does not hang it"
   Process process;
   process.transport->LoseMemory();
   try {
-    while (!process.run.failed()) process.network->Pump(true);  // or the watchdog was faster
+    while (!process.attempt.failure().occurred())
+      process.network->Pump(true);  // or the watchdog was faster
   } catch (const std::bad_alloc&) {
-    process.run.FailForLackOfMemory();
+    process.attempt.failure().ReportOutOfMemory();
   }
   CHECK(absl::IsResourceExhausted(process.network->Finish()));
 }
 
 TEST_CASE("rounds that a worker has no room for are added up, and none is lost") {
   Process process;
-  internal::Endpoint worker(&process.run.fabric(), 0);
+  internal::Endpoint worker(&process.attempt.fabric(), 0);
   process.Build(0);
   // One time after the other comes and goes; unsummed these are 8 MiB.
   constexpr uint64_t kTimes = 1 << 18;
@@ -56,7 +57,7 @@ TEST_CASE("rounds that a worker has no room for are added up, and none is lost")
   std::erase_if(counts, [](const auto& entry) { return entry.second == 0; });
   CHECK(counts == std::map<uint64_t, int64_t>{{0, -1}, {kTimes, 1}});
   CHECK(bytes_read < size_t{2} << 20);
-  CHECK_FALSE(process.run.failed());
+  CHECK_FALSE(process.attempt.failure().occurred());
 }
 
 // Rounds of 1 MiB for dataflows that are not built here.
@@ -68,19 +69,19 @@ Bytes LargeFrame(uint32_t dataflow) {
 
 TEST_CASE("progress that a worker does not read ends the run when it is too much") {
   Process process;
-  internal::Endpoint worker(&process.run.fabric(), 0);
+  internal::Endpoint worker(&process.attempt.fabric(), 0);
   const Bytes frame = LargeFrame(3);
   const int fit = static_cast<int>(kFewFrames) + kRoundsPerLimit;
   for (int i = 0; i < fit; ++i) process.Receive(frame);
-  CHECK_FALSE(process.run.failed());
+  CHECK_FALSE(process.attempt.failure().occurred());
   process.Receive(frame);
-  CheckError(process.run.status(), absl::StatusCode::kResourceExhausted,
+  CheckError(process.attempt.failure().status(), absl::StatusCode::kResourceExhausted,
              {"process 0", "does not keep up with the progress of the other processes"});
 }
 
 TEST_CASE("progress of dataflows that a worker never builds ends the run when it is too much") {
   Process process;
-  Worker worker(process.run, 0);
+  Worker worker(process.attempt, 0);
   const Bytes frames[] = {LargeFrame(3), LargeFrame(4)};
   absl::Status status;
   int received = 0;
@@ -99,7 +100,7 @@ TEST_CASE("the more processes there are, the sooner each gives credit back") {
   for (const int processes : {2, 5}) {
     CAPTURE(processes);
     Process process(1, processes);
-    internal::Endpoint worker(&process.run.fabric(), 0);
+    internal::Endpoint worker(&process.attempt.fabric(), 0);
     auto take = [&](uint32_t bytes) {
       process.transport->TakeEvents();
       worker.Send(process.network->endpoint_index(),
@@ -117,13 +118,13 @@ TEST_CASE("the more processes there are, the sooner each gives credit back") {
 
 TEST_CASE("progress that is larger than a frame may be ends the run, and says what to raise") {
   Process process(1, 2, {.cluster = {.max_frame_bytes = size_t{64} << 10}});
-  internal::Endpoint worker(&process.run.fabric(), 0);
+  internal::Endpoint worker(&process.attempt.fabric(), 0);
   process.Build(0);
   std::vector<Change> changes;
   for (uint64_t time = 0; time < 100'000; ++time) changes.push_back({0, 1, time * time});
   REQUIRE(worker.TryPublishProgress(0, AsRound(changes)));
   process.Pump();
-  CheckError(process.run.status(), absl::StatusCode::kResourceExhausted,
+  CheckError(process.attempt.failure().status(), absl::StatusCode::kResourceExhausted,
              {"process 0", "max_frame_bytes is 65536", "raise"});
 }
 
@@ -138,8 +139,8 @@ bool IsWait(const ScriptedTransport::Event& event) { return !event.sent.has_valu
 
 TEST_CASE("who waits for all looks again soon while a fellow has no room for progress") {
   Process process(2);
-  internal::Endpoint worker(&process.run.fabric(), 0);
-  internal::Endpoint fellow(&process.run.fabric(), 1);  // does not read
+  internal::Endpoint worker(&process.attempt.fabric(), 0);
+  internal::Endpoint fellow(&process.attempt.fabric(), 1);  // does not read
   for (size_t i = 0; i <= kFewFrames; ++i) process.Receive(ProgressFrame(0, {{0, 1, i}}));
   worker.ReceiveProgress([](int, uint32_t, std::span<const std::byte>) {});
   const auto events = EventsOfWait(process, worker);
@@ -151,7 +152,7 @@ TEST_CASE("who waits for all looks again soon while a fellow has no room for pro
 
 TEST_CASE("progress that had no room goes out before a wait, when there is room again") {
   Process process;
-  internal::Endpoint worker(&process.run.fabric(), 0);
+  internal::Endpoint worker(&process.attempt.fabric(), 0);
   process.Build(0);
   process.Pump();
   process.transport->TakeEvents();

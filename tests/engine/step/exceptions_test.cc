@@ -262,7 +262,7 @@ TEST_CASE("memory that is not there ends the run as such, and not as a mistake o
     return worker.StepWhile([] { return true; });
   });
   CheckError(in_program, absl::StatusCode::kResourceExhausted,
-             {"process 0 has no memory left", "max_bytes_in_flight"});
+             {"process 0 is out of memory", "max_bytes_in_flight"});
 }
 
 TEST_CASE("a record that is too large for any block ends the run, and names the step") {

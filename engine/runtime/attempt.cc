@@ -1,0 +1,75 @@
+#include "engine/runtime/attempt.h"
+
+#include "absl/strings/str_format.h"
+#include "engine/runtime/network.h"
+#include "engine/runtime/run_monitor.h"
+
+namespace headway::internal {
+namespace {
+
+absl::Status OutOfMemory(const RunContext& run) {
+  return absl::ResourceExhaustedError(absl::StrFormat(
+      "process %d is out of memory: give it more, lower max_bytes_in_flight (now %d), or keep less "
+      "state in the steps",
+      run.topology().process, run.options().max_bytes_in_flight));
+}
+
+}  // namespace
+
+Attempt::Attempt(RunContext& run, const Fabric::Options& rings)
+    : run_(run),
+      // The network has an endpoint beside those of the workers.
+      fabric_(run.topology().workers_per_process + (run.topology().process_count > 1 ? 1 : 0),
+              rings),
+      failure_(OutOfMemory(run),
+               [this](const absl::Status& status) {
+                 const absl::string_view message = status.message();
+                 Log(run_.options().log_hook, LogSeverity::kError,
+                     {message.data(), message.size()});
+                 fabric_.WakeAll();
+               }),
+      // Each process may have an equal part of the limit in flight, whoever receives it. So the
+      // bytes that all processes send to one of them, and its own, together stay within the limit.
+      flow_control_(run.topology().workers_per_process,
+                    run.options().max_bytes_in_flight / run.topology().process_count),
+      channel_credits_(run.topology().workers_per_process),
+      graph_comparison_(run.topology().workers_per_process + run.topology().process_count - 1),
+      stop_agreement_(run.topology().workers_per_process, run.topology().process_count),
+      activation_gate_(std::make_shared<ActivationGate>(fabric_)),
+      stop_listener_(std::in_place, run.options().stop, [this] { fabric_.WakeAll(); }) {
+  if (RunMonitor* monitor = run.monitor()) {
+    monitor->BeginAttempt(&flow_control_);
+  } else if (run.options().monitor != nullptr) {
+    failure_.Report(absl::InvalidArgumentError(
+        "RunOptions::monitor watches another run that is still under way; give each run its own"));
+  }
+}
+
+Attempt::~Attempt() {
+  CloseToThreads();
+  if (RunMonitor* monitor = run_.monitor()) monitor->EndAttempt();
+}
+
+void Attempt::CloseToThreads() {
+  activation_gate_->Close();
+  stop_listener_.reset();
+}
+
+std::string Attempt::Describe(int worker) const {
+  const Topology& topology = run_.topology();
+  if (topology.process_count == 1) return absl::StrFormat("worker %d", worker);
+  const int process = topology.ProcessOf(worker);
+  if (process != topology.process && network_ != nullptr) {
+    return absl::StrFormat("worker %d of %s", worker, network_->Describe(process));
+  }
+  return absl::StrFormat("worker %d of process %d", worker, process);
+}
+
+std::string Attempt::DescribeEndpoint(int index) const {
+  const Topology& topology = run_.topology();
+  if (index < topology.workers_per_process) return Describe(topology.first_worker() + index);
+  if (topology.process_count == 2) return network_->Describe(1 - topology.process);
+  return "one of the other processes";
+}
+
+}  // namespace headway::internal

@@ -1,0 +1,75 @@
+#ifndef HEADWAY_ENGINE_RUNTIME_ATTEMPT_H_
+#define HEADWAY_ENGINE_RUNTIME_ATTEMPT_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "comm/local/fabric.h"
+#include "comm/local/flow_control.h"
+#include "engine/runtime/activation_gate.h"
+#include "engine/runtime/channel_credit_table.h"
+#include "engine/runtime/failure.h"
+#include "engine/runtime/graph_comparison.h"
+#include "engine/runtime/run_context.h"
+#include "engine/runtime/stop_agreement.h"
+
+namespace headway::internal {
+
+class Network;
+
+// One execution of a run in this process, from its start to its end or first failure: the parts
+// that its workers share. Nothing here outlives a failure; the run (run_context.h) does.
+//
+// Thread safe. Owned by the entry point; outlives its workers and its network.
+class Attempt {
+ public:
+  // `run` outlives the attempt. `rings` are the sizes of the rings between workers; tests make them
+  // small.
+  explicit Attempt(RunContext& run, const Fabric::Options& rings = {});
+  ~Attempt();
+  Attempt(const Attempt&) = delete;
+  Attempt& operator=(const Attempt&) = delete;
+
+  RunContext& run() const { return run_; }
+  Fabric& fabric() { return fabric_; }
+  FlowControl& flow_control() { return flow_control_; }
+  ChannelCreditTable& channel_credits() { return channel_credits_; }
+  GraphComparison& graph_comparison() { return graph_comparison_; }
+  StopAgreement& stop_agreement() { return stop_agreement_; }
+  const std::shared_ptr<ActivationGate>& activation_gate() const { return activation_gate_; }
+
+  // The first failure of any worker, or of the network, ends the attempt: every worker returns it
+  // from its next step.
+  Failure& failure() { return failure_; }
+  const Failure& failure() const { return failure_; }
+
+  // The connections to the other processes; null if there are none. Set before the workers start.
+  Network* network() const { return network_; }
+  void set_network(Network* network) { network_ = network; }
+
+  // Closes the activation gate and stops listening for a stop. No other thread is inside either
+  // when this returns. Call it before the objects go that other threads would wake.
+  void CloseToThreads();
+
+  // "worker 5", or "worker 5 of process 2", with the address of another process.
+  std::string Describe(int worker) const;
+  // Describes the owner of an endpoint of the fabric: a worker of this process, or other processes.
+  std::string DescribeEndpoint(int index) const;
+
+ private:
+  RunContext& run_;
+  Fabric fabric_;
+  Failure failure_;
+  FlowControl flow_control_;
+  ChannelCreditTable channel_credits_;
+  GraphComparison graph_comparison_;
+  StopAgreement stop_agreement_;
+  Network* network_ = nullptr;
+  const std::shared_ptr<ActivationGate> activation_gate_;
+  std::optional<StopListener> stop_listener_;
+};
+
+}  // namespace headway::internal
+
+#endif  // HEADWAY_ENGINE_RUNTIME_ATTEMPT_H_

@@ -1,0 +1,55 @@
+#include "engine/runtime/graph_comparison.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_format.h"
+
+namespace headway::internal {
+namespace {
+
+absl::Status NotBuilt(const std::string& ended, uint32_t dataflow, const std::string& builder) {
+  return absl::InvalidArgumentError(absl::StrFormat(
+      "%s has ended without building dataflow number %d, which %s has built; every worker must "
+      "build the same dataflows in the same order",
+      ended, dataflow, builder));
+}
+
+}  // namespace
+
+absl::Status GraphComparison::Compare(uint32_t dataflow, const std::string& builder,
+                                      const std::vector<std::string>& steps) {
+  std::lock_guard lock(mutex_);
+  BuiltGraph& graph = graphs_[dataflow];
+  if (graph.built_count++ == 0) {
+    graph.first_builder = builder;
+    graph.steps = steps;
+  }
+  absl::Status status;
+  for (size_t i = 0; status.ok() && i < std::max(steps.size(), graph.steps.size()); ++i) {
+    const std::string mine = i < steps.size() ? steps[i] : "nothing";
+    const std::string theirs = i < graph.steps.size() ? graph.steps[i] : "nothing";
+    if (mine != theirs) {
+      status = absl::InvalidArgumentError(
+          absl::StrFormat("workers build different dataflows: as step number %d %s has %s where %s "
+                          "has %s; the function that builds a dataflow must do the same on every "
+                          "worker",
+                          i, builder, mine, graph.first_builder, theirs));
+    }
+  }
+  if (status.ok() && ended_.has_value() && ended_->dataflow_count <= dataflow) {
+    status = NotBuilt(ended_->builder, dataflow, builder);
+  }
+  if (graph.built_count == builder_count_) graphs_.erase(dataflow);
+  return status;
+}
+
+absl::Status GraphComparison::EndBuilding(const std::string& builder, uint32_t dataflow_count) {
+  std::lock_guard lock(mutex_);
+  if (ended_.has_value() && ended_->dataflow_count <= dataflow_count) return absl::OkStatus();
+  ended_ = {builder, dataflow_count};
+  const auto missing = graphs_.lower_bound(dataflow_count);
+  if (missing == graphs_.end()) return absl::OkStatus();
+  return NotBuilt(builder, missing->first, missing->second.first_builder);
+}
+
+}  // namespace headway::internal

@@ -1,0 +1,27 @@
+#include "engine/runtime/run_context.h"
+
+#include <utility>
+
+#include "engine/runtime/run_monitor.h"
+
+namespace headway::internal {
+
+RunContext::RunContext(const Topology& topology, RunOptions options)
+    : topology_(topology),
+      options_(std::move(options)),
+      clock_(options_.clock != nullptr ? options_.clock : &real_clock_) {
+  RunMonitor* const monitor = options_.monitor;
+  if (monitor == nullptr) return;
+  if (monitor->TryBegin(topology_.workers_per_process, options_.first_epoch)) monitor_ = monitor;
+}
+
+RunContext::~RunContext() {
+  if (monitor_ != nullptr) monitor_->End();
+}
+
+void RunContext::RequestStop() {
+  StopHandle stop = options_.stop;
+  if (!stop.requested()) stop.RequestStop();
+}
+
+}  // namespace headway::internal
