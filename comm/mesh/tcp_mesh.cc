@@ -249,7 +249,7 @@ void TcpMesh::EndOfInput(Peer& peer) {
   }
 }
 
-void TcpMesh::Lose(Peer& peer, absl::Status cause, bool tell_peer) {
+void TcpMesh::Lose(Peer& peer, const absl::Status& cause, bool tell_peer) {
   if (tell_peer) {
     SendAbort(*peer.link, absl::Status(cause.code(),
                                        absl::StrFormat("%s gave %s up: %s", Describe(process_id()),

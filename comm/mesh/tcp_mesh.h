@@ -83,7 +83,7 @@ class TcpMesh final : public Transport {
   bool Read(Peer& peer, Handler& handler);
   bool HandleFrames(Peer& peer, Handler& handler, bool* any);
   void EndOfInput(Peer& peer);
-  void Lose(Peer& peer, absl::Status cause, bool tell_peer);
+  void Lose(Peer& peer, const absl::Status& cause, bool tell_peer);
   void CheckTimes();
 
   const MeshOptions options_;

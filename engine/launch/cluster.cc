@@ -72,7 +72,7 @@ absl::Status RunClusterProcess(const ClusterOptions& options, ProcessPart part) 
   mesh_options.stop_requested = [stop = options.run.stop] { return stop.requested(); };
   absl::StatusOr<std::unique_ptr<TcpMesh>> mesh;
   try {
-    mesh = TcpMesh::Connect(std::move(mesh_options), options.addresses);
+    mesh = TcpMesh::Connect(mesh_options, options.addresses);
   } catch (const std::bad_alloc&) {
     return absl::ResourceExhaustedError(absl::StrFormat(
         "not enough memory for the connections to %d processes", process_count - 1));

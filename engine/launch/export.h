@@ -45,10 +45,12 @@
 #endif
 
 extern "C" {
+// NOLINTBEGIN(bugprone-reserved-identifier): the linker chooses the names.
 // The linker puts the getters of a library beside each other, and these at both ends.
 [[gnu::weak,
   gnu::visibility("hidden")]] extern const HeadwayGetter* const __start_headway_getters[];
 [[gnu::weak, gnu::visibility("hidden")]] extern const HeadwayGetter* const __stop_headway_getters[];
+// NOLINTEND(bugprone-reserved-identifier)
 }
 
 namespace headway::internal {

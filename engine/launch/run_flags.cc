@@ -118,7 +118,7 @@ std::string Spelling(const Flag& flag) {
 
 absl::Status StoreValue(const Flag& flag, const std::string& from, std::string_view value,
                         Given& given) {
-  const absl::Status stored = flag.store(value, from, given);
+  absl::Status stored = flag.store(value, from, given);
   if (stored.ok()) return stored;
   return UsageError(absl::StrFormat("%s: '%s' %s", from, value, stored.message()));
 }

@@ -29,7 +29,8 @@ absl::Status internal::RunSpawnedProcesses(const SpawnOptions& options, int stop
                             .stop_descriptor = stop_descriptor},
                            [&](int process, std::span<const int> sockets) -> absl::Status {
                              if (!processors.empty()) {
-                               MoveThreadTo(processors[static_cast<size_t>(process * workers)]);
+                               const int worker = process * workers;
+                               MoveThreadTo(processors[static_cast<size_t>(worker)]);
                              }
                              std::unique_ptr<Transport> transport;
                              if (options.proc_count > 1) {
