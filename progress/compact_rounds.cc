@@ -5,19 +5,20 @@
 #include <limits>
 
 #include "check.h"
-#include "progress/encoded_change.h"
+#include "progress/round.h"
 #include "progress/timestamp.h"
 
 namespace headway {
 
-using internal::kDeltaOffset;
+using internal::EncodedChange;
 using internal::kTimeOffset;
-using internal::Load;
+using internal::kWordBytes;
+using internal::RoundReader;
+using internal::RoundWriter;
 
 namespace {
 
-constexpr size_t kWordBytes = 8;
-constexpr size_t kMaxWords = 4;  // two bits say how many there are
+constexpr size_t kMaxWords = 4;  // two bits hold the number of words less one
 static_assert(kMaxWords * kWordBytes == kMaxTimestampBytes);
 
 constexpr uint64_t ZigZag(int64_t value) {
@@ -27,7 +28,7 @@ constexpr int64_t UndoZigZag(uint64_t value) {
   return static_cast<int64_t>(value >> 1) ^ -static_cast<int64_t>(value & 1);
 }
 
-// What the next change is told as the difference to.
+// The change before the next one, which is encoded as the difference.
 struct Last {
   uint32_t location = 0;
   std::array<uint64_t, kMaxWords> words = {};
@@ -46,26 +47,25 @@ void CompactRounds::Add(uint32_t dataflow, std::span<const std::byte> round,
                         std::span<const uint32_t> change_bytes) {
   HEADWAY_DCHECK(!round.empty());
   uint64_t count = 0;
-  for (size_t at = 0; at < round.size(); ++count) {
-    at += change_bytes[Load<uint32_t>(round.data() + at)];
-  }
+  for (RoundReader reader(round, change_bytes); !reader.done(); reader.Next()) ++count;
   AddVarint(dataflow);
   AddVarint(count);
   Last last;
-  for (const std::byte* change = round.data(); count > 0; --count) {
-    const auto location = Load<uint32_t>(change);
-    const size_t words = (change_bytes[location] - kTimeOffset) / kWordBytes;
+  for (RoundReader reader(round, change_bytes); !reader.done(); reader.Next()) {
+    const EncodedChange change = reader.change();
+    const std::span<const std::byte> time = change.time_bytes(reader.change_bytes());
+    const size_t words = time.size() / kWordBytes;
     HEADWAY_DCHECK(words >= 1 && words <= kMaxWords);
-    const int64_t step = static_cast<int64_t>(location) - static_cast<int64_t>(last.location);
+    const int64_t step = int64_t{change.location()} - int64_t{last.location};
     AddVarint(ZigZag(step) << 2 | (words - 1));
-    AddSigned(Load<int32_t>(change + kDeltaOffset));
+    AddSigned(change.delta());
     for (size_t i = 0; i < words; ++i) {
-      const auto word = Load<uint64_t>(change + kTimeOffset + i * kWordBytes);
+      uint64_t word;
+      std::memcpy(&word, time.data() + i * kWordBytes, kWordBytes);
       AddSigned(static_cast<int64_t>(word - last.words[i]));
       last.words[i] = word;
     }
-    last.location = location;
-    change += change_bytes[location];
+    last.location = change.location();
   }
 }
 
@@ -105,6 +105,7 @@ bool CompactRoundsReader::ReadRound(size_t max_bytes, uint32_t* dataflow,
   if (number > std::numeric_limits<uint32_t>::max() || count == 0) return false;
   *dataflow = static_cast<uint32_t>(number);
   Last last;
+  RoundWriter writer(round);
   for (; count > 0; --count) {
     uint64_t head;
     int64_t delta;
@@ -113,19 +114,15 @@ bool CompactRoundsReader::ReadRound(size_t max_bytes, uint32_t* dataflow,
     if (location < 0 || location > int64_t{std::numeric_limits<uint32_t>::max()}) return false;
     if (delta != static_cast<int32_t>(delta)) return false;
     const size_t words = (head & 3) + 1;
-    const size_t at = round->size();
-    if (max_bytes - at < kTimeOffset + words * kWordBytes) return false;
-    round->resize(at + kTimeOffset + words * kWordBytes);
-    last.location = static_cast<uint32_t>(location);
-    const auto delta32 = static_cast<int32_t>(delta);
-    std::memcpy(round->data() + at, &last.location, sizeof(last.location));
-    std::memcpy(round->data() + at + kDeltaOffset, &delta32, sizeof(delta32));
+    if (max_bytes - round->size() < kTimeOffset + words * kWordBytes) return false;
     for (size_t i = 0; i < words; ++i) {
       int64_t difference;
       if (!ReadSigned(&difference)) return false;
       last.words[i] += static_cast<uint64_t>(difference);
-      std::memcpy(round->data() + at + kTimeOffset + i * kWordBytes, &last.words[i], kWordBytes);
     }
+    last.location = static_cast<uint32_t>(location);
+    writer.AddEncoded(last.location, std::as_bytes(std::span(last.words).first(words)),
+                      static_cast<int32_t>(delta));
   }
   return true;
 }

@@ -8,29 +8,29 @@
 
 namespace headway {
 
-// Rounds of progress as they travel between processes: a round for each of any number of dataflows,
-// in about a quarter of the bytes of Tracker::Publish, because numbers are small and times resemble
-// each other. It says how long its times are, so that who has not built the dataflow yet can read
-// it.
+// The encoding of progress rounds between processes: one round for each of any number of dataflows.
+// It takes about a quarter of the bytes of round.h, because numbers are small and times resemble
+// each other. It states the length of each time, so a process can decode the rounds of a dataflow
+// that it has not built yet.
 //
-// A varint is an unsigned number in groups of 7 bits, the least first, with the high bit of a byte
-// set if another one follows. A signed number s is the varint of (s << 1) ^ (s >> 63): 0, -1, 1,
-// -2, ... A round is
+// A varint is an unsigned number in groups of 7 bits, least significant group first. The high bit
+// of a byte is set if another byte follows. A signed number s is the varint of (s << 1) ^ (s >>
+// 63): 0, -1, 1, -2, ... A round is
 //
 //   the dataflow                                    varint
 //   the number of changes, at least 1               varint
-//   for each change, with that of a change of zeros before the first
-//     ((its location minus the last one's) as a signed number) << 2 | (words of its time - 1)
+//   for each change, as differences to the change before it (zeros before the first)
+//     (the difference of locations as a signed number) << 2 | (words of the time - 1)
 //                                                   varint
-//     the delta                                     signed number
-//     for each 8 bytes of its time: minus those of the last one that had as many
+//     the delta, not a difference                   signed number
+//     for each 8 bytes of the time: the difference to the last time that had as many
 //                                                   signed number, modulo 2^64
 //
 // Not thread safe.
 class CompactRounds {
  public:
-  // Adds a round as Tracker::Publish makes it. `change_bytes` has, for each location, the size of a
-  // change there (Tracker::ChangeSizes).
+  // Adds a well-formed round in the encoding of round.h. `change_bytes` has, for each location, the
+  // size of a change there (Tracker::ChangeSizes).
   void Add(uint32_t dataflow, std::span<const std::byte> round,
            std::span<const uint32_t> change_bytes);
 
@@ -44,16 +44,16 @@ class CompactRounds {
   std::vector<std::byte> bytes_;
 };
 
-// Reads them, from anywhere.
+// Decodes compact rounds from an untrusted peer.
 class CompactRoundsReader {
  public:
   explicit CompactRoundsReader(std::span<const std::byte> bytes) : left_(bytes) {}
 
-  // Makes a round as Tracker::Publish does of the next one. Returns false at the end, and when what
-  // follows is none, or would take more than `max_bytes`.
+  // Decodes the next round into the encoding of round.h. Returns false at the end, and if the next
+  // round is malformed or would take more than `max_bytes`.
   bool Next(size_t max_bytes, uint32_t* dataflow, std::vector<std::byte>* round);
 
-  // After Next has returned false: whether that was not the end.
+  // After Next has returned false: true iff it failed before the end.
   bool malformed() const { return malformed_; }
 
  private:

@@ -9,40 +9,45 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "progress/round.h"
 #include "progress/round_sum.h"
 
 namespace headway {
 
-// What there is to know of a dataflow to add up its rounds.
+// The properties of a dataflow that ProcessSum needs.
 struct ProgressLayout {
   std::vector<uint32_t> change_bytes;   // by location: the size of a change (Tracker::ChangeSizes)
-  std::vector<bool> only_capabilities;  // by location: only who made a count takes it back, and
-                                        // equal times have equal bytes
+  std::vector<bool> only_capabilities;  // by location: true if only the worker that adds a count
+                                        // removes it, and equal times have equal bytes
   std::vector<std::byte> initial;       // the counts before the first round, as a round
 };
 
-// What the workers of a process have done in one dataflow, and the other processes have not been
-// told.
+// The rounds of a process's workers in one dataflow that other processes have not received yet.
 //
-// It is told once it could change what they see, and no later (earlier only if it gets very large).
-// Until then it adds up, so that an
-// epoch which all workers enter costs one message, whenever each of them does, and no time: what is
-// kept back is known to be without effect. As an example, a capability of worker 0 that moves from
-// t to u moves no frontier while another worker of the process has one at t.
+// The sum becomes due as soon as it could change a frontier of another process, and no later. Very
+// large sums are due earlier. Until then rounds add up: an epoch that all workers enter costs one
+// message, and no delay. Example: a capability of worker 0 moves from t to u. No frontier moves
+// while another worker of the process has a capability at t, so the sum may wait.
 //
-// Why that is safe. Whatever is kept back are whole rounds of each worker up to now, which the
-// protocol allows for any time (T4). Why it is without effect: let M be the net of what is kept
-// back, C the capabilities of the process, and G the counts of another process if it had been told
-// of everything but M. The rule is that each time that M takes away, M[y] < 0, is at a location of
-// capabilities, where the process still has another at the same time, C[y] > 0. Then G[y] > 0 too,
-// so y stays outstanding with and without M. As for what M adds, M[x] > 0: while something is at x,
-// no frontier of G is past x, since M may as well arrive later (S1). So x is later than something
-// that is outstanding in G, which by the rule is outstanding with M as well, and no frontier
-// depends on M. Once nothing is at x any more, M could only hold a frontier back. What other
-// processes do meanwhile changes nothing of that, and what a worker of this one does is a round,
-// after which is_due() is asked again. That G has C[y] for itself needs a location at which only
-// capabilities count: at another one a fellow's message may have been counted as received before it
-// is counted as sent.
+// Rule. A sum may wait iff each of its negative changes is at a location of capabilities, and the
+// process still has a capability at the same location and time.
+//
+// Why waiting is safe. The sum holds whole rounds of each worker, up to the latest. The protocol
+// allows a worker to delay those for any time (T4).
+//
+// Why waiting changes no frontier. Let M be the sum that waits and C the capabilities of the
+// process. Let G be the counts of another process that has received everything but M.
+// - M[y] < 0. By the rule C[y] > 0, so G[y] > 0 too: y is outstanding with and without M.
+// - M[x] > 0, and a count at x exists. No frontier of G is past x, since M may arrive later (S1).
+// So
+//   some time that is outstanding in G is less than x. By the rule it is outstanding with M too, so
+//   no frontier depends on M[x].
+// - M[x] > 0, and no count at x exists any more. Applying M could only hold a frontier back.
+// Changes of other processes do not affect this argument. A change of a worker of this process is a
+// round, after which is_due() is evaluated again.
+//
+// Why the rule needs a location of capabilities. G[y] > 0 must follow from C[y] > 0. At another
+// location G may count the receipt of a fellow worker's message before it counts the message.
 //
 // Not thread safe.
 //
@@ -52,17 +57,17 @@ class ProcessSum {
   // For the process's `workers` of all `worker_count`. A sum of one worker is always due.
   ProcessSum(ProgressLayout layout, int workers, int worker_count);
 
-  // Whether `round` is the encoding of changes of this dataflow; Add requires it.
+  // Returns true iff `round` is a well-formed round of this dataflow. Add requires it.
   bool Accepts(std::span<const std::byte> round) const { return sum_.Accepts(round); }
 
-  // Adds a round of one of the workers, which come in order.
+  // Adds a round of one of the workers. The rounds of each worker come in order.
   void Add(std::span<const std::byte> round);
 
-  // Whether nothing was added since the last Clear.
+  // Returns true iff no change was added since the last Clear.
   bool empty() const { return sum_.empty(); }
-  // Bytes of memory that the sum takes; Net makes it as small as it can be.
+  // Bytes of memory in use by the sum. Net makes it minimal.
   size_t size() const { return sum_.size(); }
-  // Whether others are to be told.
+  // Returns true iff other processes must receive the sum now.
   bool is_due();
 
   // The net of all that was added, as a round; empty if everything cancels. Valid until the next
@@ -77,14 +82,14 @@ class ProcessSum {
   using Point = std::array<uint64_t, 5>;
 
   bool TakesTheLast(std::span<const std::byte> net) const;
-  Point PointOf(const std::byte* change) const;
+  Point PointOf(internal::EncodedChange change) const;
 
   const ProgressLayout layout_;
   const bool may_wait_;
   RoundSum sum_;
   absl::flat_hash_map<Point, int64_t> capabilities_;  // of this process
   bool is_due_ = false;
-  bool has_looked_ = false;  // is_due_ is up to date
+  bool is_due_known_ = false;  // is_due_ is up to date
 };
 
 }  // namespace headway

@@ -5,71 +5,53 @@
 #include <limits>
 
 #include "check.h"
-#include "progress/encoded_change.h"
 
 namespace headway {
 
-using internal::kDeltaOffset;
-using internal::kTimeOffset;
-using internal::Load;
-
-std::span<const std::byte> RoundSum::ChangeAt(size_t offset) const {
-  const auto location = Load<uint32_t>(bytes_.data() + offset);
-  HEADWAY_CHECK(location < change_bytes_.size());
-  return std::span(bytes_).subspan(offset, change_bytes_[location]);
-}
+using internal::EncodedChange;
+using internal::FindFault;
+using internal::RoundFault;
+using internal::RoundReader;
+using internal::RoundWriter;
 
 bool RoundSum::Accepts(std::span<const std::byte> round) const {
-  for (size_t at = 0; at < round.size();) {
-    if (round.size() - at < kTimeOffset) return false;
-    const auto location = Load<uint32_t>(round.data() + at);
-    if (location >= change_bytes_.size()) return false;
-    if (round.size() - at < change_bytes_[location]) return false;
-    at += change_bytes_[location];
-  }
-  return true;
+  return FindFault(round, change_bytes_).kind == RoundFault::Kind::kNone;
 }
 
 void RoundSum::AddRounds(std::span<const std::byte> bytes, int rounds) {
+  HEADWAY_DCHECK(Accepts(bytes));
   if (bytes.empty()) return;
   bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
   rounds_ += rounds;
 }
 
 std::span<const std::byte> RoundSum::Net() {
-  if (rounds_ <= 1) return bytes_;  // a round is a net already
-  offsets_.clear();
-  for (size_t offset = 0; offset < bytes_.size(); offset += ChangeAt(offset).size()) {
-    offsets_.push_back(offset);
+  if (rounds_ <= 1) return bytes_;  // one round is a net already
+  changes_.clear();
+  for (RoundReader reader(bytes_, change_bytes_); !reader.done(); reader.Next()) {
+    changes_.push_back(reader.change());
   }
-  auto compare = [this](size_t a, size_t b) {
-    const std::span<const std::byte> left = ChangeAt(a);
-    const std::span<const std::byte> right = ChangeAt(b);
-    if (const int locations = std::memcmp(left.data(), right.data(), kDeltaOffset)) {
-      return locations;
-    }
-    return std::memcmp(left.data() + kTimeOffset, right.data() + kTimeOffset,
-                       left.size() - kTimeOffset);
+  // Negative, zero or positive, like memcmp. Any total order would do.
+  const auto compare = [this](EncodedChange a, EncodedChange b) {
+    if (a.location() != b.location()) return a.location() < b.location() ? -1 : 1;
+    const std::span<const std::byte> time = TimeOf(a);
+    return std::memcmp(time.data(), TimeOf(b).data(), time.size());
   };
-  std::sort(offsets_.begin(), offsets_.end(),
-            [&](size_t a, size_t b) { return compare(a, b) < 0; });
+  std::sort(changes_.begin(), changes_.end(),
+            [&](EncodedChange a, EncodedChange b) { return compare(a, b) < 0; });
   net_.clear();
-  for (size_t i = 0; i < offsets_.size();) {
-    const std::span<const std::byte> change = ChangeAt(offsets_[i]);
+  RoundWriter writer(&net_);
+  for (size_t i = 0; i < changes_.size();) {
+    const EncodedChange change = changes_[i];
     int64_t sum = 0;
-    size_t next = i;
-    for (; next < offsets_.size() && compare(offsets_[i], offsets_[next]) == 0; ++next) {
-      sum += Load<int32_t>(bytes_.data() + offsets_[next] + kDeltaOffset);
-    }
+    for (; i < changes_.size() && compare(change, changes_[i]) == 0; ++i)
+      sum += changes_[i].delta();
     while (sum != 0) {  // once, unless the sum does not fit in the delta of one change
       const auto delta = static_cast<int32_t>(std::clamp<int64_t>(
           sum, std::numeric_limits<int32_t>::min(), std::numeric_limits<int32_t>::max()));
-      const size_t at = net_.size();
-      net_.insert(net_.end(), change.begin(), change.end());
-      std::memcpy(net_.data() + at + kDeltaOffset, &delta, sizeof(delta));
+      writer.AddEncoded(change.location(), TimeOf(change), delta);
       sum -= delta;
     }
-    i = next;
   }
   bytes_.swap(net_);
   rounds_ = 1;

@@ -1,7 +1,6 @@
 #include "progress/tracker.h"
 
 #include <bit>
-#include <cstring>
 
 #include "progress/cycles.h"
 
@@ -52,7 +51,10 @@ namespace headway {
 using internal::Components;
 using internal::FindComponents;
 using internal::FindCycle;
+using internal::FindFault;
 using internal::GraphEdge;
+using internal::RoundFault;
+using internal::RoundReader;
 using internal::ScopeTrackerBase;
 using internal::TrackerCore;
 
@@ -74,6 +76,9 @@ absl::Status Tracker::Finish(std::function<std::string(LocationId)> describe) {
   HEADWAY_CHECK(!core_.finished);
   core_.finished = true;
   core_.describe = std::move(describe);
+  for (const TrackerCore::Location& location : core_.locations) {
+    change_bytes_.push_back(static_cast<uint32_t>(location.scope->change_bytes()));
+  }
   if (absl::Status status = CheckCycles(); !status.ok()) return status;
 
   const auto location_count = static_cast<uint32_t>(core_.locations.size());
@@ -128,57 +133,47 @@ absl::Status Tracker::CheckCycles() const {
   }
 }
 
-bool Tracker::Publish(std::vector<std::byte>* encoded) {
+bool Tracker::Publish(std::vector<std::byte>* round) {
   HEADWAY_CHECK(core_.finished);
   bool any = false;
-  for (ScopeTrackerBase* scope : core_.with_pending) any |= scope->PublishPending(encoded);
+  for (ScopeTrackerBase* scope : core_.with_pending) any |= scope->PublishPending(round);
   core_.with_pending.clear();
   return any;
 }
 
-std::vector<uint32_t> Tracker::ChangeSizes() const {
-  std::vector<uint32_t> sizes;
-  sizes.reserve(core_.locations.size());
-  for (const auto& location : core_.locations) {
-    sizes.push_back(static_cast<uint32_t>(location.scope->encoded_change_bytes()));
-  }
-  return sizes;
-}
-
 std::vector<std::byte> Tracker::EncodeCounts() const {
-  std::vector<std::byte> encoded;
-  for (const auto& scope : scopes_) scope->EncodeCounts(&encoded);
-  return encoded;
+  std::vector<std::byte> round;
+  for (const auto& scope : scopes_) scope->EncodeCounts(&round);
+  return round;
 }
 
-absl::Status Tracker::Apply(std::span<const std::byte> encoded) {
+absl::Status Tracker::Apply(std::span<const std::byte> round) {
   HEADWAY_CHECK(core_.finished);
   // All of it is validated before any of it counts.
-  for (size_t at = 0; at < encoded.size();) {
-    LocationId location;
-    if (encoded.size() - at < sizeof(location)) {
-      return absl::InvalidArgumentError("progress: a peer's round ends within a change");
-    }
-    std::memcpy(&location, encoded.data() + at, sizeof(location));
-    if (location >= core_.locations.size()) {
-      return absl::InvalidArgumentError("progress: a peer's round is about location " +
-                                        std::to_string(location) + ", but this dataflow has " +
-                                        std::to_string(core_.locations.size()) +
-                                        ": the workers built different graphs");
-    }
-    const size_t bytes = core_.locations[location].scope->encoded_change_bytes();
-    if (encoded.size() - at < bytes) {
-      return absl::InvalidArgumentError("progress: a peer's round ends within a change of " +
-                                        core_.Describe(location));
-    }
-    at += bytes;
-  }
-  for (size_t at = 0; at < encoded.size();) {
-    LocationId location;
-    std::memcpy(&location, encoded.data() + at, sizeof(location));
-    at += core_.locations[location].scope->ApplyRun(encoded.subspan(at));
+  const RoundFault fault = FindFault(round, change_bytes_);
+  if (fault.kind != RoundFault::Kind::kNone) return MalformedRound(fault);
+  for (RoundReader reader(round, change_bytes_); !reader.done();) {
+    core_.locations[reader.change().location()].scope->ApplyRun(&reader);
   }
   return absl::OkStatus();
+}
+
+absl::Status Tracker::MalformedRound(const RoundFault& fault) const {
+  switch (fault.kind) {
+    case RoundFault::Kind::kNone:
+      return absl::OkStatus();
+    case RoundFault::Kind::kTruncatedLocation:
+      return absl::InvalidArgumentError("progress: a peer's round ends within a change");
+    case RoundFault::Kind::kUnknownLocation:
+      return absl::InvalidArgumentError(
+          "progress: a peer's round is about location " + std::to_string(fault.location) +
+          ", but this dataflow has " + std::to_string(core_.locations.size()) +
+          ": the workers built different graphs");
+    case RoundFault::Kind::kTruncatedChange:
+      return absl::InvalidArgumentError("progress: a peer's round ends within a change of " +
+                                        core_.Describe(fault.location));
+  }
+  return absl::InternalError("progress: unknown fault");
 }
 
 absl::Status Tracker::Propagate() {
@@ -204,9 +199,7 @@ void Tracker::ReportChanges() {
 
 void Tracker::DeliverAnnouncements() {
   while (!core_.with_announcements.empty()) {
-    ScopeTrackerBase* const scope = core_.with_announcements.back();
-    core_.with_announcements.pop_back();
-    scope->DeliverAnnouncements();
+    core_.with_announcements.PopBack()->DeliverAnnouncements();
   }
 }
 

@@ -12,17 +12,19 @@
 
 #include "absl/status/status.h"
 #include "check.h"
+#include "progress/location_id.h"
 #include "progress/product.h"
+#include "progress/round.h"
 #include "progress/scope_tracker.h"
+#include "progress/scope_tracker_base.h"
 #include "progress/timestamp.h"
 #include "progress/tracker_core.h"
 
 namespace headway {
 
-// Knows which times may still appear at each location of a dataflow: one per dataflow and worker,
-// over the flattened graph of all its scopes. Its input are changes of the number of outstanding
-// (location, time) pairs, this worker's and the peers'; its output are the implied frontiers that
-// follow.
+// Tracks which times may still appear at each location of a dataflow. One per dataflow and worker,
+// over the flattened graph of all its scopes. Its input is changes of the counts of outstanding
+// (location, time) pairs, of this worker and its peers. Its output is the implied frontiers.
 //
 //   Tracker tracker;
 //   ScopeTracker<Epoch>& scope = tracker.AddScope<Epoch>();
@@ -37,11 +39,11 @@ namespace headway {
 //   scope.Record(source, 1, +1);
 //   if (tracker.Publish(&bytes)) SendToAllPeers(bytes);  // one atomic round; links are FIFO
 //   for (...) RETURN_IF_ERROR(tracker.Apply(bytes_of_a_peer));
-//   RETURN_IF_ERROR(tracker.Propagate());  // scope.frontier(sink) is {1} once all are there
+//   RETURN_IF_ERROR(tracker.Propagate());  // scope.frontier(sink) is {1} after all peers moved
 //
-// The frontiers are safe (S1): what a frontier has passed never appears again, as long as workers
-// only record what they may (a capability is made from one that is held, and no earlier), rounds
-// are applied whole, and in order for each sender.
+// The frontiers are safe (S1): a time that a frontier has passed never appears again. This holds if
+// - a worker makes capabilities only from capabilities that it holds, at the same or a later time,
+// - rounds are applied whole, and in order for each sender.
 //
 // Not thread safe. No errors other than the ones given below; misuse of the building calls is a
 // CHECK.
@@ -64,9 +66,7 @@ class Tracker {
     HEADWAY_CHECK(!core_.finished);
     auto* scope = new ScopeTracker<T>(&core_);
     scopes_.emplace_back(scope);
-    core_.with_pending.Reserve(scopes_.size());
-    core_.with_touched.Reserve(scopes_.size());
-    core_.with_saved.Reserve(scopes_.size());
+    core_.ReserveScopes(scopes_.size());
     return *scope;
   }
 
@@ -88,50 +88,46 @@ class Tracker {
     inner.AddCrossEdge(from, &outer, to, [](const Product<T, I>& time) { return time.outer; });
   }
 
-  // Ends building and computes the first frontiers; changed() then holds every watched location.
-  // `describe` names a location in errors; empty for numbers. InvalidArgument, naming the
-  // locations, if there is a cycle that does not strictly advance time: the tracker must not be
-  // used then.
+  // Ends building and computes the first frontiers. changed() then holds every watched location.
+  // `describe` names a location in errors; if it is empty, errors show its number. InvalidArgument,
+  // naming the locations, if a cycle does not strictly advance time. The tracker must not be used
+  // after an error.
   absl::Status Finish(std::function<std::string(LocationId)> describe);
 
   // Running.
 
-  // Takes the net of everything recorded, in every scope, as one atomic round: counts it here, and
-  // appends it to `encoded`, which may be null, for Apply at every peer. Returns false, and does
-  // nothing, if that is nothing.
-  //
-  // A round is a sequence of {location: uint32, delta: int32, time: its bytes, padded with zeros to
-  // a multiple of 8}, in little-endian byte order; 16 bytes for each change of an Epoch.
-  bool Publish(std::vector<std::byte>* encoded);
+  // Publishes the net of all recorded changes, in every scope, as one atomic round: counts it here,
+  // and appends it to `round`, which may be null, for Apply at every peer. round.h documents the
+  // encoding. Returns false, and does nothing, if the net is empty.
+  bool Publish(std::vector<std::byte>* round);
 
-  // Counts a peer's round; rounds that were published one after another may also come concatenated.
-  // InvalidArgument, and nothing is counted, if `encoded` is not the encoding of a round for this
-  // graph.
-  absl::Status Apply(std::span<const std::byte> encoded);
+  // Counts a peer's round, or several concatenated ones. InvalidArgument, and nothing is counted,
+  // if `round` is not well-formed for this graph.
+  absl::Status Apply(std::span<const std::byte> round);
 
   // Brings the implied frontiers up to date with the counts. Internal error if an outstanding time
-  // appeared at a location whose frontier had passed it (T6): the run cannot be trusted any more,
-  // frontiers stay as they were, and every further call returns the error again.
+  // appeared at a location whose frontier had passed it (T6). The run cannot be trusted then:
+  // frontiers stay as they were, and every further call returns the same error.
   absl::Status Propagate();
 
   // The watched locations whose implied frontier the last Propagate changed, each once, in a
   // deterministic order. Valid until the next Propagate.
   std::span<const LocationId> changed() const { return core_.changed.span(); }
 
-  // Whether a path leads from `location` back to it. After Finish.
+  // Returns true iff a path leads from `location` back to it. After Finish.
   bool IsInCycle(LocationId location) const { return in_cycle_[location]; }
 
-  // Whether nothing is outstanding anywhere, as far as this worker knows, and nothing waits to be
-  // published. O(1).
+  // Returns true iff no time is outstanding anywhere, as far as this worker knows, and no change
+  // waits to be published. O(1).
   bool Complete() const { return core_.outstanding == 0 && !HasPending(); }
 
-  // Whether anything was recorded since the last Publish, even if it cancels. O(1).
+  // Returns true iff a change was recorded since the last Publish, even if it cancels. O(1).
   bool HasPending() const { return !core_.with_pending.empty(); }
 
-  // The size of an encoded change at each location, for a RoundSum.
-  std::vector<uint32_t> ChangeSizes() const;
+  // The size of an encoded change at each location. After Finish.
+  std::vector<uint32_t> ChangeSizes() const { return change_bytes_; }
 
-  // Whether times at `location` are equal only if their bytes are.
+  // Returns true iff equal times at `location` have equal bytes.
   bool TimesAreBytes(LocationId location) const {
     return core_.locations[location].scope->times_are_bytes();
   }
@@ -141,8 +137,7 @@ class Tracker {
 
   size_t location_count() const { return core_.locations.size(); }
 
-  // How many times an implied frontier was recomputed, of one location each: the work done so far,
-  // for tests.
+  // The number of implied frontiers recomputed so far, counted per location. For tests.
   uint64_t update_count() const { return core_.update_count; }
 
  private:
@@ -152,13 +147,15 @@ class Tracker {
   }
 
   absl::Status CheckCycles() const;
+  absl::Status MalformedRound(const internal::RoundFault& fault) const;
   void DeliverAnnouncements();
   void PromoteWaiting();
   void ReportChanges();
 
   internal::TrackerCore core_;
   std::vector<std::unique_ptr<internal::ScopeTrackerBase>> scopes_;
-  std::vector<bool> in_cycle_;
+  std::vector<bool> in_cycle_;          // by location, since Finish
+  std::vector<uint32_t> change_bytes_;  // by location, since Finish
 };
 
 }  // namespace headway

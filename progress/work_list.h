@@ -11,13 +11,15 @@
 
 namespace headway::internal {
 
-// A list whose greatest length is known before it is used, since each of a number of things is in
-// it at most once: adding one neither checks for room nor allocates, which is a few instructions
-// instead of a call. Not thread safe.
+// A list with a known greatest length, because each of a number of items is in it at most once.
+// Adding an item neither checks for room nor allocates: a few instructions instead of a call. Not
+// thread safe.
 template <class T>
 class WorkList {
  public:
-  // Makes room for `capacity` elements in all; keeps those that are there.
+  using value_type = T;
+
+  // Makes room for `capacity` items in all, and keeps the present ones.
   void Reserve(size_t capacity) {
     if (capacity <= capacity_) return;
     capacity_ = std::max(capacity, 2 * capacity_);
@@ -30,6 +32,11 @@ class WorkList {
   void push_back(T item) {
     HEADWAY_DCHECK(size_ < capacity_);
     items_[size_++] = std::move(item);
+  }
+  // Removes the last item and returns it. REQUIRES: the list is not empty.
+  T PopBack() {
+    HEADWAY_DCHECK(size_ > 0);
+    return std::move(items_[--size_]);
   }
   void clear() { size_ = 0; }
 
