@@ -13,7 +13,7 @@ namespace headway {
 
 namespace internal {
 
-// At most one element: all that an antichain of totally ordered times can hold.
+// At most one element: an antichain of totally ordered times has no more.
 template <class T>
 class SingleElement {
  public:
@@ -34,7 +34,7 @@ template <class T>
 using AntichainStorage =
     std::conditional_t<TimestampTraits<T>::kTotallyOrdered, SingleElement<T>, InlineVector<T, 2>>;
 
-// Whether some element is less than or equal to `time`.
+// Returns true iff some element is less than or equal to `time`.
 template <class T>
 bool AnyLessEqual(std::span<const T> elements, const T& time) {
   for (const T& element : elements) {
@@ -43,7 +43,7 @@ bool AnyLessEqual(std::span<const T> elements, const T& time) {
   return false;
 }
 
-// Whether some element is less than `time`, and not equal to it.
+// Returns true iff some element is less than `time`, and not equal to it.
 template <class T>
 bool AnyLessThan(std::span<const T> elements, const T& time) {
   for (const T& element : elements) {
@@ -62,9 +62,9 @@ bool Contains(std::span<const T> elements, const T& time) {
 
 }  // namespace internal
 
-// A set of incomparable times. As a frontier it stands for all times that are greater than or equal
-// to one of its elements: those that may still appear. An empty frontier says that nothing more
-// will come.
+// A set of incomparable times. A frontier represents the times that may still appear: all times
+// that are greater than or equal to one of its elements. No time may appear after an empty
+// frontier.
 //
 //   Antichain<Product<Epoch, uint64_t>> frontier{{1, 4}, {2, 3}};
 //   frontier.LessEqual({2, 5});   // true: may still appear
@@ -80,12 +80,12 @@ class Antichain {
   }
 
   // Adds `time` unless an element is less than or equal to it, and removes the elements that are
-  // greater. Returns whether the antichain changed.
+  // greater. Returns true iff the antichain changed.
   bool Insert(const T& time) {
     return Insert(time, [](const T&) {});
   }
 
-  // The same, and calls `displaced` for each element that it removes.
+  // The same. Calls `displaced` with each element that it removes.
   template <class Displaced>
   bool Insert(const T& time, Displaced&& displaced) {
     if (LessEqual(time)) return false;
@@ -106,7 +106,7 @@ class Antichain {
     return true;
   }
 
-  // Removes `time` if it is an element; returns whether it was.
+  // Removes `time` if it is an element. Returns true iff it was.
   bool Remove(const T& time) {
     if (!Contains(time)) return false;
     if constexpr (Traits::kTotallyOrdered) {
@@ -118,11 +118,11 @@ class Antichain {
     return true;
   }
 
-  // Whether some element is less than `time`, and not equal to it.
+  // Returns true iff some element is less than `time`, and not equal to it.
   bool LessThan(const T& time) const { return internal::AnyLessThan(elements(), time); }
 
-  // Whether some element is less than or equal to `time`: for a frontier, whether `time` may still
-  // appear.
+  // Returns true iff some element is less than or equal to `time`. For a frontier: iff `time` may
+  // still appear.
   bool LessEqual(const T& time) const { return internal::AnyLessEqual(elements(), time); }
 
   bool Contains(const T& time) const { return internal::Contains(elements(), time); }

@@ -12,9 +12,9 @@
 
 namespace headway {
 
-// A list of changes (time, delta) that sums them up lazily. Up to two distinct times are summed at
-// once and without allocation, which is what an operator produces in one step; a longer list is
-// sorted and summed when it has doubled. Not thread safe.
+// A list of changes (time, delta) with lazy summation. An operator mostly produces up to two
+// distinct times in one step: those are summed at once and without allocation. A longer list is
+// sorted and summed whenever it has doubled. Not thread safe.
 template <Timestamp T>
 class ChangeBatch {
  public:
@@ -68,7 +68,7 @@ class ChangeBatch {
     return {few_.data(), few_count_};
   }
 
-  // Whether nothing was recorded since Clear. Changes that cancel may count as recorded.
+  // Returns true iff no change was recorded since Clear. Changes that cancel may count as recorded.
   bool empty() const { return few_count_ == 0 && many_.empty(); }
 
   void Clear() {
@@ -82,7 +82,7 @@ class ChangeBatch {
   static constexpr uint32_t kFew = 2;
   static constexpr size_t kCompactAtLeast = 16;
 
-  // There are more times than few_ has room for, unless one of those has canceled.
+  // The times do not fit into few_, unless one of those there has canceled.
   [[gnu::noinline]] void UpdateMany(const T& time, int64_t delta) {
     if (many_.empty()) {
       for (Change& change : few_) {
@@ -117,7 +117,7 @@ class ChangeBatch {
     many_.resize(kept);
   }
 
-  // Up to two distinct times; then all are in many_.
+  // Up to two distinct times. With more, all changes are in many_.
   std::array<Change, kFew> few_{};
   uint32_t few_count_ = 0;
   std::vector<Change> many_;

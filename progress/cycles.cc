@@ -32,7 +32,7 @@ Components FindComponents(uint32_t node_count, std::span<const GraphEdge> edges)
     if (edge.from == edge.to) result.in_cycle[edge.from] = true;
   }
 
-  std::vector<uint32_t> order(node_count, kNone);  // in which nodes were first visited
+  std::vector<uint32_t> order(node_count, kNone);  // the position of each node's first visit
   std::vector<uint32_t> low(node_count);  // the earliest one reachable within the component
   std::vector<uint32_t> open;             // nodes whose component is not known yet
   std::vector<uint32_t> path;             // of the depth-first search

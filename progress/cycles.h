@@ -15,14 +15,15 @@ struct GraphEdge {
 // The strongly connected components of a directed graph.
 struct Components {
   std::vector<uint32_t> component;  // of each node
-  std::vector<bool> in_cycle;       // of each node: whether some path leads from it back to it
+  std::vector<bool> in_cycle;       // of each node: true iff a path leads from it back to it
 };
 
 // Nodes are 0 to `node_count` - 1. Linear time, no recursion. Source: Tarjan, "Depth-first search
 // and linear graph algorithms", 1972.
 Components FindComponents(uint32_t node_count, std::span<const GraphEdge> edges);
 
-// A shortest cycle through `node`, which is in one: its nodes in order, starting with `node`.
+// A shortest cycle through `node`: its nodes in order, starting with `node`. Empty if there is
+// none.
 std::vector<uint32_t> FindCycle(uint32_t node_count, std::span<const GraphEdge> edges,
                                 uint32_t node);
 

@@ -161,8 +161,8 @@ inline void FrontierPropagation<T>::Deliver(uint32_t index, T time) {
 template <Timestamp T>
 size_t FrontierPropagation<T>::PromoteRun(size_t begin) {
   size_t at = begin;
-  // Announcements must arrive before the next promotion. Often there are none: the successors wait
-  // for their promotion, too.
+  // Announcements must arrive before the next promotion. Mostly there is nothing to announce,
+  // because the successors also wait for promotion.
   while (at < core_.waiting.size() && core_.with_announcements.empty()) {
     const TrackerCore::Location location = core_.waiting[at];
     if (location.scope != &scope_) break;

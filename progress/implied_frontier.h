@@ -14,13 +14,15 @@
 
 namespace headway::internal {
 
-// The implied frontier of one location, with what it follows from: for each time the number of its
-// sources, which are the location's own minimal outstanding times and the (edge, element of the
-// predecessor's implied frontier) pairs that yield it. The frontier is the set of minimal times
-// with a source, except while the location is *waiting*: an element that has lost its last source
-// is gone, and what takes its place is decided by Promote. tracker.cc says why.
+// The implied frontier of one location, with its support: the number of sources of each time. The
+// location's own minimal outstanding times are sources. So are the pairs (edge, element of the
+// predecessor's implied frontier) that result in the time.
 //
-// In all calls, `waiting` says whether the location lost an element and was not promoted since.
+// The frontier is the set of minimal times with a source, except while the location is *waiting*. A
+// location begins to wait when an element loses its last source and leaves the frontier. Promote
+// adds the elements that replace it. tracker.cc explains why.
+//
+// In all calls, `waiting` is true iff the location waits.
 template <Timestamp T, bool kTotallyOrdered = TimestampTraits<T>::kTotallyOrdered>
 class ImpliedFrontier;
 
@@ -31,11 +33,11 @@ class ImpliedFrontier<T, false> {
   // In no particular order. Valid until the frontier changes.
   std::span<const T> elements() const { return elements_.elements(); }
 
-  // Counts a source of `time`, which is known not to change the frontier.
+  // Counts a source of `time`. REQUIRES: this does not change the frontier.
   void Count(const T& time) { sources_.Add(time, 1); }
 
   // Counts a source of `time`. If the frontier changes, calls `announce(time, added)` for the
-  // element that it gains and then for those that it loses.
+  // element that joins, then for each that leaves.
   template <class Announce>
   void Add(const T& time, bool waiting, Announce&& announce) {
     const int64_t support = sources_.Add(time, 1);
@@ -44,8 +46,8 @@ class ImpliedFrontier<T, false> {
     elements_.Insert(time, [&](const T& displaced) { announce(displaced, false); });
   }
 
-  // Uncounts a source of `time`. Returns whether `time` is an element that has lost its last
-  // source; the caller calls Drop.
+  // Removes a source of `time`. Returns true iff `time` is an element that has lost its last
+  // source. The caller must then call Drop.
   bool Remove(const T& time) {
     const int64_t support = sources_.Add(time, -1);
     HEADWAY_DCHECK(support >= 0);  // I7
@@ -54,9 +56,9 @@ class ImpliedFrontier<T, false> {
 
   void Drop(const T& time) { elements_.Remove(time); }
 
-  // Ends waiting: takes the minimal times with a source. Calls `deliver(time, added)` for each
-  // element that it gains and then for each that it loses; `deliver` must not change this frontier.
-  // `former` is scratch space.
+  // Ends waiting: the elements are now the minimal times with a source. Calls `deliver(time,
+  // added)` for each element that joins, then for each that leaves. `deliver` must not change this
+  // frontier. `former` is scratch space.
   template <class Deliver>
   void Promote(Antichain<T>& former, Deliver&& deliver) {
     std::swap(former, elements_);
@@ -75,7 +77,7 @@ class ImpliedFrontier<T, false> {
   SortedCounts<T> sources_;
 };
 
-// Times are totally ordered: there is at most one element, and most locations have no other time
+// Times are totally ordered. There is at most one element, and most locations have no other time
 // with a source.
 template <Timestamp T>
 class ImpliedFrontier<T, true> {
@@ -109,10 +111,12 @@ class ImpliedFrontier<T, true> {
 
   void Drop(const T&) { HEADWAY_DCHECK(support_ == 0); }
 
-  // Replaces a source of `from` by one of `to`, which is later. kUnclear, and nothing is done, if
-  // what would take the place of the element may itself be about to lose its support. REQUIRES: not
-  // waiting.
+  // The result of a move of a source. kElement: the element moved with it. kOther: the element
+  // stayed. kUnclear: nothing was done.
   enum class Moved { kElement, kOther, kUnclear };
+
+  // Replaces a source of `from` by one of `to`, which is later. kUnclear if the next element may be
+  // about to lose its support, too. REQUIRES: not waiting.
   Moved Move(const T& from, const T& to) {
     if (support_ == 1 && next_support_ == 0 && from == time_) {
       time_ = to;
@@ -121,9 +125,9 @@ class ImpliedFrontier<T, true> {
     return MoveAmongOthers(from, to);
   }
 
-  // Uncounts a source of `from`. If that was the last one of the element, the least of the others
-  // takes its place and is stored in `to`. kUnclear, and nothing is done, if there is no other.
-  // REQUIRES: not waiting, and no other source is about to vanish.
+  // Removes a source of `from`. If that was the element's last one, the least other time becomes
+  // the element, and is stored in `to`. kUnclear if there is no other time. REQUIRES: not waiting,
+  // and no other source is about to vanish.
   Moved MoveToNext(const T& from, T* to) {
     if (support_ != 1 || !(time_ == from)) {
       Remove(from);
@@ -135,8 +139,8 @@ class ImpliedFrontier<T, true> {
     return Moved::kElement;
   }
 
-  // Uncounts the last source of the element `from` if the least of the others is `to`, which
-  // becomes the element. Returns whether it did. REQUIRES: not waiting.
+  // Removes the last source of the element `from` if the least other time is `to`, which becomes
+  // the element. Returns false, and does nothing, otherwise. REQUIRES: not waiting.
   bool MoveToNext(const T& from, const T& to) {
     if (support_ != 1 || !(time_ == from) || next_support_ == 0 || !(next_time_ == to)) {
       return false;
@@ -159,7 +163,7 @@ class ImpliedFrontier<T, true> {
  private:
   using Traits = TimestampTraits<T>;
 
-  // Move, if `from` is not the only time that has a source, or has several.
+  // Move, if `from` has several sources or is not the only time with a source.
   [[gnu::noinline]] Moved MoveAmongOthers(const T& from, const T& to) {
     if (support_ == 0 || !(from == time_)) {
       if (next_support_ == 1 && next_time_ == from && !HasRest()) {
@@ -241,14 +245,14 @@ class ImpliedFrontier<T, true> {
     return *rest_;
   }
 
-  // The least time with a source, if support_ is positive, and the number of its sources. While the
-  // location waits, it is the least of those counted since, and no other is less.
+  // The least time with a source, and the number of its sources; valid if support_ is positive.
+  // While the location waits, the least of the times counted since, and no other time is less.
   T time_{};
   int64_t support_ = 0;
-  // The least of the others, if next_support_ is positive; there is seldom a third.
+  // The least other time, valid if next_support_ is positive. A third time is rare.
   T next_time_{};
   int64_t next_support_ = 0;
-  std::unique_ptr<SortedCounts<T>> rest_;  // apart, so that a location is one cache line
+  std::unique_ptr<SortedCounts<T>> rest_;  // on the heap, so that a Place is one cache line
 };
 
 }  // namespace headway::internal

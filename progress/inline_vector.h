@@ -13,9 +13,9 @@
 
 namespace headway::internal {
 
-// A vector of trivially copyable elements that keeps the first `kInline` of them in itself. It
-// never gives capacity back, so a structure in a steady state does not allocate. Elements have to
-// be aligned to 8 bytes or less.
+// A vector of trivially copyable elements that stores up to `kInline` of them inline. It never
+// shrinks its capacity, so a structure in a steady state does not allocate. Elements must be
+// aligned to 8 bytes or less.
 template <class T, uint32_t kInline>
 class InlineVector {
   static_assert(std::is_trivially_copyable_v<T> && alignof(T) <= 8 && kInline > 0);
@@ -128,7 +128,7 @@ class InlineVector {
   }
 
   uint32_t size_ = 0;
-  uint32_t capacity_ = kInline;  // kInline exactly when the elements are local
+  uint32_t capacity_ = kInline;  // kInline iff the elements are local
   union Storage {
     alignas(8) std::byte local[kInline * sizeof(T)];
     std::byte* heap;

@@ -11,13 +11,13 @@
 
 namespace headway {
 
-// A counted set of times and its frontier: the minimal times with a positive count. A count may be
-// negative for a while, when news of a consumer overtakes the news of its producer; such a time is
+// A multiset of times and its frontier: the minimal times with a positive count. A count is
+// negative while a consumer's round has overtaken the producer's. A time with a negative count is
 // not part of the frontier.
 //
-// Costs: for totally ordered times O(1) when they arrive in ascending order and leave from the
-// front. For others, O(size) when a frontier element vanishes. Not thread safe. It does not
-// allocate for up to two times.
+// Costs: O(1) for totally ordered times that arrive in ascending order and leave from the front.
+// O(size) for partially ordered times if a frontier element vanishes. Does not allocate for up to
+// two times. Not thread safe.
 template <Timestamp T>
 class MutableAntichain {
  public:
@@ -38,8 +38,8 @@ class MutableAntichain {
     return count;
   }
 
-  // If one `from` is all there is, replaces it by `to`; returns whether it is. For totally ordered
-  // times.
+  // Replaces the only time, `from` with count 1, by `to`. Returns false, and does nothing, if the
+  // set is different. For totally ordered times.
   bool MoveOnly(const T& from, const T& to) {
     static_assert(Traits::kTotallyOrdered, "other frontiers need storage");
     return counts_.ReplaceOnly({from, 1}, {to, 1});
@@ -57,15 +57,15 @@ class MutableAntichain {
     }
   }
 
-  // Whether some frontier element is less than `time`, and not equal to it.
+  // Returns true iff some frontier element is less than `time`, and not equal to it.
   bool LessThan(const T& time) const { return internal::AnyLessThan(frontier(), time); }
 
-  // Whether some frontier element is less than or equal to `time`.
+  // Returns true iff some frontier element is less than or equal to `time`.
   bool LessEqual(const T& time) const { return internal::AnyLessEqual(frontier(), time); }
 
   int64_t Count(const T& time) const { return counts_.Count(time); }
 
-  // Whether every count is zero; not the same as an empty frontier.
+  // Returns true iff every count is zero. An empty frontier is not enough.
   bool empty() const { return counts_.empty(); }
 
   // The times with a count other than zero, ascending by TotalLess. Valid until the next Update.
@@ -75,8 +75,8 @@ class MutableAntichain {
   using Traits = TimestampTraits<T>;
   struct Nothing {};
 
-  // `time` has left the frontier: what only it was less than comes to light. Entries ascend, so no
-  // element that is inserted here is displaced by a later one.
+  // `time` has left the frontier: inserts the times that only `time` was less than. Entries ascend,
+  // so no later entry displaces an inserted one.
   void UncoverBehind(const T& time) {
     for (const Entry& entry : counts_.entries()) {
       if (entry.count > 0 && Traits::LessEqual(time, entry.time)) frontier_.Insert(entry.time);

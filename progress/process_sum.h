@@ -29,8 +29,9 @@ struct ProgressLayout {
 // message, and no delay. Example: a capability of worker 0 moves from t to u. No frontier moves
 // while another worker of the process has a capability at t, so the sum may wait.
 //
-// Rule. A sum may wait iff each of its negative changes is at a location of capabilities, and the
-// process still has a capability at the same location and time.
+// Rule. A sum may wait iff the process covers each of its negative changes. A change is covered if
+// it is at a location of capabilities, and the process still has a capability there at the same
+// time.
 //
 // Why waiting is safe. The sum holds whole rounds of each worker, up to the latest. The protocol
 // allows a worker to delay those for any time (T4).

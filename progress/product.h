@@ -9,7 +9,7 @@
 namespace headway {
 
 // The time of a nested scope: its parent's time and a coordinate of its own, such as the round of
-// an iteration. Ordered by coordinate: (1, 4) and (2, 3) are incomparable.
+// an iteration. The order is that of both coordinates: (1, 4) and (2, 3) are incomparable.
 template <class Outer, class Inner>
 struct Product {
   Outer outer;

@@ -254,7 +254,7 @@ absl::Status ScopeTracker<T>::FrontierViolation(const Place& place, const T& tim
   }
   return absl::InternalError("progress: " + core_->Describe(place.id) + " holds time " +
                              Traits::Format(time) + ", which is before its frontier {" + frontier +
-                             "}: a capability was used after it was given up, or the workers "
+                             "}: an operator used a capability after dropping it, or the workers "
                              "built different graphs");
 }
 

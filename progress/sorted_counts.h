@@ -11,10 +11,12 @@
 
 namespace headway::internal {
 
-// A count for each time, sorted by TimestampTraits::TotalLess, without zeros. Times mostly arrive
-// in ascending order and leave from the front, so this is a sorted vector whose head moves: O(1)
-// for those, and a change elsewhere moves the shorter side. Counts may be negative. It does not
-// allocate for up to kInline times.
+// A count for each time, sorted by TimestampTraits::TotalLess, without zeros. Counts may be
+// negative.
+//
+// A sorted vector whose head moves. Times mostly arrive in ascending order and leave from the
+// front: O(1). A change elsewhere moves the shorter side. Does not allocate for up to kInline
+// times.
 template <Timestamp T, uint32_t kInline = 2>
 class SortedCounts {
  public:
@@ -30,7 +32,7 @@ class SortedCounts {
       entries_.push_back({time, delta});
       return delta;
     }
-    // Nearly always it is about the first time, and often that is the only one.
+    // The most frequent case: the first time, which is often the only one.
     if (Entry& first = entries_[head_]; first.time == time) {
       const int64_t count = first.count += delta;
       if (count == 0) PopFront();
@@ -39,7 +41,8 @@ class SortedCounts {
     return AddBehindFirst(time, delta);
   }
 
-  // If `from` is the only entry, makes it `to`; returns whether it is.
+  // Replaces the only entry `from` by `to`. Returns false, and does nothing, if it is not the only
+  // entry.
   bool ReplaceOnly(const Entry& from, const Entry& to) {
     if (size() != 1) return false;
     Entry& only = entries_[head_];
@@ -48,7 +51,7 @@ class SortedCounts {
     return true;
   }
 
-  // Removes the first time. REQUIRES: there is one.
+  // Removes the first time. REQUIRES: !empty().
   void PopFront() {
     if (++head_ < entries_.size()) return;
     entries_.clear();
@@ -70,7 +73,7 @@ class SortedCounts {
  private:
   using Traits = TimestampTraits<T>;
 
-  // Not inline: callers are larger for it, and seldom need it.
+  // Not inline: rare, and it would make callers larger.
   [[gnu::noinline]] int64_t AddBehindFirst(const T& time, int64_t delta) {
     if (size() == 1) {  // the most frequent case, without a search and without moving memory
       const Entry first = entries_[head_];
@@ -92,7 +95,7 @@ class SortedCounts {
     return delta;
   }
 
-  // The index of the first entry that is not before `time`. There is at least one entry.
+  // The index of the first entry that is not before `time`. REQUIRES: !empty().
   size_t Find(const T& time) const {
     const Entry* const first = entries_.begin() + head_;
     const Entry* const last = entries_.end() - 1;
@@ -121,7 +124,7 @@ class SortedCounts {
       return;
     }
     if (entries_.size() == entries_.capacity() && size_t{head_} * 2 >= entries_.size()) {
-      entries_.Erase(0, head_);  // at least half of the vector is free: amortised O(1)
+      entries_.Erase(0, head_);  // at least half of the vector is free: amortized O(1)
       index -= head_;
       head_ = 0;
     }
@@ -129,7 +132,7 @@ class SortedCounts {
   }
 
   InlineVector<Entry, kInline> entries_;
-  uint32_t head_ = 0;  // entries before it are gone; 0 if all are
+  uint32_t head_ = 0;  // entries before it are removed; 0 if all are
 };
 
 }  // namespace headway::internal

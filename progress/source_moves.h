@@ -45,9 +45,9 @@ class SourceMoves {
   // REQUIRES: no other source changes in this propagation.
   bool ReplaceOnlyChange(uint32_t index, std::span<const T> former, std::span<const T> current);
 
-  // Removes the own source `former` of `index`, if its element then moves to `current`, a source
-  // that the place has already, and moves the elements that follow. Returns false, and does
-  // nothing, if a retraction is necessary.
+  // Removes the own source `former` of `index`, and moves the elements that follow. The element of
+  // the place moves to `current`, which is counted already. Returns false, and does nothing, if a
+  // retraction is necessary.
   bool MoveToCounted(uint32_t index, std::span<const T> former, std::span<const T> current);
 
   // Adds the late sources. After the last retraction, before the first promotion.

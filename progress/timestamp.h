@@ -8,21 +8,22 @@
 #include <string>
 #include <type_traits>
 
-// What a type must offer to be a logical time.
+// The requirements on a type of logical times.
 //
-// Times are partially ordered. A *path summary* says how a path through the dataflow graph advances
-// times; summaries compose along a path. The laws, which nothing can check for you (G1 of the
-// verified protocol):
+// Times are partially ordered. A *path summary* defines how a path through the dataflow graph
+// advances times. Summaries compose along a path. A type must obey these laws (G1 of the verified
+// protocol); neither the compiler nor the library checks them:
 //
 //   ResultsIn(t, Identity()) == t
 //   ResultsIn(ResultsIn(t, a), b) == ResultsIn(t, FollowedBy(a, b))
 //   t <= ResultsIn(t, s)
 //   t <= u implies ResultsIn(t, s) <= ResultsIn(u, s)
 //
-// where a time that would overflow (nullopt) counts as later than every other. And, for a type
-// without padding, two times are equal only if their bytes are: a default operator== will do.
+// A time that would overflow (nullopt) counts as later than every other time. For a type without
+// padding, two times are equal only if their bytes are equal: a default operator== has this
+// property.
 //
-// A type of your own is a timestamp when it has these members (TimestampTraits delegates to them):
+// A user's type is a timestamp if it has these members, to which TimestampTraits delegates:
 //
 //   struct Version {
 //     uint32_t major = 0;
@@ -49,14 +50,14 @@
 
 namespace headway {
 
-// The time of a root scope: a number that counts up from 0.
+// The time of a root scope. Counts up from 0.
 using Epoch = uint64_t;
 
-// The largest timestamp, in bytes. A scope that nests deeper than this allows needs a smaller inner
-// time.
+// The largest timestamp, in bytes. Scopes that nest deeper than this allows need smaller inner
+// times.
 inline constexpr size_t kMaxTimestampBytes = 32;
 
-// The operations of a timestamp type. Specialise it for a type whose members you cannot change.
+// The operations of a timestamp type. Specialize it for a type whose members you cannot change.
 template <class T>
 struct TimestampTraits {};
 
@@ -65,10 +66,10 @@ template <class T>
 struct TimestampTraits<T> {
   using Summary = typename T::Summary;
 
-  // Whether every two times are comparable. Totally ordered times take a fast path everywhere.
+  // True iff every two times are comparable. Totally ordered times take a fast path everywhere.
   static constexpr bool kTotallyOrdered = T::kTotallyOrdered;
 
-  // The number of coordinates: one per scope that the time is nested in.
+  // The number of coordinates: one for each nesting level.
   static constexpr int kDepth = [] {
     if constexpr (requires { T::kDepth; }) {
       return T::kDepth;
@@ -95,18 +96,18 @@ struct TimestampTraits<T> {
   // The summary that changes nothing.
   static Summary Identity() { return T::Identity(); }
 
-  // `time` after `summary`; nullopt when no such time exists (it would overflow).
+  // `time` advanced by `summary`; nullopt if it would overflow.
   static std::optional<T> ResultsIn(const T& time, const Summary& summary) {
     return time.ResultsIn(summary);
   }
 
-  // The summary of a path: `first`, then `second`; nullopt when every time would overflow.
+  // The summary of a path: `first`, then `second`; nullopt if every time would overflow.
   static std::optional<Summary> FollowedBy(const Summary& first, const Summary& second) {
     return T::FollowedBy(first, second);
   }
 
-  // The smallest coordinate, from 0 (the root scope's) to kDepth - 1, that every time strictly
-  // advances in; nullopt when some time may stay as it is.
+  // The smallest coordinate, from 0 (the root scope's) to kDepth - 1, in which every time strictly
+  // advances; nullopt if some time may stay unchanged.
   static std::optional<int> StrictDepth(const Summary& summary) { return T::StrictDepth(summary); }
 
   // A text for messages.
@@ -136,8 +137,8 @@ struct TimestampTraits<Epoch> {
   static std::string Format(Epoch time) { return std::to_string(time); }
 };
 
-// A type that can be the time of a scope. Times travel between workers as their bytes, so they hold
-// no pointers.
+// A type that can be the time of a scope. Workers exchange times as bytes, so they must not contain
+// pointers.
 template <class T>
 concept Timestamp =
     std::is_trivially_copyable_v<T> && std::default_initializable<T> &&

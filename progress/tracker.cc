@@ -4,47 +4,51 @@
 
 #include "progress/cycles.h"
 
-// How implied frontiers are kept up to date.
+// Incremental maintenance of implied frontiers.
 //
-// For each location and time, `sources` counts what yields this time there: the location's own
-// minimal outstanding times, and the elements of its predecessors' implied frontiers, advanced over
-// the edges. The implied frontier is the set of minimal times with a source (I8). Every cycle
-// strictly advances time (G2), so no element is, over any cycle, a source of itself: the support is
-// acyclic, and counting it is exact. That makes both directions incremental:
+// For each location, ImpliedFrontier counts the *sources* of each time. The sources are the
+// location's own minimal outstanding times, and the elements of its predecessors' implied
+// frontiers, advanced over the edges. The implied frontier is the set of minimal times with a
+// source (I8). Every cycle strictly advances time (G2), so no element is a source of itself. The
+// support is acyclic, and counting it is exact. A propagation has these steps:
 //
-// Add. The new minimal outstanding times are counted as sources. T6 makes sure that none is earlier
-// than the implied frontier, so nothing moves. This goes first, so that a capability that turns
-// into a batch downstream moves nothing there either.
+// Add. Counts the new minimal outstanding times as sources. By T6 none is before the implied
+// frontier, so no frontier changes. This step is first, so that a capability that becomes a batch
+// downstream moves no frontier there.
 //
-// Retract. The former minimal times are uncounted. An element without a source leaves the implied
-// frontier, which uncounts it at the successors, and so on, until all that had no other support is
-// gone. Nothing takes its place yet: around a cycle, a time that is about to vanish would be
-// replaced by its own consequence, and that without end.
+// Retract. Removes the former minimal times from the sources. An element without a source leaves
+// the implied frontier and is no source of the successors' elements any more, and so forth. No
+// element joins in this step. Around a cycle, a vanishing time would be replaced by its own
+// consequence, without end.
 //
-// Promote. Each location that lost an element takes the minimal times of what its sources now are,
-// in the order in which locations lost theirs: each after all that supported it. What is new is
-// counted at the successors; at a location that still waits for its turn that is all, at another it
-// may be less than what is there, and go on from there.
+// Promote. Each location that lost an element takes the minimal times with a source. Locations are
+// promoted in the order of their losses: each after all locations that supported it. New elements
+// become sources at the successors. A successor that waits for its promotion only counts them. At
+// another one, a new element may be less than the present ones, and then it propagates further.
 //
-// Move. Most often one source gives way to a later one, which at once is the least of the others: a
-// capability was downgraded. For totally ordered times that is followed along the edges in one go:
-// the new element is supported by what has just moved, so it cannot be about to vanish, and nobody
-// needs to wait. Where an element of unknown support would take the place (a cycle whose time is
-// less than the new one), or somebody waits, or a scope ends, the move falls apart into its
-// retraction, which happens at once, and a *late source*, which is counted when all retractions
-// are over. It is at a place that waits by then, or later than the element there, so counting it
-// moves nothing. It does not move on before that: it is supported by an own source that has just
-// become what it is, and each of those changes once.
+// Move. The frequent case: one source is replaced by a later one, because a capability was
+// downgraded. For totally ordered times the tracker follows this along the edges in one pass. The
+// new element is supported by the source that has just moved, so it cannot be about to vanish, and
+// no location waits. A move is not possible
+// - where an element of unknown support would become the next one: a cycle with a time less than
+// the
+//   new one,
+// - at a location that waits,
+// - at a location with an edge to another scope.
+// Such a move becomes a retraction, which happens at once, and a *late source*, which is counted
+// after all retractions. At that point its location waits, or has a lesser element, so counting it
+// moves no frontier. A late source does not move again: it is supported by an own source that has
+// just changed, and each own source changes once.
 //
-// Where the own source of one location is all that changes, nothing else is about to vanish, and
-// the steps in between fall away: a source that moves on is not counted as two times for a while,
-// and one that goes gives way to the least of the others, unless a cycle may make those vanish with
-// it.
+// If the own source of one location is the only change, no other source is about to vanish. Then
+// Add and Retract are not needed. A source that moves is not counted at two times meanwhile. A
+// source that vanishes is replaced by the least other time, unless a cycle may make that vanish,
+// too.
 //
-// While promoting, frontiers only gain: an element leaves only after a lesser one has come, at each
-// location and over each edge. So no location is promoted twice, and the work is proportional to
-// the elements that change, at locations with any number of predecessors. There is no order on
-// times here, which those of different scopes do not have.
+// During Promote frontiers only gain: an element leaves a location only after a lesser one has
+// joined, and the same is true over each edge. So no location is promoted twice. The work is
+// proportional to the number of elements that change, at locations with any number of predecessors.
+// The algorithm needs no total order of times; times of different scopes have none.
 
 namespace headway {
 
@@ -91,16 +95,16 @@ absl::Status Tracker::Finish(std::function<std::string(LocationId)> describe) {
   core_.with_touched.clear();
   core_.waiting = core_.locations;
   PromoteWaiting();
-  ReportChanges();  // what changed on the way to the first frontiers is no news
+  ReportChanges();  // changes before the first frontiers are not reported
   core_.changed.clear();
   for (const auto& scope : scopes_) scope->ReportWatched();
   return absl::OkStatus();
 }
 
-// A cycle whose outermost scope is S has to advance S's time: what it advances of an inner
-// coordinate is dropped when it leaves the inner scope. So, for each nesting level, the edges
-// within each scope of that level and what it contains that do not advance the scope's own
-// coordinates must not form a cycle through one of its own locations.
+// A cycle whose outermost scope is S must advance the coordinates of S: an inner coordinate is
+// dropped at the exit of the inner scope. So, for each scope, consider
+// the edges within it and its inner scopes that do not advance the scope's own coordinates. They
+// must not form a cycle through a location of the scope itself.
 absl::Status Tracker::CheckCycles() const {
   const auto location_count = static_cast<uint32_t>(core_.locations.size());
   std::vector<std::vector<const ScopeTrackerBase*>> lineages(location_count);
@@ -127,8 +131,8 @@ absl::Status Tracker::CheckCycles() const {
       return absl::InvalidArgumentError(
           "the dataflow has a cycle that does not advance time, so it could never complete: " +
           names + core_.Describe(l) +
-          "; give one of its edges a summary that advances the time of the outermost scope it "
-          "passes through");
+          "; give one of its edges a summary that advances the time of the cycle's outermost "
+          "scope");
     }
   }
 }
@@ -149,7 +153,7 @@ std::vector<std::byte> Tracker::EncodeCounts() const {
 
 absl::Status Tracker::Apply(std::span<const std::byte> round) {
   HEADWAY_CHECK(core_.finished);
-  // All of it is validated before any of it counts.
+  // Validates the whole round before it counts the first change.
   const RoundFault fault = FindFault(round, change_bytes_);
   if (fault.kind != RoundFault::Kind::kNone) return MalformedRound(fault);
   for (RoundReader reader(round, change_bytes_); !reader.done();) {
@@ -163,17 +167,20 @@ absl::Status Tracker::MalformedRound(const RoundFault& fault) const {
     case RoundFault::Kind::kNone:
       return absl::OkStatus();
     case RoundFault::Kind::kTruncatedLocation:
-      return absl::InvalidArgumentError("progress: a peer's round ends within a change");
-    case RoundFault::Kind::kUnknownLocation:
       return absl::InvalidArgumentError(
-          "progress: a peer's round is about location " + std::to_string(fault.location) +
-          ", but this dataflow has " + std::to_string(core_.locations.size()) +
-          ": the workers built different graphs");
+          "progress: malformed round of a peer: it ends within a change");
+    case RoundFault::Kind::kUnknownLocation:
+      return absl::InvalidArgumentError("progress: malformed round of a peer: it names location " +
+                                        std::to_string(fault.location) +
+                                        ", but this dataflow has " +
+                                        std::to_string(core_.locations.size()) +
+                                        " locations; build the same graph on every worker");
     case RoundFault::Kind::kTruncatedChange:
-      return absl::InvalidArgumentError("progress: a peer's round ends within a change of " +
-                                        core_.Describe(fault.location));
+      return absl::InvalidArgumentError(
+          "progress: malformed round of a peer: it ends within a change of " +
+          core_.Describe(fault.location));
   }
-  return absl::InternalError("progress: unknown fault");
+  return absl::OkStatus();
 }
 
 absl::Status Tracker::Propagate() {

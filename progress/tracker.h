@@ -96,8 +96,8 @@ class Tracker {
 
   // Running.
 
-  // Publishes the net of all recorded changes, in every scope, as one atomic round: counts it here,
-  // and appends it to `round`, which may be null, for Apply at every peer. round.h documents the
+  // Publishes the net of all recorded changes, in every scope, as one atomic round. Counts it here,
+  // and appends it to `round` for Apply at every peer. `round` may be null; round.h documents the
   // encoding. Returns false, and does nothing, if the net is empty.
   bool Publish(std::vector<std::byte>* round);
 
