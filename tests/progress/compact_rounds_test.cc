@@ -33,7 +33,7 @@ Bytes Round(const std::vector<Change>& changes) {
   return round;
 }
 
-// What a reader finds.
+// The output of a reader.
 struct Found {
   std::vector<std::pair<uint32_t, Bytes>> rounds;
   bool malformed;
@@ -41,7 +41,7 @@ struct Found {
 
 Found Read(std::span<const std::byte> bytes, size_t max_bytes = size_t{1} << 20) {
   Found found;
-  // Memory of exactly this size, so that the address sanitizer sees a read behind it.
+  // Memory of exactly this size, so that the address sanitizer detects a read behind it.
   const Bytes copy(bytes.begin(), bytes.end());
   CompactRoundsReader reader(copy);
   uint32_t dataflow;
@@ -62,7 +62,7 @@ uint64_t AnyNumber(Random& random) {
   }
 }
 
-TEST_CASE("rounds of any dataflows, locations and times come back as they were") {
+TEST_CASE("rounds of any dataflows, locations and times survive a round trip") {
   for (const uint64_t seed : Seeds(2000)) {
     CAPTURE(seed);
     Random random(seed);
@@ -85,7 +85,7 @@ TEST_CASE("rounds of any dataflows, locations and times come back as they were")
     const Found found = Read(rounds.bytes());
     REQUIRE_FALSE(found.malformed);
     REQUIRE(found.rounds == expected);
-    // Nothing of it can be left out.
+    // A part of the bytes is not enough.
     for (size_t size = 1; size < rounds.bytes().size(); ++size) {
       const Found part = Read(rounds.bytes().first(size));
       REQUIRE((part.malformed || part.rounds.size() < expected.size()));
@@ -100,7 +100,7 @@ TEST_CASE("an epoch that a process passes takes ten bytes") {
   CHECK(rounds.bytes().size() == 10);
 }
 
-TEST_CASE("what is no round is refused") {
+TEST_CASE("malformed rounds are refused") {
   const auto is_malformed = [](std::initializer_list<int> numbers) {
     Bytes bytes;
     for (const int number : numbers) bytes.push_back(static_cast<std::byte>(number));
@@ -118,7 +118,7 @@ TEST_CASE("what is no round is refused") {
   CHECK(Read(Bytes(64, std::byte{0xFF})).malformed);
 }
 
-TEST_CASE("a few bytes do not become more than the limit") {
+TEST_CASE("a round does not expand beyond the limit") {
   CompactRounds rounds;
   const Bytes round(16 * 100);
   rounds.Add(0, round, std::vector<uint32_t>(1, 16));

@@ -52,7 +52,7 @@ std::vector<T> Sorted(std::span<const T> times) {
   return sorted;
 }
 
-// The minimal elements, the slow way.
+// The minimal elements, by brute force.
 template <class T>
 std::vector<T> Minimal(const std::vector<T>& times) {
   std::vector<T> minimal;
@@ -116,7 +116,8 @@ TEST_CASE("an inline vector behaves like a vector") {
   }
 }
 
-TEST_CASE_TEMPLATE("an antichain holds the minimal ones of the times inserted", T, Epoch, Round) {
+TEST_CASE_TEMPLATE("an antichain holds the minimal times among the inserted ones", T, Epoch,
+                   Round) {
   for (const uint64_t seed : Seeds(200)) {
     CAPTURE(seed);
     Random random(seed);
@@ -202,7 +203,7 @@ TEST_CASE("sorted counts keep their order when times arrive in order and leave f
   }
 }
 
-TEST_CASE("a mutable antichain replaces a time only if one of it is all there is") {
+TEST_CASE("a mutable antichain replaces a time only if it is the only one, with count 1") {
   int moved = 0;
   for (const uint64_t seed : Seeds(200)) {
     CAPTURE(seed);
@@ -248,7 +249,7 @@ TEST_CASE("a work list keeps its elements when it gets more room") {
   CHECK(list.begin() == list.end());
 }
 
-TEST_CASE_TEMPLATE("a change batch sums up what it is given", T, Epoch, Round) {
+TEST_CASE_TEMPLATE("a change batch sums up the recorded changes", T, Epoch, Round) {
   for (const uint64_t seed : Seeds(200)) {
     CAPTURE(seed);
     Random random(seed);

@@ -17,8 +17,8 @@
 #include "tests/progress/random.h"
 #include "tests/progress/version.h"
 
-// A slow, obvious model of a dataflow graph with nested scopes, in which every time is a list of
-// numbers, and what connects it to a Tracker of the same graph.
+// A slow, obvious model of a dataflow graph with nested scopes, and a Tracker of the same graph. In
+// the model every time is a list of numbers.
 
 namespace headway::progress_test {
 
@@ -94,7 +94,7 @@ struct GraphModel {
     return time;
   }
 
-  // O1: the minimal times that the positive counts result in, over all paths.
+  // O1: the minimal times that result from the positive counts, over all paths.
   Frontiers Implied(const PointCounts& counts) const {
     Frontiers frontiers(locations.size());
     std::vector<Point> work;
@@ -115,8 +115,7 @@ struct GraphModel {
     return frontiers;
   }
 
-  // G2, by walking all simple cycles: whether each advances the time of the outermost scope that it
-  // passes through.
+  // G2, by a walk over all simple cycles: true iff each advances the time of its outermost scope.
   bool CyclesAdvance() const {
     for (LocationId start = 0; start < locations.size(); ++start) {
       std::vector<bool> visited(locations.size());
@@ -156,7 +155,7 @@ std::vector<uint64_t> ToNumbers(const Product<Outer, uint64_t>& t) {
   return numbers;
 }
 
-// Makes a time, or a summary, which have the same shape.
+// Makes a time or a summary. Both have the same shape.
 inline void FromNumbers(std::span<const uint64_t> n, uint64_t& t) { t = n[0]; }
 template <class V>
   requires requires(V v) { v.major; }
@@ -171,7 +170,7 @@ void FromNumbers(std::span<const uint64_t> n, P& p) {
   p.inner = n.back();
 }
 
-// A scope of a Tracker, whatever its timestamp.
+// A scope of a Tracker, independent of its timestamp type.
 class AnyScope {
  public:
   virtual ~AnyScope() = default;
@@ -315,8 +314,8 @@ class ModelTracker {
   std::vector<std::unique_ptr<AnyScope>> scopes_;
 };
 
-// A random graph of up to `max_locations` locations in nested scopes, two or three deep, siblings
-// included. Its cycles may not advance.
+// A random graph of up to `max_locations` locations in nested scopes, two or three deep, with
+// sibling scopes. Some of its cycles may not advance time.
 inline GraphModel RandomGraph(Random& random, uint64_t max_locations) {
   GraphModel model;
   if (random.OneIn(3)) {
@@ -338,7 +337,7 @@ inline GraphModel RandomGraph(Random& random, uint64_t max_locations) {
     const int to_scope = model.locations[to];
     if (from_scope == to_scope) {
       Time summary(model.numbers(from));
-      // Mostly what goes back advances, and what goes forward does not, as in a real dataflow.
+      // As in a real dataflow, backward edges mostly advance time, and forward edges do not.
       if (from >= to ? !random.OneIn(8) : random.OneIn(8)) {
         ++summary[random.Below(summary.size())];
       }
@@ -352,7 +351,7 @@ inline GraphModel RandomGraph(Random& random, uint64_t max_locations) {
   return model;
 }
 
-// A random point that `point` could result in: along a random path, and then some.
+// A random point that could result from `point`: along a random path, and perhaps later.
 inline Point Later(const GraphModel& model, Random& random, Point point) {
   for (uint64_t steps = random.Below(4); steps > 0; --steps) {
     std::vector<const GraphModel::Edge*> next;

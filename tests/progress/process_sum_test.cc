@@ -22,9 +22,8 @@ using namespace progress_test;  // NOLINT: the vocabulary of the model
 using Bytes = std::vector<std::byte>;
 using Link = std::deque<Bytes>;
 
-// Processes of several workers each, that hold capabilities and send one another messages, in one
-// thread. Workers of a process exchange rounds; what processes tell each other goes through a
-// ProcessSum.
+// Processes of several workers each, in one thread. Workers hold capabilities and send each other
+// messages. Workers of a process exchange rounds; processes exchange the sums of a ProcessSum.
 class Cluster {
  public:
   Cluster(const GraphModel& model, Random& random)
@@ -99,8 +98,9 @@ class Cluster {
     CheckSafe();
   }
 
-  // Brings everybody everything that is told. Then what is not told makes no difference: each
-  // worker's frontiers are exact.
+  // Delivers everything that is due. The sums that still wait must make no difference: each
+  // worker's
+  // frontiers are exact.
   void ComeToRest() {
     for (size_t w = 0; w < workers_.size(); ++w) Publish(w);
     for (size_t p = 0; p < process_count(); ++p) Pump(p);
@@ -116,7 +116,7 @@ class Cluster {
     for (Process& process : processes_) kept_back += !process.sum.empty();
   }
 
-  // Everybody drops everything, and then everybody knows that it is over.
+  // Every worker drops every capability. Then every worker must know that the dataflow is complete.
   void Drain() {
     while (!in_flight_.empty()) Receive();
     for (size_t w = 0; w < workers_.size(); ++w) {
@@ -128,7 +128,7 @@ class Cluster {
     for (const Process& process : processes_) REQUIRE(process.sum.empty());
   }
 
-  int kept_back = 0;  // sums that were not told when everything was at rest
+  int kept_back = 0;  // sums that still waited when all workers were at rest
 
  private:
   struct Worker {
@@ -211,7 +211,7 @@ class Cluster {
     MayPropagate(w);
   }
 
-  // What Network::TakeFromWorkers does.
+  // The counterpart of Network::TakeFromWorkers.
   void Pump(size_t p) {
     Process& process = processes_[p];
     for (Link& link : process.from_workers) {
@@ -277,7 +277,7 @@ class Cluster {
   PointCounts records_;
 };
 
-TEST_CASE("what a process does not tell is safe to keep back, and nobody misses it") {
+TEST_CASE("a sum that waits is safe, and changes no frontier of another process") {
   int runs = 0;
   int kept_back = 0;
   for (const uint64_t seed : Seeds(400)) {
@@ -334,7 +334,7 @@ TEST_CASE("times with padding are not compared as bytes") {
   CHECK_FALSE(tracker.TimesAreBytes(padded));
 }
 
-TEST_CASE("an epoch that all workers of a process enter is told when the last of them does") {
+TEST_CASE("an epoch that all workers of a process enter is due when the last one enters it") {
   ProcessSum sum = SumOf(2);
   for (uint64_t epoch = 0; epoch < 3; ++epoch) {
     const Bytes round = Encode({{0, -1, epoch}, {0, 1, epoch + 1}});
@@ -348,27 +348,27 @@ TEST_CASE("an epoch that all workers of a process enter is told when the last of
   }
 }
 
-TEST_CASE("a process of one worker tells everything at once") {
+TEST_CASE("the sum of one worker is due at once") {
   ProcessSum sum = SumOf(1);
   CHECK_FALSE(sum.is_due());
   sum.Add(Encode({{0, 1, 1}}));
   CHECK(sum.is_due());
 }
 
-TEST_CASE("what is sent and made adds to what is kept back, what is received is told") {
+TEST_CASE("sent messages and new capabilities may wait, received messages are due") {
   ProcessSum sum = SumOf(2);
   sum.Add(Encode({{1, 3, 0}, {0, 1, 5}}));
   CHECK_FALSE(sum.is_due());
-  sum.Add(Encode({{1, -3, 0}}));  // by a worker of this process, so it is nobody else's business
+  sum.Add(Encode({{1, -3, 0}}));  // other processes may get it with the next sum
   CHECK_FALSE(sum.is_due());
   sum.Add(Encode({{1, -1, 0}}));
   CHECK(sum.is_due());
 }
 
-TEST_CASE("what a worker does ahead of its fellows is told together with the last of them") {
+TEST_CASE("a worker's changes ahead of the others are due with those of the last worker") {
   ProcessSum sum = SumOf(2);
   sum.Add(Encode({{0, -1, 0}, {0, 1, 7}}));
-  CHECK_FALSE(sum.is_due());  // the fellow is still in epoch 0
+  CHECK_FALSE(sum.is_due());  // the other worker is still in epoch 0
   sum.Add(Encode({{0, -1, 7}, {0, 1, 9}}));
   CHECK_FALSE(sum.is_due());
   sum.Add(Encode({{0, -1, 0}}));
@@ -377,7 +377,7 @@ TEST_CASE("what a worker does ahead of its fellows is told together with the las
   CHECK(Bytes(net.begin(), net.end()) == Encode({{0, -2, 0}, {0, 1, 9}}));
 }
 
-TEST_CASE("a sum that has become large is told") {
+TEST_CASE("a large sum is due") {
   ProcessSum sum = SumOf(2);
   uint64_t epoch = 1;
   while (!sum.is_due()) {

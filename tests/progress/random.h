@@ -10,8 +10,8 @@
 
 namespace headway::progress_test {
 
-// The seeds of a randomized test: 1 to `count`, a tenth of them under a sanitizer (which has
-// nothing to find in the logic), or only HEADWAY_TEST_SEED when that is set, to replay a failure.
+// The seeds of a randomized test: 1 to `count`. Under a sanitizer only a tenth of them, since it
+// finds no errors of logic. If HEADWAY_TEST_SEED is set, only that one, to replay a failure.
 inline std::vector<uint64_t> Seeds(uint64_t count) {
   if (const char* seed = std::getenv("HEADWAY_TEST_SEED")) {
     return {std::strtoull(seed, nullptr, 10)};

@@ -16,9 +16,8 @@ namespace {
 
 using namespace progress_test;  // NOLINT: the vocabulary of the model
 
-// Several workers that hold capabilities, send one another messages, and exchange rounds of changes
-// over links with delays, in one thread. The names of what is checked are those of the verified
-// protocol.
+// Several workers in one thread. They hold capabilities, send each other messages, and exchange
+// rounds of changes over links with delays. The invariants have the names of the verified protocol.
 class Cluster {
  public:
   Cluster(const GraphModel& model, Random& random, size_t worker_count)
@@ -73,8 +72,9 @@ class Cluster {
     CheckAll();
   }
 
-  // O2: everybody drops everything and delivers everything, and then everybody knows that it is
-  // over.
+  // O2: every worker drops every capability, and everything is delivered. Then every worker must
+  // know
+  // that the dataflow is complete.
   void Drain() {
     while (!in_flight_.empty()) Receive();
     for (size_t w = 0; w < workers_.size(); ++w) {
@@ -205,8 +205,7 @@ class Cluster {
   }
 
   void CheckAll() {
-    // S1 and S4, which contain I6: what is outstanding anywhere is ahead of every worker's
-    // frontiers.
+    // S1 and S4, which contain I6: every outstanding time is ahead of every worker's frontiers.
     const Frontiers truth = model_.Implied(records_);
     for (size_t w = 0; w < workers_.size(); ++w) {
       for (size_t l = 0; l < truth.size(); ++l) {

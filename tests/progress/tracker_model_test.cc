@@ -66,7 +66,7 @@ TEST_CASE("frontiers are the minimal times over all paths, after every round of 
         auto held = counts.begin();
         std::advance(held, random.Below(counts.size()));
         const Point point = held->first;
-        if (random.OneIn(2)) {  // a capability moves on, perhaps past what a cycle would come to
+        if (random.OneIn(2)) {  // a capability advances, perhaps past the times of a cycle
           Point moved = point;
           moved.second[0] += 1 + random.Below(5);
           if (random.OneIn(2)) {
@@ -106,8 +106,9 @@ TEST_CASE("frontiers are the minimal times over all paths, after every round of 
   }
 }
 
-// All graphs of three locations with edges that advance an epoch by nothing, or by one, and in each
-// all ways in which capabilities at 0 go to 1 and away. Under a sanitizer some of the graphs.
+// All graphs of three locations with edges that advance an epoch by 0 or 1. In each of them, all
+// orders in which capabilities at 0 move to 1 and are dropped. Under a sanitizer only some of the
+// graphs.
 TEST_CASE("frontiers are right in all graphs of three locations") {
   int64_t graphs = 0;
   constexpr int kStride = Repeated(1, 23);

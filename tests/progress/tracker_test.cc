@@ -82,9 +82,9 @@ TEST_CASE("a frontier follows the capability upstream") {
   CHECK(chain.tracker.Complete());
 }
 
-TEST_CASE("a batch holds the frontier behind it, and only there") {
+TEST_CASE("a batch holds the frontier downstream of it, and only there") {
   Chain chain(3);
-  chain.scope.Record(chain.locations[1], 0, +1);  // a batch at 0 is under way
+  chain.scope.Record(chain.locations[1], 0, +1);  // a batch at 0 is in flight
   chain.Move(chain.locations[0], 0, 1);
   REQUIRE(chain.Run().ok());
   CHECK(Elements(chain.scope.frontier(chain.locations[0])) == std::vector<Epoch>{1});
@@ -92,7 +92,7 @@ TEST_CASE("a batch holds the frontier behind it, and only there") {
   CHECK(Changed(chain.tracker).empty());
 }
 
-TEST_CASE("changes that cancel before they are published are nothing") {
+TEST_CASE("changes that cancel before they are published have no effect") {
   Chain chain(2);
   for (const Epoch time : {3, 4, 5, 6}) {
     chain.scope.Record(chain.locations[0], time, +1);
@@ -117,7 +117,7 @@ TEST_CASE("a round is encoded as documented") {
   CHECK(std::memcmp(encoded.data(), expected.data(), expected.size()) == 0);
 }
 
-TEST_CASE("a malformed round is refused, and nothing of it counts") {
+TEST_CASE("a malformed round is refused, and none of its changes counts") {
   Chain sender(2);
   sender.Move(sender.locations[0], 0, 1);
   std::vector<std::byte> encoded;
@@ -142,7 +142,7 @@ TEST_CASE("a malformed round is refused, and nothing of it counts") {
   CHECK(Elements(receiver.scope.frontier(1)) == std::vector<Epoch>{1});
 }
 
-TEST_CASE("the news that a batch was consumed may come before the news of the batch") {
+TEST_CASE("a batch's consumption may be applied before its production") {
   Chain chain(3);
   std::vector<std::byte> produced(16);
   std::vector<std::byte> consumed(16);
@@ -172,7 +172,7 @@ TEST_CASE("an unmatched consumption keeps the dataflow from being complete") {
   CHECK(!chain.tracker.Complete());
 }
 
-TEST_CASE("a time before the frontier is an error that names place, time and frontier (T6)") {
+TEST_CASE("a time before the frontier is an error that names location, time and frontier (T6)") {
   Chain chain(3);
   chain.Move(chain.locations[0], 0, 5);
   REQUIRE(chain.Run().ok());
@@ -186,9 +186,11 @@ TEST_CASE("a time before the frontier is an error that names place, time and fro
   CHECK(chain.tracker.Propagate() == status);  // again
 }
 
-TEST_CASE("a capability made from an input frontier, not from one that is held, is an error (T6)") {
-  // The operator saw frontier {0} at its input and made itself a capability at its output after the
-  // upstream one was gone.
+TEST_CASE(
+    "a capability made from an input frontier, not from a held capability, is an error (T6)") {
+  // The operator read frontier {0} at its input. It made a capability at its output after the
+  // upstream
+  // capability was dropped.
   Chain chain(2);
   chain.scope.Record(chain.locations[0], 0, -1);
   REQUIRE(chain.Run().ok());
@@ -233,7 +235,7 @@ TEST_CASE("the first frontier of a nested scope is not empty") {
   CHECK(Changed(graph.tracker).size() == 2);
 }
 
-TEST_CASE("an iteration holds its outer time until it is over") {
+TEST_CASE("an iteration holds its outer time until it ends") {
   Iteration graph;
   graph.outer.AddInitial(graph.source, 0, 1);
   REQUIRE(graph.tracker.Finish(Name).ok());
@@ -242,7 +244,7 @@ TEST_CASE("an iteration holds its outer time until it is over") {
   graph.inner.Record(graph.body, {0, 0}, +1);
   REQUIRE(graph.Run().ok());
   CHECK(Elements(graph.outer.frontier(graph.sink)) == std::vector<Epoch>{0});
-  CHECK(Changed(graph.tracker).empty());  // the batch took the capability's place
+  CHECK(Changed(graph.tracker).empty());  // the batch replaced the capability
   for (uint64_t round = 0; round < 5; ++round) {
     graph.inner.Record(graph.body, {0, round}, -1);
     graph.inner.Record(graph.body, {0, round + 1}, +1);
@@ -322,9 +324,9 @@ TEST_CASE("a cycle around a nested scope gains nothing from the inner coordinate
   }
 }
 
-TEST_CASE("a cycle through three scopes has to advance the outermost one that it passes") {
-  // body (depth 2) enters an innermost scope and comes back: its own coordinate has to advance, not
-  // the innermost.
+TEST_CASE("a cycle through three scopes must advance the time of the outermost one") {
+  // body (depth 2) enters an innermost scope and returns. Its own coordinate must advance, not the
+  // innermost one.
   for (const auto& advance :
        std::vector<std::pair<uint64_t, uint64_t>>{{0, 0}, {0, 1}, {1, 0}, {1, 1}}) {
     CAPTURE(advance.first);
@@ -352,7 +354,7 @@ TEST_CASE("a cycle through three scopes has to advance the outermost one that it
   }
 }
 
-TEST_CASE("a time that would overflow goes no further") {
+TEST_CASE("a time that would overflow does not propagate") {
   Tracker tracker;
   auto& scope = tracker.AddScope<Epoch>();
   const LocationId from = scope.AddLocation();
@@ -368,7 +370,7 @@ TEST_CASE("a time that would overflow goes no further") {
   CHECK(scope.frontier(to).empty());
 }
 
-TEST_CASE("what is dropped from the start completes: an empty graph and one without capabilities") {
+TEST_CASE("an empty graph and one without capabilities are complete from the start") {
   Tracker empty;
   REQUIRE(empty.Finish({}).ok());
   REQUIRE(empty.Propagate().ok());
@@ -389,7 +391,7 @@ TEST_CASE("an advance costs one update for each location whose frontier moves") 
   }
 }
 
-TEST_CASE("a capability that becomes a batch downstream moves nothing behind it") {
+TEST_CASE("a capability that becomes a batch downstream moves no frontier behind it") {
   Chain chain(1000);
   const uint64_t before = chain.tracker.update_count();
   chain.scope.Record(chain.locations[1], 0, +1);
@@ -417,7 +419,7 @@ TEST_CASE("an advance of one of many inputs does not depend on their number") {
     REQUIRE(tracker.Propagate().ok());
     return tracker.update_count() - before;
   };
-  CHECK(advance(inputs[7], 1'000, 2'000) == 1);  // not the slowest: nothing moves at the merge
+  CHECK(advance(inputs[7], 1'000, 2'000) == 1);  // not the slowest, so the merge does not move
   CHECK(Elements(scope.frontier(merged)) == std::vector<Epoch>{0});
   for (Epoch epoch = 0; epoch < 999; ++epoch) {  // the slowest one
     CHECK(advance(inputs[0], epoch, epoch + 1) == 2);
