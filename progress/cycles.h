@@ -22,8 +22,8 @@ struct Components {
 // and linear graph algorithms", 1972.
 Components FindComponents(uint32_t node_count, std::span<const GraphEdge> edges);
 
-// A shortest cycle through `node`: its nodes in order, starting with `node`. Empty if there is
-// none.
+// A shortest cycle through `node`: its nodes in order, starting with `node`. Empty if no cycle
+// exists.
 std::vector<uint32_t> FindCycle(uint32_t node_count, std::span<const GraphEdge> edges,
                                 uint32_t node);
 

@@ -125,9 +125,9 @@ class ImpliedFrontier<T, true> {
     return MoveAmongOthers(from, to);
   }
 
-  // Removes a source of `from`. If that was the element's last one, the least other time becomes
-  // the element, and is stored in `to`. kUnclear if there is no other time. REQUIRES: not waiting,
-  // and no other source is about to vanish.
+  // Removes a source of `from`. If that was the element's last source, the least other time becomes
+  // the element. Stores it in `to`. kUnclear if there is no other time. REQUIRES: not waiting, and
+  // no other source is about to vanish.
   Moved MoveToNext(const T& from, T* to) {
     if (support_ != 1 || !(time_ == from)) {
       Remove(from);

@@ -59,8 +59,8 @@ void Ghost::Receive(int worker, int op, int input, const SimTime& time, const Re
   auto found = in_flight_.find({op, input, worker, time, record});
   if (found == in_flight_.end()) {
     verdict_.Fail(absl::StrFormat(
-        "O3: operator %d received a record on worker %d at input %d, time %s, that was not on its "
-        "way there: it was sent elsewhere, or received twice",
+        "O3: operator %d received a record on worker %d at input %d, time %s, that was not in "
+        "flight to it: it was sent elsewhere, or received twice",
         op, worker, input, time.Format()));
     return;
   }

@@ -12,7 +12,7 @@
 
 namespace headway::sim {
 
-// The first thing that went wrong in a simulation.
+// The first violation in a simulation.
 class Verdict {
  public:
   void Fail(std::string what) {
@@ -26,8 +26,8 @@ class Verdict {
 };
 
 // The true state of one dataflow over all workers, which no worker of the engine knows: every
-// record on its way and every capability held, as the operators and the inputs of the simulation
-// tell it. It is independent of the engine's own accounts.
+// record in flight and every held capability. The operators and the inputs of the simulation report
+// them. It is independent of the engine's own accounts.
 class Ghost {
  public:
   // Every worker's initial capabilities exist from the start, also on workers that have not built
@@ -36,18 +36,20 @@ class Ghost {
 
   void AddCapability(int worker, int location, const SimTime& time);
   void RemoveCapability(int worker, int location, const SimTime& time);
-  // A worker sends a record into a stream: it is on its way to every operator that will receive it.
+  // A worker sends a record into a stream. The record is in flight to every operator that will
+  // receive it.
   void Give(int worker, int stream, const SimTime& time, const Record& record);
   void Receive(int worker, int op, int input, const SimTime& time, const Record& record);
 
-  // The worker has cancelled the dataflow: what it held, and what is on its way to it, stays
+  // The worker has cancelled the dataflow. Its capabilities, and the records in flight to it, stay
   // outstanding for the others for ever.
   void Cancel(int worker) { cancelled_[worker] = true; }
 
-  // The minimal times that may still appear at each location, by brute force: from everything that
-  // is outstanding, along all paths.
+  // The minimal times that may still appear at each location. By brute force: from all outstanding
+  // times,
+  // along all paths.
   const std::vector<SimFrontier>& Possible();
-  // Counts the changes of what is outstanding.
+  // The number of changes of the set of outstanding times.
   uint64_t version() const { return version_; }
 
   bool empty() const { return capability_count_ == 0 && in_flight_.empty(); }

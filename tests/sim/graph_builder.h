@@ -14,19 +14,19 @@
 
 namespace headway::sim {
 
-// How one worker sees one location. REQUIRES for all methods: its dataflow runs.
+// One worker's view of one location. REQUIRES for all methods: its dataflow runs.
 class Place {
  public:
   explicit Place(int location) : location_(location) {}
   virtual ~Place() = default;
   virtual void Read(SimFrontier& frontier) const = 0;
-  // Whether the probe, if there is one, says the same as the frontier about a time.
+  // Returns true iff there is no probe, or the probe agrees with the frontier about `time`.
   virtual bool ProbeAgrees(const SimTime& time, bool may_come) const = 0;
-  // Whether the probe, if there is one, is done. Also after the dataflow has gone.
+  // Returns true iff there is no probe, or the probe is done. Also after the dataflow has ended.
   virtual bool ProbeIsDone() const = 0;
 
   int location() const { return location_; }
-  SimFrontier last;  // what was read last
+  SimFrontier last;  // the last result of Read
   bool was_read = false;
 
  private:
@@ -37,9 +37,9 @@ class Place {
 struct Installed {
   std::vector<InputHandle<Record>> inputs;
   std::vector<std::unique_ptr<Place>> places;
-  internal::Graph* graph = nullptr;  // until it has gone
+  internal::Graph* graph = nullptr;  // until the dataflow ends
   bool built = false;
-  bool gone = false;  // set when the engine has taken it away
+  bool gone = false;  // set when the engine has removed it
 };
 
 namespace internal_builder {
@@ -251,7 +251,7 @@ class GraphBuilder {
     }
   }
 
-  // One value for each depth, of which each scope, stream or loop has one.
+  // One value for each depth. Each scope, stream or loop uses the one of its depth.
   template <template <class> class X>
   using PerDepth = std::tuple<X<Time1>, X<Time2>, X<Time3>>;
   template <class T>

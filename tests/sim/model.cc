@@ -33,8 +33,9 @@ class Model {
         Send(static_cast<int>(op), worker, Spontaneous(plan_, static_cast<int>(op), worker));
       }
     }
-    // An operator's rank is greater than those of all before it, apart from its cycles: when its
-    // turn has come, what it receives comes from itself and its cycles alone.
+    // Outside its cycles, an operator's rank is greater than the ranks of all operators before it.
+    // So at
+    // its turn it receives records only from itself and its cycles.
     for (size_t rank = 0; rank < by_rank_.size(); ++rank) {
       while (!by_rank_[rank].empty()) {
         const Delivery delivery = by_rank_[rank].back();

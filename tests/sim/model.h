@@ -9,7 +9,7 @@
 
 namespace headway::sim {
 
-// What one input of an operator received over a whole run, on all workers and in whatever order.
+// The records that one input of an operator received in a run, on all workers and in any order.
 struct Receipts {
   uint64_t count = 0;
   uint64_t digest = 0;
@@ -26,8 +26,9 @@ struct Receipts {
 
 using AllReceipts = std::vector<std::vector<Receipts>>;  // [operator][input]
 
-// Runs the plan one record at a time, without frontiers, capabilities or workers' schedules. None
-// if more than `max_deliveries` records would be received: too slow a simulation.
+// Runs the plan one record at a time, without frontiers, capabilities or workers' schedules.
+// Returns nullopt if operators would receive more than `max_deliveries` records: too slow to
+// simulate.
 std::optional<AllReceipts> RunModel(const Plan& plan, uint64_t max_deliveries);
 
 }  // namespace headway::sim

@@ -8,9 +8,9 @@
 namespace headway::sim {
 namespace {
 
-constexpr uint32_t kEpochs = 6;  // that the inputs have
+constexpr uint32_t kEpochs = 6;  // of the inputs
 
-// Makes the elements of a plan one after another, each from streams that exist already.
+// Makes the elements of a plan one after another, each from existing streams.
 class Planner {
  public:
   Planner(Random& random, int workers, uint32_t first_epoch, bool allow_cycles)
@@ -185,13 +185,13 @@ class Planner {
     const int stream = AddStream(scope, AddLocation());
     AddElement({Kind::kFeedback, scope, {}, {stream}, static_cast<int>(loops_.size()), summary});
     loops_.push_back({scope, stream, summary});
-    // The stream is of use only if something takes it.
+    // The stream needs a consumer.
     AddOperator(scope, {stream, RandomStream(scope)}, 1);
   }
 
-  // Each loop is closed with the output of an operator: a cycle of transforms alone would go round
-  // for ever. That output is not reached by way of the outside of the loop's scope, where the
-  // rounds of the loop are lost: such a cycle would not advance time.
+  // Closes each loop with the output of an operator, since a cycle of transforms alone would never
+  // end. No path may lead through the outside of the loop's scope to that output. Such a cycle
+  // would lose the rounds of the loop, and would not advance time.
   void CloseLoops() {
     for (size_t i = 0; i < loops_.size(); ++i) {
       const OpenLoop loop = loops_[i];
@@ -329,7 +329,7 @@ class Planner {
   std::vector<OpenLoop> loops_;
 };
 
-// Whether operators may send at this time: later ones end here, or loops would go on for ever.
+// Returns true iff operators may send at this time. Without a last time loops would never end.
 bool InBounds(const Plan& plan, const SimTime& time) {
   return time.at[0] <= plan.last_epoch && time.at[1] <= plan.last_round &&
          time.at[2] <= plan.last_round;

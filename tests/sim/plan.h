@@ -10,15 +10,15 @@
 #include "tests/sim/random.h"
 #include "tests/sim/sim_time.h"
 
-// What a random dataflow consists of, as plain data: every worker builds the same plan, the ghost
-// state and the sequential model follow records through it, and none of them asks the engine.
+// A random dataflow as plain data. Every worker builds the same plan. The ghost state and the
+// sequential model follow records through it, independently of the engine.
 
 namespace headway::sim {
 
 struct Record {
   uint64_t id;
   uint32_t key;   // routes exchanges
-  uint32_t hops;  // operators that it has gone through
+  uint32_t hops;  // the number of operators before it
 
   bool operator==(const Record&) const = default;
 };
@@ -42,23 +42,23 @@ enum class PactKind { kPipeline, kExchange, kBroadcast, kGather };
 
 struct OperatorPlan {
   std::vector<PactKind> pacts;  // by input
-  std::vector<bool> watches;    // by input: whether its frontier activates the operator
-  // [input][output]: how times advance; none: nothing goes from there to there.
+  std::vector<bool> watches;    // by input: true iff its frontier activates the operator
+  // [input][output]: the path summary; nullopt if no path leads from the input to the output.
   std::vector<std::vector<std::optional<SimTime>>> summaries;
   std::vector<int> input_locations;
   std::vector<int> output_locations;
   std::vector<int> output_streams;
   int depth = 1;
   bool starts_with_capabilities = false;
-  // Sends, instead of each record, one record for each complete time. Never in a cycle.
+  // Sends one record for each complete time, instead of one for each record. Never in a cycle.
   bool aggregates = false;
-  int spontaneous_count = 0;  // records that it sends of its own accord, on each worker
+  int spontaneous_count = 0;  // records that it sends without input, on each worker
   int rank = 0;  // greater than the rank of every operator before it outside its cycles
 };
 
 struct Element {
   Kind kind;
-  int scope;             // where it is; kOpenScope: the new one; kEnter, kLeave: where to
+  int scope;             // kOpenScope: the new scope; kEnter, kLeave: the target scope
   std::vector<int> in;   // streams
   std::vector<int> out;  // streams
   int index = 0;         // of the operator, the input, or the loop
@@ -75,16 +75,16 @@ struct StreamPlan {
   int location;
   struct Use {
     int element;
-    int input;  // which input of it
+    int input;  // the index of the element's input
   };
   std::vector<Use> uses;
 };
 
-// How times at one location result in times at another.
+// A path summary between two locations.
 struct EdgePlan {
   int to;
   SimTime summary;
-  int cleared;  // the coordinate that is lost when a scope is left, or -1
+  int cleared;  // the coordinate that an exit of a scope drops, or -1
 
   SimTime ResultsIn(const SimTime& time) const {
     SimTime result = time.Plus(summary);
@@ -96,13 +96,13 @@ struct EdgePlan {
 struct InputStep {
   enum class What { kSend, kFlush, kAdvance, kClose } what;
   int record_count = 0;  // kSend
-  uint32_t epoch = 0;    // the time of what is sent; kAdvance: the new one
+  uint32_t epoch = 0;    // kSend: the time of the records; kAdvance: the new epoch
 };
 
 struct Plan {
   int workers = 1;
   uint32_t first_epoch = 0;
-  uint32_t last_epoch = 0;  // operators send nothing later, nor in later rounds of a loop
+  uint32_t last_epoch = 0;  // operators do not send later, nor in later rounds of a loop
   uint32_t last_round = 0;
   uint32_t max_hops = 0;
   bool has_cycle = false;
@@ -118,20 +118,20 @@ struct Plan {
   int location_count() const { return static_cast<int>(edges.size()); }
 };
 
-// A random plan. Without cycles if they are not allowed.
+// A random plan, without cycles unless `allow_cycles`.
 Plan MakePlan(Random& random, int workers, uint32_t first_epoch, bool allow_cycles);
 
-// The elements, one per line, with the streams that they take and make.
+// The elements, one per line, with their input and output streams.
 std::string Describe(const Plan& plan);
 
-// ---- What happens to records ----
+// ---- The records ----
 
 inline Record MapRecord(Record record) {
   record.key = static_cast<uint32_t>(Mix(record.key));
   return record;
 }
 inline bool FilterRecord(const Record& record) { return record.key % 4 != 0; }
-// Some records become a lot, so that there is more than one batch of them.
+// Some records become many, so that they fill more than one batch.
 inline std::vector<Record> FlatMapRecord(const Record& record) {
   const uint64_t fate = Mix(record.id, 17) % 64;
   const size_t count = fate == 0 ? 40 : fate % 3;
@@ -156,13 +156,13 @@ struct Emission {
   Record record;
 };
 
-// What an operator makes of a record: it may send nothing, or later than the record's time.
+// The records that an operator sends for a record: perhaps none, perhaps at later times.
 std::vector<Emission> Emissions(const Plan& plan, int op, int input, const SimTime& time,
                                 const Record& record);
-// What it sends of its own accord on a worker.
+// The records that it sends on a worker without input.
 std::vector<Emission> Spontaneous(const Plan& plan, int op, int worker);
 
-// What an aggregating operator has gathered of one time.
+// The records of one time in an aggregating operator.
 struct Aggregate {
   uint64_t id_sum = 0;
   uint32_t hops = 0;
@@ -178,9 +178,8 @@ struct Aggregate {
   }
 };
 
-// Follows a record that is sent into a stream on a worker to the operators that will receive it,
-// and calls deliver(int op, int input, int worker, const SimTime&, const Record&) for each
-// delivery.
+// Follows a record from a stream on a worker to the operators that will receive it. Calls
+// deliver(int op, int input, int worker, const SimTime&, const Record&) for each delivery.
 template <class Deliver>
 void Route(const Plan& plan, int stream, int worker, const SimTime& time, const Record& record,
            Deliver&& deliver) {

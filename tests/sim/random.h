@@ -6,8 +6,8 @@
 
 namespace headway::sim {
 
-// A good 64-bit mix (the finalizer of SplitMix64): what a record leads to is decided by the mix of
-// its contents, so that it is the same in every schedule.
+// A good 64-bit mix (the finalizer of SplitMix64). The mix of a record's contents decides the
+// records that follow from it, so these are equal in every schedule.
 inline uint64_t Mix(uint64_t x) {
   x += 0x9e3779b97f4a7c15;
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;

@@ -13,7 +13,7 @@
 
 namespace headway::sim {
 
-// What the operators of one dataflow on one worker share.
+// The state that the operators of one dataflow on one worker share.
 struct OperatorContext {
   const Plan& plan;
   Ghost& ghost;
@@ -22,10 +22,10 @@ struct OperatorContext {
   int worker;
 };
 
-// An operator whose results depend on its input alone, while all else is random: which inputs it
-// reads when, whether it sends at once or retains a capability and sends later, how it moves,
-// clones and drops its capabilities. It tells the ghost what it does, and looks at its frontiers
-// itself.
+// An operator whose results depend only on its input. Chance decides everything else: when it reads
+// which input, and when it sends, at once or later by a retained capability. Chance also decides
+// how it moves, clones and drops its capabilities. It reports to the ghost, and checks its own
+// frontiers.
 template <class T>
 class SimOperator {
  public:
@@ -40,7 +40,7 @@ class SimOperator {
         inputs_(std::move(inputs)),
         outputs_(std::move(outputs)) {}
 
-  // With the first capability of each output.
+  // `first` has the initial capability of each output.
   void Start(std::vector<Capability<T>> first) {
     for (const Emission& emission : Spontaneous(context_.plan, index_, context_.worker)) {
       Capability<T>& held = first[emission.output];
@@ -51,7 +51,7 @@ class SimOperator {
       entry.records.push_back(emission.record);
     }
     for (size_t output = 0; output < first.size(); ++output) {
-      // The ghost has counted it from the beginning of the dataflow.
+      // The ghost has counted it since the start of the dataflow.
       held_.push_back({output, std::move(first[output]), context_.plan.FirstTime(), {}});
     }
   }
@@ -83,7 +83,7 @@ class SimOperator {
   }
 
  private:
-  // A capability, and the records that will be sent by it, at a time that is its own or later.
+  // A capability, and the records to send by it, at its own time or a later one.
   struct Held {
     size_t output;
     Capability<T> capability;
@@ -141,7 +141,8 @@ class SimOperator {
     });
   }
 
-  // Sends now, or joins what waits for the same time, or retains a capability of its own.
+  // Sends the record now, or adds it to records that wait for the same time, or retains a
+  // capability.
   void Emit(const CapabilityRef<T>& ref, size_t input, const Emission& emission) {
     const size_t output = emission.output;
     const SimTime first = ReadTime(ref.time()).Plus(*plan_.summaries[input][output]);
@@ -192,15 +193,14 @@ class SimOperator {
     }
   }
 
-  // One random thing that the capability allows; when nothing is left to send it is dropped sooner
-  // or later.
+  // One random action that the capability allows. Eventually drops a capability without records.
   void Work(Held& held) {
     const SimTime time = ReadTime(held.capability.time());
     switch (context_.random.Below(6)) {
       case 0:
         return;  // later
       case 1: {
-        // A clone takes the place of the original.
+        // A clone replaces the original.
         Capability<T> clone = held.capability.Clone();
         Counted(held.output, time);
         held.capability = std::move(clone);
@@ -225,8 +225,8 @@ class SimOperator {
         GiveSome(held, held.capability);
       } else {
         Capability<T> later = held.capability.Delayed(Make(held.send_at));
-        GiveSome(held,
-                 later);  // counted by the engine only; in the ghost the other one stands for it
+        // Only the engine counts `later`. The ghost covers it by the original capability.
+        GiveSome(held, later);
       }
     }
     if (held.records.empty() && Coin()) {

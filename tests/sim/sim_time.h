@@ -11,8 +11,8 @@
 #include "progress/product.h"
 #include "progress/timestamp.h"
 
-// The simulator's own notion of time, independent of the engine's: a time of any scope is three
-// numbers, of which those that the scope does not have are 0.
+// The simulator's own times, independent of the engine's. A time of any scope is three numbers;
+// coordinates that the scope does not have are 0.
 
 namespace headway::sim {
 
@@ -46,7 +46,7 @@ inline bool LessEqual(const SimFrontier& frontier, const SimTime& time) {
                      [&](const SimTime& element) { return LessEqual(element, time); });
 }
 
-// Adds `time` to the minimal elements; returns whether that changed them.
+// Adds `time` to the minimal elements. Returns true iff that changed them.
 inline bool InsertMinimal(SimFrontier& frontier, const SimTime& time) {
   if (LessEqual(frontier, time)) return false;
   std::erase_if(frontier, [&](const SimTime& element) { return LessEqual(time, element); });

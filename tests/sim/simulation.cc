@@ -12,7 +12,7 @@ namespace {
 // Limits that keep one seed at a few milliseconds.
 constexpr uint64_t kMaxDeliveries = 2500;
 constexpr uint64_t kMaxRandomActions = 1500;
-// Far more than any run needs; who is not done by then never will be.
+// Far more rounds than any run needs.
 constexpr int kMaxFairRounds = 20000;
 constexpr int kMaxRestRounds = 3000;
 
@@ -27,7 +27,7 @@ Simulation::Simulation(uint64_t seed) : random_(seed) {
   if (limited_) {
     constexpr int64_t kLimits[] = {1, 100 << 10, 1 << 20};
     max_bytes_in_flight_ = kLimits[random_.Below(3)];
-    // A cycle may not outgrow the limit, so it needs a larger one.
+    // A cycle must stay within the limit, so it needs a larger one.
     allow_cycles = random_.OneIn(3);
     if (allow_cycles) max_bytes_in_flight_ = 8 << 20;
   }
@@ -117,7 +117,7 @@ bool Simulation::CancelOne(int worker) {
     local.cancelled = true;
     dataflow.ghost->Cancel(worker);
     HandleStatus(workers_[worker]->Cancel(absl::StrFormat("flow-%d", number)));
-    if (!local.installed.gone) verdict_.Fail("a cancelled dataflow was not taken away");
+    if (!local.installed.gone) verdict_.Fail("a cancelled dataflow was not removed");
     return true;
   }
   return false;
@@ -198,7 +198,7 @@ void Simulation::RandomPhase() {
     }
     const int worker = random_.Int(workers_count_);
     if (worker == starved) {
-      // Still sends what its inputs bring.
+      // A starved worker still feeds its inputs.
       if (!random_.OneIn(8) || !FeedInput(worker)) continue;
     } else if (random_.OneIn(12)) {
       if (!BuildNext(worker)) continue;
@@ -233,7 +233,7 @@ void Simulation::FairPhase() {
   for (const Dataflow& dataflow : dataflows_) {
     outstanding += dataflow.ghost->DescribeOutstanding();
   }
-  verdict_.Fail("O2: the run does not end; what is outstanding:" + outstanding);
+  verdict_.Fail("O2: the run does not end; outstanding:" + outstanding);
 }
 
 void Simulation::ComeToRest() {
@@ -300,7 +300,8 @@ void Simulation::CheckWorker(Dataflow& dataflow, size_t number, int worker, bool
       for (const SimTime& time : scratch_) {
         if (place->was_read && !LessEqual(place->last, time)) {
           verdict_.Fail(absl::StrFormat(
-              "S2: in dataflow %d the frontier of worker %d at location %d went back from %s to %s",
+              "S2: in dataflow %d the frontier of worker %d at location %d moved back from %s to "
+              "%s",
               number, worker, place->location(), Format(place->last), Format(scratch_)));
         }
       }
@@ -313,7 +314,7 @@ void Simulation::CheckWorker(Dataflow& dataflow, size_t number, int worker, bool
       if (!may_come) {
         verdict_.Fail(absl::StrFormat(
             "S1: in dataflow %d the frontier of worker %d at location %d is %s, but %s may still "
-            "come there; what is outstanding:%s",
+            "appear there; outstanding:%s",
             number, worker, place->location(), Format(place->last), time.Format(),
             dataflow.ghost->DescribeOutstanding()));
       } else if (stepped && !place->ProbeAgrees(time, may_come)) {
@@ -328,18 +329,18 @@ void Simulation::CheckGone(Dataflow& dataflow, size_t number, int worker) {
   if (std::exchange(local.checked_gone, true)) return;
   if (!dataflow.ghost->empty()) {
     verdict_.Fail(
-        absl::StrFormat("S1: dataflow %d is complete on worker %d, but something is outstanding:%s",
+        absl::StrFormat("S1: dataflow %d is complete on worker %d, but these are outstanding:%s",
                         number, worker, dataflow.ghost->DescribeOutstanding()));
   }
   for (const std::unique_ptr<Place>& place : local.installed.places) {
     if (!place->ProbeIsDone()) {
-      verdict_.Fail("the dataflow has gone, but a probe of it is not done");
+      verdict_.Fail("the dataflow has ended, but one of its probes is not done");
     }
   }
 }
 
 void Simulation::CheckExact() {
-  // A worker without credit keeps back what the ghost sees further on.
+  // A worker without credit holds back times that the ghost sees downstream.
   if (limited_) return;
   for (size_t number = 0; number < dataflows_.size(); ++number) {
     Dataflow& dataflow = dataflows_[number];
@@ -351,8 +352,8 @@ void Simulation::CheckExact() {
       Local& local = dataflow.locals[worker];
       if (!local.installed.built || local.installed.gone) continue;
       if (dataflow.ghost->empty()) {
-        verdict_.Fail(absl::StrFormat("O2: dataflow %d is complete, but still there on worker %d",
-                                      number, worker));
+        verdict_.Fail(absl::StrFormat(
+            "O2: dataflow %d is complete, but worker %d has not removed it", number, worker));
       }
       for (const std::unique_ptr<Place>& place : local.installed.places) {
         SimFrontier expected = possible[place->location()];
@@ -374,14 +375,15 @@ void Simulation::CheckResults() {
     const Dataflow& dataflow = dataflows_[number];
     if (dataflow.to_be_cancelled) continue;
     if (!dataflow.ghost->empty()) {
-      verdict_.Fail("O3: the run has ended, and left:" + dataflow.ghost->DescribeOutstanding());
+      verdict_.Fail("O3: the run has ended, but these are outstanding:" +
+                    dataflow.ghost->DescribeOutstanding());
     }
     if (dataflow.ghost->receipts() != dataflow.expected) {
       verdict_.Fail(absl::StrFormat(
-          "the operators of dataflow %d received other records than in the model", number));
+          "O3: the operators of dataflow %d received different records than in the model", number));
     }
   }
-  // What comes late for dataflows that have gone is dropped, and counts no longer.
+  // Late batches for ended dataflows are dropped, and do not count as in flight any more.
   for (int idle_rounds = 0; idle_rounds < 2 && !failed();) {
     bool did_work = false;
     for (int worker = 0; worker < workers_count_; ++worker) {

@@ -17,27 +17,27 @@
 
 namespace headway::sim {
 
-// One simulated run: the real workers of one process, stepped by one thread in an order that the
-// seed decides, and compared with the ghost state after every action. See README.md.
+// One simulated run: one thread steps the real workers of one process, in an order that the seed
+// decides. It compares them with the ghost state after every action. See README.md.
 class Simulation {
  public:
   explicit Simulation(uint64_t seed);
 
-  // What was violated; empty if nothing. Once.
+  // Returns the violation, or an empty string. Call it once.
   std::string Run();
 
-  // What the seed stands for.
+  // The parameters and dataflows of the seed.
   std::string Describe() const;
 
-  // What happened, to see that a simulation is worth something.
+  // Statistics, which show that the simulation covers enough.
   struct Counts {
     uint64_t actions = 0;
-    uint64_t rests = 0;             // times when frontiers were found to be exact
+    uint64_t rests = 0;             // checks that frontiers are exact
     uint64_t records = 0;           // received by operators
-    uint64_t frontier_changes = 0;  // that were seen
-    uint64_t cycles = 0;            // runs with one
-    uint64_t waits_for_credit = 0;  // steps after which a node waits
-    uint64_t exhausted = 0;  // runs that a cycle ended since it outgrew a small limit: allowed
+    uint64_t frontier_changes = 0;  // as checked after steps
+    uint64_t cycles = 0;            // runs with a cycle
+    uint64_t waits_for_credit = 0;  // steps after which a node waits for credit
+    uint64_t exhausted = 0;  // runs that ended because a cycle exceeded a small limit: allowed
 
     void Add(const Counts& other) {
       actions += other.actions;
@@ -72,7 +72,7 @@ class Simulation {
   void MakeDataflows(bool allow_cycles);
   bool failed() const { return verdict_.failed() || counts_.exhausted > 0; }
 
-  // Actions on a worker. Each returns false if there was nothing to do.
+  // Actions on a worker. Each returns false if there was no work.
   bool BuildNext(int worker);
   bool CancelOne(int worker);
   bool FeedInput(int worker);
@@ -80,12 +80,12 @@ class Simulation {
 
   void RandomPhase();
   void FairPhase();
-  // Steps everybody until nothing is left to do, and finds the frontiers to be exact.
+  // Steps all workers until no work is left, and checks that the frontiers are exact.
   void ComeToRest();
   bool ScriptsDone() const;
   bool AllGone() const;
 
-  // Compares what every worker believes with the truth.
+  // Compares every worker's frontiers with the truth.
   void Check(int stepped_worker);
   void CheckWorker(Dataflow& dataflow, size_t number, int worker, bool stepped);
   void CheckGone(Dataflow& dataflow, size_t number, int worker);

@@ -19,7 +19,7 @@ constexpr uint64_t kSeedCount = Repeated(1000, 40);
 constexpr uint64_t kSeedCount = Repeated(150, 40);
 #endif
 
-// HEADWAY_TEST_SEED replays one seed, HEADWAY_SIM_SEEDS says how many to run.
+// HEADWAY_TEST_SEED replays one seed. HEADWAY_SIM_SEEDS is the number of seeds to run.
 std::vector<uint64_t> Seeds() {
   if (const char* seed = std::getenv("HEADWAY_TEST_SEED")) {
     return {std::strtoull(seed, nullptr, 10)};
@@ -33,7 +33,9 @@ std::vector<uint64_t> Seeds() {
   return all;
 }
 
-TEST_CASE("in every schedule no frontier passes what may still come, and all records arrive once") {
+TEST_CASE(
+    "in every schedule no frontier passes a time that may still appear, and all records arrive "
+    "once") {
   Simulation::Counts counts;
   int failures = 0;
   const std::vector<uint64_t> seeds = Seeds();
