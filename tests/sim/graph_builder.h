@@ -90,7 +90,7 @@ class GraphBuilder {
       Installed& installed;
     };
     installed.graph = &root.graph();
-    root.graph().Make<Sentinel>(installed);
+    root.graph().objects().Make<Sentinel>(installed);
     installed.inputs.resize(plan_.input_streams.size());
   }
 

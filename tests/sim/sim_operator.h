@@ -76,9 +76,9 @@ class SimOperator {
     }
     if (held_.empty()) return;
     if (Coin()) {
-      graph_.Activate(node_);
+      graph_.queue().Activate(node_);
     } else {
-      graph_.ActivateAt(node_, graph_.worker().NowNanos() + context_.random.Int(30));
+      graph_.queue().ActivateAt(node_, graph_.worker().NowNanos() + context_.random.Int(30));
     }
   }
 

@@ -170,7 +170,7 @@ void Simulation::Step(int worker) {
   HandleStatus(workers_[worker]->Step());
   for (const Dataflow& dataflow : dataflows_) {
     const Installed& installed = dataflow.locals[worker].installed;
-    if (installed.built && !installed.gone && installed.graph->WaitsForCredit()) {
+    if (installed.built && !installed.gone && !installed.graph->credit().empty()) {
       ++counts_.waits_for_credit;
     }
   }
