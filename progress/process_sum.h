@@ -40,9 +40,8 @@ struct ProgressLayout {
 // process. Let G be the counts of another process that has received everything but M.
 // - M[y] < 0. By the rule C[y] > 0, so G[y] > 0 too: y is outstanding with and without M.
 // - M[x] > 0, and a count at x exists. No frontier of G is past x, since M may arrive later (S1).
-// So
-//   some time that is outstanding in G is less than x. By the rule it is outstanding with M too, so
-//   no frontier depends on M[x].
+//   So some time that is outstanding in G is less than x. By the rule it is outstanding with M too,
+//   so no frontier depends on M[x].
 // - M[x] > 0, and no count at x exists any more. Applying M could only hold a frontier back.
 // Changes of other processes do not affect this argument. A change of a worker of this process is a
 // round, after which is_due() is evaluated again.

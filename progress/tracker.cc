@@ -30,9 +30,7 @@
 // downgraded. For totally ordered times the tracker follows this along the edges in one pass. The
 // new element is supported by the source that has just moved, so it cannot be about to vanish, and
 // no location waits. A move is not possible
-// - where an element of unknown support would become the next one: a cycle with a time less than
-// the
-//   new one,
+// - where an element of unknown support would become the next one, such as a time of a cycle,
 // - at a location that waits,
 // - at a location with an edge to another scope.
 // Such a move becomes a retraction, which happens at once, and a *late source*, which is counted
@@ -102,9 +100,9 @@ absl::Status Tracker::Finish(std::function<std::string(LocationId)> describe) {
 }
 
 // A cycle whose outermost scope is S must advance the coordinates of S: an inner coordinate is
-// dropped at the exit of the inner scope. So, for each scope, consider
-// the edges within it and its inner scopes that do not advance the scope's own coordinates. They
-// must not form a cycle through a location of the scope itself.
+// dropped at the exit of the inner scope. So, for each scope, consider the edges within it and its
+// inner scopes that do not advance the scope's own coordinates. They must not form a cycle through
+// a location of the scope itself.
 absl::Status Tracker::CheckCycles() const {
   const auto location_count = static_cast<uint32_t>(core_.locations.size());
   std::vector<std::vector<const ScopeTrackerBase*>> lineages(location_count);

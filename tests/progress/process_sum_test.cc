@@ -99,8 +99,7 @@ class Cluster {
   }
 
   // Delivers everything that is due. The sums that still wait must make no difference: each
-  // worker's
-  // frontiers are exact.
+  // worker's frontiers are exact.
   void ComeToRest() {
     for (size_t w = 0; w < workers_.size(); ++w) Publish(w);
     for (size_t p = 0; p < process_count(); ++p) Pump(p);

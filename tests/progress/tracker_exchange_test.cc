@@ -73,8 +73,7 @@ class Cluster {
   }
 
   // O2: every worker drops every capability, and everything is delivered. Then every worker must
-  // know
-  // that the dataflow is complete.
+  // know that the dataflow is complete.
   void Drain() {
     while (!in_flight_.empty()) Receive();
     for (size_t w = 0; w < workers_.size(); ++w) {

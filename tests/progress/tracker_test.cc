@@ -189,8 +189,7 @@ TEST_CASE("a time before the frontier is an error that names location, time and 
 TEST_CASE(
     "a capability made from an input frontier, not from a held capability, is an error (T6)") {
   // The operator read frontier {0} at its input. It made a capability at its output after the
-  // upstream
-  // capability was dropped.
+  // upstream capability was dropped.
   Chain chain(2);
   chain.scope.Record(chain.locations[0], 0, -1);
   REQUIRE(chain.Run().ok());

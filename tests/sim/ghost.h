@@ -46,8 +46,7 @@ class Ghost {
   void Cancel(int worker) { cancelled_[worker] = true; }
 
   // The minimal times that may still appear at each location. By brute force: from all outstanding
-  // times,
-  // along all paths.
+  // times, along all paths.
   const std::vector<SimFrontier>& Possible();
   // The number of changes of the set of outstanding times.
   uint64_t version() const { return version_; }

@@ -34,8 +34,7 @@ class Model {
       }
     }
     // Outside its cycles, an operator's rank is greater than the ranks of all operators before it.
-    // So at
-    // its turn it receives records only from itself and its cycles.
+    // So at its turn it receives records only from itself and its cycles.
     for (size_t rank = 0; rank < by_rank_.size(); ++rank) {
       while (!by_rank_[rank].empty()) {
         const Delivery delivery = by_rank_[rank].back();
