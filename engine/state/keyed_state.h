@@ -8,42 +8,21 @@
 #include <variant>
 #include <vector>
 
-#include "absl/functional/function_ref.h"
-#include "absl/status/status.h"
 #include "comm/codec/codec.h"
 #include "engine/state/flat_table.h"
+#include "engine/state/state_base.h"
 
 namespace headway {
 
-// One entry of a snapshot: the state of a key, or that the key is gone. Encoded by Codec.
-struct StateEntry {
-  std::span<const std::byte> key;
-  std::optional<std::span<const std::byte>> state;
-};
-
-// The state of a step on a worker, as recovery (planned) sees it: bytes under keys. Not thread
-// safe.
-class StateBase {
- public:
-  virtual ~StateBase() = default;
-  // Calls `write` with each key that changed since the last snapshot (or since tracking began),
-  // then begins anew.
-  virtual void Snapshot(absl::FunctionRef<void(const StateEntry&)> write) = 0;
-  // Puts the state of a key back. Errors: DataLoss if the bytes are not what the key's or the
-  // state's codec wrote.
-  virtual absl::Status Restore(const StateEntry& entry) = 0;
-  // Begins to note which keys change; until then a snapshot is empty.
-  virtual void TrackChanges() = 0;
-};
-
-// State under keys: a FlatTable of K to S that notes what changed. Keys of type std::string are
-// seen as std::string_view. A reference to a state holds until a key is added or erased.
+// State under keys: a FlatTable of K to S that records which keys changed. Functions receive keys
+// of type std::string as std::string_view. A reference to a state is valid until a key is added or
+// erased. Not thread safe.
 template <class K, class S>
 class KeyedState final : public StateBase {
  public:
   using KeyView = typename FlatTable<K, S>::View;
 
-  // The state of a key, made by its default constructor if there is none yet.
+  // The state of a key, made by its default constructor if it is absent.
   template <class Key>
   S& At(const Key& key) {
     Note(key);
@@ -62,9 +41,9 @@ class KeyedState final : public StateBase {
     table_.Erase(key);
   }
 
-  // At and Find for the keys of a batch, several times faster when the state is larger than the
-  // cache: f(i, S& state of key(i)), and f(i, S* state), for i from 0 to `count`. `f` may add and
-  // erase keys. key(i) is called more than once.
+  // At and Find for the keys of a batch: f(i, S& state of key(i)) and f(i, S* state), for i from 0
+  // to `count`. Several times faster than single lookups when the state is larger than the cache.
+  // `f` may add and erase keys. key(i) is called more than once.
   template <class KeyAt, class F>
   void AtEach(size_t count, KeyAt&& key, F&& f) {
     table_.AtEach(count, key, [&](size_t i, S& state) {
@@ -115,8 +94,8 @@ class KeyedState final : public StateBase {
     if (!DecodeFromBytes(entry.key, &key) ||
         (entry.state.has_value() && !DecodeFromBytes(*entry.state, &state))) {
       return absl::DataLossError(
-          "stored state cannot be decoded: it was written by a different version of the step, or "
-          "is damaged");
+          "stored state cannot be decoded: it was written by another version of the step, or is "
+          "damaged");
     }
     if (entry.state.has_value()) {
       table_.At(key) = std::move(state);

@@ -1,0 +1,36 @@
+#ifndef HEADWAY_ENGINE_STATE_STATE_BASE_H_
+#define HEADWAY_ENGINE_STATE_STATE_BASE_H_
+
+#include <cstddef>
+#include <optional>
+#include <span>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+
+namespace headway {
+
+// One entry of a snapshot: state under a key, or that the key is gone. A key may have several
+// entries, which its parts tell apart. Keys and states are encoded by Codec.
+struct StateEntry {
+  std::span<const std::byte> key;
+  std::optional<std::span<const std::byte>> state;
+  std::span<const std::byte> part = {};  // empty: the state itself
+};
+
+// The state of a step on a worker, in the form that recovery (planned) stores: bytes under keys.
+// Not thread safe.
+class StateBase {
+ public:
+  virtual ~StateBase() = default;
+  // Calls `write` with each entry that changed since the last snapshot (or since TrackChanges).
+  virtual void Snapshot(absl::FunctionRef<void(const StateEntry&)> write) = 0;
+  // Restores an entry. Errors: DataLoss if the bytes are not an encoding of the key or the state.
+  virtual absl::Status Restore(const StateEntry& entry) = 0;
+  // Starts to record which entries change. Before that, a snapshot is empty.
+  virtual void TrackChanges() = 0;
+};
+
+}  // namespace headway
+
+#endif  // HEADWAY_ENGINE_STATE_STATE_BASE_H_
