@@ -153,7 +153,7 @@ bool Worker::StepOnce() {
     any = true;
     for (uint64_t token : activations_) {
       if (Graph* graph = Find(static_cast<uint32_t>(token >> 32))) {
-        graph->ActivateByIndex(static_cast<uint32_t>(token));
+        graph->ActivateByIndex(static_cast<uint32_t>(token), true);
       }
     }
   }

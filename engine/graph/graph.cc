@@ -37,8 +37,11 @@ GraphBuilder& Graph::builder(std::string_view step_id) {
   return *builder_;
 }
 
-void Graph::ActivateByIndex(uint32_t node_index) {
-  if (node_index < parts_.nodes.size()) queue_.Activate(*parts_.nodes[node_index]);
+void Graph::ActivateByIndex(uint32_t node_index, bool by_thread) {
+  if (node_index >= parts_.nodes.size()) return;
+  Node& node = *parts_.nodes[node_index];
+  node.woken |= by_thread;
+  queue_.Activate(node);
 }
 
 void Graph::ApplyProgress(int from, std::span<const std::byte> encoded) {
@@ -112,6 +115,7 @@ inline void Graph::RunNode(Node& node) {
   } catch (const StepFailed&) {
     return;
   }
+  if (node.takes_nothing) return;
   for (InputPortBase* input : node.inputs) {
     if (!input->empty()) {
       queue_.Activate(node);

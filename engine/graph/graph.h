@@ -22,7 +22,7 @@
 #include "progress/tracker.h"
 
 namespace headway {
-class StateBase;
+class EpochParticipant;
 }
 
 namespace headway::internal {
@@ -38,8 +38,8 @@ struct GraphParts {
   std::vector<ChannelBase*> channels;  // by number
   std::vector<CapabilityLedgerBase*> ledgers;
   std::vector<SourceControl*> sources;
-  std::vector<std::pair<std::string, StateBase*>> states;  // by the id of their step
-  std::vector<std::vector<Node*>> watchers;                // by location
+  std::vector<EpochParticipant*> participants;
+  std::vector<std::vector<Node*>> watchers;  // by location
 };
 
 // One dataflow on one worker, as it runs: its nodes and channels, its progress tracker, the queue
@@ -73,7 +73,8 @@ class Graph {
   GraphObjects& objects() { return objects_; }
   const GraphDescription& description() const { return description_; }
   std::span<SourceControl* const> sources() const { return parts_.sources; }
-  std::span<const std::pair<std::string, StateBase*>> states() const { return parts_.states; }
+  // Nodes that take part in the ends of epochs.
+  std::span<EpochParticipant* const> participants() const { return parts_.participants; }
 
   // The builder, while the graph is being built. After that the caller has kept a stream or scope
   // for too long: the run fails with an error that names `step_id`, and StepFailed is thrown.
@@ -97,7 +98,8 @@ class Graph {
   }
   // Applies a round of progress of endpoint `from`.
   void ApplyProgress(int from, std::span<const std::byte> encoded);
-  void ActivateByIndex(uint32_t node_index);
+  // `by_thread`: another thread asked for it, not a timer.
+  void ActivateByIndex(uint32_t node_index, bool by_thread = false);
 
  private:
   friend class GraphBuilder;

@@ -51,8 +51,12 @@ void GraphBuilder::AddLedger(CapabilityLedgerBase& ledger) {
 
 void GraphBuilder::AddSource(SourceControl& source) { graph_.parts_.sources.push_back(&source); }
 
-void GraphBuilder::AddState(const std::string& step_id, StateBase& state) {
-  graph_.parts_.states.push_back({step_id, &state});
+void GraphBuilder::AddParticipant(EpochParticipant& participant) {
+  graph_.parts_.participants.push_back(&participant);
+}
+
+void GraphBuilder::AtStart(const std::string& step_id, absl::AnyInvocable<void()> start) {
+  starts_.push_back({step_id, std::move(start)});
 }
 
 void GraphBuilder::NameLocation(LocationId location, std::string name) {
@@ -154,6 +158,7 @@ absl::Status GraphBuilder::Finish() {
   WorkerContext& worker = graph_.worker();
   if (worker.attempt.failure().occurred()) return worker.attempt.failure().status();
   if (absl::Status status = CheckLogic(); !status.ok()) return status;
+  for (auto& [step_id, start] : starts_) graph_.errors().Guard(step_id, start);
   ResolvePorts();
   LinkCompletion();
   absl::Status status = graph_.tracker_.Finish([this](LocationId location) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "engine/graph/graph.h"
 #include "progress/process_sum.h"
@@ -32,8 +33,11 @@ class GraphBuilder {
   void AddChannel(ChannelBase& channel);
   void AddLedger(CapabilityLedgerBase& ledger);
   void AddSource(SourceControl& source);
-  // State that is stored under the step's id.
-  void AddState(const std::string& step_id, StateBase& state);
+  // A node that takes part in the ends of epochs.
+  void AddParticipant(EpochParticipant& participant);
+  // Calls `start`, user code of the step, in Finish. Sources and sinks open then, after state was
+  // restored.
+  void AtStart(const std::string& step_id, absl::AnyInvocable<void()> start);
 
   // Names a location in error messages.
   void NameLocation(LocationId location, std::string name);
@@ -76,6 +80,7 @@ class GraphBuilder {
   std::vector<bool> has_successor_;
   std::vector<ConnectedPorts> connected_ports_;
   std::vector<std::pair<void*, Link>> scope_links_;
+  std::vector<std::pair<std::string, absl::AnyInvocable<void()>>> starts_;
 };
 
 }  // namespace headway::internal

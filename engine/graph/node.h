@@ -32,6 +32,8 @@ class Node {
   bool active = false;    // in the run queue, or waiting for credit
   bool in_cycle = false;  // runs without credit: pausing it could stop the cycle for ever
   bool checks_credit_itself = false;  // runs without credit: a source closes epochs
+  bool takes_nothing = false;         // leaves batches in its inputs until it is activated again
+  bool woken = false;                 // by another thread, and the logic did not reset it yet
   int taken = 0;                      // batches taken in this activation
 
  private:

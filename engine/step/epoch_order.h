@@ -1,61 +1,94 @@
 #ifndef HEADWAY_ENGINE_STEP_EPOCH_ORDER_H_
 #define HEADWAY_ENGINE_STEP_EPOCH_ORDER_H_
 
+#include <algorithm>
+#include <limits>
 #include <map>
 #include <utility>
 #include <vector>
 
+#include "engine/step/epoch_participant.h"
 #include "engine/step/node_io.h"
 
 namespace headway {
 
-// An input that gives its batches to a step in the order of their times when the run asks for it
-// (RunOptions::apply_in_epoch_order), and as they come otherwise. A batch of a later time waits,
-// with a capability, until nothing can come before it; so what a step has applied when an epoch is
-// complete contains nothing of the next one. Belongs to an operator's logic, which has to run when
-// the frontier changes.
+namespace internal {
+
+// The first epoch that may still come; the last of all if none may.
+template <class T>
+Epoch FirstOpenEpoch(const FrontierView<T>& frontier) {
+  Epoch first = std::numeric_limits<Epoch>::max();
+  for (const T& time : frontier.elements()) first = std::min(first, EpochOf(time));
+  return first;
+}
+
+}  // namespace internal
+
+// Applies the batches of an input in the order of their epochs and times if the run asks for it
+// (RunOptions::apply_in_epoch_order), and in the order of their arrival otherwise. A batch of a
+// later time waits, with capabilities, until no earlier one can come. So the effect of an epoch is
+// complete before the next one begins. Belongs to an operator's logic, which has to run when the
+// frontier changes. Prefer KeyedOperator, which contains one.
 template <class D, class T = Epoch>
 class EpochOrder {
  public:
   explicit EpochOrder(bool enabled) : enabled_(enabled) {}
 
-  // Calls apply(time, Batch<D>&) for what may be applied now, where `time` is a CapabilityRef<T> or
-  // a Capability<T>.
+  // Calls apply(const CapabilityRef<T>& time, Batch<D>& batch) for the batches that are due.
   template <class Apply>
   void ForEach(NodeInput<D, T>& input, Apply&& apply) {
+    ForEach(input, [](const CapabilityRef<T>&) {}, apply, [](Epoch) { return true; });
+  }
+
+  // The same, with two more functions. arrive(const CapabilityRef<T>& time) is called for each
+  // batch when it comes. In epoch order begin(epoch) is called before a batch of `epoch` is
+  // applied; if it returns false, the batch and all later ones wait for the next call.
+  template <class Arrive, class Apply, class Begin>
+  void ForEach(NodeInput<D, T>& input, Arrive&& arrive, Apply&& apply, Begin&& begin) {
     input.ForEach([&](const CapabilityRef<T>& time, Batch<D>& batch) {
+      arrive(time);
       if (!enabled_) {
         apply(time, batch);
       } else {
-        auto entry = waiting_.find(time.time());
-        if (entry == waiting_.end()) {
-          entry = waiting_.emplace(time.time(), Waiting{time.Retain(), {}}).first;
-        }
-        batch.Shrink(input.graph_.worker().endpoint);  // many small ones may have to wait
-        entry->second.batches.push_back(std::move(batch));
+        Hold(input, time, batch);
       }
     });
-    // What still waits in the input may be earlier than what is here.
-    if (!input.empty()) return;
-    for (auto entry = waiting_.begin(); entry != waiting_.end();) {
-      if (input.frontier().LessThan(entry->first)) {
-        if constexpr (TimestampTraits<T>::kTotallyOrdered) break;  // and so are all later ones
-        ++entry;
-        continue;
-      }
-      for (Batch<D>& batch : entry->second.batches) apply(entry->second.capability, batch);
-      entry = waiting_.erase(entry);
-    }
+    // Batches that are left in the input may be earlier than those that wait here.
+    if (!waiting_.empty() && input.empty()) ApplyDue(input, apply, begin);
   }
 
  private:
   struct Waiting {
-    Capability<T> capability;
-    std::vector<Batch<D>> batches;  // as they came
+    std::vector<Capability<T>> capabilities;  // of each output
+    std::vector<Batch<D>> batches;            // in the order of arrival
   };
   struct Earlier {
     bool operator()(const T& a, const T& b) const { return TimestampTraits<T>::TotalLess(a, b); }
   };
+
+  void Hold(NodeInput<D, T>& input, const CapabilityRef<T>& time, Batch<D>& batch) {
+    auto [entry, is_new] = waiting_.try_emplace(time.time());
+    if (is_new) entry->second.capabilities = input.RetainAll(time);
+    batch.Shrink(input.graph_.worker().endpoint);  // many small ones may have to wait
+    entry->second.batches.push_back(std::move(batch));
+  }
+
+  template <class Apply, class Begin>
+  void ApplyDue(NodeInput<D, T>& input, Apply& apply, Begin& begin) {
+    const Epoch first_open = internal::FirstOpenEpoch(input.frontier());
+    for (auto entry = waiting_.begin(); entry != waiting_.end();) {
+      const Epoch epoch = internal::EpochOf(entry->first);
+      if (epoch > first_open) return;
+      if (input.frontier().LessThan(entry->first)) {
+        ++entry;
+        continue;
+      }
+      if (!begin(epoch)) return;
+      const CapabilityRef<T> time = input.RightAt(entry->first);
+      for (Batch<D>& batch : entry->second.batches) apply(time, batch);
+      entry = waiting_.erase(entry);
+    }
+  }
 
   const bool enabled_;
   std::map<T, Waiting, Earlier> waiting_;

@@ -75,17 +75,6 @@ class CapabilityRef {
   internal::Node* node_;
 };
 
-namespace internal {
-template <class T>
-Capability<T> RetainFor(const CapabilityRef<T>& time) {
-  return time.Retain();
-}
-template <class T>
-Capability<T> RetainFor(const Capability<T>& time) {
-  return time.Clone();
-}
-}  // namespace internal
-
 // An input of an operator: batches that have come, and the times that may still come.
 template <class D, class T = Epoch>
 class NodeInput : public internal::InputPortBase {
@@ -105,6 +94,22 @@ class NodeInput : public internal::InputPortBase {
       Batch<D> batch(&graph_.worker().endpoint, block);
       f(CapabilityRef<T>(time, outputs_, &graph_, &node_), batch);
     }
+  }
+
+  // The capabilities at a batch's time, as each output has it: to keep the right to send.
+  std::vector<Capability<T>> RetainAll(const CapabilityRef<T>& time) const {
+    std::vector<Capability<T>> capabilities;
+    for (size_t i = 0; i < outputs_.size(); ++i) {
+      if (!outputs_[i].summary.has_value()) continue;
+      const auto first = TimestampTraits<T>::ResultsIn(time.time(), *outputs_[i].summary);
+      if (first.has_value()) capabilities.push_back(time.Delayed(*first, i));
+    }
+    return capabilities;
+  }
+  // The right to send at `time`, as a batch at that time gives it. REQUIRES: the step holds what
+  // RetainAll returned at that time.
+  CapabilityRef<T> RightAt(const T& time) const {
+    return CapabilityRef<T>(time, outputs_, &graph_, &node_);
   }
 
   // The times that may still come: batches that wait in this input included.

@@ -15,7 +15,10 @@
 #include "engine/graph/scope.h"
 #include "engine/state/keyed_state.h"
 #include "engine/step/activator.h"
+#include "engine/step/epoch_participant.h"
 #include "engine/step/node_io.h"
+#include "engine/step/step_context.h"
+#include "engine/step/step_state.h"
 
 namespace headway {
 
@@ -139,13 +142,23 @@ class OperatorBuilder {
   // dataflow.
   template <class K, class S>
   KeyedState<K, S>& AddState() {
-    auto& state = graph_.objects().Make<KeyedState<K, S>>();
-    graph_.builder().AddState(node_.step_id(), state);
-    return state;
+    auto& state = graph_.objects().Make<internal::StepState<K, S>>(node_.step_id());
+    graph_.builder().AddParticipant(state);
+    return state.states();
+  }
+
+  // Registers a node that takes part in the ends of epochs. `start` is called when the dataflow has
+  // been built: whatever is restored, is restored by then.
+  void AddParticipant(EpochParticipant& participant, absl::AnyInvocable<void()> start) {
+    graph_.builder().AddParticipant(participant);
+    graph_.builder().AtStart(node_.step_id(), std::move(start));
   }
 
   // What activates the operator though no batch came and no frontier changed.
   Activator activator() { return Activator(graph_, node_); }
+
+  // The place of the operator in the run.
+  StepContext context() { return internal::ContextOf(graph_, node_); }
 
   internal::Node& node() { return node_; }
   internal::Graph& graph() { return graph_; }

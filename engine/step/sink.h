@@ -3,77 +3,164 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "engine/step/epoch_order.h"
+#include "absl/time/time.h"
+#include "engine/step/alarm.h"
+#include "engine/step/define_step.h"
+#include "engine/step/epoch_input.h"
 #include "engine/step/operator_builder.h"
+#include "engine/step/step_context.h"
 
-// Sinks: where records go. A sink is a value that describes the output; on each worker it opens a
-// writer for that worker's share:
+// Sinks: where records go. A sink is a value that describes the output. On each worker it opens a
+// writer for the records of that worker:
 //
 //   class MySink {
 //    public:
-//     // On each worker, when the dataflow starts; the writer takes the stream's records.
+//     // Called on each worker when the dataflow has been built. The context has the worker's index
+//     // and an activator for other threads.
 //     absl::StatusOr<Writer> Open(const SinkContext& context);
 //   };
 //   class Writer {
 //    public:
 //     absl::Status Write(const D& record);   // or std::string_view
-//     // Hands over all that was written; called at the end of each epoch that had records,
-//     // before the epoch counts as complete.
+//     // Hands over all records that were written. Called at the end of each epoch that had
+//     // records; the epoch is complete when the flush is done.
 //     absl::Status Flush();
 //   };
 //
-// An error status ends the run, naming the step and the worker.
+// A flush that takes long must not block the worker. It returns absl::StatusOr<FlushState> then:
+// Pending until the records are handed over, by another thread for example, and Done after that.
+// No record is written while a flush is pending.
+//
+// An error status ends the run, and the run's status names the step and the worker.
 
 namespace headway {
 
-struct SinkContext {
-  int worker_index;
-  int worker_count;
+// Whether a flush is done.
+struct FlushState {
+  static FlushState Done() { return {}; }
+  // The flush is asked for again after `wait`, or earlier if SinkContext::activator wakes the sink.
+  static FlushState Pending(absl::Duration wait) { return {.done = false, .wait = wait}; }
+
+  bool done = true;
+  absl::Duration wait = absl::ZeroDuration();
 };
+
+namespace internal {
+
+// Writes the records of an input, and flushes them before their epoch is closed.
+template <class D, class T, class Sink>
+class SinkNode final : public EpochParticipant {
+ public:
+  SinkNode(Graph& graph, Node& node, NodeInput<D, T>& input, Sink sink)
+      : EpochParticipant(node.step_id()),
+        graph_(graph),
+        node_(node),
+        input_(input, graph.worker().run.options().apply_in_epoch_order, 0),
+        sink_(std::move(sink)),
+        alarm_(graph, node) {}
+
+  void Open() {
+    absl::StatusOr<Writer> writer = sink_.Open(ContextOf(graph_, node_));
+    Check(writer.status());
+    writer_.emplace(*std::move(writer));
+  }
+
+  void Run() {
+    if (MustWait()) return;
+    auto close = [this](Epoch epoch) { return Close(epoch); };
+    const bool applied =
+        input_.Apply([this](const CapabilityRef<T>&, Batch<D>& batch) { Write(batch); }, close);
+    node_.takes_nothing = !applied || !input_.CloseEnded(close);
+  }
+
+  // A sink has no state: its records are handed over when their epoch is closed.
+  void TrackChanges() override {}
+  void Snapshot(absl::FunctionRef<void(const StateEntry&)>) override {}
+  absl::Status Restore(const StateEntry&) override {
+    return absl::InvalidArgumentError(
+        "a snapshot has state for this step, which is a sink and has none; resume with the program "
+        "that took the snapshot");
+  }
+
+ private:
+  using Writer = typename decltype(std::declval<Sink&>().Open(SinkContext{}))::value_type;
+
+  void Check(const absl::Status& status) {
+    if (!status.ok()) graph_.errors().FailAndThrow(step_id(), status);
+  }
+
+  // Whether the pending flush need not be asked for yet.
+  bool MustWait() {
+    if (ask_at_nanos_ == 0 || std::exchange(node_.woken, false)) return false;
+    const int64_t now = graph_.worker().NowNanos();
+    if (now >= ask_at_nanos_) return false;
+    alarm_.Set(now, ask_at_nanos_);
+    return true;
+  }
+
+  void Write(const Batch<D>& batch) {
+    unflushed_ = true;
+    for (size_t i = 0; i < batch.size(); ++i) Check(writer_->Write(batch[i]));
+  }
+
+  bool Close(Epoch epoch) {
+    if (unflushed_ && !Flush()) return false;
+    unflushed_ = false;
+    TellClosed(epoch);
+    return true;
+  }
+
+  // Returns true if the flush is done.
+  bool Flush() {
+    ask_at_nanos_ = 0;
+    if constexpr (std::is_same_v<decltype(writer_->Flush()), absl::Status>) {
+      Check(writer_->Flush());
+      return true;
+    } else {
+      absl::StatusOr<FlushState> state = writer_->Flush();
+      Check(state.status());
+      if (state->done) return true;
+      const int64_t now = graph_.worker().NowNanos();
+      ask_at_nanos_ = Alarm::Later(now, absl::ToInt64Nanoseconds(state->wait));
+      alarm_.Set(now, ask_at_nanos_);
+      return false;
+    }
+  }
+
+  Graph& graph_;
+  Node& node_;
+  EpochInput<D, T> input_;
+  Sink sink_;
+  std::optional<Writer> writer_;
+  bool unflushed_ = false;    // records were written since the last flush
+  int64_t ask_at_nanos_ = 0;  // when to ask for the pending flush again; 0: none is pending
+  Alarm alarm_;
+};
+
+}  // namespace internal
 
 // Gives the stream's records to a sink. `Output("out", sink)`.
 template <class Sink>
 auto Output(std::string step_id, Sink sink) {
-  return [step_id = std::move(step_id),
-          sink = std::move(sink)]<class D, class T>(const Stream<D, T>& stream) mutable {
-    using Writer = typename decltype(sink.Open(SinkContext{}))::value_type;
-    OperatorBuilder<T> builder(stream.scope(), step_id);
-    NodeInput<D, T>& input = builder.AddInput(stream, pact::Pipeline{});
-    // No record leaves through this output: its capabilities keep epochs open until they are
-    // flushed.
-    builder.template AddOutput<char>();
-    internal::Graph& graph = builder.graph();
-    const bool in_order = graph.worker().run.options().apply_in_epoch_order;
-    std::optional<absl::StatusOr<Writer>> opened;
-    graph.errors().Guard(builder.node().step_id(), [&] {
-      opened.emplace(sink.Open({graph.worker().index, graph.worker().count}));
-    });
-    if (!opened->ok()) graph.errors().FailAndThrow(builder.node().step_id(), opened->status());
-    builder.BuildWithoutCapabilities(
-        [&graph, &input, id = builder.node().step_id(), writer = **std::move(opened),
-         order = EpochOrder<D, T>(in_order), unflushed = std::optional<Capability<T>>()]() mutable {
-          auto check = [&](const absl::Status& status) {
-            if (!status.ok()) graph.errors().FailAndThrow(id, status);
-          };
-          order.ForEach(input, [&](const auto& time, Batch<D>& batch) {
-            // The earliest time that has something unflushed.
-            if (!unflushed.has_value() ||
-                !TimestampTraits<T>::LessEqual(unflushed->time(), time.time())) {
-              if (unflushed.has_value()) check(writer.Flush());
-              unflushed = internal::RetainFor(time);
-            }
-            for (size_t i = 0; i < batch.size(); ++i) check(writer.Write(std::as_const(batch)[i]));
-          });
-          if (unflushed.has_value() && !input.frontier().LessEqual(unflushed->time())) {
-            check(writer.Flush());
-            unflushed.reset();
-          }
-        });
-  };
+  return DefineStep(
+      std::move(step_id), std::move(sink),
+      []<class D, class T>(const Stream<D, T>& stream, std::string_view id, Sink of_worker) {
+        OperatorBuilder<T> builder(stream.scope(), id);
+        NodeInput<D, T>& input = builder.AddInput(stream, pact::Pipeline{});
+        // No record leaves through this output. Its capabilities keep epochs open until they are
+        // closed.
+        builder.template AddOutput<char>();
+        auto& node = builder.graph().objects().template Make<internal::SinkNode<D, T, Sink>>(
+            builder.graph(), builder.node(), input, std::move(of_worker));
+        builder.AddParticipant(node, [&node] { node.Open(); });
+        builder.BuildWithoutCapabilities([&node] { node.Run(); });
+      });
 }
 
 }  // namespace headway

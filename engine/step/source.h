@@ -1,58 +1,63 @@
 #ifndef HEADWAY_ENGINE_STEP_SOURCE_H_
 #define HEADWAY_ENGINE_STEP_SOURCE_H_
 
-#include <limits>
+#include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "engine/graph/scope.h"
 #include "engine/graph/source_control.h"
+#include "engine/step/alarm.h"
+#include "engine/step/epoch_participant.h"
 #include "engine/step/operator_builder.h"
+#include "engine/step/step_context.h"
 
-// Sources: where records come from. A source is a value that describes the input; on each worker it
-// opens a reader of that worker's share:
+// Sources: where records come from. A source is a value that describes the input. On each worker it
+// opens a reader for the share of that worker:
 //
 //   class MySource {
 //    public:
 //     using Record = std::string;
-//     // On each worker, when the dataflow starts. `resume_state` is what Snapshot returned at
-//     // the resume epoch; always empty yet, since a run cannot be resumed (planned).
+//     // Called on each worker when the dataflow has been built. `resume_state` is the result of
+//     // Snapshot at the resume epoch; always empty yet, since a run cannot be resumed (planned).
 //     absl::StatusOr<Reader> Open(const SourceContext& context,
 //                                 std::optional<std::string> resume_state);
 //   };
 //   class Reader {
 //    public:
-//     // Emits records while out.WantsMore(). Never waits: a reader that has nothing now says
-//     // when it wants to be asked again.
+//     // Emits records while out.WantsMore(). Must not block: a reader that has no record now
+//     // returns Idle.
 //     absl::StatusOr<SourceState> Poll(SourceOutput<std::string>& out);
-//     // The position after what was emitted, to resume from. Not called yet.
+//     // The position after the emitted records. Taken when an epoch is closed.
 //     std::string Snapshot() const;
 //   };
 //
-// An error status ends the run, naming the step and the worker.
+// A reader whose records come from another thread returns Idle with a long time, and that thread
+// calls SourceContext::activator when there is a record.
+//
+// An error status ends the run, and the run's status names the step and the worker.
 
 namespace headway {
-
-struct SourceContext {
-  int worker_index;
-  int worker_count;
-};
 
 struct SourceState {
   static SourceState More() { return {}; }
   static SourceState Done() { return {.done = true, .wait = absl::ZeroDuration()}; }
+  // The reader is polled again after `wait`, or earlier if SourceContext::activator wakes it.
   static SourceState Idle(absl::Duration wait) { return {.done = false, .wait = wait}; }
 
   bool done = false;
-  absl::Duration wait = absl::ZeroDuration();  // how long not to ask again
+  absl::Duration wait = absl::ZeroDuration();
 };
 
-// Where a reader emits, at the source's current epoch.
+// The output of a reader: emits at the source's current epoch.
 template <class D>
 class SourceOutput {
  public:
@@ -62,7 +67,7 @@ class SourceOutput {
         budget_(budget),
         batches_at_start_(output.batch_count()) {}
 
-  // False when it is somebody else's turn: return from Poll.
+  // Returns false when other steps are due: return from Poll then.
   bool WantsMore() const {
     return emitted_ < budget_ && output_.batch_count() - batches_at_start_ < kBatchesPerPoll;
   }
@@ -74,7 +79,7 @@ class SourceOutput {
   int64_t emitted() const { return emitted_; }
 
  private:
-  // What a source emits before the steps after it have their turn.
+  // The batches of one poll, before the steps downstream run.
   static constexpr uint64_t kBatchesPerPoll = 4;
 
   NodeOutput<D, Epoch>& output_;
@@ -86,58 +91,70 @@ class SourceOutput {
 
 namespace internal {
 
-// `now` and some more; the end of time if that is too much.
-inline int64_t Later(int64_t now, int64_t nanos) {
-  int64_t later;
-  return __builtin_add_overflow(now, nanos, &later) ? std::numeric_limits<int64_t>::max() : later;
-}
-
-// Decides in which epoch a source emits, and when it has to pause. Not dependent on the record
-// type.
+// Decides in which epoch a source emits, when the epoch is closed, and when the source has to
+// pause. Independent of the record type.
 class EpochClock {
  public:
-  EpochClock(Graph& graph, Node& node, Capability<Epoch> capability);
+  // Tells `participant` of each epoch before it is closed.
+  EpochClock(Graph& graph, Node& node, Capability<Epoch> capability, EpochParticipant& participant);
 
   Epoch epoch() const { return capability_.time(); }
   bool finished() const { return !capability_.held(); }
-  // How many records one poll may emit in the current epoch; 0 to pause until earlier epochs are
-  // complete.
+  // The number of records that one poll may emit in the current epoch; 0 to pause until earlier
+  // epochs are complete.
   int64_t Budget();
   // After a poll: closes the epoch if it is time.
   void AfterPoll();
-  // At each activation: closes periodic epochs whose time is over, records or not.
+  // At each activation: closes periodic epochs whose time is over, with records or without.
   void CloseDueEpochs();
-  void Finish() { capability_.Drop(); }
-  void StopAt(Epoch epoch) {
-    if (capability_.held()) capability_.Downgrade(epoch);
-  }
+  // Closes the last epoch.
+  void Finish();
+  // Closes the epochs before `epoch`, which stays open.
+  void StopAt(Epoch epoch);
 
  private:
   bool testing() const { return epoch_length_nanos_ == 0; }
+  void AdvanceTo(Epoch epoch);
 
   Graph& graph_;
   Node& node_;
   Capability<Epoch> capability_;
+  EpochParticipant& participant_;
   int64_t epoch_length_nanos_ = 0;  // 0: testing
   int64_t epoch_end_nanos_ = 0;
 };
 
-template <class D, class Reader>
-class SourceNode final : public SourceControl {
+// Polls the reader of a source, and knows its position.
+template <class Source>
+class SourceNode final : public SourceControl, public EpochParticipant {
  public:
+  using D = typename Source::Record;
+
   SourceNode(Graph& graph, Node& node, NodeOutput<D, Epoch>& output, Capability<Epoch> capability,
-             Reader reader)
-      : graph_(graph),
+             Source source)
+      : EpochParticipant(node.step_id()),
+        graph_(graph),
         node_(node),
         output_(output),
-        clock_(graph, node, std::move(capability)),
-        reader_(std::move(reader)) {}
+        source_(std::move(source)),
+        clock_(graph, node, std::move(capability), *this),
+        alarm_(graph, node) {}
+
+  void Open() {
+    absl::StatusOr<Reader> reader =
+        source_.Open(ContextOf(graph_, node_), std::move(resume_state_));
+    if (!reader.ok()) graph_.errors().FailAndThrow(step_id(), reader.status());
+    reader_.emplace(*std::move(reader));
+  }
 
   Node& node() override { return node_; }
   Epoch epoch() const override { return clock_.epoch(); }
   void StopAt(Epoch epoch) override {
     stopped_ = true;
-    clock_.StopAt(epoch);
+    try {
+      graph_.errors().Guard(step_id(), [&] { clock_.StopAt(epoch); });
+    } catch (const StepFailed&) {  // the run has the failure
+    }
     graph_.queue().MarkActive();
   }
 
@@ -148,13 +165,12 @@ class SourceNode final : public SourceControl {
       graph_.credit().Await(node_);
       return;
     }
-    const int64_t now = wait_until_nanos_ == 0 ? 0 : graph_.worker().NowNanos();
     const int64_t budget = clock_.Budget();
-    if (budget == 0 || now < wait_until_nanos_)
-      return;  // a completed epoch or a timer activates it again
+    if (budget == 0 || MustWait()) return;  // the completion of an epoch or the alarm activates it
     SourceOutput<D> out(output_, clock_.epoch(), budget);
-    absl::StatusOr<SourceState> state = reader_.Poll(out);
-    if (!state.ok()) graph_.errors().FailAndThrow(node_.step_id(), state.status());
+    node_.woken = false;
+    absl::StatusOr<SourceState> state = reader_->Poll(out);
+    if (!state.ok()) graph_.errors().FailAndThrow(step_id(), state.status());
     output_.Flush();
     graph_.worker().source_records += static_cast<uint64_t>(out.emitted());
     if (state->done) {
@@ -162,22 +178,68 @@ class SourceNode final : public SourceControl {
       return;
     }
     clock_.AfterPoll();
-    wait_until_nanos_ = 0;
-    if (state->wait > absl::ZeroDuration()) {
-      wait_until_nanos_ = Later(graph_.worker().NowNanos(), absl::ToInt64Nanoseconds(state->wait));
-      graph_.queue().ActivateAt(node_, wait_until_nanos_);
+    PollAgainAfter(state->wait);
+  }
+
+  // The position of a reader is one entry, under the index of its worker.
+  void TrackChanges() override {}
+  void Snapshot(absl::FunctionRef<void(const StateEntry&)> write) override {
+    if constexpr (requires { std::as_const(*reader_).Snapshot(); }) {
+      const std::string key = Key();
+      const std::string position = std::as_const(*reader_).Snapshot();
+      write({std::as_bytes(std::span(key)), std::as_bytes(std::span(position))});
+    }
+  }
+  absl::Status Restore(const StateEntry& entry) override {
+    const std::string key(reinterpret_cast<const char*>(entry.key.data()), entry.key.size());
+    if (key != Key()) {
+      return absl::InvalidArgumentError(
+          "a position in the snapshot belongs to another worker; resume with the number of workers "
+          "that took the snapshot");
+    }
+    resume_state_.reset();
+    if (entry.state.has_value()) {
+      resume_state_.emplace(reinterpret_cast<const char*>(entry.state->data()),
+                            entry.state->size());
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  using Reader =
+      typename decltype(std::declval<Source&>().Open(SourceContext{}, std::nullopt))::value_type;
+
+  std::string Key() const { return std::to_string(graph_.worker().index); }
+
+  // Whether the reader is idle still.
+  bool MustWait() {
+    if (poll_at_nanos_ == 0 || node_.woken) return false;
+    const int64_t now = graph_.worker().NowNanos();
+    if (now >= poll_at_nanos_) return false;
+    alarm_.Set(now, poll_at_nanos_);
+    return true;
+  }
+
+  void PollAgainAfter(absl::Duration wait) {
+    poll_at_nanos_ = 0;
+    if (wait > absl::ZeroDuration()) {
+      const int64_t now = graph_.worker().NowNanos();
+      poll_at_nanos_ = Alarm::Later(now, absl::ToInt64Nanoseconds(wait));
+      alarm_.Set(now, poll_at_nanos_);
     } else {
       graph_.queue().Activate(node_);
     }
   }
 
- private:
   Graph& graph_;
   Node& node_;
   NodeOutput<D, Epoch>& output_;
+  Source source_;
   EpochClock clock_;
-  Reader reader_;
-  int64_t wait_until_nanos_ = 0;
+  std::optional<std::string> resume_state_;  // until the reader is open
+  std::optional<Reader> reader_;
+  Alarm alarm_;
+  int64_t poll_at_nanos_ = 0;  // until then the reader is idle; 0: it is not
   bool stopped_ = false;
 };
 
@@ -187,16 +249,13 @@ template <class T>
 template <class Source>
 auto Scope<T>::Input(std::string_view step_id, Source source) {
   static_assert(std::is_same_v<T, Epoch>, "an input belongs into the root scope");
-  using D = typename Source::Record;
-  using Reader = typename decltype(source.Open(SourceContext{}, std::nullopt))::value_type;
   OperatorBuilder<T> builder(*this, step_id);
-  NodeOutput<D, T>& output = builder.template AddOutput<D>();
-  builder.Build([&](std::vector<Capability<T>> first) -> absl::AnyInvocable<void()> {
-    absl::StatusOr<Reader> reader = source.Open({worker_index(), worker_count()}, std::nullopt);
-    if (!reader.ok()) graph_.errors().FailAndThrow(builder.node().step_id(), reader.status());
-    auto& node = graph_.objects().template Make<internal::SourceNode<D, Reader>>(
-        graph_, builder.node(), output, std::move(first[0]), *std::move(reader));
+  auto& output = builder.template AddOutput<typename Source::Record>();
+  builder.Build([&](std::vector<Capability<T>> first) {
+    auto& node = graph_.objects().template Make<internal::SourceNode<Source>>(
+        graph_, builder.node(), output, std::move(first[0]), std::move(source));
     graph_.builder().AddSource(node);
+    builder.AddParticipant(node, [&node] { node.Open(); });
     builder.node().checks_credit_itself = true;
     return [&node] { node.Run(); };
   });

@@ -1,13 +1,17 @@
-// Sinks that cannot write, and what a sink is told when.
+// Sinks that cannot write, the times of flushes, and flushes that are pending.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <functional>
+#include <memory>
 #include <stdexcept>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "tests/engine/run_helpers.h"
@@ -113,7 +117,7 @@ TEST_CASE("standard output on a full disk is an error of the step that prints") 
   }
 }
 
-// Notes what it is told.
+// Records the calls of its functions.
 struct NotingSink {
   Collected<std::string>* notes;
 
@@ -139,6 +143,188 @@ TEST_CASE("a sink is flushed at the end of each epoch that had records") {
   });
   CheckOk(RunMain(flow, {.epoch_config = TestingEpochConfig{}, .max_epochs_in_flight = 1}));
   CHECK(notes.InOrder() == std::vector<std::string>{"1", "flush", "2", "flush", "4", "flush"});
+}
+
+// ---- Flushes that take long ----
+
+// Records the calls of its functions, and answers `pending_count` times that a flush is pending, then
+// that it is done.
+struct SlowSink {
+  Collected<std::string>* notes;
+  int pending_count;
+  absl::Duration wait;
+
+  struct Writer {
+    Collected<std::string>* notes;
+    int pending_count;
+    absl::Duration wait;
+    int asked = 0;
+    absl::Status Write(int record) {
+      notes->Add(std::to_string(record));
+      return absl::OkStatus();
+    }
+    absl::StatusOr<FlushState> Flush() {
+      if (asked++ < pending_count) {
+        notes->Add("pending");
+        return FlushState::Pending(wait);
+      }
+      asked = 0;
+      notes->Add("done");
+      return FlushState::Done();
+    }
+  };
+  absl::StatusOr<Writer> Open(const SinkContext&) { return Writer{notes, pending_count, wait}; }
+};
+
+TEST_CASE("an epoch stays open while its flush is pending") {
+  for (bool in_order : {false, true}) {
+    CAPTURE(in_order);
+    Collected<std::string> notes;
+    ManualClock clock;
+    CheckOk(Execute({.run = {.epoch_config = TestingEpochConfig{},
+                             .max_epochs_in_flight = 1,
+                             .apply_in_epoch_order = in_order,
+                             .clock = &clock}},
+                    [&](Worker& worker) -> absl::Status {
+                      HEADWAY_RETURN_IF_ERROR(worker.Build("flow", [&](Scope<>& scope) {
+                        scope.Input("numbers", TestingSource(std::vector<int>{1, 2})) |
+                            Output("out", SlowSink{&notes, 2, absl::Seconds(10)});
+                      }));
+                      std::vector<std::string> expected{"1", "pending"};
+                      auto check = [&] {
+                        for (int i = 0; i < 100; ++i) CheckOk(worker.Step());
+                        CHECK(notes.InOrder() == expected);
+                      };
+                      check();
+                      clock.Advance(absl::Seconds(10) - absl::Nanoseconds(1));
+                      check();
+                      clock.Advance(absl::Nanoseconds(1));
+                      expected.push_back("pending");
+                      check();
+                      clock.Advance(absl::Seconds(10));
+                      for (const char* note : {"done", "2", "pending"}) expected.push_back(note);
+                      check();
+                      CHECK(worker.HasDataflows());
+                      clock.Advance(absl::Seconds(10));
+                      expected.push_back("pending");
+                      check();
+                      clock.Advance(absl::Seconds(10));
+                      expected.push_back("done");
+                      check();
+                      CHECK_FALSE(worker.HasDataflows());
+                      return absl::OkStatus();
+                    }));
+  }
+}
+
+TEST_CASE("nothing is written while a flush is pending, and the worker does not spin for it") {
+  Collected<std::string> notes;
+  ManualClock clock;
+  CheckOk(Execute({.run = {.clock = &clock}}, [&](Worker& worker) -> absl::Status {
+    InputHandle<int> input;
+    internal::Graph* graph = nullptr;
+    HEADWAY_RETURN_IF_ERROR(worker.Build("flow", [&](Scope<>& scope) {
+      graph = &scope.graph();
+      scope.Input(input) | Output("out", SlowSink{&notes, 1, absl::Seconds(10)});
+    }));
+    std::vector<std::string> expected{"1", "pending"};
+    auto check = [&] {
+      for (int i = 0; i < 100; ++i) CheckOk(worker.Step());
+      CHECK(notes.InOrder() == expected);
+    };
+    input.Send(1);
+    input.AdvanceTo(1);
+    check();
+    input.Send(2);
+    input.AdvanceTo(2);
+    input.Send(3);
+    input.Close();
+    check();
+    CHECK_FALSE(graph->HasWork());
+    clock.Advance(absl::Seconds(10));
+    for (const char* note : {"done", "2", "3", "pending"}) expected.push_back(note);
+    check();
+    clock.Advance(absl::Seconds(10));
+    expected.push_back("done");  // one flush for both epochs, which had ended
+    check();
+    CHECK_FALSE(worker.HasDataflows());
+    return absl::OkStatus();
+  }));
+}
+
+// Flushes on another thread, which wakes the sink.
+struct ThreadedSink {
+  std::atomic<int64_t>* flushed;
+
+  class Writer {
+   public:
+    Writer(std::atomic<int64_t>* flushed, ThreadActivator activator)
+        : flushed_(flushed), activator_(std::move(activator)) {}
+    Writer(Writer&&) = default;
+    ~Writer() { REQUIRE_FALSE(thread_.joinable()); }
+
+    absl::Status Write(int64_t) {
+      ++written_;
+      return absl::OkStatus();
+    }
+    absl::StatusOr<FlushState> Flush() {
+      if (!thread_.joinable()) {
+        done_ = std::make_unique<std::atomic<bool>>(false);
+        thread_ = std::thread([this, done = done_.get()] {
+          *flushed_ += std::exchange(written_, 0);
+          *done = true;
+          activator_.Activate();
+        });
+      }
+      if (!*done_) return FlushState::Pending(absl::InfiniteDuration());
+      thread_.join();
+      return FlushState::Done();
+    }
+
+   private:
+    std::atomic<int64_t>* flushed_;
+    ThreadActivator activator_;
+    int64_t written_ = 0;
+    std::unique_ptr<std::atomic<bool>> done_;
+    std::thread thread_;
+  };
+  absl::StatusOr<Writer> Open(const SinkContext& context) {
+    return Writer(flushed, context.activator);
+  }
+};
+
+TEST_CASE("another thread wakes a sink whose flush it has done") {
+  for (int workers : kWorkerCounts) {
+    CAPTURE(workers);
+    std::atomic<int64_t> flushed{0};
+    Dataflow flow("flow", [&](Scope<>& scope) {
+      scope.Input("numbers", NumbersOfEachWorker(100)) | Exchange("spread") |
+          Output("out", ThreadedSink{&flushed});
+    });
+    CheckOk(RunMain(flow, {.worker_count = workers, .epoch_config = TestingEpochConfig{}}));
+    CHECK(flushed == 100 * workers);
+  }
+}
+
+TEST_CASE("a pending flush that fails ends the run") {
+  struct Sink {
+    struct Writer {
+      int asked = 0;
+      absl::Status Write(int64_t) { return absl::OkStatus(); }
+      absl::StatusOr<FlushState> Flush() {
+        if (asked++ < 3) return FlushState::Pending(absl::Nanoseconds(1));
+        return absl::DataLossError("cannot flush");
+      }
+    };
+    absl::StatusOr<Writer> Open(const SinkContext&) { return Writer(); }
+  };
+  for (int workers : kWorkerCounts) {
+    Dataflow flow("flow", [&](Scope<>& scope) {
+      scope.Input("numbers", NumbersOfEachWorker(1)) | Output("bad", Sink());
+    });
+    CheckError(RunMain(flow, {.worker_count = workers}), StatusCode::kDataLoss,
+               {"step 'bad'", "cannot flush"});
+  }
 }
 
 TEST_CASE("TestingSink collects what all workers write, once the run is over") {

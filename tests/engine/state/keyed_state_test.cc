@@ -1,4 +1,4 @@
-// State under keys: what a snapshot contains, and what comes back from it.
+// State under keys: the contents of snapshots, and of the state that is restored from them.
 #include <doctest/doctest.h>
 
 #include <map>
@@ -28,7 +28,7 @@ struct Less {
   bool operator()(const Bytes& a, const Bytes& b) const { return View(a) < View(b); }
 };
 
-// What a store keeps: the latest entry of each key.
+// The contents of a store: the latest entry of each key.
 struct Store {
   std::map<Bytes, Bytes, Less> entries;
   size_t written = 0;
@@ -177,8 +177,8 @@ void RunCounts(int workers, Epoch epochs, Store& store,
                                  return *count;
                                }) |
           CollectInto("collect", seen) | Probe(probe);
-      for (const auto& [step_id, s] : scope.graph().states()) {
-        if (step_id == "count") state = s;
+      for (EpochParticipant* participant : scope.graph().participants()) {
+        if (participant->step_id() == "count") state = participant;
       }
       std::lock_guard lock(mutex);
       for (const auto& [key_bytes, value] : store.entries) {

@@ -1,0 +1,42 @@
+#ifndef HEADWAY_ENGINE_STEP_STEP_CONTEXT_H_
+#define HEADWAY_ENGINE_STEP_STEP_CONTEXT_H_
+
+#include <string>
+
+#include "comm/system/clock.h"
+#include "engine/graph/graph.h"
+#include "engine/step/activator.h"
+
+namespace headway {
+
+// The place of a step, source or sink in its run. Made by the engine on each worker, while the
+// dataflow is built. Copyable; a copy may outlive the call that received it, and ends with the run.
+struct StepContext {
+  int worker_index = 0;      // 0 to worker_count - 1
+  int worker_count = 1;      // of the whole run, over all processes
+  std::string step_id = {};  // full: with the ids of the steps that it is part of
+  Clock* clock = nullptr;    // of the run, and never null in one
+  // Wakes the worker and runs the step, from any thread. A source that is woken is polled though
+  // its idle time is not over, a sink is asked again for the flush that is pending.
+  ThreadActivator activator = {};
+};
+
+using SourceContext = StepContext;
+using SinkContext = StepContext;
+
+namespace internal {
+
+inline StepContext ContextOf(Graph& graph, Node& node) {
+  WorkerContext& worker = graph.worker();
+  return {.worker_index = worker.index,
+          .worker_count = worker.count,
+          .step_id = node.step_id(),
+          .clock = &worker.run.clock(),
+          .activator = Activator(graph, node).thread_activator()};
+}
+
+}  // namespace internal
+
+}  // namespace headway
+
+#endif  // HEADWAY_ENGINE_STEP_STEP_CONTEXT_H_
