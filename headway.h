@@ -11,6 +11,7 @@
 #include "engine/step/activator.h"
 #include "engine/step/input_handle.h"
 #include "engine/step/iterate.h"
+#include "engine/step/keyed_operator.h"
 #include "engine/step/operators.h"
 #include "engine/step/probe.h"
 #include "engine/step/sink.h"

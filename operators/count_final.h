@@ -4,51 +4,46 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
-#include "engine/step/operator_builder.h"
+#include "engine/step/define_step.h"
+#include "engine/step/keyed_operator.h"
 
 namespace headway {
 
-// Counts the records of each key and emits (key, count) when the input has ended. key(record) is
-// the key; by default the record itself. After a graceful stop, which is not the end of the input,
-// it emits nothing.
+// Counts the records of each key, and emits (key, count) when the input has ended. key(record) is
+// the key; by default the record itself. A graceful stop is not the end of the input: the step
+// emits nothing then.
+//
+// The step exchanges its input by key. An Exchange before it partitions the stream twice.
 template <class KeyFn = std::identity>
 auto CountFinal(std::string step_id, KeyFn key = {}) {
-  return [step_id = std::move(step_id),
-          key = std::move(key)]<class D, class T>(const Stream<D, T>& stream) mutable {
-    static_assert(std::is_invocable_v<KeyFn&, ReadType<D>>,
-                  "CountFinal: the function must take one record of the stream, with "
-                  "std::string_view for its strings");
-    static_assert(TimestampTraits<T>::kTotallyOrdered, "CountFinal belongs into the root scope");
-    using Key = std::invoke_result_t<KeyFn&, ReadType<D>>;
-    using K = RecordOfT<Key>;
-    using KeyView = typename KeyedState<K, int64_t>::KeyView;
-    using KeyToCount = KeyInBatch<D, Key>;
-    OperatorBuilder<T> builder(stream.scope(), step_id);
-    NodeInput<D, T>& input = builder.AddInput(stream, pact::Exchange{key});
-    auto& output = builder.template AddOutput<std::pair<K, int64_t>>();
-    auto& counts = builder.template AddState<K, int64_t>();
-    builder.Build([&](std::vector<Capability<T>> first) {
-      return [&input, &output, &counts, key, held = std::move(first[0])]() mutable {
-        input.ForEach([&](const CapabilityRef<T>&, Batch<D>& batch) {
-          counts.AtEach(
-              batch.size(),
-              [&](size_t i) -> KeyToCount { return KeyToCount(key(std::as_const(batch)[i])); },
-              [](size_t, int64_t& count) { ++count; });
+  return DefineStep(
+      std::move(step_id), std::move(key),
+      []<class D, class T>(const Stream<D, T>& stream, std::string_view id, KeyFn key_of) {
+        static_assert(std::is_invocable_v<KeyFn&, ReadType<D>>,
+                      "CountFinal: the function must take one record of the stream, with "
+                      "std::string_view for its strings");
+        static_assert(TimestampTraits<T>::kTotallyOrdered,
+                      "CountFinal belongs into the root scope");
+        KeyedOperator<int64_t, D, T, KeyFn> keyed(stream, id, std::move(key_of));
+        using Step = typename decltype(keyed)::Step;
+        using KeyView = typename Step::KeyView;
+        auto& output = keyed.template AddOutput<std::pair<typename Step::K, int64_t>>();
+        keyed.OnBatch([&step = keyed.step()](const CapabilityRef<T>&, Batch<D>& batch) {
+          step.AtEach(batch, [](size_t, int64_t& count) { ++count; });
         });
-        held.Follow(input.frontier());
-        if (!held.held() || !input.frontier().empty()) return;
-        auto session = output.SessionAt(held);
-        counts.ForEach(
-            [&](KeyView k, int64_t count) { session.Give(std::pair<KeyView, int64_t>(k, count)); });
-        counts.Clear();
-        held.Drop();
-      };
-    });
-    return builder.StreamOf(output);
-  };
+        keyed.AtEnd([&counts = keyed.step().states(), &output](const CapabilityRef<T>& time) {
+          auto session = output.SessionAt(time);
+          counts.ForEach([&](KeyView k, int64_t count) {
+            session.Give(std::pair<KeyView, int64_t>(k, count));
+          });
+          counts.Clear();
+        });
+        return keyed.Build(output);
+      });
 }
 
 }  // namespace headway

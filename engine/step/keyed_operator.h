@@ -1,0 +1,342 @@
+#ifndef HEADWAY_ENGINE_STEP_KEYED_OPERATOR_H_
+#define HEADWAY_ENGINE_STEP_KEYED_OPERATOR_H_
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <optional>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/time.h"
+#include "engine/step/alarm.h"
+#include "engine/step/epoch_input.h"
+#include "engine/step/operator_builder.h"
+#include "engine/step/step_state.h"
+
+namespace headway {
+
+// The first element of a pair, as a key.
+struct FirstOfPair {
+  template <class Pair>
+  const auto& operator()(const Pair& pair) const {
+    return pair.first;
+  }
+};
+
+// A keyed step on a worker, as its functions see it: the state S and the timers of its keys. Made
+// by KeyedOperator; lives as long as the dataflow. Belongs to the worker's thread.
+//
+// A timer is a pair of a key and a time. A key may have any number of timers; setting one twice has
+// no effect. A clock timer fires when the run's clock reaches its time, or when the input ends, if
+// that is earlier. An epoch timer fires when its epoch is complete at the step. Timers are state:
+// snapshots contain them. Timers exist in the root scope only, and none can be set once the input
+// has ended.
+template <class S, class D, class T, class KeyFn>
+class KeyedStep {
+ public:
+  // A key as it is read from a batch, and as it is kept.
+  using KeyInBatch = headway::KeyInBatch<D, std::invoke_result_t<KeyFn&, ReadType<D>>>;
+  using K = RecordOfT<KeyInBatch>;
+  using KeyView = typename KeyedState<K, S>::KeyView;
+
+  // f(const CapabilityRef<T>& time, Batch<D>& batch)
+  using OnBatch = absl::AnyInvocable<void(const CapabilityRef<T>&, Batch<D>&)>;
+  // f(const CapabilityRef<T>& time, const K& key, time of the timer)
+  using OnClockTimer = absl::AnyInvocable<void(const CapabilityRef<T>&, const K&, absl::Time)>;
+  using OnEpochTimer = absl::AnyInvocable<void(const CapabilityRef<T>&, const K&, Epoch)>;
+  // f(const CapabilityRef<T>& time)
+  using AtEnd = absl::AnyInvocable<void(const CapabilityRef<T>&)>;
+
+  KeyedStep(internal::Graph& graph, internal::Node& node, NodeInput<D, T>& input, KeyFn key)
+      : graph_(graph),
+        key_(std::move(key)),
+        input_(input),
+        state_(node.step_id()),
+        alarm_(graph, node) {}
+
+  KeyedState<K, S>& states() { return state_.states(); }
+
+  // f(i, S& state) for each record `i` of the batch, with the state of its key, which is made if it
+  // is absent. Faster than single lookups when the state is larger than the cache. `f` may add
+  // and erase keys.
+  template <class F>
+  void AtEach(const Batch<D>& batch, F&& f) {
+    states().AtEach(batch.size(), KeyOf(batch), f);
+  }
+  // The same with f(i, S* state), null if it is absent. `f` may take the records.
+  template <class F>
+  void FindEach(const Batch<D>& batch, F&& f) {
+    states().FindEach(batch.size(), KeyOf(batch), f);
+  }
+
+  // Each returns false if there is nothing to do: the timer is set already, or is not set.
+  bool SetTimer(const K& key, absl::Time at) {
+    RequireFunction(on_clock_timer_, "OnClockTimer");
+    return !ended_ && state_.clock_timers().Set(key, absl::ToUnixNanos(at));
+  }
+  bool CancelTimer(const K& key, absl::Time at) {
+    return state_.clock_timers().Cancel(key, absl::ToUnixNanos(at));
+  }
+  // `time` is the time of the present batch or timer. An earlier epoch is a FailedPrecondition
+  // failure of the run.
+  bool SetTimer(const CapabilityRef<T>& time, const K& key, Epoch epoch) {
+    RequireFunction(on_epoch_timer_, "OnEpochTimer");
+    if (ended_ || !state_.epoch_timers().Set(key, epoch)) return false;
+    HoldEpoch(time, epoch, epoch);
+    return true;
+  }
+  bool CancelTimer(const K& key, Epoch epoch) {
+    if (!state_.epoch_timers().Cancel(key, epoch)) return false;
+    ReleaseEpoch(epoch);
+    return true;
+  }
+
+ private:
+  template <class, class, class, class>
+  friend class KeyedOperator;
+
+  // An epoch with timers, and the right to send in it.
+  struct HeldEpoch {
+    std::vector<Capability<T>> capabilities;
+    T time;
+    size_t timer_count = 0;
+  };
+
+  auto KeyOf(const Batch<D>& batch) {
+    return [this, &batch](size_t i) -> KeyInBatch { return KeyInBatch(key_(batch[i])); };
+  }
+
+  template <class F>
+  void RequireFunction(const F& f, std::string_view name) {
+    if (f) return;
+    graph_.errors().FailAndThrow(
+        state_.step_id(),
+        absl::FailedPreconditionError(absl::StrFormat(
+            "it has a timer and no function for it; give its KeyedOperator one with %s", name)));
+  }
+
+  bool needs_capabilities() const { return on_clock_timer_ || on_epoch_timer_ || at_end_; }
+
+  void Start(std::optional<size_t> ends, bool in_order, std::vector<Capability<T>> held) {
+    ends_input_.emplace(input_, in_order, ends);
+    held_ = std::move(held);
+  }
+
+  // Called when the dataflow has been built: the timers are those that were restored.
+  void Resume() {
+    if (!state_.clock_timers().empty()) RequireFunction(on_clock_timer_, "OnClockTimer");
+    if (!state_.epoch_timers().empty()) RequireFunction(on_epoch_timer_, "OnEpochTimer");
+    if constexpr (std::is_same_v<T, Epoch>) {
+      if (held_.empty()) return;
+      const CapabilityRef<T> first = input_.RightAt(held_[0].time());
+      state_.epoch_timers().ForEach(
+          [&](const K&, Epoch epoch) { HoldEpoch(first, epoch, std::max(epoch, first.time())); });
+    }
+  }
+
+  void Run() {
+    auto close = [this](Epoch epoch) {
+      FireEpochTimers(epoch + 1);
+      state_.TellClosed(epoch);
+      return true;
+    };
+    ends_input_->Apply(
+        [this](const CapabilityRef<T>& time, Batch<D>& batch) { on_batch_(time, batch); }, close);
+    if (held_.empty()) {
+      ends_input_->CloseEnded(close);
+    } else if constexpr (std::is_same_v<T, Epoch>) {
+      if (input_.frontier().empty()) End(close);
+      ends_input_->CloseEnded(close);
+      if (!ends_input_->closes_epochs())
+        FireEpochTimers(internal::FirstOpenEpoch(input_.frontier()));
+      for (Capability<T>& capability : held_) capability.Follow(input_.frontier());
+      FireDueClockTimers();
+    }
+  }
+
+  // The last results, in the last epoch that the step knows of.
+  template <class Close>
+  void End(Close& close) {
+    ended_ = true;
+    if (const std::optional<Epoch> last = ends_input_->last_open(); last > held_[0].time()) {
+      for (Capability<T>& capability : held_) capability.Downgrade(*last);
+    }
+    const CapabilityRef<T> time = input_.RightAt(held_[0].time());
+    ends_input_->CloseBefore(time.time(), close);
+    ends_input_->KeepOpen(time);
+    FireClockTimers(time, std::numeric_limits<int64_t>::max());
+    FireEpochTimers(std::numeric_limits<Epoch>::max());
+    if (at_end_) at_end_(time);
+    // Open epochs have capabilities of their own.
+    held_.clear();
+  }
+
+  void FireDueClockTimers() {
+    if (held_.empty() || state_.clock_timers().empty()) return;
+    Clock& clock = graph_.worker().run.clock();
+    const CapabilityRef<T> time = input_.RightAt(held_[0].time());
+    const int64_t now = absl::ToUnixNanos(clock.Now());
+    FireClockTimers(time, now);
+    // The wall clock may jump: the timers are looked at again whenever the step runs.
+    if (const std::optional<int64_t> first = state_.clock_timers().First()) {
+      const int64_t now_nanos = clock.NowNanos();
+      alarm_.Set(now_nanos, *first == internal::Alarm::kNever
+                                ? internal::Alarm::kNever
+                                : internal::Alarm::Later(now_nanos, *first - now));
+    }
+  }
+
+  void FireClockTimers(const CapabilityRef<T>& time, int64_t last) {
+    while (auto timer = state_.clock_timers().TakeDue(last)) {
+      ends_input_->KeepOpen(time);
+      on_clock_timer_(time, timer->first, absl::FromUnixNanos(timer->second));
+    }
+  }
+
+  void FireEpochTimers(Epoch end) {
+    while (!held_epochs_.empty() && held_epochs_.begin()->first < end) {
+      const Epoch epoch = held_epochs_.begin()->first;
+      HeldEpoch& held = held_epochs_.begin()->second;
+      firing_ = epoch;
+      const CapabilityRef<T> time = input_.RightAt(held.time);
+      while (held.timer_count > 0) {
+        --held.timer_count;
+        on_epoch_timer_(time, state_.epoch_timers().TakeDue(epoch)->first, epoch);
+      }
+      firing_.reset();
+      held_epochs_.erase(epoch);
+    }
+  }
+
+  // Keeps the right to send at `at`, where the timers of `epoch` fire.
+  void HoldEpoch(const CapabilityRef<T>& time, Epoch epoch, const T& at) {
+    auto [held, is_new] = held_epochs_.try_emplace(epoch);
+    ++held->second.timer_count;
+    if (!is_new) return;
+    held->second.time = at;
+    for (size_t i = 0; i < held_.size(); ++i) {
+      held->second.capabilities.push_back(time.Delayed(at, i));
+    }
+    ends_input_->KeepOpen(time, at);
+  }
+
+  void ReleaseEpoch(Epoch epoch) {
+    auto held = held_epochs_.find(epoch);
+    if (--held->second.timer_count == 0 && epoch != firing_) held_epochs_.erase(held);
+  }
+
+  internal::Graph& graph_;
+  KeyFn key_;
+  NodeInput<D, T>& input_;
+  std::optional<internal::EpochInput<D, T>> ends_input_;
+  internal::StepState<K, S> state_;
+  OnBatch on_batch_;
+  OnClockTimer on_clock_timer_;
+  OnEpochTimer on_epoch_timer_;
+  AtEnd at_end_;
+  std::vector<Capability<T>> held_;  // for timers and the end: at the frontier, for each output
+  std::map<Epoch, HeldEpoch> held_epochs_;
+  std::optional<Epoch> firing_;  // the epoch whose timers fire
+  bool ended_ = false;
+  internal::Alarm alarm_;  // of the earliest clock timer
+};
+
+// Builds a keyed step: an operator whose input is exchanged by key, so that a key is always on the
+// same worker, with state and timers for each key. It owns all that a keyed step needs: the
+// exchange, the epoch order that the run may ask for, the ends of epochs with their snapshots, and
+// the timers. Prefer it to OperatorBuilder for a step with state.
+//
+//   KeyedOperator<S, D, T, KeyFn> keyed(stream, "step_id", key);
+//   auto& output = keyed.template AddOutput<R>();
+//   keyed.OnBatch([&step = keyed.step(), &output](const CapabilityRef<T>& time, Batch<D>& batch) {
+//     auto session = output.SessionAt(time);
+//     step.AtEach(batch, [&](size_t i, S& state) { ... });
+//   });
+//   return keyed.Build(output);
+//
+// key(record) is the key, with std::string_view for strings. An Exchange before a keyed step
+// partitions the stream twice: leave it out.
+template <class S, class D, class T, class KeyFn>
+class KeyedOperator {
+ public:
+  using Step = KeyedStep<S, D, T, KeyFn>;
+
+  KeyedOperator(const Stream<D, T>& stream, std::string_view step_id, KeyFn key)
+      : builder_(stream.scope(), step_id),
+        step_(builder_.graph().objects().template Make<Step>(
+            builder_.graph(), builder_.node(), builder_.AddInput(stream, pact::Exchange{key}),
+            key)) {}
+
+  template <class R>
+  NodeOutput<R, T>& AddOutput() {
+    return builder_.template AddOutput<R>();
+  }
+
+  Step& step() { return step_; }
+
+  // The function for the batches of the input. The keys of a batch are on this worker.
+  void OnBatch(typename Step::OnBatch f) { step_.on_batch_ = std::move(f); }
+  // The functions for timers. Their `time` is the epoch of an epoch timer, and the first epoch that
+  // is not complete at the step for a clock timer.
+  void OnClockTimer(typename Step::OnClockTimer f) {
+    RequireRootScope();
+    step_.on_clock_timer_ = std::move(f);
+  }
+  void OnEpochTimer(typename Step::OnEpochTimer f) {
+    RequireRootScope();
+    step_.on_epoch_timer_ = std::move(f);
+  }
+  // The function for the end of the input, after all batches and timers. A graceful stop is not the
+  // end of the input.
+  void AtEnd(typename Step::AtEnd f) {
+    RequireRootScope();
+    step_.at_end_ = std::move(f);
+  }
+
+  // Ends the build, and returns the stream of `output`. REQUIRES: OnBatch was called.
+  template <class R>
+  Stream<R, T> Build(NodeOutput<R, T>& output) {
+    const bool in_order = builder_.graph().worker().run.options().apply_in_epoch_order;
+    std::optional<size_t> ends;
+    if (in_order) {
+      // No record leaves through this output: its capabilities keep epochs open.
+      ends = builder_.node().outputs.size();
+      builder_.template AddOutput<char>();
+    }
+    builder_.AddParticipant(step_.state_, [&step = step_] { step.Resume(); });
+    auto logic = [&step = step_] { step.Run(); };
+    if (step_.needs_capabilities()) {
+      builder_.Build([&](std::vector<Capability<T>> first) {
+        step_.Start(ends, in_order, std::move(first));
+        return logic;
+      });
+    } else {
+      step_.Start(ends, in_order, {});
+      if (!in_order) builder_.IgnoreFrontier(0);
+      builder_.BuildWithoutCapabilities(logic);
+    }
+    return builder_.StreamOf(output);
+  }
+
+ private:
+  static void RequireRootScope() {
+    static_assert(std::is_same_v<T, Epoch>,
+                  "a keyed step with timers, or with last results at the end of the input, belongs "
+                  "into the root scope");
+  }
+
+  OperatorBuilder<T> builder_;
+  Step& step_;
+};
+
+}  // namespace headway
+
+#endif  // HEADWAY_ENGINE_STEP_KEYED_OPERATOR_H_
