@@ -1,41 +1,39 @@
 #ifndef HEADWAY_ENGINE_STEP_NOTIFICATOR_H_
 #define HEADWAY_ENGINE_STEP_NOTIFICATOR_H_
 
-#include <algorithm>
+#include <map>
 #include <optional>
 #include <utility>
-#include <vector>
 
 #include "engine/graph/capability.h"
 #include "progress/tracker.h"
 
 namespace headway {
 
-// Keeps capabilities and gives them back once nothing can come at or before their time any more,
-// earliest first; each time once, however often it was asked for. Belongs to an operator's logic.
-// Source: timely dataflow.
+// Keeps capabilities, and returns each once its time is complete, that is, once no input can
+// receive that time or an earlier one. Earliest first; a time that was asked for several times is
+// returned once. Belongs to an operator's logic. Source: timely dataflow.
 template <class T = Epoch>
 class Notificator {
  public:
-  // Asks to be told when capability.time() is complete.
+  // Asks for a notification when capability.time() is complete.
   void NotifyAt(Capability<T> capability) {
-    auto at = std::lower_bound(waiting_.begin(), waiting_.end(), capability.time(), Later);
-    if (at != waiting_.end() && at->time() == capability.time()) return;
-    waiting_.insert(at, std::move(capability));
+    const T time = capability.time();
+    waiting_.try_emplace(time, std::move(capability));
   }
 
-  // The next complete time's capability, if there is one. `frontier` is that of the operator's
-  // input, or inputs.
+  // Returns the capability of the next complete time, if there is one. `frontier` is that of the
+  // operator's input, or those of its inputs.
   template <class... Frontier>
   std::optional<Capability<T>> Next(const Frontier&... frontier) {
-    for (size_t i = waiting_.size(); i-- > 0;) {
-      if ((frontier.LessEqual(waiting_[i].time()) || ...)) {
+    for (auto next = waiting_.begin(); next != waiting_.end(); ++next) {
+      if ((frontier.LessEqual(next->first) || ...)) {
         // Among totally ordered times those after an incomplete one are incomplete too.
         if (TimestampTraits<T>::kTotallyOrdered) return std::nullopt;
         continue;
       }
-      Capability<T> capability = std::move(waiting_[i]);
-      waiting_.erase(waiting_.begin() + static_cast<ptrdiff_t>(i));
+      Capability<T> capability = std::move(next->second);
+      waiting_.erase(next);
       return capability;
     }
     return std::nullopt;
@@ -44,11 +42,11 @@ class Notificator {
   bool empty() const { return waiting_.empty(); }
 
  private:
-  static bool Later(const Capability<T>& a, const T& b) {
-    return TimestampTraits<T>::TotalLess(b, a.time());
-  }
+  struct Earlier {
+    bool operator()(const T& a, const T& b) const { return TimestampTraits<T>::TotalLess(a, b); }
+  };
 
-  std::vector<Capability<T>> waiting_;  // latest first, so that the earliest leaves from the back
+  std::map<T, Capability<T>, Earlier> waiting_;
 };
 
 }  // namespace headway
