@@ -15,28 +15,27 @@
 
 namespace headway {
 
-// A hash table from keys K to values V, for large tables that are looked up in batches: keys and
-// values lie in one array of slots, with a tag for each slot in a second one that is small, and
-// AtEach and FindEach have the cache misses of many lookups under way at once. Keys of type
-// std::string are seen as std::string_view, and up to 15 characters of them lie in the slot. Not
-// thread safe.
+// A hash table from keys K to values V, for large tables and lookups of whole batches. Keys and
+// values are in one array of slots; a second, small array has a tag for each slot. AtEach and
+// FindEach prefetch, so that the cache misses of many lookups overlap. Functions receive keys of
+// type std::string as std::string_view; a slot holds up to 15 characters of one. Not thread safe.
 //
 // Invariants:
 //  1. The capacity is a power of two. At least a fifth of the slots (rounded down) are vacant.
 //  2. A key is in the slot that the low bits of its hash select, or behind it with no vacant slot
-//     between them (linear probing); what is erased leaves no mark (Knuth, volume 3, 6.4, R).
+//     between them (linear probing). An erased key leaves no mark (Knuth, volume 3, 6.4, R).
 //  3. A tag is 0 if its slot is vacant, else TagOf the key's hash. The first tags are repeated
-//     behind the last, so that a group of them can be read from any place.
+//     behind the last, so that a group of them can be read from any slot on.
 //
-// A pointer or reference to a value holds until a key is added or erased.
+// A pointer or reference to a value is valid until a key is added or erased.
 template <class K, class V>
 class FlatTable {
   using Keys = internal::TableKey<K>;
   using Lookup = typename Keys::Lookup;
 
  public:
-  // `const K&`, or std::string_view. Where a key goes in, its type may also be one that Keys knows
-  // to prepare faster (BatchString).
+  // `const K&`, or std::string_view. Functions that take a key also take types that Keys prepares
+  // faster (BatchString).
   using View = typename Keys::View;
 
   FlatTable() = default;
@@ -54,7 +53,7 @@ class FlatTable {
 
   size_t size() const { return size_; }
 
-  // The value of a key, made by its default constructor if there is none yet.
+  // The value of a key, made by its default constructor if it is absent.
   template <class Key>
   V& At(const Key& key) {
     return AtPrepared(PrepareNow(key), key);
@@ -66,7 +65,7 @@ class FlatTable {
     return FindPrepared(PrepareNow(key), key);
   }
 
-  // Whether there was something to erase.
+  // Returns false if the key is absent.
   template <class Key>
   bool Erase(const Key& key) {
     const size_t slot = Probe(PrepareNow(key), key);
@@ -75,8 +74,8 @@ class FlatTable {
     return true;
   }
 
-  // f(i, V& value of key(i)) for i from 0 to `count`, in this order; values are made where there
-  // are none. `f` may change the table. key(i) is called up to twice, once ahead of time.
+  // f(i, V& value of key(i)) for i from 0 to `count`, in this order. Absent values are made. `f`
+  // may change the table. key(i) is called up to twice, once ahead of time.
   template <class KeyAt, class F>
   void AtEach(size_t count, KeyAt&& key, F&& f) {
     LookAhead(count, key, [&](size_t i, const Lookup& lookup, size_t guess) {
@@ -89,7 +88,7 @@ class FlatTable {
     });
   }
 
-  // The same with f(i, V* value), null where there is none.
+  // The same with f(i, V* value), null for absent keys.
   template <class KeyAt, class F>
   void FindEach(size_t count, KeyAt&& key, F&& f) {
     LookAhead(count, key, [&](size_t i, const Lookup& lookup, size_t guess) {
@@ -107,9 +106,9 @@ class FlatTable {
   template <class F>
   void ForEach(F&& f) {
     if (size_ == 0) return;
-    // In the order of slots, blocks of the keys would arrive at what is next downstream in the
-    // order of their hashes, and crowd together in a table that is still small. So blocks are
-    // visited in an order that jumps about: that of an odd factor, modulo each power of two.
+    // In the order of slots the keys would be in the order of their hashes, and crowd together in a
+    // table downstream that is still small. So blocks of slots are visited in the order of
+    // multiples of an odd number, modulo the number of blocks, a power of two.
     const size_t blocks = std::max<size_t>(1, capacity() / kBlock);
     for (size_t i = 0; i < blocks; ++i) {
       const size_t begin = (i * internal::kHashSecret0 & (blocks - 1)) * kBlock;
@@ -125,13 +124,13 @@ class FlatTable {
         [&](View key, V& value) { f(key, std::as_const(value)); });
   }
 
-  // Forgets all, and gives the memory back.
+  // Erases all keys, and frees the memory.
   void Clear() {
     FlatTable empty;
     *this = std::move(empty);
   }
 
-  // How many slots the lookup of the key that is farthest from its first slot has to look at.
+  // The largest number of slots that the lookup of a present key passes.
   size_t LongestProbe() const {
     size_t longest = 0;
     for (size_t s = 0; s < capacity(); ++s) {
@@ -194,7 +193,7 @@ class FlatTable {
     return (first + static_cast<size_t>(std::countr_zero(mask))) & mask_;
   }
 
-  // Where the tags say that Probe will end; seldom wrong.
+  // The result of Probe according to the tags alone; seldom wrong.
   size_t Guess(const Lookup& lookup) const {
     const size_t first = lookup.hash & mask_;
     const internal::TagGroup group(tags_ + first);
@@ -207,7 +206,7 @@ class FlatTable {
   bool IsAt(size_t guess, const Lookup& lookup, const Key& key) const {
     return HasTag(guess, lookup) && Keys::Equals(slots_[guess].key, lookup, key);
   }
-  // The same as far as the lookup alone shows it.
+  // The same without the key: false where the lookup is not enough.
   bool IsSurelyAt(size_t guess, const Lookup& lookup) const {
     return HasTag(guess, lookup) && Keys::SurelyEquals(slots_[guess].key, lookup);
   }
@@ -250,8 +249,8 @@ class FlatTable {
     return *slot.value();
   }
 
-  // Three stages, kLookAhead keys apart: the first calls for a key's tags, the second for the slot
-  // where they say that it is, and the third is f(i, lookup, that slot).
+  // Three stages, kLookAhead keys apart: the first prefetches a key's tags, the second the slot
+  // that the tags suggest, and the third is f(i, lookup, that slot).
   template <class Key, class F>
   void LookAhead(size_t count, Key& key, F&& f) {
     constexpr size_t kUnderWay = 2 * kLookAhead;
@@ -269,7 +268,7 @@ class FlatTable {
     auto guess = [&](size_t i) {
       UnderWay& each = under_way[i % kUnderWay];
       each.guess = Guess(each.lookup);
-      // Of a table without memory this is no address, which is as well.
+      // In a table without memory this is no address, and the prefetch has no effect.
       const uintptr_t slot = reinterpret_cast<uintptr_t>(slots_) + each.guess * sizeof(Slot);
       __builtin_prefetch(reinterpret_cast<const void*>(slot), 1);
       if constexpr (64 % sizeof(Slot) != 0) {
@@ -294,8 +293,8 @@ class FlatTable {
     }
   }
 
-  // If a move throws, both slots are empty, and the table is good for nothing more than to be
-  // cleared or destroyed. REQUIRES: the tags of both say that they are vacant.
+  // If a move throws, both slots are empty, and the table can only be cleared or destroyed.
+  // REQUIRES: the tags of both say that they are vacant.
   static void Relocate(Slot& from, Slot& to) {
     try {
       new (to.bytes) V(std::move(*from.value()));

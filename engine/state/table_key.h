@@ -17,21 +17,21 @@
 #include "engine/batch/batch_string.h"
 
 // How a FlatTable keeps keys of type K.
-//   View                     what a key is seen as
-//   Lookup                   what is worked out about a key before its slot is in the cache; has
-//                            a member `hash`, of which the low bits select the slot
+//   View                     the type by which functions receive a key
+//   Lookup                   the part of a comparison that needs the key alone; it has a member
+//                            `hash`, whose low bits select the slot
 //   Prepare(key)             the Lookup of a key
 //   Equals(stored, lookup, key), Get(stored)
 //   SurelyEquals(stored, lookup)
-//                            the same without the key, or false where that is not enough
+//                            Equals without the key; false where the lookup is not enough
 //   HashOf(stored)           the hash, or at least its low 32 bits
 //   Construct(stored, lookup, key), Destroy(stored)
-//                            make a key in raw memory, and end it
+//                            make a key in raw memory, and destroy it
 //   Relocate(from, to)       moves a key into raw memory; `from` is raw memory afterwards
 
 namespace headway::internal {
 
-// Any type: a part of the hash beside the key.
+// Any other type: a part of the hash beside the key.
 template <class K>
 struct TableKey {
   using View = const K&;
@@ -89,9 +89,9 @@ struct TableKey<K> {
   static void Relocate(Stored& from, Stored& to) { to = from; }
 };
 
-// Strings: up to kShortMax characters in the slot, where two words are compared; longer ones on the
-// heap, behind a part of their hash and their length. After the idea of Umbra's strings (Neumann
-// and Freitag, CIDR 2020).
+// Strings. Up to kShortMax characters are in the slot, and a comparison is one of two words. Longer
+// strings are on the heap; the slot has their length and a part of their hash. Source: the strings
+// of Umbra (Neumann and Freitag, CIDR 2020).
 template <>
 struct TableKey<std::string> {
   using View = std::string_view;

@@ -16,7 +16,7 @@ bool IsMapped(size_t bytes) { return bytes >= kHugePageBytes; }
 
 size_t RoundUp(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
-// Maps so many bytes at an address that a huge page may have.
+// Maps `bytes` at an address that is aligned to a huge page.
 void* MapAligned(size_t bytes) {
   const size_t mapped = bytes + kHugePageBytes;
   void* address = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -28,7 +28,7 @@ void* MapAligned(size_t bytes) {
   if (before > 0) munmap(begin, before);
   if (mapped - before - bytes > 0) munmap(data + bytes, mapped - before - bytes);
 #ifdef MADV_HUGEPAGE
-  madvise(data, bytes, MADV_HUGEPAGE);  // a wish: without it the pages are small
+  madvise(data, bytes, MADV_HUGEPAGE);  // advice: without it the pages are small
 #endif
   return data;
 }

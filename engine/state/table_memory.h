@@ -6,9 +6,9 @@
 
 namespace headway::internal {
 
-// The memory of a hash table: zeroed, and aligned to cache lines. Where the system lets it, a large
-// one is in huge pages: the accesses of a hash table have no order, and with small pages most of
-// them would also miss the processor's cache of page addresses. Movable, not thread safe.
+// The memory of a hash table: zeroed, and aligned to cache lines. A large table is in huge pages if
+// the system allows it: accesses to a hash table are random, and with small pages most of them
+// would miss the TLB too. Movable, not thread safe.
 class TableMemory {
  public:
   static constexpr size_t kAlignment = 64;

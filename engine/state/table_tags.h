@@ -11,14 +11,14 @@
 namespace headway::internal {
 
 // Each slot of a FlatTable has a tag of one byte: 0 while it is vacant, else 7 bits of its key's
-// hash below a set one. Where in a row of slots a key is likely to be, or the first vacancy, is
-// read off their tags at once: without branches that no processor predicts, and without looking at
-// the slots of other keys. After Abseil's "Swiss tables" (Kulukundis, 2017).
+// hash below a set one. The tags of a row of slots show at once where a key is likely to be, or the
+// first vacancy: without unpredictable branches, and without reads of the slots of other keys.
+// Source: Abseil's "Swiss tables" (Kulukundis, 2017).
 //
 // The bits of a tag are neither those that select the slot nor those that select a worker.
 inline uint8_t TagOf(uint64_t hash) { return static_cast<uint8_t>(hash >> 40 | 0x80); }
 
-// The tags of kSize slots in a row. A bit of a result stands for each, the lowest for the first.
+// The tags of kSize slots in a row. A result has a bit for each, the lowest for the first.
 #if defined(__SSE2__)
 class TagGroup {
  public:

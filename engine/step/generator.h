@@ -12,7 +12,7 @@ namespace headway {
 
 // The result of a coroutine that yields values of type T one by one (a subset of C++23's
 // std::generator). Move-only. A lambda that is a coroutine refers to its closure: the closure has
-// to outlive the generator. What the coroutine throws leaves Next().
+// to outlive the generator. Next() throws the exceptions of the coroutine.
 template <class T>
 class Generator {
  public:
@@ -42,7 +42,7 @@ class Generator {
     if (handle_) handle_.destroy();
   }
 
-  // The next value; none after the last.
+  // The next value; nullopt after the last.
   std::optional<T> Next() {
     if (!handle_ || handle_.done()) return std::nullopt;
     handle_.promise().value.reset();

@@ -23,14 +23,14 @@ struct InputState {
 
 }  // namespace internal
 
-// An input that the host feeds by hand, made part of a dataflow by Scope::Input. Sends at time(),
-// which begins with the run's first epoch; AdvanceTo closes the times before. Closing (or
-// destroying) the handle ends the input. Belongs to its worker's thread; has no effect once the
-// dataflow is gone or the run has failed.
+// An input that the host feeds by hand. Scope::Input makes it part of a dataflow. The handle sends
+// at time(), which begins with the run's first epoch; AdvanceTo closes the times before. Close, or
+// the destructor, ends the input. Belongs to its worker's thread. Without effect once the dataflow
+// is gone or the run has failed.
 //
-// Batches are handed to the dataflow when they are full and when time advances; operators run in
-// Worker::Step. A function of the same dataflow that is called with a batch (that of a Map, say)
-// cannot feed it: FailedPrecondition.
+// The dataflow gets a batch when the batch is full and when time advances; operators run in
+// Worker::Step. A function of the same dataflow that is called with a batch (that of a Map, for
+// example) must not feed it: that is a FailedPrecondition failure of the run.
 template <class D>
 class InputHandle {
  public:
@@ -57,11 +57,11 @@ class InputHandle {
     Guarded([&] { state_->output->SessionAtTime(state_->time).GiveBatch(std::move(batch)); });
   }
 
-  // Hands what was sent to the dataflow.
+  // Hands all records that were sent to the dataflow.
   void Flush() {
     if (state_->output == nullptr) return;
     Guarded([&] {
-      // What is being pushed would go on at another time, or out of buffers that are in use.
+      // The batch that is being pushed would continue at another time, or from buffers in use.
       if (state_->graph->current_push().under_way())
         state_->graph->current_push().FailNested(*state_->output);
       state_->output->Flush();
@@ -69,7 +69,7 @@ class InputHandle {
     state_->graph->queue().MarkActive();
   }
 
-  // Promises that nothing more will be sent before `time`. An earlier time than time() is a
+  // Promises that no record will be sent before `time`. A time earlier than time() is a
   // FailedPrecondition failure of the run.
   void AdvanceTo(Epoch time) {
     if (state_->output == nullptr) return;
@@ -79,7 +79,9 @@ class InputHandle {
       state_->graph->errors().Fail(
           state_->node->step_id(),
           absl::FailedPreconditionError(absl::StrFormat(
-              "AdvanceTo(%d) of its InputHandle, which is at %d already", time, state_->time)));
+              "AdvanceTo(%d) was called on its InputHandle, which is at %d already; advance "
+              "it to that time or to a later one",
+              time, state_->time)));
       return;
     }
     state_->capability.Downgrade(time);
@@ -94,8 +96,8 @@ class InputHandle {
     state_->output = nullptr;
   }
 
-  // Whether the dataflow can take more without growing past max_bytes_in_flight. A host that may
-  // send faster than the dataflow works steps the worker until it is true.
+  // Returns true if the dataflow can take more within max_bytes_in_flight. A host that may be
+  // faster than the dataflow steps the worker until it is true.
   bool HasCredit() const {
     return state_->output == nullptr || state_->graph->credit().HasCredit(*state_->output);
   }
@@ -128,7 +130,7 @@ Stream<D, T> Scope<T>::Input(InputHandle<D>& handle) {
       graph_.errors().FailAndThrow(
           builder.node().step_id(),
           absl::FailedPreconditionError(
-              "its handle feeds another input already; use a handle for each"));
+              "its InputHandle feeds another input already; use one handle for each input"));
     }
     state.graph = &graph_;
     state.output = &output;

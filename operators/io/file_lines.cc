@@ -160,7 +160,7 @@ absl::StatusOr<bool> FileLines::Reader::Next(std::string_view* line) {
     }
     if (position_ >= std::min(file_size_, (stripe_ + 1) * kStripeBytes)) {
       stripe_ += worker_count_;
-      // With one worker the stripes follow one another: the buffer goes on.
+      // With one worker the stripes follow one another, and the buffer continues.
       in_stripe_ = worker_count_ == 1;
       continue;
     }

@@ -14,13 +14,13 @@
 namespace headway {
 
 // The lines of text files, as Stream<std::string>, without their ends ("\n" or "\r\n"). The workers
-// share the reading: a file is cut into stripes, and a line belongs to the stripe in which it
-// begins, so that each line is read by one worker. Bytes are taken as they are (any encoding),
-// lines may be of any length up to 1 GiB, and the last line needs no end.
+// share a file: it is divided into stripes, and a line belongs to the stripe in which it begins, so
+// one worker reads it. Bytes are not interpreted (any encoding). A line has at most 1 GiB, and the
+// last one needs no end.
 //
-// Errors, naming the file: NotFound, PermissionDenied and the like when it cannot be opened or
-// read; InvalidArgument for what is no regular file (a directory, a
-// pipe), and for a longer line; DataLoss when the file became shorter while it was read.
+// Errors name the file. NotFound, PermissionDenied and others: it cannot be opened or read.
+// InvalidArgument: it is not a regular file (a directory, a pipe), or has a longer line. DataLoss:
+// it became shorter while it was read.
 class FileLines {
  public:
   using Record = std::string;
@@ -41,10 +41,10 @@ class FileLines {
     friend class FileLines;
     Reader(std::vector<std::string> paths, const SourceContext& context);
 
-    // Makes `line` the next line; false when the share of this worker is read.
+    // Sets `line` to the next line; returns false at the end of this worker's share.
     absl::StatusOr<bool> Next(std::string_view* line);
     absl::Status OpenFile();
-    // Goes to the first line that begins in the current stripe; false when it has none.
+    // Moves to the first line that begins in the current stripe; returns false if no line does.
     absl::StatusOr<bool> BeginStripe();
     absl::Status Fill();
 

@@ -34,8 +34,9 @@ struct ManualFunction<Generator<std::pair<State, Item>> (F::*)(int, int, std::op
 
 // A source written as a coroutine: a lambda `(int worker_index, int worker_count,
 // std::optional<State> resume_state) -> Generator<std::pair<State, Item>>`. It runs on each worker
-// and yields (state, item): the item, and the state from which to resume after it. The source owns
-// one copy of the lambda for each worker, which outlives the coroutine.
+// and yields (state, item): the item, and the state from which to resume after the item. The source
+// has a copy of the lambda for each worker, which outlives the coroutine. The coroutine must not
+// block; a source that waits for its records needs a reader of its own (engine/step/source.h).
 template <class F>
 class ManualSource {
  public:
@@ -79,8 +80,8 @@ class ManualSource {
       state.emplace();
       if (!DecodeFromBytes(std::as_bytes(std::span(*resume_state)), &*state)) {
         return absl::DataLossError(
-            "the stored resume state cannot be decoded: it was written by a different version of "
-            "the source, or is damaged");
+            "the stored resume state cannot be decoded: it was written by another version of the "
+            "source, or is damaged");
       }
     }
     return Reader(std::move(function_), context, std::move(state));

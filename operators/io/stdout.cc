@@ -12,7 +12,7 @@
 namespace headway {
 namespace {
 
-// What one write to the descriptor may be at the most: a pipe mixes longer ones with those of other
+// The largest size of one write to the descriptor: a pipe mixes longer writes with those of other
 // processes.
 size_t MaxPieceOf(int descriptor) {
   struct stat info = {};
@@ -20,7 +20,7 @@ size_t MaxPieceOf(int descriptor) {
   return is_file ? SIZE_MAX : PIPE_BUF;
 }
 
-// The first of `text`: as many whole lines as fit, or one that does not.
+// The beginning of `text`: as many whole lines as fit, or one line that does not.
 std::string_view FirstPiece(std::string_view text, size_t max_bytes) {
   if (text.size() <= max_bytes) return text;
   size_t end = text.rfind('\n', max_bytes - 1);
@@ -38,9 +38,9 @@ int WriteAll(int descriptor, std::string_view text) {
   return 0;
 }
 
-// Not through stdio, which writes whole pages, wherever a line ends.
+// Bypasses stdio, which writes whole pages and cuts lines.
 int WriteLines(std::string_view lines) {
-  if (std::fflush(stdout) != 0) return errno;  // what the program itself has printed comes first
+  if (std::fflush(stdout) != 0) return errno;  // the program's own output comes first
   const int descriptor = fileno(stdout);
   const size_t max_piece = MaxPieceOf(descriptor);
   int error = 0;

@@ -38,11 +38,11 @@ void AppendText(std::string& out, const D& record) {
 
 }  // namespace internal
 
-// Prints each record on a line of its own to the process's standard output: numbers, strings, pairs
-// of such, and what has a function `std::string ToString(const Record&)`. Lines of several workers
-// do not mix, nor do those of several processes that print into one file or pipe (there if they are
-// at most PIPE_BUF, that is 4,096, bytes long); their order between workers is not fixed. Errors:
-// the write fails.
+// Prints each record on a line of its own to the process's standard output. A record is a number, a
+// string, a pair of these, or has a function `std::string ToString(const Record&)` beside it. Lines
+// of several workers do not mix, nor do lines of several processes in a file, or in a pipe if they
+// have at most PIPE_BUF (4,096) bytes. The order of lines between workers is not fixed.
+// Errors: the write fails.
 class StdOutSink {
  public:
   class Writer {

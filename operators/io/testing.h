@@ -46,9 +46,9 @@ class TestingSource {
   std::vector<D> items_;
 };
 
-// Appends all records, of all workers of this process, to a vector of the caller's, which has to
-// outlive the run and must not be touched before its end. For tests and examples: what another
-// process collects stays there.
+// Appends the records of all workers of this process to a vector of the caller's. The vector has to
+// outlive the run, and must not be touched before the run's end. For tests and examples: records on
+// other processes stay there.
 template <class D>
 class TestingSink {
  public:
@@ -62,7 +62,7 @@ class TestingSink {
       return absl::OkStatus();
     }
     absl::Status Flush() {
-      // Each worker may have made a sink of its own for the vector, so the lock is common to all.
+      // Each worker may have a sink of its own for the vector, so all sinks share the lock.
       static std::mutex mutex;
       std::lock_guard lock(mutex);
       for (auto&& record : unflushed_) collected_->push_back(std::move(record));

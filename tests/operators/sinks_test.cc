@@ -147,8 +147,8 @@ TEST_CASE("a sink is flushed at the end of each epoch that had records") {
 
 // ---- Flushes that take long ----
 
-// Records the calls of its functions, and answers `pending_count` times that a flush is pending, then
-// that it is done.
+// Records the calls of its functions, and answers `pending_count` times that a flush is pending,
+// then that it is done.
 struct SlowSink {
   Collected<std::string>* notes;
   int pending_count;

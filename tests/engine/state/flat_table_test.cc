@@ -75,7 +75,7 @@ void CompareWithModel(const char* test, KeyOf key) {
           REQUIRE(next == batch.size());
           break;
         }
-        case 7: {  // as StatefulMap does it: what is found is erased, what is not is added
+        case 7: {  // as StatefulMap: erases keys that are present, adds absent ones
           std::vector<K> batch(random() % 50);
           for (K& element : batch) element = some_key();
           table.FindEach(

@@ -15,7 +15,7 @@ TEST_CASE("a tag is never that of a vacant slot, and differs with the hash") {
   CHECK(TagOf(0) != 0);
   CHECK(TagOf(~uint64_t{0}) != 0);
   CHECK(TagOf(uint64_t{1} << 40) != TagOf(0));
-  // What selects the slot or the worker must not decide the tag too.
+  // The bits that select the slot or the worker must not decide the tag too.
   CHECK(TagOf(0xff000000ffffffff) == TagOf(0));
 }
 

@@ -141,7 +141,7 @@ TEST_CASE("another thread activates operators of workers that wait, until its wo
           activators[worker].Activate();
         }
       }
-      // Those that were not the last to take see that all is taken.
+      // The operators that were not the last to take see that all is taken.
       while (taken < kItems * workers) std::this_thread::yield();
       for (const ThreadActivator& activator : activators) activator.Activate();
     });

@@ -46,7 +46,7 @@ TEST_CASE("PeriodicEpochConfig closes epochs by the run's clock, though no item 
               scope.Input("silent", Silent{wait}) | Exchange("spread") | Probe(probe);
             }));
             for (Epoch epoch = 0; epoch < 5; ++epoch) {
-              // All workers have seen that the epoch is open, before the clock goes on.
+              // All workers have seen that the epoch is open, before the clock advances.
               CHECK(probe.LessEqual(epoch));
               CHECK_FALSE(probe.LessThan(epoch));
               ++seen;
@@ -221,7 +221,7 @@ TEST_CASE("a dataflow without records, without sources, or without anything ends
   }
 }
 
-// ---- What an epoch costs ----
+// ---- The cost of an epoch ----
 
 uint64_t UpdatesPerEpoch(int transforms) {
   uint64_t updates = 0;

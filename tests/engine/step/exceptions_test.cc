@@ -1,4 +1,4 @@
-// What user code throws ends the run with one error that names the step and the worker.
+// An exception of user code ends the run with one error that names the step and the worker.
 #include <doctest/doctest.h>
 
 #include <atomic>
@@ -17,7 +17,7 @@ namespace {
 constexpr int kWorkers = 4;
 constexpr int kThrower = 1;
 
-// What each worker has at hand to throw with.
+// Throws on one worker.
 struct Bomb {
   int worker;
 

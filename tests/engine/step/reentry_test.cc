@@ -1,5 +1,5 @@
-// What user code does to the dataflow or the worker that is calling it: it has an effect that can
-// be told, or is refused with an error that says why.
+// Calls of user code into the dataflow or the worker that is calling it: each has a defined effect,
+// or is refused with an error that says why.
 #include <doctest/doctest.h>
 
 #include <functional>

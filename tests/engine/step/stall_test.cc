@@ -23,7 +23,7 @@ namespace {
 using Numbers = Stream<uint64_t>;
 
 constexpr Epoch kEpochs = 6;
-// Of what one record that comes in becomes in one stream.
+// The largest number of records of one stream that result from one record of the input.
 constexpr uint64_t kMaxRecords = Repeated(20'000, 3'000);
 
 // A dataflow that every worker builds in the same way. Stream 0 is the input; each step makes one
@@ -63,11 +63,11 @@ struct Plan {
   uint64_t records_in_epoch;
   bool steps_while_feeding;
   std::vector<Step> steps;
-  std::vector<uint64_t> records = {1};  // by stream: what one record that comes in becomes there
+  std::vector<uint64_t> records = {1};  // by stream: how many one input record results in
   std::vector<bool> used = {false};     // by stream
 };
 
-// What has come at the end of a stream.
+// The records that reached the end of a stream.
 struct Seen {
   std::array<std::atomic<uint64_t>, kEpochs> records{};  // by epoch
   std::atomic<uint64_t> late{0};

@@ -11,9 +11,9 @@
 namespace headway {
 namespace {
 
-// Asks for a stop, in another thread, at another moment of the run in each round: after `looks` has
-// reached `expected`, and some yields, in every other round only when it has come to rest, which it
-// does when everybody sleeps.
+// Asks for a stop, in another thread, at a different moment of the run in each round: after `looks`
+// has reached `expected`, and some yields. In every other round it waits until `looks` no longer
+// changes, that is, until all workers sleep.
 std::thread StopLater(StopHandle stop, const std::atomic<int>& looks, int expected, int round) {
   return std::thread([stop, &looks, expected, round]() mutable {
     while (looks < expected) std::this_thread::yield();
@@ -95,7 +95,7 @@ TEST_CASE("a stop of Execute completes the epoch of sources, and works off what 
           if (in.frontier().empty()) ended = true;
         };
       };
-      // Takes what comes when the sources have long stopped.
+      // Takes the batches that come long after the sources stopped.
       auto take_late = [](Capability<>) {
         return [turns = 0](NodeInput<int64_t>& in, NodeOutput<int64_t>& out) mutable {
           if (++turns < 10'000) return;
