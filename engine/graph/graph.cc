@@ -17,7 +17,8 @@ Graph::Graph(WorkerContext& worker, uint32_t id, std::string name)
       errors_(worker, name_),
       queue_(*this, worker, id),
       credit_(worker, errors_, queue_),
-      push_(errors_) {}
+      push_(errors_),
+      outbox_(worker, id) {}
 
 Graph::~Graph() {
   objects_.RunAtEnd();
@@ -76,9 +77,9 @@ bool Graph::Step() {
   // An activation that failed has taken batches that it did not pass on: its progress is not
   // published.
   if (worker_.attempt.failure().occurred()) return true;
-  did_work |= PublishProgress();
+  if (outbox_.Publish(tracker_)) did_work = needs_propagation_ = true;
   did_work |= Propagate();
-  if (!queue_.empty() || unsent_ || tracker_.HasPending()) queue_.MarkActive();
+  if (!queue_.empty() || outbox_.unsent() || tracker_.HasPending()) queue_.MarkActive();
   if (!credit_.empty()) {
     worker_.attempt.flow_control().SetStarving();
     queue_.MarkActive();
@@ -87,7 +88,7 @@ bool Graph::Step() {
 }
 
 bool Graph::HasWork() const {
-  return !queue_.empty() || unsent_ || tracker_.HasPending() || needs_propagation_;
+  return !queue_.empty() || outbox_.unsent() || tracker_.HasPending() || needs_propagation_;
 }
 
 void Graph::ActivateWatchers() {
@@ -138,25 +139,6 @@ bool Graph::RunActiveNodes() {
   }
   queue_.PopFront(next);
   return ran;
-}
-
-bool Graph::PublishProgress() {
-  const bool alone = worker_.count == 1;
-  if (unsent_) {
-    if (!worker_.endpoint.TryPublishProgress(id_, encoded_)) return false;
-    unsent_ = false;
-    worker_.network_output = true;
-  }
-  if (!tracker_.HasPending()) return false;
-  encoded_.clear();
-  if (!tracker_.Publish(alone ? nullptr : &encoded_)) return false;
-  needs_propagation_ = true;
-  // While the log is full the round waits here, and later ones add up in the tracker.
-  if (!alone) {
-    unsent_ = !worker_.endpoint.TryPublishProgress(id_, encoded_);
-    worker_.network_output = true;
-  }
-  return true;
 }
 
 }  // namespace headway::internal

@@ -15,6 +15,7 @@
 #include "engine/graph/graph_description.h"
 #include "engine/graph/graph_objects.h"
 #include "engine/graph/node.h"
+#include "engine/graph/progress_outbox.h"
 #include "engine/graph/push.h"
 #include "engine/graph/run_queue.h"
 #include "engine/graph/step_errors.h"
@@ -85,10 +86,10 @@ class Graph {
   // Returns true if a step would find something to do: the worker does not park then.
   bool HasWork() const;
   // Returns true if a round waits for room in this worker's log.
-  bool HasUnsentProgress() const { return unsent_; }
+  bool HasUnsentProgress() const { return outbox_.unsent(); }
   // Returns true if nothing can ever happen again in this dataflow, on any worker.
   bool Complete() const {
-    return builder_ == nullptr && !unsent_ && queue_.empty() && credit_.empty() &&
+    return builder_ == nullptr && !outbox_.unsent() && queue_.empty() && credit_.empty() &&
            tracker_.Complete();
   }
 
@@ -107,7 +108,6 @@ class Graph {
   void ActivateWatchers();
   bool RunActiveNodes();
   void RunNode(Node& node);
-  bool PublishProgress();
   bool Propagate();
 
   WorkerContext& worker_;
@@ -123,8 +123,7 @@ class Graph {
   GraphObjects objects_;
   GraphDescription description_;
   GraphBuilder* builder_ = nullptr;  // null once the build is over
-  std::vector<std::byte> encoded_;   // a round for the log
-  bool unsent_ = false;              // encoded_ waits for room in the log
+  ProgressOutbox outbox_;
   bool needs_propagation_ = false;
 };
 
