@@ -184,7 +184,7 @@ void Worker::ShowStatistics() {
   Epoch epoch = internal::WorkerStatistics::kNoEpoch;
   for (const auto& [id, graph] : graphs_) {
     if (!graph->completion().is_watched()) continue;
-    for (internal::SourceControl* source : graph->sources()) {
+    for (internal::SourceControl* source : graph->parts().sources) {
       source_epoch = std::max(source_epoch, source->epoch());
     }
     for (Epoch time : graph->completion().frontier().elements()) {
@@ -326,7 +326,7 @@ void Worker::EndBuilding() {
 std::vector<internal::SourceControl*> Worker::Sources() const {
   std::vector<internal::SourceControl*> sources;
   for (const auto& [id, graph] : graphs_) {
-    sources.insert(sources.end(), graph->sources().begin(), graph->sources().end());
+    sources.insert(sources.end(), graph->parts().sources.begin(), graph->parts().sources.end());
   }
   return sources;
 }

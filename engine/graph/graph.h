@@ -73,9 +73,7 @@ class Graph {
   // Lives as long as the graph, its nodes and their logic.
   GraphObjects& objects() { return objects_; }
   const GraphDescription& description() const { return description_; }
-  std::span<SourceControl* const> sources() const { return parts_.sources; }
-  // Nodes that take part in the ends of epochs.
-  std::span<EpochParticipant* const> participants() const { return parts_.participants; }
+  const GraphParts& parts() const { return parts_; }
 
   // The builder, while the graph is being built. After that the caller has kept a stream or scope
   // for too long: the run fails with an error that names `step_id`, and StepFailed is thrown.

@@ -132,7 +132,7 @@ absl::Status GraphBuilder::CheckLogic() const {
 }
 
 void GraphBuilder::LinkCompletion() {
-  if (graph_.sources().empty()) return;
+  if (graph_.parts().sources.empty()) return;
   for (auto link = scope_links_.rbegin(); link != scope_links_.rend(); ++link) {
     link->second(link->first);
   }
@@ -149,7 +149,7 @@ void GraphBuilder::WatchFrontiers() {
       node->in_cycle |= tracker.IsInCycle(input->location);
     }
   }
-  for (SourceControl* source : graph_.sources()) {
+  for (SourceControl* source : graph_.parts().sources) {
     watchers[graph_.completion_.location()].push_back(&source->node());
   }
 }

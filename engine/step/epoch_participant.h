@@ -23,8 +23,8 @@ Epoch EpochOf(const Product<Outer, Inner>& time) {
 }  // namespace internal
 
 // A node that takes part in the ends of epochs: a source with its position, a keyed step with its
-// state, a sink with its flush. Graph::participants() lists those of a worker's dataflow. Belongs
-// to the worker's thread.
+// state, a sink with its flush. GraphParts::participants lists those of a worker's dataflow.
+// Belongs to the worker's thread.
 //
 // Invariants:
 //  1. A node closes an epoch once, and epochs in ascending order. It may skip an epoch in which it

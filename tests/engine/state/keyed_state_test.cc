@@ -177,7 +177,7 @@ void RunCounts(int workers, Epoch epochs, Store& store,
                                  return *count;
                                }) |
           CollectInto("collect", seen) | Probe(probe);
-      for (EpochParticipant* participant : scope.graph().participants()) {
+      for (EpochParticipant* participant : scope.graph().parts().participants) {
         if (participant->step_id() == "count") state = participant;
       }
       std::lock_guard lock(mutex);

@@ -42,7 +42,7 @@ class Store {
 
   // Listens to all participants of a dataflow.
   void Listen(Scope<>& scope) {
-    for (EpochParticipant* participant : scope.graph().participants()) {
+    for (EpochParticipant* participant : scope.graph().parts().participants) {
       participant->TrackChanges();
       participant->SetListener([this, worker = scope.worker_index()](
                                    EpochParticipant& of, Epoch epoch) { Add(worker, of, epoch); });
@@ -52,7 +52,7 @@ class Store {
   // Restores the changes up to the end of `epoch`: positions to the worker that they are of,
   // states to the worker of their key.
   void RestoreInto(Scope<>& scope, Epoch epoch) const {
-    for (EpochParticipant* participant : scope.graph().participants()) {
+    for (EpochParticipant* participant : scope.graph().parts().participants) {
       for (const Change& change : changes_) {
         if (change.epoch > epoch || change.step_id != participant->step_id()) continue;
         if (change.step_id == "numbers") {
@@ -166,7 +166,7 @@ TEST_CASE("when an epoch closes, its records are applied, and none of a later ep
             ++(*applied)[EpochOfNumber(x)];
             return x;
           });
-      EpochParticipant* apply = scope.graph().participants().back();
+      EpochParticipant* apply = scope.graph().parts().participants.back();
       REQUIRE(apply->step_id() == "apply");
       apply->SetListener(
           [applied, index = scope.worker_index(), workers](EpochParticipant&, Epoch closed) {
@@ -204,7 +204,7 @@ TEST_CASE("no epoch is complete before all nodes have closed it") {
       stream | Output("out", CountingSink());
       stream | KeyOn("key", [](int64_t x) { return x % 7; }) | CountEach() |
           CollectInto("counts", counts);
-      for (EpochParticipant* participant : scope.graph().participants()) {
+      for (EpochParticipant* participant : scope.graph().parts().participants) {
         participant->SetListener([&complete](EpochParticipant&, Epoch epoch) {
           CHECK(static_cast<int64_t>(epoch) > complete);
         });
@@ -255,7 +255,7 @@ TEST_CASE("a snapshot that is not of this program is refused") {
   CheckOk(Execute({}, [&](Worker& worker) {
     return worker.Build("flow", [&](Scope<>& scope) {
       scope.Input("numbers", NumbersOfEachWorker(1)) | Output("out", CountingSink());
-      for (EpochParticipant* participant : scope.graph().participants()) {
+      for (EpochParticipant* participant : scope.graph().parts().participants) {
         const bool is_sink = participant->step_id() == "out";
         CheckError(participant->Restore({bytes, bytes}), absl::StatusCode::kInvalidArgument,
                    {is_sink ? "which is a sink" : "belongs to another worker"});

@@ -259,7 +259,7 @@ TEST_CASE(
                                 },
                             .has_clock_timer = true,
                             .has_epoch_timer = true};
-  auto participant = [](Scope<>& scope) { return scope.graph().participants()[0]; };
+  auto participant = [](Scope<>& scope) { return scope.graph().parts().participants[0]; };
   const RunOptions options{.apply_in_epoch_order = true, .clock = &clock};
   CheckOk(Execute({.run = options}, [&](Worker& worker) -> absl::Status {
     InputHandle<Keyed> input;
