@@ -96,7 +96,7 @@ class Capability {
       : ledger_(other.ledger_), held_(std::exchange(other.held_, false)), time_(other.time_) {
     if (ledger_ != nullptr) ledger_->Ref();  // the moved-from one reports its misuse
   }
-  // Drops what was held before.
+  // Drops the capability that was held before.
   Capability& operator=(Capability&& other) noexcept {
     Capability taken(std::move(other));
     std::swap(ledger_, taken.ledger_);

@@ -47,11 +47,12 @@ struct GraphParts {
 // of nodes that are scheduled, and the nodes and transforms that wait for credit. A GraphBuilder
 // makes it.
 //
-// A step of the graph: (1) batches and progress of other workers were delivered
-// (InputPortBase::Accept, ApplyProgress); (2) frontiers are brought up to date, and the nodes that
-// watch them activated; (3) active nodes run; (4) the net progress changes of all of them are
-// published as one atomic round; (5) frontiers are brought up to date again, so that probes see the
-// round.
+// A step of the graph has five phases:
+//  1. Batches and progress of other workers are delivered (InputPortBase::Accept, ApplyProgress).
+//  2. Frontiers are brought up to date, and the nodes that watch them are activated.
+//  3. Active nodes run.
+//  4. The net progress changes of phase 3 are published as one atomic round.
+//  5. Frontiers are brought up to date again, so that probes see the round.
 //
 // Belongs to its worker and its thread.
 class Graph {

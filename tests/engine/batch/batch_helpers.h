@@ -28,8 +28,8 @@ struct Pool {
   }
 };
 
-// What arrives where another process sends the batch of a block to; recycles the block. It lies at
-// the end of its memory, with nothing readable behind it.
+// The batch of a block as another process receives it. Recycles the block. The result lies at the
+// end of its memory, with nothing readable behind it.
 template <class Batch>
 internal::Block* SendAndReceive(internal::Endpoint& endpoint, internal::Block* sent,
                                 internal::SlabPool* slabs) {
@@ -48,9 +48,9 @@ internal::Block* SendAndReceive(internal::Endpoint& endpoint, internal::Block* s
   return received;
 }
 
-// Checks that `batch` and what it becomes has the content `expected`, as `check(batch, records)`
-// sees it: a copy, a batch of what was taken from it, a block that another batch adopts, and parts
-// of it in a block of their size.
+// Checks with `check(batch, records)` that `batch` has the content `expected`. Checks the same of a
+// copy, of a batch of the records taken from it, of a batch that adopts its block, and of parts of
+// it in a block of their size.
 template <class D, class Check>
 void CheckCopies(internal::Endpoint& endpoint, Batch<D>& batch, const std::vector<D>& expected,
                  Check check) {

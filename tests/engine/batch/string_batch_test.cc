@@ -1,4 +1,4 @@
-// Strings in columns: what goes in comes out, and may be read beyond its end.
+// Strings in columns: batches return the strings that were appended, readable beyond their end.
 #include <doctest/doctest.h>
 
 #include <cstddef>

@@ -1,5 +1,5 @@
-// Pairs and tuples with strings in columns: what goes in comes out, as views, on any number of
-// workers and processes.
+// Pairs and tuples with strings in columns: batches return the records that were appended, as
+// views, on any number of workers and processes.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -38,7 +38,7 @@ static_assert(std::is_same_v<Batch<Count>, TupleBatch<Count>>);
 static_assert(std::is_same_v<Batch<Line>, TupleBatch<Line>>);
 static_assert(std::is_same_v<ReadType<Count>, const std::pair<BatchString, int64_t>>);
 static_assert(std::is_same_v<TakeType<Count>, std::pair<BatchString, int64_t>>);
-// Who changes what a loop gives does not change the batch, and is told.
+// Changing the element of a loop would not change the batch, and does not compile.
 static_assert(std::is_same_v<decltype(*std::declval<Batch<Count>&>().begin()), ReadType<Count>>);
 // Nothing to keep in columns, and what cannot be read where it arrives.
 static_assert(std::is_same_v<Batch<std::pair<int, int>>, VectorBatch<std::pair<int, int>>>);

@@ -1,4 +1,4 @@
-// What happens while credit is short: nothing waits for ever, nobody spins, epochs go on.
+// Dataflows that are short of credit: no step waits for ever, no worker spins, epochs advance.
 #include <doctest/doctest.h>
 
 #include <array>
@@ -35,8 +35,8 @@ auto CountInto(Pact pact, std::atomic<uint64_t>& count) {
   });
 }
 
-// The batches of `first` that the FlatMap keeps wait for `second` to take what it was sent, and
-// `second` waits for its own batch, which the FlatMap keeps behind those of `first`.
+// The batches of `first` that the FlatMap keeps wait for `second` to take its input. `second` waits
+// for its own batch, which the FlatMap keeps behind those of `first`.
 TEST_CASE("a FlatMap behind a merge goes on when one of its producers also feeds the other") {
   constexpr uint64_t kInputs = 4;
   // More than the exclusive credit, in one activation, and still more after a batch was taken.
@@ -73,8 +73,8 @@ TEST_CASE("a FlatMap behind a merge goes on when one of its producers also feeds
   CHECK(count == kInputs * kNumbers * 2 * kFactor);
 }
 
-// Both stop in the middle of an epoch, and the producer has gone on to later ones meanwhile: what
-// the second keeps when the first goes on belongs to the epoch of that.
+// Both stop in the middle of an epoch, and the producer has advanced to later ones meanwhile. When
+// the first continues, the batches that the second keeps belong to that earlier epoch.
 TEST_CASE(
     "what a FlatMap keeps while one before it goes on with an earlier epoch holds that epoch") {
   constexpr uint64_t kEpochs = 8;
@@ -115,7 +115,7 @@ TEST_CASE(
   }
 }
 
-// Goes on by a millisecond with each look: workers do not spin before they sleep.
+// Advances by a millisecond with each reading, so that workers do not spin before they sleep.
 class JumpingClock final : public Clock {
  public:
   absl::Time Now() override { return absl::UnixEpoch(); }
@@ -128,7 +128,7 @@ class JumpingClock final : public Clock {
 TEST_CASE("workers that wait for credit sleep, and do not wake each other up") {
   constexpr int kWorkers = 3;
   constexpr uint64_t kNumbers = 10 * internal::kExclusiveBytes / sizeof(uint64_t);
-  // They need some tens. Who does not sleep gets there in no time.
+  // Sleeping workers need some tens of steps. A worker that spins passes this limit at once.
   constexpr int kTooManySteps = 5'000;
   // Looks of worker 0 that see no step of the others, before it takes them to be asleep.
   constexpr int kQuietLooks = 5'000;

@@ -72,7 +72,7 @@ struct Form<OwnedNumber> {
 
 struct CycleResult {
   absl::Status status;
-  std::vector<uint64_t> left;   // what has gone round kTurns times
+  std::vector<uint64_t> left;   // records after kTurns turns
   int64_t bytes_in_flight = 0;  // when all rounds were in the cycle
 };
 

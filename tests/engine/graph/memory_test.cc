@@ -1,4 +1,4 @@
-// Bounded memory and recycling: what is in flight stays within the limit, and steady state
+// Bounded memory and recycling: the bytes in flight stay within the limit, and steady state
 // allocates nothing per batch.
 #include <doctest/doctest.h>
 
@@ -66,7 +66,7 @@ auto SlowConsumer(HighWater& high_water, std::atomic<uint64_t>& taken) {
 TEST_CASE("bytes in flight stay within the limit with a fast source and a slow consumer") {
   for (int workers : {1, 2, 3, 8}) {
     CAPTURE(workers);
-    // With any number of workers, several times what may be in flight.
+    // Several times the limit of bytes in flight, with any number of workers.
     const auto count =
         static_cast<uint64_t>(Repeated(400'000, std::min(400'000, 800'000 / workers)));
     constexpr int64_t kLimit = 64 * kBlock;
@@ -81,7 +81,7 @@ TEST_CASE("bytes in flight stay within the limit with a fast source and a slow c
     // One activation of each source: some batches that are partitioned for all workers, with a
     // partial one for each.
     const int64_t activation = workers * (4 + workers) * kBlock;
-    // Exclusive credit: what each worker may have in flight though the pool is full.
+    // Exclusive credit: each worker may have so much in flight although the pool is full.
     const int64_t exclusive = workers * internal::kExclusiveBytes;
     CHECK(high_water.bytes() <= kLimit + activation + exclusive);
   }
@@ -229,7 +229,7 @@ uint64_t AllocationsInSteadyState(int workers, bool (*sends)(int worker), MakeRe
           Probe(probe);
     }));
     for (Epoch round = 0; round < kRounds; ++round) {
-      // The probe has passed the round before on every worker, so what it allocated is counted.
+      // The probe has passed the round before on every worker, so its allocations are counted.
       if (worker.index() == 0 && round == kWarmUp) before = AllocationCount();
       // Rounds of the warm-up are larger, and nobody takes anything before all have sent: whatever
       // the schedule, there are then enough blocks for all later rounds.
@@ -258,8 +258,8 @@ TEST_CASE("steady state allocates nothing per batch") {
   auto by_value = [](const auto& record) { return record; };
   auto to_one = [](const auto&) { return uint64_t{7}; };
   auto to_other = [](const auto&) { return uint64_t{8}; };
-  // 40 rounds of 20,000 records are 400 batches and more of each worker; what is tolerated is far
-  // below one for each round.
+  // 40 rounds of 20,000 records are 400 batches and more of each worker. The tolerance is far below
+  // one allocation per round.
   constexpr uint64_t kTolerated = 16;
   for (int workers : {1, 2, 3}) {
     CAPTURE(workers);

@@ -82,7 +82,7 @@ TEST_CASE("records that are divided together go where each would go alone, in or
 }
 
 // A multiplication and an addition that are rounded once give -1 for the first 0.3, and 0 if each
-// is rounded: in whatever number records come, and on whatever processor, it is the same.
+// is rounded. The key must not depend on the number of records in a batch, or on the processor.
 TEST_CASE("a key that a function computes is the same for one record and for many") {
   const auto key = [](double x) { return static_cast<int64_t>(std::floor(x * 10.0 - 3.0)); };
   for (const size_t count : {size_t{1}, 3 * kDividedTogether}) {
