@@ -18,7 +18,7 @@ namespace internal {
 template <class D, class R, class T, class F>
 void MapTo(F& f, Batch<D>& batch, TransformOutput<R, T>& out) {
   if constexpr (std::is_same_v<Batch<R>, VectorBatch<R>> && std::is_trivially_copyable_v<R>) {
-    // Room is checked once per run, so that the loop can be vectorized.
+    // Room is checked once per run of records, so that the loop can be vectorized.
     for (size_t i = 0; i < batch.size();) {
       Batch<R>& results = out.BatchWithRoom();
       const size_t run = std::min(batch.size() - i, results.room());

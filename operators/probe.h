@@ -5,7 +5,9 @@
 
 namespace headway {
 
-// Attaches a probe to the stream, which passes on unchanged. See ProbeHandle.
+// Attaches `handle` to the stream, so that the host sees which times are complete there. Returns
+// the stream unchanged. A handle that is attached already is an InvalidArgument failure of the
+// build.
 template <class T>
 auto Probe(ProbeHandle<T>& handle) {
   return [&handle]<class D>(const Stream<D, T>& stream) {

@@ -21,7 +21,7 @@ namespace headway {
 
 namespace internal {
 
-// A bit for each of 16 characters: whether it is no white space.
+// Returns a bit for each of 16 characters: 1 unless it is white space.
 inline uint64_t LettersOf16(const char* characters) {
 #if defined(__SSE2__)
   const __m128i c = _mm_loadu_si128(reinterpret_cast<const __m128i*>(characters));
@@ -42,10 +42,10 @@ inline uint64_t LettersOf16(const char* characters) {
 
 }  // namespace internal
 
-// The words of a text, as a range of views into it: what is between ASCII white space (space, tab,
-// line feed, form feed, carriage return). Looks at 64 characters at once for where words begin and
-// end, which costs no branch for each of them. Words of a string in a batch are strings in a batch.
-// The text must outlive the range.
+// The words of a text, as a range of views into it. Words are separated by ASCII white space
+// (space, tab, line feed, form feed, carriage return). The edges of words are found 64 characters
+// at a time, without a branch per character. The words of a BatchString are BatchStrings. The text
+// must outlive the range.
 template <class View>
 class WordRange : public std::ranges::view_interface<WordRange<View>> {
  public:
@@ -78,7 +78,7 @@ class WordRange : public std::ranges::view_interface<WordRange<View>> {
       if (begin_ != nullptr) end_ = NextEdge(text_end_);
     }
 
-    // Where the next word begins or ends; `otherwise` if there are no more edges.
+    // The next edge of a word; `otherwise` if there is none.
     const char* NextEdge(const char* otherwise) {
       while (edges_ == 0) {
         if (text_end_ - chunk_ <= kChunk) return otherwise;
@@ -101,7 +101,8 @@ class WordRange : public std::ranges::view_interface<WordRange<View>> {
       in_word_ = letters >> 63;
     }
 
-    // Of up to 16 characters; there may be fewer.
+    // LettersOf16 of `count` characters, if there are fewer than 16; the other bits are
+    // unspecified.
     static uint64_t LettersAt(const char* characters, size_t count) {
       if constexpr (!std::is_same_v<View, BatchString>) {
         if (count < 16) {
@@ -116,7 +117,7 @@ class WordRange : public std::ranges::view_interface<WordRange<View>> {
 
     const char* chunk_ = nullptr;
     const char* text_end_ = nullptr;
-    uint64_t edges_ = 0;           // in the chunk, what is left: words begin and end in turn
+    uint64_t edges_ = 0;           // of the chunk, not visited yet: starts and ends in turn
     uint64_t in_word_ = 0;         // 1 if the last character of the chunk belongs to a word
     const char* begin_ = nullptr;  // of the current word; null at the end
     const char* end_ = nullptr;
@@ -130,6 +131,7 @@ class WordRange : public std::ranges::view_interface<WordRange<View>> {
   View text_;
 };
 
+// The words of `text`; see WordRange.
 inline WordRange<std::string_view> Words(std::string_view text) {
   return WordRange<std::string_view>(text);
 }

@@ -12,10 +12,10 @@
 
 namespace headway {
 
-// Makes a worker run an operator soon, from any thread: for operators that wait for something from
-// outside of the dataflow. Copies activate the same operator. Several requests before the operator
-// runs are one. Without effect once the dataflow or the run is over, and when default-constructed.
-// Thread safe.
+// Activates an operator from any thread: for operators that wait for an event outside of the
+// dataflow. Copies activate the same operator. Several activations before the operator runs count
+// as one. Without effect once the dataflow or the run is over, and when default-constructed. Thread
+// safe.
 class ThreadActivator {
  public:
   ThreadActivator() = default;
@@ -34,7 +34,7 @@ class ThreadActivator {
   uint64_t token_ = 0;
 };
 
-// Makes its worker run an operator though no batch came and no frontier changed. Made by
+// Schedules an operator without a batch or a change of a frontier. Made by
 // OperatorBuilder::activator(), most often for the operator's own logic. Copies activate the same
 // operator. Belongs to its worker's thread; without effect once the dataflow is gone. Source:
 // timely dataflow.
@@ -51,8 +51,7 @@ class Activator {
     if (state_->graph != nullptr) state_->graph->queue().Activate(*state_->node);
   }
 
-  // The operator runs once `delay` of the run's clock has passed. Each call counts: two delays
-  // are two activations.
+  // The operator runs once `delay` of the run's clock has passed. Two calls are two activations.
   void ActivateAfter(absl::Duration delay) const {
     if (state_->graph == nullptr || delay == absl::InfiniteDuration()) return;
     const int64_t now = state_->graph->worker().NowNanos();
@@ -61,7 +60,7 @@ class Activator {
     state_->graph->queue().ActivateAt(*state_->node, nanos > kLast - now ? kLast : now + nanos);
   }
 
-  // What other threads activate the operator with.
+  // Activates the operator from other threads.
   ThreadActivator thread_activator() const {
     if (state_->graph == nullptr) return ThreadActivator();
     internal::WorkerContext& worker = state_->graph->worker();

@@ -9,19 +9,20 @@
 #include "engine/graph/scope.h"
 #include "engine/step/node_io.h"
 
-// Cycles and nested scopes. A cycle is Feedback and ConnectLoop in one scope; each turn advances
-// the time by the summary, or the build fails. A nested scope adds a coordinate to the time:
-// streams Enter at its minimum, and Leave without it.
+// Cycles and nested scopes. Feedback opens a cycle and ConnectLoop closes it, in the same scope.
+// Each turn advances the time by the summary; a summary that does not advance it fails the build. A
+// nested scope adds a coordinate to the time: a stream enters at its minimum, and leaves without
+// it.
 
 namespace headway {
 
 namespace internal {
 
-// Where a cycle is closed: batches go on with the time of the next turn. Where a node stands in the
-// cycle they go straight on; otherwise they wait in the queue of a node of the cycle's own, so that
-// a turn does not run inside of the one before.
+// Closes a cycle: sends batches to `next` at the time of the next turn, and drops those whose time
+// would overflow. If the cycle contains a node, `next` is the start of the cycle. Otherwise it is
+// the queue of a node of the cycle's own, so that a turn does not run inside of the previous one.
 //
-// A cycle has one location: what is queued is counted there at its later time.
+// A cycle has one location; queued batches are counted there at their later time.
 template <class D, class T>
 class LoopReceiver final : public Receiver<D, T> {
  public:
@@ -38,7 +39,7 @@ class LoopReceiver final : public Receiver<D, T> {
   const typename TimestampTraits<T>::Summary summary_;
 };
 
-// Passes batches on to a tee.
+// Sends batches to a tee.
 template <class D, class T>
 class TeeReceiver final : public Receiver<D, T> {
  public:
@@ -51,7 +52,7 @@ class TeeReceiver final : public Receiver<D, T> {
 
 }  // namespace internal
 
-// The open end of a cycle.
+// The open end of a cycle. Valid while its dataflow is being built.
 template <class D, class T = Epoch>
 class LoopHandle {
  public:
@@ -60,7 +61,8 @@ class LoopHandle {
              typename TimestampTraits<T>::Summary summary)
       : scope_(scope), node_(node), output_(output), summary_(std::move(summary)) {}
 
-  // Closes the cycle with `stream`. Once.
+  // Closes the cycle with `stream`. A second call, and a stream of another scope, are
+  // InvalidArgument failures of the build.
   void Connect(const Stream<D, T>& stream) {
     Scope<T>& scope = stream.scope();
     internal::Graph& graph = scope.graph();
@@ -116,7 +118,7 @@ class LoopHandle {
   bool connected_ = false;
 };
 
-// stream | ConnectLoop(handle) closes the cycle that Scope::Feedback began.
+// stream | ConnectLoop(handle) closes the cycle that Scope::Feedback opened.
 template <class D, class T>
 auto ConnectLoop(LoopHandle<D, T>& handle) {
   return [&handle](const Stream<D, T>& stream) { handle.Connect(stream); };
@@ -138,7 +140,7 @@ std::pair<LoopHandle<D, T>, Stream<D, T>> Scope<T>::Feedback(
 
 namespace internal {
 
-// Passes batches on with another time.
+// Sends batches with another time.
 template <class D, class From, class To, class Convert>
 class TimeChange final : public Receiver<D, From> {
  public:
@@ -167,8 +169,8 @@ Stream<D, To> ChangeTime(const Stream<D, From>& stream, std::string_view full_id
 
 }  // namespace internal
 
-// stream | Enter(inner): the stream inside of a nested scope, where its records have the first
-// inner time.
+// stream | Enter(inner): the stream in a nested scope, at the minimum of the inner time. A stream
+// that is not in the parent of `inner` is an InvalidArgument failure of the build.
 template <class T, class Inner>
 auto Enter(Scope<Product<T, Inner>>& inner) {
   return [&inner]<class D>(const Stream<D, T>& stream) {
@@ -187,8 +189,8 @@ auto Enter(Scope<Product<T, Inner>>& inner) {
   };
 }
 
-// inner_stream | Leave(outer): the stream outside of the nested scope, at the outer part of its
-// records' times.
+// inner_stream | Leave(outer): the stream in the parent scope, at the outer part of its times. A
+// stream whose scope is not nested in `outer` is an InvalidArgument failure of the build.
 template <class T>
 auto Leave(Scope<T>& outer) {
   return [&outer]<class D, class Inner>(const Stream<D, Product<T, Inner>>& stream) {

@@ -11,12 +11,12 @@
 #include "engine/step/notificator.h"
 #include "engine/step/operator_builder.h"
 
-// Custom operators with one or two inputs and one output, from easy to complete. For any other
-// number: OperatorBuilder.
+// Operators with one or two inputs and one output; for other numbers see OperatorBuilder. Prefer
+// the first that is sufficient.
 //
-// Each takes a step id, the pact of each input, and a constructor that receives the operator's
-// first capability and returns its logic. An operator that does not need to send before a batch
-// comes lets the capability go (it drops at the end of the constructor).
+// Each takes a step id, the pact of each input, and a constructor. The constructor receives the
+// operator's first capability and returns the logic. An operator that sends only in response to
+// batches ignores the capability, which is then dropped.
 
 namespace headway {
 

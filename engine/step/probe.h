@@ -12,31 +12,31 @@ namespace internal {
 template <class T>
 struct ProbeState {
   bool attached = false;
-  std::optional<FrontierView<T>> frontier;  // none once the dataflow has gone
+  std::optional<FrontierView<T>> frontier;  // empty once the dataflow is gone
 };
 }  // namespace internal
 
-// Tells which times may still come at a place of a dataflow; attached to a stream by the step
-// Probe. A probe costs nothing while the dataflow runs. Copies look at the same place. Belongs to
-// its worker's thread; may outlive the dataflow, and then finds it complete.
+// Shows the host which times may still arrive at a stream; attached to it by the step Probe. A
+// probe costs nothing while the dataflow runs. Copies observe the same stream. Belongs to its
+// worker's thread. May outlive the dataflow, which then counts as complete.
 template <class T = Epoch>
 class ProbeHandle {
  public:
-  // Whether a time earlier than `time` may still come.
+  // Returns true if records at a time earlier than `time` may still arrive.
   bool LessThan(const T& time) const {
     return state_->frontier.has_value() ? state_->frontier->LessThan(time) : !state_->attached;
   }
-  // Whether `time`, or one before it, may still come.
+  // Returns true if records at `time` or earlier may still arrive.
   bool LessEqual(const T& time) const {
     return state_->frontier.has_value() ? state_->frontier->LessEqual(time) : !state_->attached;
   }
-  // Whether nothing will come any more.
+  // Returns true if no more records will arrive.
   bool Done() const {
     return state_->attached && (!state_->frontier.has_value() || state_->frontier->empty());
   }
 
-  // Made by the step Probe. A handle looks at one place: attaching it again while its dataflow
-  // lives is an InvalidArgument failure.
+  // Called by the step Probe. Attaching a handle again while its dataflow lives is an
+  // InvalidArgument failure.
   template <class D>
   void Attach(const Stream<D, T>& stream) {
     if (state_->frontier.has_value()) {

@@ -8,19 +8,20 @@
 
 #include "engine/graph/scope.h"
 
-// Transforms: stateless steps whose output has the time of their input. They run inside the
-// producer's push, a batch at a time while it is in the cache; they are not scheduled, and the
-// progress protocol does not see them.
+// Transforms: stateless steps whose output has the time of their input. A transform runs within the
+// push of its producer, on one batch at a time while that is in the cache. It is not scheduled, and
+// the progress protocol does not see it.
 
 namespace headway {
 
-// Where a transform writes: records gather in a batch that goes on when it is full and at the end
-// of each input batch.
+// The output of a transform. Records gather in a batch, which is sent when it is full and at the
+// end of each input batch.
 template <class R, class T>
 class TransformOutput {
  public:
   explicit TransformOutput(internal::Endpoint& endpoint) : tee_(endpoint) {}
 
+  // Emits one record.
   template <class U>
   void Give(U&& record) {
     if (!batch_.TryAppend(std::forward<U>(record))) [[unlikely]] {
@@ -30,8 +31,9 @@ class TransformOutput {
     }
   }
 
-  // Gives strings of a range of BatchString from `at` on while the batch has room for more short
-  // ones; after a longer one it returns. Reads each of them once. REQUIRES: R is std::string.
+  // Emits strings of a range of BatchString from `at` on, as long as the batch has room for short
+  // strings; returns after the first longer one. Reads each string once. REQUIRES: R is
+  // std::string.
   template <class Iterator, class Sentinel>
   void GiveShort(Iterator& at, const Sentinel& end) {
     typename Batch<R>::ShortWriter writer(batch_);
@@ -48,7 +50,7 @@ class TransformOutput {
     writer.Finish(batch_);
   }
 
-  // Passes a whole batch on, without a copy.
+  // Emits a whole batch, without a copy.
   void GiveBatch(Batch<R>&& batch) {
     Flush();
     if (!batch.empty()) tee_.Push(*time_, std::move(batch));
@@ -61,7 +63,8 @@ class TransformOutput {
     tee_.Push(*time_, std::move(pushed));
   }
 
-  // For loops that fill the batch themselves. REQUIRES: R has a VectorBatch.
+  // The batch, with room for at least one record, for loops that fill it themselves. REQUIRES: R
+  // has a VectorBatch.
   Batch<R>& BatchWithRoom() {
     if (batch_.room() == 0) {
       Flush();
@@ -72,7 +75,7 @@ class TransformOutput {
 
   internal::Tee<R, T>& tee() { return tee_; }
   void set_time(const T* time) { time_ = time; }
-  // How many batches have gone on; for steps that look at the credit after each.
+  // The number of batches that were sent because they were full or at the end of an input batch.
   uint64_t flush_count() const { return flush_count_; }
 
  private:
@@ -98,7 +101,7 @@ class TransformReceiver final : public Receiver<D, T> {
     graph_.errors().Guard(step_id_, [&] { body_(batch, output_); });
     output_.Flush();
   }
-  TransformOutput<R, T>& output() { return output_; }
+  Tee<R, T>& tee() { return output_.tee(); }
 
  private:
   Graph& graph_;
@@ -107,7 +110,7 @@ class TransformReceiver final : public Receiver<D, T> {
   TransformOutput<R, T> output_;
 };
 
-// Changes the records of a batch where they are, and hands the same batch on.
+// Changes the records of a batch in place, and sends the same batch.
 template <class D, class T, class Body>
 class InPlaceReceiver : public Receiver<D, T> {
  public:
@@ -133,8 +136,8 @@ class InPlaceReceiver : public Receiver<D, T> {
   Tee<D, T> tee_;
 };
 
-// Whether a loop over records gains from a second form for processors with wider vectors than those
-// that the program is compiled for.
+// True if a loop over records of type D gains from a second form for processors with wider vectors
+// than the program is compiled for.
 #if defined(__x86_64__) && !defined(__AVX2__)
 template <class D>
 inline constexpr bool kHasWideForm = std::is_arithmetic_v<D>;
@@ -147,9 +150,8 @@ inline bool HasWideVectors() { return false; }
 #define HEADWAY_WIDE_VECTORS
 #endif
 
-// The same for a processor with wide vectors: where the basic instructions of x86-64 take one
-// number, it takes four. The whole Push is compiled for it, not a function that Push calls: a call
-// in the middle would cost each transform of a chain a frame on the stack.
+// The same, compiled for AVX2. All of Push is compiled for it, not a function that Push calls: such
+// a call would cost each transform of a chain a stack frame.
 template <class D, class T, class Body>
 class WideInPlaceReceiver final : public InPlaceReceiver<D, T, Body> {
  public:
@@ -161,44 +163,41 @@ class WideInPlaceReceiver final : public InPlaceReceiver<D, T, Body> {
 
 #undef HEADWAY_WIDE_VECTORS
 
-template <class D, class T, class Body>
-InPlaceReceiver<D, T, Body>& MakeInPlaceReceiver(Graph& graph, const std::string& step_id,
-                                                 Body body) {
-  if constexpr (kHasWideForm<D>) {
-    if (HasWideVectors()) {
-      return graph.objects().Make<WideInPlaceReceiver<D, T, Body>>(graph, step_id, std::move(body));
-    }
-  }
-  return graph.objects().Make<InPlaceReceiver<D, T, Body>>(graph, step_id, std::move(body));
+// Adds a transform to the graph: a receiver that runs within the push of the stream's producer.
+template <class R, class TransformType, class D, class T, class Body>
+Stream<R, T> AddTransform(const Stream<D, T>& stream, std::string_view step_id, Body body) {
+  Graph& graph = stream.scope().graph();
+  const std::string id = stream.scope().FullId(step_id);
+  graph.builder(id).ClaimStepId(id);
+  auto& transform = graph.objects().template Make<TransformType>(graph, id, std::move(body));
+  stream.AddReceiver(id, transform);
+  graph.builder().description().AddStream(&transform.tee(), id);
+  return Stream<R, T>(stream.scope(), transform.tee(), stream.location(), stream.ports());
 }
 
 }  // namespace internal
 
-// The stream that results from `body(Batch<D>& batch)`, called with each batch of `stream`, which
-// changes its records but not their number: less work for each batch than Transform.
+// Returns the stream of the batches of `stream` after body(Batch<D>& batch), which changes the
+// records of a batch but not their number. Cheaper per batch than Transform.
 template <class D, class T, class Body>
 Stream<D, T> TransformInPlace(const Stream<D, T>& stream, std::string_view step_id, Body body) {
-  internal::Graph& graph = stream.scope().graph();
-  std::string id = stream.scope().FullId(step_id);
-  graph.builder(id).ClaimStepId(id);
-  auto& receiver = internal::MakeInPlaceReceiver<D, T>(graph, id, std::move(body));
-  stream.AddReceiver(id, receiver);
-  graph.builder().description().AddStream(&receiver.tee(), id);
-  return Stream<D, T>(stream.scope(), receiver.tee(), stream.location(), stream.ports());
+  if constexpr (internal::kHasWideForm<D>) {
+    if (internal::HasWideVectors()) {
+      return internal::AddTransform<D, internal::WideInPlaceReceiver<D, T, Body>>(stream, step_id,
+                                                                                  std::move(body));
+    }
+  }
+  return internal::AddTransform<D, internal::InPlaceReceiver<D, T, Body>>(stream, step_id,
+                                                                          std::move(body));
 }
 
-// The stream that results from `body(Batch<D>& batch, TransformOutput<R, T>& output)`, called with
-// each batch of `stream`.
+// Returns the stream of the records that body(Batch<D>& batch, TransformOutput<R, T>& output) emits
+// for each batch of `stream`. A call does not stop for lack of credit, so it emits about as many
+// records as it takes; for transforms that multiply records, prefer TransformResumable.
 template <class R, class D, class T, class Body>
 Stream<R, T> Transform(const Stream<D, T>& stream, std::string_view step_id, Body body) {
-  internal::Graph& graph = stream.scope().graph();
-  std::string id = stream.scope().FullId(step_id);
-  graph.builder(id).ClaimStepId(id);
-  auto& receiver =
-      graph.objects().Make<internal::TransformReceiver<D, R, T, Body>>(graph, id, std::move(body));
-  stream.AddReceiver(id, receiver);
-  graph.builder().description().AddStream(&receiver.output().tee(), id);
-  return Stream<R, T>(stream.scope(), receiver.output().tee(), stream.location(), stream.ports());
+  return internal::AddTransform<R, internal::TransformReceiver<D, R, T, Body>>(stream, step_id,
+                                                                               std::move(body));
 }
 
 }  // namespace headway

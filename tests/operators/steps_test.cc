@@ -1,4 +1,4 @@
-// What the steps of the library, and the pacts of custom ones, do with records.
+// The steps of the library, and the pacts of operators.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -193,7 +193,7 @@ TEST_CASE("StatefulMap keeps a state for each key, and forgets it when told") {
   }
 }
 
-// A writer that notes what it gets.
+// A sink that notes the records it receives.
 struct NotingSink {
   Collected<int64_t>* notes;
   struct Writer {
