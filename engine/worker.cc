@@ -1,7 +1,10 @@
 #include "engine/worker.h"
 
 #include <algorithm>
+#include <chrono>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -20,10 +23,10 @@ using internal::MessageKind;
 
 namespace {
 
-// The clock is read every so many steps, and in every step that follows an idle one.
+// A busy worker reads the clock for its timers once in so many steps.
 constexpr uint32_t kStepsPerClockRead = 16;
-// Progress of a dataflow that this worker has not built yet.
-constexpr size_t kMaxPendingProgressBytes = size_t{64} << 20;
+// A clock that the host moves does not wake a sleeping worker: with timers, it wakes this often.
+constexpr absl::Duration kForeignClockPoll = absl::Milliseconds(1);
 
 }  // namespace
 
@@ -38,19 +41,18 @@ Worker::Worker(internal::Attempt& attempt, int local_index)
                .credit = internal::FlowControl::View(&attempt.flow_control(), local_index),
                .active_graphs = {},
                .timers = {}},
-      each_has_a_core_(internal::EachHasAProcessor(attempt.run().topology().workers_per_process)),
-      spin_nanos_(SpinNanos(attempt.run().topology(), each_has_a_core_)),
-      looks_before_yield_(LooksBeforeYield(attempt.run().topology(), each_has_a_core_)),
+      idle_(internal::IdleStrategy::Limits::Of(
+                attempt.run().topology(), context_.index,
+                internal::EachHasAProcessor(attempt.run().topology().workers_per_process)),
+            attempt.run().clock(), thread_),
       statistics_(attempt.run().monitor() != nullptr
                       ? &attempt.run().monitor()->OfWorker(local_index)
                       : nullptr) {}
 
 Worker::~Worker() {
   graphs_.clear();
-  for (auto& [id, frames] : pending_) {
-    for (const internal::Message& message : frames.messages) Drop(message);
-  }
-  context_.endpoint.Close();
+  pending_.Clear([this](const internal::Message& message) { Drop(message); });
+  endpoint_.Close();
 }
 
 absl::Status Worker::Build(std::string_view name, absl::FunctionRef<void(Scope<>&)> build) {
@@ -131,51 +133,84 @@ absl::Status Worker::StepOrPark(absl::Duration timeout) {
   did_work_ = StepOnce();
   if (context_.attempt.failure().occurred()) return context_.attempt.failure().status();
   if (did_work_) {
-    looks_ = 0;
-    idle_since_nanos_ = -1;
-    worked_since_trim_ = true;
-  } else if (context_.run.options().waiting == Waiting::kSpinThenPark) {
-    Wait(timeout);
+    idle_.Worked();
+  } else if (context_.run.options().waiting == Waiting::kSpinThenPark &&
+             idle_.Idle() == internal::IdleStrategy::Decision::kSleep) {
+    Sleep(timeout);
+    idle_.Woke();
   }
   return absl::OkStatus();
 }
 
+// ---- The phases of a step ----
+
 bool Worker::StepOnce() {
   if (context_.attempt.failure().occurred()) return false;
-  internal::Endpoint& endpoint = context_.endpoint;
+  bool did_work = ReceiveFrames();
+  did_work |= ApplyActivations();
+  did_work |= RunTimers();
+  did_work |= StepDataflows();
+  did_work |= SendFrames();
+  if (did_work && statistics_ != nullptr) ShowStatistics();
+  return did_work;
+}
+
+bool Worker::ReceiveFrames() {
   bool any =
-      endpoint.Receive([this](const internal::Message& message, int) { DeliverMessage(message); });
-  any |= endpoint.ReceiveProgress(
+      endpoint_.Receive([this](const internal::Message& message, int) { DeliverMessage(message); });
+  any |= endpoint_.ReceiveProgress(
       [this](int from, uint32_t dataflow, std::span<const std::byte> bytes) {
         DeliverProgress(from, dataflow, bytes);
       });
-  if (endpoint.TakeActivations(&activations_)) {
-    any = true;
-    for (uint64_t token : activations_) {
-      if (Graph* graph = Find(static_cast<uint32_t>(token >> 32))) {
-        graph->ActivateByIndex(static_cast<uint32_t>(token), true);
-      }
+  return any;
+}
+
+bool Worker::ApplyActivations() {
+  if (!endpoint_.TakeActivations(&activations_)) return false;
+  for (uint64_t token : activations_) {
+    if (Graph* graph = Find(static_cast<uint32_t>(token >> 32))) {
+      graph->ActivateByIndex(static_cast<uint32_t>(token), /*by_thread=*/true);
     }
   }
-  if (!context_.timers.empty() && (++step_count_ % kStepsPerClockRead == 0 || !did_work_)) {
-    any |= RunTimers();
+  return true;
+}
+
+bool Worker::RunTimers() {
+  std::vector<internal::WorkerContext::Timer>& timers = context_.timers;
+  // Reading the clock costs more than a step; an idle worker has the time.
+  if (timers.empty() || (++step_count_ % kStepsPerClockRead != 0 && did_work_)) return false;
+  const int64_t now = context_.NowNanos();
+  bool any = false;
+  while (!timers.empty() && timers.front().nanos <= now) {
+    const internal::WorkerContext::Timer timer = timers.front();
+    std::pop_heap(timers.begin(), timers.end(), std::greater<>());
+    timers.pop_back();
+    if (Graph* graph = Find(timer.graph)) graph->ActivateByIndex(timer.node);
+    any = true;
   }
+  return any;
+}
+
+bool Worker::StepDataflows() {
+  bool any = false;
   stepping_.swap(context_.active_graphs);
   for (Graph* graph : stepping_) {
     any |= graph->Step();
     if (graph->Complete()) {
-      any = true;  // who waits for the end looks again
+      any = true;  // a host that waits for the end checks its condition
       Remove(graph->id());
     }
   }
   stepping_.clear();
-  endpoint.Flush();
-  if (internal::Network* network = context_.attempt.network()) {
-    any |= network->Pump(std::exchange(context_.network_output, false));
-    context_.unpumped_bytes = 0;
-  }
-  if (any && statistics_ != nullptr) ShowStatistics();
   return any;
+}
+
+bool Worker::SendFrames() {
+  endpoint_.Flush();
+  internal::Network* network = context_.attempt.network();
+  if (network == nullptr) return false;
+  context_.unpumped_bytes = 0;
+  return network->Pump(std::exchange(context_.network_output, false));
 }
 
 void Worker::ShowStatistics() {
@@ -196,19 +231,6 @@ void Worker::ShowStatistics() {
   statistics_->source_epoch.store(source_epoch, std::memory_order_relaxed);
 }
 
-bool Worker::RunTimers() {
-  const int64_t now = context_.NowNanos();
-  bool any = false;
-  while (!context_.timers.empty() && context_.timers.front().nanos <= now) {
-    internal::WorkerContext::Timer timer = context_.timers.front();
-    std::pop_heap(context_.timers.begin(), context_.timers.end(), std::greater<>());
-    context_.timers.pop_back();
-    if (Graph* graph = Find(timer.graph)) graph->ActivateByIndex(timer.node);
-    any = true;
-  }
-  return any;
-}
-
 Graph* Worker::Find(uint32_t id) { return id < by_id_.size() ? by_id_[id] : nullptr; }
 
 void Worker::DeliverMessage(const internal::Message& message) {
@@ -223,8 +245,7 @@ void Worker::DeliverMessage(const internal::Message& message) {
         context_.attempt.network()->Describe(static_cast<int>(message.credited().process)),
         message.dataflow(), index())));
   } else {
-    pending_[message.dataflow()].messages.push_back(
-        message);  // bounded by the credits of the senders
+    pending_.AddMessage(message);
   }
 }
 
@@ -273,27 +294,20 @@ void Worker::DeliverProgress(int from, uint32_t dataflow, std::span<const std::b
     return;
   }
   if (dataflow < by_id_.size()) return;
-  PendingFrames& frames = pending_[dataflow];
-  frames.progress.push_back({from, {bytes.begin(), bytes.end()}});
-  pending_progress_bytes_ += sizeof(frames.progress.back()) + bytes.size();
-  if (pending_progress_bytes_ > kMaxPendingProgressBytes) {
+  if (!pending_.AddRound(dataflow, from, bytes)) {
     context_.attempt.failure().Report(absl::ResourceExhaustedError(
         absl::StrFormat("worker %d has not built dataflow number %d and perhaps others, whose "
                         "progress on other workers no longer fits in %d bytes; build the same "
                         "dataflows on every worker",
-                        index(), dataflow, kMaxPendingProgressBytes)));
+                        index(), dataflow, internal::PendingFrames::kMaxProgressBytes)));
   }
 }
 
 void Worker::DeliverPending(Graph& graph) {
-  auto frames = pending_.extract(graph.id());
-  if (frames.empty()) return;
-  for (const internal::Message& message : frames.mapped().messages) {
-    DeliverTo(graph, message);
-  }
-  for (const auto& round : frames.mapped().progress) {
-    graph.ApplyProgress(round.first, round.second);
-    pending_progress_bytes_ -= sizeof(round) + round.second.size();
+  const internal::PendingFrames::Frames frames = pending_.Take(graph.id());
+  for (const internal::Message& message : frames.messages) DeliverTo(graph, message);
+  for (const internal::PendingFrames::Round& round : frames.rounds) {
+    graph.ApplyProgress(round.from, round.bytes);
   }
 }
 
@@ -316,6 +330,50 @@ void Worker::Drop(const internal::Message& message) {
   }
   context_.endpoint.Recycle(message.block());
 }
+
+// ---- Waiting ----
+
+bool Worker::HasWork() {
+  if (context_.attempt.failure().occurred() || context_.run.stop_requested() != stop_seen_) {
+    return true;
+  }
+  bool starving = false;
+  for (Graph* graph : context_.active_graphs) {
+    if (graph->HasWork()) return true;
+    starving |= !graph->credit().empty();
+  }
+  if (!starving) return false;
+  context_.attempt.flow_control().SetStarving();
+  return context_.credit.PoolHasRoom();
+}
+
+void Worker::Sleep(absl::Duration timeout) {
+  const int64_t now = context_.NowNanos();
+  if (idle_.TrimIsDue(now)) endpoint_.pool().Trim();
+  if (endpoint_.pool().CanTrim()) {
+    timeout = std::min(timeout, internal::IdleStrategy::kTrimPeriod);
+  }
+  if (!context_.timers.empty()) {
+    timeout = std::min(timeout, absl::Nanoseconds(context_.timers.front().nanos - now));
+    if (context_.run.options().clock != nullptr) timeout = std::min(timeout, kForeignClockPoll);
+  }
+  std::optional<std::chrono::nanoseconds> limit;
+  if (timeout != absl::InfiniteDuration()) limit = absl::ToChronoNanoseconds(timeout);
+  // Only a worker that made room has a reason to wake those that wait for it.
+  if (std::exchange(context_.took_bytes, false) &&
+      context_.attempt.flow_control().TakeStarvingBeforePark()) {
+    endpoint_.WakeAll();
+  }
+  const auto has_work = [this] { return HasWork(); };
+  internal::Network* network = context_.attempt.network();
+  if (network == nullptr || !network->TryWait(endpoint_, limit, has_work)) {
+    endpoint_.Park(limit, has_work);
+  }
+  // The caller checks its condition before the next sleep, so the same request ends only one.
+  stop_seen_ = context_.run.stop_requested();
+}
+
+// ---- For entry points ----
 
 void Worker::EndBuilding() {
   absl::Status status = context_.attempt.graph_comparison().EndBuilding(

@@ -1,13 +1,12 @@
 #ifndef HEADWAY_ENGINE_WORKER_H_
 #define HEADWAY_ENGINE_WORKER_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <optional>
-#include <string>
+#include <span>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -15,6 +14,8 @@
 #include "absl/time/time.h"
 #include "engine/graph/graph.h"
 #include "engine/graph/scope.h"
+#include "engine/runtime/idle_strategy.h"
+#include "engine/runtime/pending_frames.h"
 #include "engine/runtime/worker_context.h"
 
 namespace headway {
@@ -23,42 +24,39 @@ namespace internal {
 struct WorkerStatistics;
 }  // namespace internal
 
-// A thread of a run: it executes its share of every operator of every dataflow. The host, or an
-// entry point, calls Step again and again. All workers build the same dataflows in the same order.
+// A thread of a run. It executes its share of every operator of every dataflow whenever the host,
+// or an entry point, calls Step. All workers build the same dataflows in the same order.
 //
-// A worker and all that is built on it belong to one thread; nothing here is thread safe except
-// what ThreadActivator does. When a step of user code throws, or a worker meets a failure of the
-// system, the run has failed: Step, StepWhile, Build and Cancel return that first failure on every
-// worker, and do nothing else.
+// A worker and everything built on it belong to one thread; only ThreadActivator is thread safe.
+// An exception of user code, or a failure of the system, ends the run: Step, StepWhile, Build and
+// Cancel then return the first failure on every worker, and do nothing else.
 class Worker {
  public:
-  // Made by the entry points. `attempt` outlives the worker, which is number `local_index` of its
-  // process.
+  // For entry points. Makes worker number `local_index` of its process. `attempt` outlives it.
   Worker(internal::Attempt& attempt, int local_index);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  // This worker, and how many there are, counted through all processes.
+  // The number of this worker, from 0, and the number of workers, over all processes.
   int index() const { return context_.index; }
   int count() const { return context_.count; }
 
-  // Builds a dataflow, beside those that run already. Errors: InvalidArgument for a graph that is
-  // wrong (a step id that is empty or used twice, a stream of another scope, a cycle that does not
-  // advance time, a graph unlike that of the other workers); Aborted if `build` threw.
+  // Builds a dataflow, in addition to those that are running. Errors: InvalidArgument for an
+  // invalid graph (a step id that is empty or used twice, a stream of another scope, a cycle that
+  // does not advance time, a graph unlike that of the other workers); Aborted if `build` threw.
   absl::Status Build(std::string_view name, absl::FunctionRef<void(Scope<>&)> build);
 
-  // Takes the latest dataflow of that name away, with all that is on its way in it. Every worker
-  // has to ask for it; frames that come late from other workers are dropped. Errors: NotFound;
-  // FailedPrecondition when an operator of the worker asks for it.
+  // Removes the latest dataflow with this name, and its batches in flight. Every worker must cancel
+  // it; frames that arrive late from other workers are dropped. Errors: NotFound;
+  // FailedPrecondition if an operator of the worker calls this.
   absl::Status Cancel(std::string_view name);
 
-  // Does what can be done now: delivers what has come from other workers, runs the operators that
-  // are active, shares progress. Never waits. FailedPrecondition, and nothing else, if one of the
-  // worker's own operators asks for it.
+  // Receives frames from other workers, runs the active operators and publishes progress. Never
+  // waits. FailedPrecondition, without a step, if an operator of the worker calls this.
   absl::Status Step();
 
-  // Steps while `condition()` is true; waits (see Waiting) when there is nothing to do.
+  // Steps while `condition()` is true. Waits for work (see Waiting) after a step without any.
   template <class Condition>
   absl::Status StepWhile(Condition&& condition) {
     while (condition()) {
@@ -68,72 +66,66 @@ class Worker {
     return context_.attempt.failure().status();
   }
 
-  // One step; if it found nothing to do, waits for work, at most for `timeout`.
+  // Takes one step. If it did no work, waits for work, at most for `timeout`.
   absl::Status StepOrPark(absl::Duration timeout = absl::InfiniteDuration());
 
-  // Whether a dataflow is still running: one that is complete on all workers is taken away.
+  // Returns true if a dataflow is running. A dataflow that is complete on all workers is removed.
   bool HasDataflows() const { return !graphs_.empty(); }
 
-  // For the entry points, and tests that step workers themselves.
+  // For entry points, and tests that step workers themselves.
+
+  // Returns true if the last step did work.
   bool did_work() const { return did_work_; }
-  // Says that nothing more is built here, so that the run fails, and does not wait for ever, if
-  // other workers build more.
+  // Declares that this worker builds no more dataflows. If another worker does, the run fails
+  // instead of waiting for ever.
   void EndBuilding();
   std::vector<internal::SourceControl*> Sources() const;
-  // Whether a dataflow without sources is still running.
+  // Returns true if a dataflow without sources is running.
   bool HasDataflowsFedByHand() const;
-  // Whether every record of the epochs before `epoch` has left the dataflows that have sources.
+  // Returns true if every record of the epochs before `epoch` has left the dataflows with sources.
   bool CompletedBefore(Epoch epoch) const;
 
  private:
-  struct PendingFrames {
-    std::vector<internal::Message> messages;
-    std::vector<std::pair<int, std::vector<std::byte>>> progress;  // from which endpoint
-  };
-
   absl::Status SteppedByOperator() const;
+
+  // A step and its five phases. Each returns true if it did work.
   bool StepOnce();
-  // Takes a dataflow away that was built.
-  void Remove(uint32_t id);
+  bool ReceiveFrames();
+  bool ApplyActivations();
   bool RunTimers();
+  bool StepDataflows();
+  bool SendFrames();
+
+  // Frames.
   void DeliverMessage(const internal::Message& message);
   void DeliverProgress(int from, uint32_t dataflow, std::span<const std::byte> bytes);
   void DeliverTo(internal::Graph& graph, const internal::Message& message);
+  void DeliverPending(internal::Graph& graph);
   void RefuseChannel(internal::Graph& graph, const internal::Message& message);
   void Drop(const internal::Message& message);
-  void DeliverPending(internal::Graph& graph);
-  void Wait(absl::Duration timeout);
-  void Yield(int64_t now);
-  static int64_t SpinNanos(const internal::Topology& topology, bool each_has_a_core);
-  static int LooksBeforeYield(const internal::Topology& topology, bool each_has_a_core);
+
+  // Waiting.
+  void Sleep(absl::Duration timeout);
   bool HasWork();
+
+  // Returns null if the dataflow is not built yet, or is removed.
   internal::Graph* Find(uint32_t id);
+  void Remove(uint32_t id);
   void ShowStatistics();
 
   internal::Endpoint endpoint_;
   internal::WorkerContext context_;
   std::map<uint32_t, std::unique_ptr<internal::Graph>> graphs_;
-  std::vector<internal::Graph*> by_id_;        // null where a dataflow has gone
-  std::map<uint32_t, PendingFrames> pending_;  // for dataflows that are not built here yet
-  size_t pending_progress_bytes_ = 0;          // of all of them
-  std::vector<internal::Graph*> stepping_;
-  std::vector<uint64_t> activations_;
+  std::vector<internal::Graph*> by_id_;  // null: removed
+  internal::PendingFrames pending_;
+  std::vector<internal::Graph*> stepping_;  // of the step under way
+  std::vector<uint64_t> activations_;       // scratch of ApplyActivations
   bool did_work_ = false;
   uint32_t step_count_ = 0;
-  const bool each_has_a_core_;  // in this process
-  const int64_t spin_nanos_;
-  const int looks_before_yield_;
-  int looks_ = 0;                                 // idle steps in a row, up to looks_before_yield_
-  bool shares_core_ = false;                      // as the last yield showed
-  int long_yields_ = 0;                           // that showed it, in a row
-  int64_t moved_nanos_ = 0;                       // when it last left a core that it shared
-  int64_t move_period_nanos_ = 0;                 // how long it then stays
-  internal::WorkerStatistics* const statistics_;  // null: nobody watches the run
-  int64_t idle_since_nanos_ = -1;
-  int idle_spins_ = 0;
-  int64_t trimmed_nanos_ = 0;
-  bool worked_since_trim_ = false;
-  bool stop_seen_ = false;  // a request to stop that came before the last wait ended
+  internal::CurrentThread thread_;
+  internal::IdleStrategy idle_;
+  bool stop_seen_ = false;                        // the last sleep ended after the request to stop
+  internal::WorkerStatistics* const statistics_;  // null: the run has no monitor
 };
 
 }  // namespace headway
