@@ -16,6 +16,7 @@
 #include "engine/step/probe.h"
 #include "engine/step/sink.h"
 #include "engine/step/source.h"
+#include "engine/worker.h"
 #include "operators/count_final.h"
 #include "operators/exchange.h"
 #include "operators/filter.h"

@@ -5,13 +5,14 @@
 #include "absl/status/status.h"
 #include "engine/dataflow.h"
 #include "engine/runtime/config.h"
-#include "engine/worker.h"
 
-// The entry points. Each starts the workers, blocks until all is done, and returns the first
-// failure of any of them: what happened, in which step, on which worker. Several runs may go on in
-// one process.
+// The entry points for one process. Each starts the workers, blocks until they have ended, and
+// returns the first failure of any of them, with its step and worker. Several runs may be under way
+// in one process.
 
 namespace headway {
+
+class Worker;
 
 // Runs a dataflow in this process, with options.worker_count threads (the caller's is one of them),
 // until every source is done and every record has left, or until a graceful stop.
@@ -19,18 +20,18 @@ absl::Status RunMain(const Dataflow& dataflow, const RunOptions& options = {});
 
 struct Config {
   int workers = 1;
-  RunOptions run = {};  // its worker_count is not used
+  RunOptions run = {};
 };
 
-// Runs `program` on each of the workers (threads of this process; the caller's is worker 0). A
-// worker whose program has returned OK goes on until its dataflows are complete; a program that
-// returns an error, or throws, ends the run. `program` runs concurrently.
+// Runs `program` on each of the workers (threads of this process; the caller's is worker 0),
+// concurrently. A worker whose program has returned OK steps until its dataflows are complete. An
+// error or an exception of a program ends the run.
 //
-// A graceful stop (config.run.stop) stops the sources at once, and ends the dataflows that have
-// some as in RunMain when the programs of all workers have returned. It does not end a program: one
-// that goes on until it is told otherwise, or waits for what sources send, looks at the StopHandle
-// itself, as in StepWhile([&] { return !stop.requested() && ...; }), which a stop wakes. Dataflows
-// that are only fed by hand go on until their inputs are closed and all records have left.
+// A graceful stop (config.run.stop) stops the sources at once. When the programs of all workers
+// have returned, it ends the dataflows with sources as in RunMain. It does not end a program:
+// prefer StepWhile([&] { return !stop.requested() && ...; }), which a stop wakes, in programs that
+// run until they are told otherwise or wait for records of sources. Dataflows without sources run
+// until their inputs are closed and all records have left.
 absl::Status Execute(const Config& config, absl::FunctionRef<absl::Status(Worker&)> program);
 
 }  // namespace headway

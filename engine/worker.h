@@ -74,6 +74,7 @@ class Worker {
 
   // For entry points, and tests that step workers themselves.
 
+  internal::Attempt& attempt() { return context_.attempt; }
   // Returns true if the last step did work.
   bool did_work() const { return did_work_; }
   // Declares that this worker builds no more dataflows. If another worker does, the run fails

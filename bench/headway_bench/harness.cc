@@ -16,7 +16,8 @@
 #include "check.h"
 #include "comm/mesh/tcp_mesh.h"
 #include "engine/launch/child_processes.h"
-#include "engine/run_process.h"
+#include "engine/launch/process_mesh.h"
+#include "engine/run_program.h"
 
 namespace headway::bench {
 
@@ -228,14 +229,15 @@ absl::Status RunProcess(const Benchmark& benchmark, const Options& options, int 
     transport = std::make_unique<CountingTransport>(std::move(transport), &shared.traffic);
   }
   const RunOptions run = {.waiting = options.spin ? Waiting::kSpin : Waiting::kSpinThenPark};
-  absl::Status status = internal::ExecuteProcess(
-      run, options.workers, std::move(transport), [&](Worker& worker) -> absl::Status {
+  absl::Status status = internal::RunProcess(
+      internal::HostProgram([&](Worker& worker) -> absl::Status {
         Harness harness(worker, shared);
         HEADWAY_RETURN_IF_ERROR(harness.Build());
         absl::StatusOr<Outcome> outcome = benchmark.run(worker, harness, options);
         if (!outcome.ok()) return outcome.status();
         return harness.Finish(*std::move(outcome), worker.index() % options.workers == 0);
-      });
+      }),
+      run, options.workers, std::move(transport));
   if (status.ok() && process == 0) {
     print({.name = std::string(benchmark.name),
            .workers = options.workers * options.processes,

@@ -8,31 +8,36 @@
 #include "absl/status/status.h"
 #include "engine/dataflow.h"
 #include "engine/runtime/config.h"
-#include "engine/worker.h"
+
+// The entry points for several processes: a cluster that is put together by hand, and processes of
+// this machine.
 
 namespace headway {
 
+class Worker;
+
 struct ClusterOptions {
-  // Of every process, by its id: "host:port", "[ipv6]:port".
+  // "host:port" or "[ipv6]:port" of every process, by its proc_id.
   std::vector<std::string> addresses;
   int proc_id = 0;  // of this process
   int worker_count_per_proc = 1;
-  RunOptions run = {};  // its worker_count is not used
+  RunOptions run = {};
 };
 
-// Runs this process of a cluster that was put together by hand: every process is started with the
-// same dataflow and options but for its proc_id, in any order, and nothing coordinates them. Blocks
-// until the dataflow is complete on all processes. A stop that is requested before all are there
-// ends it, with OK, and those that it has found, with Cancelled. A thread that looks for a host may
-// outlive the call, until the system has answered it.
+// Runs this process of a cluster that is put together by hand. Every process is started with the
+// same dataflow and options but for its proc_id, in any order; there is no coordinator. Blocks
+// until the dataflow is complete on all processes. A stop that is requested before all processes
+// are connected ends this one with OK, and those connected to it with Cancelled. A thread that
+// looks up a host may outlive the call, until the system has answered it.
 //
-// Errors: InvalidArgument for options that are wrong, and when the processes build different
-// dataflows; Unavailable when this process's address is in use, and when another one cannot be
-// reached within run.cluster.connect_timeout, or is lost later; PermissionDenied when a process
-// proves a wrong secret or none; FailedPrecondition when the processes differ in version, counts,
-// the name of the cluster or the list of addresses, when two have the same proc_id, and when a
-// standard descriptor is closed; the first failure of any worker of any process. The message names
-// the process.
+// Errors, which name the process:
+//   InvalidArgument     invalid options; the processes build different dataflows
+//   Unavailable         this process's address is in use; another process cannot be reached within
+//                       run.cluster.connect_timeout, or is lost later
+//   PermissionDenied    a process proves a wrong secret, or none
+//   FailedPrecondition  the processes differ in version, counts, the cluster's name or the list of
+//                       addresses; two have the same proc_id; a standard descriptor is closed
+//   any                 the first failure of any worker of any process
 absl::Status ClusterMain(const Dataflow& dataflow, const ClusterOptions& options);
 
 // The same for a program that drives each worker of the process by itself, as with Execute.
@@ -42,16 +47,17 @@ absl::Status ExecuteCluster(const ClusterOptions& options,
 struct SpawnOptions {
   int proc_count = 1;
   int worker_count_per_proc = 1;
-  RunOptions run = {};  // its worker_count is not used
+  RunOptions run = {};
 };
 
-// Runs a dataflow on processes of this machine, which it forks. Blocks until all have ended and
-// returns the first failure of any of them, with its process and step. What the dataflow's sinks
-// collect in memory stays in the child processes.
+// Runs a dataflow on processes of this machine, which it forks. Blocks until all have ended, and
+// returns the first failure of any of them, with its process and step. Records that sinks collect
+// in memory stay in the child processes. No child outlives the call, or this process.
 //
-// Call it before the program starts threads or allocates much: FailedPrecondition if it has other
-// threads. No child outlives the call, or this process. Other errors are those of ClusterMain;
-// Unavailable also for a child that was killed.
+// REQUIRES: the process has no other threads. Call it before the program allocates much.
+//
+// Errors: those of ClusterMain; Unavailable also for a child that was killed; FailedPrecondition
+// also if the process has other threads.
 absl::Status SpawnCluster(const Dataflow& dataflow, const SpawnOptions& options);
 
 // The same for a program that drives each worker of each process by itself, as with Execute.

@@ -17,14 +17,18 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/str_format.h"
 #include "comm/system/file_descriptor.h"
-#include "engine/launch/cluster.h"
+#include "engine/launch/cluster_member.h"
 #include "engine/launch/run_flags.h"
-#include "engine/launch/spawn.h"
+#include "engine/launch/spawned_processes.h"
 #include "engine/launch/status_line.h"
 #include "engine/launch/stop_event.h"
-#include "engine/run_process.h"
+#include "engine/placement.h"
+#include "engine/program.h"
+#include "engine/run_program.h"
+#include "engine/runtime/config.h"
 #include "engine/runtime/run_monitor.h"
 #include "engine/runtime/status_macros.h"
 
@@ -87,32 +91,62 @@ absl::Status ReadSecret(const std::string& file, std::string& secret) {
       absl::StrFormat("the file '%s' holds no secret: its first line is empty", file));
 }
 
-// Runs `part`, which gets the run's options, where the flags say.
-absl::Status RunWhere(
-    const internal::RunFlags& flags, int stop_descriptor,
-    absl::FunctionRef<absl::Status(const RunOptions&, std::unique_ptr<internal::Transport>)> part) {
-  RunOptions run = flags.run;
-  run.worker_count = flags.workers_per_process;
-  if (!flags.secret_file.empty()) {
-    HEADWAY_RETURN_IF_ERROR(ReadSecret(flags.secret_file, run.cluster.secret));
+// A placement whose processes show a status line while they run.
+class WithStatusLine final : public internal::Placement {
+ public:
+  // `share_a_terminal`: the processes of the placement do, so only process 0 shows its line.
+  WithStatusLine(const internal::Placement& placement, bool share_a_terminal)
+      : placement_(placement), share_a_terminal_(share_a_terminal) {}
+
+  int workers_per_process() const override { return placement_.workers_per_process(); }
+
+  absl::Status Place(const RunOptions& options, internal::ProcessPart part) const override {
+    return placement_.Place(
+        options, [&](const RunOptions& run, std::unique_ptr<internal::Transport> transport) {
+          const int process = transport != nullptr ? transport->process_id() : 0;
+          if (isatty(STDERR_FILENO) == 0 || (share_a_terminal_ && process != 0)) {
+            return part(run, std::move(transport));
+          }
+          RunMonitor monitor;
+          RealClock clock;
+          internal::StatusLine line(
+              STDERR_FILENO, transport != nullptr ? absl::StrFormat("process %d: ", process) : "",
+              monitor, clock);
+          RunOptions watched = run;
+          watched.monitor = &monitor;
+          if (run.log_hook != nullptr) {
+            watched.log_hook = [&](LogSeverity severity, std::string_view message) {
+              line.Hide([&] { run.log_hook(severity, message); });
+            };
+          }
+          return part(watched, std::move(transport));
+        });
   }
-  auto run_part = [&](std::unique_ptr<internal::Transport> transport) {
-    return part(run, std::move(transport));
+
+ private:
+  const internal::Placement& placement_;
+  const bool share_a_terminal_;
+};
+
+// Runs a program where the flags say. Reads the file with the secret.
+absl::Status RunPlaced(internal::Program program, const internal::RunFlags& flags,
+                       int stop_descriptor, bool show_status) {
+  RunOptions options = flags.run;
+  if (!flags.secret_file.empty()) {
+    HEADWAY_RETURN_IF_ERROR(ReadSecret(flags.secret_file, options.cluster.secret));
+  }
+  const auto run_on = [&](const internal::Placement& placement) {
+    if (!show_status) return internal::Run(program, placement, options);
+    return internal::Run(program, WithStatusLine(placement, flags.processes.has_value()), options);
   };
+  const int workers = flags.workers_per_process;
   if (flags.processes.has_value()) {
-    return internal::RunSpawnedProcesses({.proc_count = *flags.processes,
-                                          .worker_count_per_proc = flags.workers_per_process,
-                                          .run = run},
-                                         stop_descriptor, run_part);
+    return run_on(internal::SpawnedProcesses(*flags.processes, workers, stop_descriptor));
   }
   StopOnDescriptor stopper;
-  HEADWAY_RETURN_IF_ERROR(stopper.Start(stop_descriptor, run.stop));
-  if (flags.addresses.empty()) return run_part(nullptr);
-  return internal::RunClusterProcess({.addresses = flags.addresses,
-                                      .proc_id = flags.process_id,
-                                      .worker_count_per_proc = flags.workers_per_process,
-                                      .run = run},
-                                     run_part);
+  HEADWAY_RETURN_IF_ERROR(stopper.Start(stop_descriptor, options.stop));
+  if (flags.addresses.empty()) return run_on(internal::OneProcess(workers));
+  return run_on(internal::ClusterMember(flags.addresses, flags.process_id, workers));
 }
 
 absl::StatusOr<internal::RunFlags> ParseArguments(int argc, char** argv) {
@@ -131,27 +165,7 @@ absl::Status Help(std::string_view what) {
 
 absl::Status internal::RunWithFlags(const Dataflow& dataflow, const RunFlags& flags,
                                     int stop_descriptor) {
-  return RunWhere(
-      flags, stop_descriptor, [&](const RunOptions& run, std::unique_ptr<Transport> transport) {
-        const int process = transport != nullptr ? transport->process_id() : 0;
-        // Spawned processes share a terminal: one of them shows its status.
-        if (isatty(STDERR_FILENO) == 0 || (flags.processes.has_value() && process != 0)) {
-          return RunProcess(dataflow, run, run.worker_count, std::move(transport));
-        }
-        RunMonitor monitor;
-        RealClock clock;
-        StatusLine status_line(STDERR_FILENO,
-                               transport != nullptr ? absl::StrFormat("process %d: ", process) : "",
-                               monitor, clock);
-        RunOptions watched = run;
-        watched.monitor = &monitor;
-        if (run.log_hook != nullptr) {
-          watched.log_hook = [&](LogSeverity severity, std::string_view message) {
-            status_line.Hide([&] { run.log_hook(severity, message); });
-          };
-        }
-        return RunProcess(dataflow, watched, run.worker_count, std::move(transport));
-      });
+  return RunPlaced(DataflowProgram(dataflow), flags, stop_descriptor, true);
 }
 
 std::optional<std::string> internal::ReadEnvironmentVariable(const std::string& variable) {
@@ -172,10 +186,7 @@ absl::Status ExecuteFromArgs(int argc, char** argv,
   absl::StatusOr<internal::RunFlags> flags = ParseArguments(argc, argv);
   if (!flags.ok()) return flags.status();
   if (flags->help) return Help("Runs a program on each worker.");
-  return RunWhere(
-      *flags, -1, [&](const RunOptions& run, std::unique_ptr<internal::Transport> transport) {
-        return internal::ExecuteProcess(run, run.worker_count, std::move(transport), program);
-      });
+  return RunPlaced(internal::HostProgram(program), *flags, -1, false);
 }
 
 std::vector<std::string> ProgramArguments(int argc, char** argv) {

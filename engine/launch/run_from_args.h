@@ -8,9 +8,10 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "engine/dataflow.h"
-#include "engine/worker.h"
 
 namespace headway {
+
+class Worker;
 
 // Runs a dataflow as the command line and the environment say: in this process, on processes that
 // it spawns (-p), or as one process of a cluster (-i, -a). It is all that a program's main needs:

@@ -92,7 +92,9 @@ struct ClusterConfig {
 
 // What all entry points have in common. An aggregate, meant for designated initializers.
 struct RunOptions {
-  int worker_count = 1;  // threads of RunMain, the caller's among them
+  // Threads of RunMain, including the caller's. The other entry points have a count of their own
+  // and ignore this one.
+  int worker_count = 1;
   EpochConfig epoch_config = PeriodicEpochConfig{};
   Epoch first_epoch = 0;  // where the run starts
   // A source emits in an epoch when all but so many of those up to it are complete everywhere.

@@ -14,7 +14,7 @@
 #include "check.h"
 #include "comm/memory/slab.h"
 #include "comm/mesh/tcp_mesh.h"
-#include "engine/run_process.h"
+#include "engine/run_program.h"
 #include "tests/engine/run_helpers.h"
 
 namespace headway {
@@ -209,8 +209,8 @@ std::vector<absl::Status> RunInThreads(std::vector<std::unique_ptr<internal::Tra
   std::vector<std::thread> threads;
   for (size_t process = 0; process < transports.size(); ++process) {
     threads.emplace_back([&, process, options = options_of(static_cast<int>(process))] {
-      statuses[process] = internal::RunProcess(dataflow, options, workers_per_process,
-                                               std::move(transports[process]));
+      statuses[process] = internal::RunProcess(internal::DataflowProgram(dataflow), options,
+                                               workers_per_process, std::move(transports[process]));
     });
   }
   for (std::thread& thread : threads) thread.join();

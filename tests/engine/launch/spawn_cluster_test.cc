@@ -12,7 +12,9 @@
 #include <vector>
 
 #include "engine/launch/cluster.h"
-#include "engine/launch/spawn.h"
+#include "engine/launch/spawned_processes.h"
+#include "engine/program.h"
+#include "engine/run_program.h"
 #include "tests/engine/launch/process_harness.h"
 #include "tests/engine/run_helpers.h"
 
@@ -93,14 +95,16 @@ TEST_CASE("an Unavailable of a process's own counts, though another one reports 
         Exchange("by_number", [](int64_t x) { return x; });
   });
   Pipe lost;
-  const absl::Status status = internal::RunSpawnedProcesses(
-      {.proc_count = 2}, -1, [&](std::unique_ptr<internal::Transport> transport) -> absl::Status {
+  const absl::Status status = internal::SpawnedProcesses(2, 1).Place(
+      {},
+      [&](const RunOptions& run, std::unique_ptr<internal::Transport> transport) -> absl::Status {
         if (transport->process_id() == 0) {
           transport.reset();
           lost.Read<char>();
           return absl::UnavailableError("the database is down");
         }
-        const absl::Status loss = internal::RunProcess(flow, {}, 1, std::move(transport));
+        const absl::Status loss =
+            internal::RunProcess(internal::DataflowProgram(flow), run, 1, std::move(transport));
         lost.Write('x');
         return loss;
       });
@@ -115,11 +119,8 @@ TEST_CASE("a source without an end is stopped gracefully on all processes") {
           if (x == 10'000) stop.Write('x');
         });
   });
-  const SpawnOptions options{.proc_count = 2, .worker_count_per_proc = 2};
-  CheckOk(internal::RunSpawnedProcesses(
-      options, stop.out.get(), [&](std::unique_ptr<internal::Transport> transport) {
-        return internal::RunProcess(flow, options.run, 2, std::move(transport));
-      }));
+  CheckOk(internal::Run(internal::DataflowProgram(flow),
+                        internal::SpawnedProcesses(2, 2, stop.out.get()), {}));
 }
 
 TEST_CASE("what is printed cannot get into a connection: a closed descriptor is refused") {

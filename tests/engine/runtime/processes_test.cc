@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/run_process.h"
+#include "engine/run_program.h"
 #include "tests/engine/run_helpers.h"
 #include "tests/engine/thread_cluster.h"
 #include "tests/sanitizers.h"
@@ -156,7 +156,8 @@ TEST_CASE("processes that build different dataflows are told the step") {
         scope.Input("inp", Silent{}) |
             Exchange(process == 0 ? "here" : "there", [](int64_t n) { return n; });
       });
-      statuses[process] = internal::RunProcess(flow, {}, 1, std::move(transports[process]));
+      statuses[process] = internal::RunProcess(internal::DataflowProgram(flow), {}, 1,
+                                               std::move(transports[process]));
     });
   }
   for (std::thread& thread : threads) thread.join();
@@ -294,8 +295,8 @@ TEST_CASE("another thread activates an operator in any process of a cluster") {
     };
     for (size_t process = 0; process < transports.size(); ++process) {
       processes.emplace_back([&, process] {
-        statuses[process] =
-            internal::ExecuteProcess({}, shape.workers, std::move(transports[process]), program);
+        statuses[process] = internal::RunProcess(internal::HostProgram(program), {}, shape.workers,
+                                                 std::move(transports[process]));
       });
     }
     for (std::thread& process : processes) process.join();

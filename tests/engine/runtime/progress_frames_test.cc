@@ -11,7 +11,7 @@
 
 #include "absl/time/clock.h"
 #include "bench/headway_bench/counting_transport.h"
-#include "engine/run_process.h"
+#include "engine/run_program.h"
 #include "headway.h"
 #include "tests/engine/run_helpers.h"
 #include "tests/engine/thread_cluster.h"
@@ -35,10 +35,9 @@ std::unique_ptr<ProgressTraffic> RunCounted(
   std::vector<std::thread> threads;
   for (size_t process = 0; process < transports.size(); ++process) {
     threads.emplace_back([&, process] {
-      statuses[process] = internal::ExecuteProcess(
-          {}, shape.workers,
-          std::make_unique<bench::CountingTransport>(std::move(transports[process]), traffic.get()),
-          program);
+      statuses[process] = internal::RunProcess(internal::HostProgram(program), {}, shape.workers,
+                                               std::make_unique<bench::CountingTransport>(
+                                                   std::move(transports[process]), traffic.get()));
     });
   }
   for (std::thread& thread : threads) thread.join();

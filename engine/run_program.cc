@@ -1,0 +1,176 @@
+#include "engine/run_program.h"
+
+#include <exception>
+#include <new>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_format.h"
+#include "comm/system/thread_placement.h"
+#include "engine/runtime/attempt.h"
+#include "engine/runtime/network.h"
+#include "engine/runtime/run_context.h"
+#include "engine/runtime/status_macros.h"
+#include "engine/worker.h"
+
+namespace headway::internal {
+namespace {
+
+constexpr int kMaxWorkersPerProcess = 256;
+constexpr Epoch kMaxFirstEpoch = Epoch{1} << 63;
+// A batch of plain records fits easily.
+constexpr size_t kMinMaxFrameBytes = size_t{64} << 10;
+
+absl::Status ValidateOptions(int workers, const RunOptions& options) {
+  if (workers < 1 || workers > kMaxWorkersPerProcess) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "a run needs 1 to %d workers in each process, not %d", kMaxWorkersPerProcess, workers));
+  }
+  if (options.max_epochs_in_flight < 1) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "max_epochs_in_flight must be at least 1, not %d", options.max_epochs_in_flight));
+  }
+  if (options.max_bytes_in_flight < 1) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "max_bytes_in_flight must be positive, not %d", options.max_bytes_in_flight));
+  }
+  if (options.first_epoch > kMaxFirstEpoch) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("first_epoch must be at most %d, so that epochs can follow, not %d",
+                        kMaxFirstEpoch, options.first_epoch));
+  }
+  const ClusterConfig& cluster = options.cluster;
+  if (cluster.connect_timeout <= absl::ZeroDuration() ||
+      cluster.peer_timeout <= absl::ZeroDuration()) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "connect_timeout and peer_timeout must be positive, not %s and %s",
+        absl::FormatDuration(cluster.connect_timeout), absl::FormatDuration(cluster.peer_timeout)));
+  }
+  if (cluster.max_frame_bytes < kMinMaxFrameBytes) {
+    return absl::InvalidArgumentError(absl::StrFormat("max_frame_bytes must be at least %d, not %d",
+                                                      kMinMaxFrameBytes, cluster.max_frame_bytes));
+  }
+  const auto* periodic = std::get_if<PeriodicEpochConfig>(&options.epoch_config);
+  if (periodic != nullptr && periodic->epoch_length <= absl::ZeroDuration()) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("epoch_length must be positive, not %s; use TestingEpochConfig to close an "
+                        "epoch after each item",
+                        absl::FormatDuration(periodic->epoch_length)));
+  }
+  return absl::OkStatus();
+}
+
+// Reports the exception that is being handled.
+void ReportCurrentException(Attempt& attempt, int worker) {
+  std::string what;
+  try {
+    throw;
+  } catch (const std::bad_alloc&) {
+    return attempt.failure().ReportOutOfMemory();
+  } catch (const std::exception& error) {
+    what = error.what();
+  } catch (...) {
+    what = "an exception that is no std::exception";
+  }
+  attempt.failure().Report(absl::AbortedError(
+      absl::StrFormat("the program of %s threw: %s", attempt.Describe(worker), what)));
+}
+
+void RunWorker(Attempt& attempt, int local_index, Program program) {
+  try {
+    try {
+      Worker worker(attempt, local_index);
+      const absl::Status status = program(worker);
+      if (!status.ok()) attempt.failure().Report(status);
+    } catch (...) {
+      ReportCurrentException(attempt, attempt.run().topology().first_worker() + local_index);
+    }
+  } catch (const std::bad_alloc&) {  // while the message was written
+    attempt.failure().ReportOutOfMemory();
+  }
+}
+
+// Starts a thread for each worker but the first. A failure to do so is that of the attempt.
+std::vector<std::thread> StartThreads(Attempt& attempt, Program program) {
+  const int workers = attempt.run().topology().workers_per_process;
+  std::vector<std::thread> threads;
+  try {
+    threads.reserve(static_cast<size_t>(workers));
+    const std::vector<int> processors = ProcessorsForThreads(workers);
+    for (int index = 1; index < workers; ++index) {
+      const int processor = processors.empty() ? -1 : processors[static_cast<size_t>(index)];
+      threads.emplace_back([&attempt, processor, index, program] {
+        if (processor >= 0) MoveThreadTo(processor);
+        RunWorker(attempt, index, program);
+      });
+    }
+  } catch (const std::system_error& error) {
+    attempt.failure().Report(absl::ResourceExhaustedError(
+        absl::StrFormat("cannot start the thread of worker %d: %s; use fewer workers",
+                        threads.size() + 1, error.what())));
+  } catch (const std::bad_alloc&) {
+    attempt.failure().ReportOutOfMemory();
+  }
+  return threads;
+}
+
+absl::Status RunAttempt(Attempt& attempt, Program program) {
+  std::vector<std::thread> threads = StartThreads(attempt, program);
+  RunWorker(attempt, 0, program);
+  for (std::thread& thread : threads) thread.join();
+  Network* const network = attempt.network();
+  if (network == nullptr) return attempt.failure().marked_status();
+  // Other threads wake the network, which the caller destroys next.
+  const absl::Cleanup close = [&attempt] { attempt.CloseToThreads(); };
+  try {
+    return network->Finish();
+  } catch (const std::bad_alloc&) {
+    attempt.failure().ReportOutOfMemory();
+    return attempt.failure().marked_status();
+  }
+}
+
+}  // namespace
+
+absl::Status Run(Program program, const Placement& placement, const RunOptions& options) {
+  const int workers = placement.workers_per_process();
+  HEADWAY_RETURN_IF_ERROR(ValidateOptions(workers, options));
+  return placement.Place(options, [&](const RunOptions& run, std::unique_ptr<Transport> transport) {
+    return RunProcess(program, run, workers, std::move(transport));
+  });
+}
+
+absl::Status RunProcess(Program program, const RunOptions& options, int workers,
+                        std::unique_ptr<Transport> transport) {
+  Topology topology{.workers_per_process = workers};
+  if (transport != nullptr && transport->process_count() == 1) transport = nullptr;
+  if (transport != nullptr) {
+    topology.process = transport->process_id();
+    topology.process_count = transport->process_count();
+  }
+  std::optional<RunContext> run;
+  std::optional<Attempt> attempt;
+  std::optional<Network> network;
+  try {
+    run.emplace(topology, options);
+    attempt.emplace(*run);
+    if (transport != nullptr) {
+      network.emplace(*attempt, std::move(transport));
+      attempt->set_network(&*network);
+    }
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError(absl::StrFormat(
+        "not enough memory for the connections of %d workers; use fewer workers", workers));
+  } catch (const std::system_error& error) {
+    return absl::ResourceExhaustedError(
+        absl::StrFormat("cannot start the network's watchdog: %s", error.what()));
+  }
+  return RunAttempt(*attempt, program);
+}
+
+}  // namespace headway::internal
