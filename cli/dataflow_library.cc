@@ -17,7 +17,7 @@ absl::StatusOr<DataflowLibrary> DataflowLibrary::Load(const std::string& file) {
     return absl::NotFoundError(
         absl::StrFormat("cannot read the library '%s': %s", file, std::strerror(errno)));
   }
-  // Without a '/' the loader would look into the system's folders.
+  // Without a '/' the loader would search the system's folders.
   const std::string path = file.find('/') == std::string::npos ? "./" + file : file;
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
@@ -28,16 +28,17 @@ absl::StatusOr<DataflowLibrary> DataflowLibrary::Load(const std::string& file) {
       reinterpret_cast<HeadwayExportsFunction*>(dlsym(library, kHeadwayExportsFunctionName));
   const HeadwayExports* exports = exports_function == nullptr ? nullptr : exports_function();
   if (exports == nullptr) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "the library '%s' exports no dataflow: include headway/engine/export.h in it and write "
-        "HEADWAY_EXPORT_DATAFLOW(flow);",
-        file));
+    return absl::InvalidArgumentError(
+        absl::StrFormat("the library '%s' exports no dataflow: include "
+                        "headway/engine/launch/export.h in it and write "
+                        "HEADWAY_EXPORT_DATAFLOW(flow);",
+                        file));
   }
   if (exports->interface != kHeadwayExportInterface ||
       std::string_view(exports->headway_version) != Version()) {
     return absl::FailedPreconditionError(absl::StrFormat(
-        "the library '%s' was built with Headway %s, and this command is of Headway %s: build the "
-        "library again, or use the command of its version",
+        "the library '%s' was built with Headway %s, but this command is Headway %s: rebuild the "
+        "library, or use the command of its version",
         file, exports->headway_version, Version()));
   }
   return DataflowLibrary(file, *exports);

@@ -11,11 +11,11 @@ namespace headway::cli {
 // A shared library that exports dataflows. It stays loaded until the program ends.
 class DataflowLibrary {
  public:
-  // NotFound, InvalidArgument (not a shared library, or one that exports nothing) or
-  // FailedPrecondition (built with another version of Headway).
+  // Errors: NotFound; InvalidArgument if the file is no shared library, or exports nothing;
+  // FailedPrecondition if it was built with another version of Headway.
   static absl::StatusOr<DataflowLibrary> Load(const std::string& file);
 
-  // NotFound names the getters that there are.
+  // NotFound lists the exported getters.
   absl::StatusOr<const HeadwayGetter*> Find(const std::string& getter) const;
 
  private:

@@ -141,7 +141,7 @@ class Parser {
     return Error("this string has no closing quote");
   }
 
-  // What an escape stands for; takes nothing if it is unknown. After '\'.
+  // Returns the character of the escape after '\'. Takes nothing if it is unknown.
   std::optional<char> TakeEscape() {
     constexpr std::pair<char, char> kEscapes[] = {
         {'\\', '\\'}, {'\'', '\''}, {'"', '"'}, {'n', '\n'}, {'r', '\r'}, {'t', '\t'}, {'0', '\0'}};
@@ -157,7 +157,7 @@ class Parser {
   }
 
   absl::Status Error(std::string_view what) const {
-    // A caret below the place, counted in characters; a line break or a tab would displace it.
+    // Line breaks and tabs would displace the caret; its column counts characters, not bytes.
     std::string line(text_);
     size_t column = 0;
     for (size_t i = 0; i < line.size(); ++i) {

@@ -13,17 +13,17 @@ namespace headway::cli {
 
 using Literal = std::variant<int64_t, double, bool, std::string>;
 
-// Which dataflow to run: "libwords.so:Words('words.txt', 3)".
+// The call of a getter in a library: "libwords.so:Words('words.txt', 3)".
 struct GetterCall {
-  std::string library;          // the file
-  std::string getter = "flow";  // exported by it
+  std::string library;  // file name
+  std::string getter = "flow";
   std::vector<Literal> arguments = {};
 };
 
-// Reads <library>[:<getter>[(<literal>, ...)]]. The library's name ends at the first ':'. A literal
-// is a whole number (42, -1, 0x2a), a floating-point number (1.5, 1e-3), true, false, or a string
-// in single or double quotes with the escapes \\ \' \" \n \r \t \0 \xHH. InvalidArgument shows the
-// text and points at what is wrong.
+// Parses <library>[:<getter>[(<literal>, ...)]]. The library's name ends at the first ':'. A
+// literal is a whole number (42, -1, 0x2a), a floating-point number (1.5, 1e-3), true, false, or a
+// string in single or double quotes with the escapes \\ \' \" \n \r \t \0 \xHH. InvalidArgument
+// shows the text with a caret below the error.
 absl::StatusOr<GetterCall> ParseGetterCall(std::string_view text);
 
 }  // namespace headway::cli

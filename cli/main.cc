@@ -58,7 +58,7 @@ int PrintError(std::string_view message, int exit_code) {
   return exit_code;
 }
 
-// A message with what a user's code has put into it, for a line of its own.
+// Escapes the control characters of a message, which may contain text of user code.
 std::string OneLine(std::string_view message) {
   std::string line;
   for (const char each : message) {
@@ -72,28 +72,29 @@ std::string OneLine(std::string_view message) {
   return line;
 }
 
-// Prints a diagnostic of a run. Errors are left out: the result tells the one that counts.
+// Prints a diagnostic of a run. Errors are left out: the result has the first of them.
 void PrintDiagnostic(int32_t severity, std::string_view text) {
   const auto kind = static_cast<LogSeverity>(severity);
   if (kind == LogSeverity::kError) return;
   PrintError((kind == LogSeverity::kWarning ? "warning: " : "note: ") + OneLine(text), 0);
 }
 
-// The number of a standard descriptor that is closed would go to a connection of the run, which
-// would then get what the program prints. What takes its place here refuses to be used for it.
+// Fills the place of a closed standard descriptor: otherwise a connection of the run would take it
+// and receive the program's output. Reads and writes of the replacement fail.
 void OccupyStandardDescriptors() {
   for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (fcntl(descriptor, F_GETFD) >= 0) continue;
-    // It gets the least number that is free.
+    // open returns the lowest free descriptor.
     open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY);
   }
 }
 
-// The exit code when the output has reached its place, or not.
+// Flushes standard output. Returns `exit_code`, or 1 if that fails.
 int FlushOutput(int exit_code) {
   const bool failed_before = std::ferror(stdout) != 0;
   const bool failed_now = std::fflush(stdout) != 0;
-  if (exit_code != 0 || (!failed_now && !failed_before)) return exit_code;  // one failure is told
+  if (exit_code != 0 || (!failed_now && !failed_before))
+    return exit_code;  // the first failure is reported
   const std::string why = failed_before ? "an earlier write failed" : std::strerror(errno);
   return PrintError("cannot write to standard output: " + why, 1);
 }
@@ -153,7 +154,7 @@ int RunDataflow(const HeadwayGetter& getter, const GetterCall& call,
 
 // The arguments after `headway run`.
 int Run(const std::vector<std::string>& arguments) {
-  // Mistakes in the flags are found before the library is loaded, which reads them again.
+  // Invalid flags are reported before the library is loaded. The library parses them again.
   const bool has_target = !arguments.empty() && !arguments[0].starts_with('-');
   const std::vector<std::string> flags(arguments.begin() + (has_target ? 1 : 0), arguments.end());
   const absl::StatusOr<internal::RunFlags> parsed =
@@ -167,10 +168,11 @@ int Run(const std::vector<std::string>& arguments) {
   }
   if (!parsed.ok()) return PrintUsageError(parsed.status());
   if (!parsed->words.empty()) {
-    return PrintUsageError(internal::UsageError(absl::StrFormat(
-        "unknown argument '%s'; what the dataflow needs is an argument of its getter, and --help "
-        "explains the flags",
-        parsed->words[0])));
+    return PrintUsageError(
+        internal::UsageError(absl::StrFormat("unknown argument '%s'; arguments of the dataflow are "
+                                             "those of its getter, and --help lists "
+                                             "the flags",
+                                             parsed->words[0])));
   }
 
   const absl::StatusOr<GetterCall> call = ParseGetterCall(arguments[0]);

@@ -36,7 +36,7 @@ absl::StatusOr<int> HandleStopSignals() {
   action.sa_flags = SA_RESTART;
   for (const int number : {SIGINT, SIGTERM}) {
     struct sigaction before;
-    // A shell makes what runs in the background ignore the keys for the foreground.
+    // A shell makes background programs ignore the signals of the keyboard.
     if (sigaction(number, nullptr, &before) == 0 && before.sa_handler == SIG_IGN) continue;
     sigaction(number, &action, nullptr);
   }

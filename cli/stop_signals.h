@@ -5,10 +5,11 @@
 
 namespace headway::cli {
 
-// Handles SIGINT and SIGTERM from now on: the first makes the returned descriptor readable, a
-// second one ends the process at once. One that is ignored stays so. To be called once, before
-// there are other threads.
-// ResourceExhausted: the system has no descriptor left.
+// Installs handlers of SIGINT and SIGTERM: the first signal makes the returned descriptor readable,
+// a second one ends the process. An ignored signal stays ignored. ResourceExhausted: the system is
+// out of descriptors.
+//
+// REQUIRES: it is called once, before the process has other threads.
 absl::StatusOr<int> HandleStopSignals();
 
 }  // namespace headway::cli

@@ -10,8 +10,8 @@
 namespace headway {
 
 // A name, and the function that builds the graph in a scope. The function runs once on each worker,
-// concurrently, and must build the same graph everywhere; what it captures is shared by the
-// workers. Entry points (run.h) execute it.
+// concurrently, and must build the same graph everywhere. Its captures are shared by the workers of
+// a process. Entry points (run.h, launch/cluster.h) execute it.
 class Dataflow {
  public:
   using BuildFunction = absl::AnyInvocable<void(Scope<>&) const>;

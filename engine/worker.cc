@@ -96,8 +96,7 @@ absl::Status Worker::Cancel(std::string_view name) {
       });
   if (in_operator) {
     return absl::FailedPreconditionError(absl::StrFormat(
-        "dataflow '%s' cannot be cancelled by one of the worker's operators; do it between steps",
-        name));
+        "an operator called Cancel for dataflow '%s' during a step; call it between steps", name));
   }
   for (auto entry = graphs_.rbegin(); entry != graphs_.rend(); ++entry) {
     if (entry->second->name() != name) continue;
@@ -116,10 +115,11 @@ void Worker::Remove(uint32_t id) {
 }
 
 absl::Status Worker::SteppedByOperator() const {
-  return absl::FailedPreconditionError(absl::StrFormat(
-      "worker %d is asked for a step by an operator that runs in one: return from the operator, "
-      "and it goes on",
-      index()));
+  return absl::FailedPreconditionError(
+      absl::StrFormat("an operator of worker %d called Step during a step; return from the "
+                      "operator, and the worker "
+                      "takes its next step",
+                      index()));
 }
 
 absl::Status Worker::Step() {
@@ -240,8 +240,8 @@ void Worker::DeliverMessage(const internal::Message& message) {
     Drop(message);
   } else if (message.kind() == MessageKind::kCredit) {
     context_.attempt.failure().Report(absl::InvalidArgumentError(absl::StrFormat(
-        "%s sent credit for dataflow number %d, of which worker %d has sent it nothing; it is not "
-        "the same program, or its memory is corrupt",
+        "%s returned credit for dataflow number %d, but worker %d has sent nothing in it; that "
+        "process runs another program, or its memory is corrupt",
         context_.attempt.network()->Describe(static_cast<int>(message.credited().process)),
         message.dataflow(), index())));
   } else {
@@ -285,7 +285,7 @@ void Worker::RefuseChannel(Graph& graph, const internal::Message& message) {
                         : attempt.Describe(message.block()->sender),
               is_credit ? "credit for" : "a batch for", message.channel(),
               is_alone ? "the memory of this process is corrupt"
-                       : "it is not the same program, or its memory is corrupt")));
+                       : "that process runs another program, or its memory is corrupt")));
 }
 
 void Worker::DeliverProgress(int from, uint32_t dataflow, std::span<const std::byte> bytes) {
@@ -295,11 +295,11 @@ void Worker::DeliverProgress(int from, uint32_t dataflow, std::span<const std::b
   }
   if (dataflow < by_id_.size()) return;
   if (!pending_.AddRound(dataflow, from, bytes)) {
-    context_.attempt.failure().Report(absl::ResourceExhaustedError(
-        absl::StrFormat("worker %d has not built dataflow number %d and perhaps others, whose "
-                        "progress on other workers no longer fits in %d bytes; build the same "
-                        "dataflows on every worker",
-                        index(), dataflow, internal::PendingFrames::kMaxProgressBytes)));
+    context_.attempt.failure().Report(absl::ResourceExhaustedError(absl::StrFormat(
+        "worker %d has not built dataflow number %d: the progress that it holds for "
+        "dataflows of other workers exceeds %d bytes; build the same dataflows on "
+        "every worker",
+        index(), dataflow, internal::PendingFrames::kMaxProgressBytes)));
   }
 }
 

@@ -29,7 +29,7 @@ struct ReportHeader {
   uint32_t message_bytes;
 };
 
-// No message is longer, so that a report always fits in the parent's memory.
+// Longer messages are cut, so that a report always fits in the parent's memory.
 constexpr size_t kMaxMessageBytes = size_t{64} << 10;
 
 bool AsksToEnd(int signal) {
@@ -62,7 +62,7 @@ void ResetSignals(const sigset_t& blocked_by_parent) {
   sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
-// Asks for the stop when the parent does, from a thread that ends with the process.
+// Requests the stop when the parent does, on a thread that ends with the process.
 void ListenForStop(int control, StopHandle stop) {
   std::thread([control, stop = std::move(stop)]() mutable {
     char byte;
@@ -78,7 +78,7 @@ absl::Status RunBody(int process, std::span<const int> sockets, ChildBody body) 
   try {
     return body(process, sockets);
   } catch (const std::bad_alloc&) {
-    return absl::ResourceExhaustedError("no memory left");  // there may be none for a longer text
+    return absl::ResourceExhaustedError("out of memory");  // formatting could fail again
   } catch (const std::exception& error) {
     return absl::AbortedError(absl::StrFormat("process %d threw: %s", process, error.what()));
   } catch (...) {
@@ -87,10 +87,10 @@ absl::Status RunBody(int process, std::span<const int> sockets, ChildBody body) 
   }
 }
 
-// What the program has printed is part of its result: writing it may fail, too.
+// The output of the program is part of its result, and writing it can fail.
 absl::Status FlushOutput(int process) {
   const bool failed_before = std::ferror(stdout) != 0 || std::cout.bad();
-  // The first of them that fails says why: the other one may share its buffer.
+  // The first failure has the reason: the two may share a buffer.
   if (std::fflush(nullptr) == 0 && std::cout.flush() && !failed_before) return absl::OkStatus();
   return absl::DataLossError(
       absl::StrFormat("process %d could not write its output: %s", process,
@@ -122,7 +122,7 @@ void ChildProcess::Run(const sigset_t& blocked_by_parent, ChildBody body) && {
   });
   status.Update(FlushOutput(process));
   SendReport(control.get(), status);
-  // Destructors of static objects, and what the program registered with atexit, are the parent's.
+  // Destructors of static objects and functions registered with atexit run in the parent.
   _exit(status.ok() ? 0 : 1);
 }
 

@@ -17,42 +17,43 @@
 
 namespace headway::internal {
 
-// What a child process does: `sockets[p]` is its connection to process p, -1 for itself.
+// The work of a child process. `sockets[p]` is its connection to process p, -1 for itself.
 using ChildBody = absl::FunctionRef<absl::Status(int process, std::span<const int> sockets)>;
 
 // The child's side of a fork, up to the end of the process.
 //
-// Over the control socket the parent asks for a graceful stop with one byte, and the child reports
-// how it ended: the report is all that it ever writes.
+// The control socket carries one byte from the parent, the request for a graceful stop, and one
+// report from the child, its status.
 struct ChildProcess {
   int process = 0;
-  pid_t parent = 0;  // who forked it
+  pid_t parent = 0;  // of this child
   FileDescriptor control;
   std::vector<FileDescriptor> sockets;
-  StopHandle stop;  // asked when the parent asks
+  StopHandle stop;  // requested when the parent requests a stop
 
-  // Runs `body`, reports its status (what it throws becomes one) and ends this process. The child
-  // is killed when its parent ends. Handlers of the parent do not run in it: a signal by which the
-  // parent is asked to end (SIGINT, SIGTERM, SIGHUP, SIGQUIT) and that it handles, blocks or
-  // ignores is the parent's to deal with, and ignored here; others have their default action again.
-  // Only handlers for crashes stay.
+  // Runs `body`, reports its status (or its exception) and ends this process. The child is killed
+  // when its parent ends.
+  //
+  // Handlers of the parent do not run in the child. SIGINT, SIGTERM, SIGHUP and SIGQUIT are ignored
+  // if the parent handles, blocks or ignores them: they are for the parent. Handlers for crashes
+  // stay. Every other signal has its default action.
   //
   // REQUIRES: every signal is blocked, so that no handler runs between the fork and this call.
   [[noreturn]] void Run(const sigset_t& blocked_by_parent, ChildBody body) &&;
 };
 
-// Reads a child's report, which comes in pieces.
+// Assembles a child's report from the pieces that arrive.
 class ReportReader {
  public:
   void Append(std::span<const std::byte> bytes);
-  // The report, once it is complete.
+  // Returns the report once it is complete.
   std::optional<absl::Status> Report() const;
 
  private:
   std::string bytes_;
 };
 
-// The bytes of a report, as ReportReader reads them.
+// Returns the bytes that ReportReader reads.
 std::string EncodeReport(const absl::Status& status);
 
 }  // namespace headway::internal

@@ -35,13 +35,13 @@ namespace {
 using SteadyClock = std::chrono::steady_clock;
 
 #if defined(__SANITIZE_THREAD__)
-constexpr ptrdiff_t kThreadsOfRuntime = 1;  // the thread sanitizer has one of its own
+constexpr ptrdiff_t kThreadsOfRuntime = 1;  // that of the thread sanitizer
 #else
 constexpr ptrdiff_t kThreadsOfRuntime = 0;
 #endif
 
 absl::Status CheckNoOtherThreads() {
-  // A thread that was joined may be listed for a moment yet.
+  // A joined thread may stay in the list for a moment.
   constexpr std::chrono::milliseconds kPause(1);
   constexpr int kAttempts = 100;
   ptrdiff_t others = 0;
@@ -49,9 +49,8 @@ absl::Status CheckNoOtherThreads() {
     std::error_code error;
     const std::filesystem::directory_iterator tasks("/proc/self/task", error);
     if (error) {
-      return absl::FailedPreconditionError(
-          absl::StrFormat("cannot tell whether the program has other threads: /proc/self/task: %s",
-                          error.message()));
+      return absl::FailedPreconditionError(absl::StrFormat(
+          "cannot count the threads of the program: /proc/self/task: %s", error.message()));
     }
     others = std::distance(begin(tasks), end(tasks)) - 1 - kThreadsOfRuntime;
     if (others <= 0) return absl::OkStatus();
@@ -98,8 +97,8 @@ class SignalsBlocked {
   sigset_t before_;
 };
 
-// The failure to return. What the survivors of a failure report, that they lost a process or were
-// told to end, follows from another failure, which counts even if it is seen later.
+// The failure to return. A secondary failure, of a process that lost another one or was told to
+// end, gives way to its cause, even if the cause is noticed later.
 class FirstFailure {
  public:
   void Add(const absl::Status& status, bool is_death) {
@@ -110,8 +109,9 @@ class FirstFailure {
     if (status_.ok() || (Follows(status_) && !Follows(status))) status_ = status;
   }
   const absl::Status& status() const { return status_; }
-  SteadyClock::time_point time() const { return time_; }  // of the first, whatever it was
-  // When it was first seen that a process was lost.
+  // When the first failure of any kind was noticed.
+  SteadyClock::time_point time() const { return time_; }
+  // When the first loss of a process was noticed.
   std::optional<SteadyClock::time_point> loss_time() const { return loss_time_; }
 
  private:
@@ -151,7 +151,7 @@ absl::Status Supervisor::Start(ChildBody body) {
   absl::StatusOr<FileDescriptor> stop_event = MakeStopEvent();
   if (!stop_event.ok()) return stop_event.status();
   stop_event_ = *std::move(stop_event);
-  // What waits in a buffer would be written by every child.
+  // Otherwise every child would write the buffered output again.
   std::cout.flush();
   std::fflush(nullptr);
   const pid_t parent = getpid();
@@ -171,7 +171,7 @@ absl::Status Supervisor::Start(ChildBody body) {
           absl::StrFormat("cannot start process %d: fork: %s", process, std::strerror(errno)));
     }
     if (pid == 0) {
-      // An end of a socket that a sibling keeps open would hide the death of its owner.
+      // A copy of a socket's end in a sibling would hide the death of its owner.
       sockets->clear();
       for (ForkedChild& sibling : children_) sibling.Forget();
       (*control)[0].Close();
@@ -194,9 +194,10 @@ void Supervisor::RequestStop() {
   for (ForkedChild& child : children_) child.RequestStop();
 }
 
-// Waits until a child has ended, reports or runs out of patience; passes a request to stop on.
+// Waits until a child ends or reports, a stop is requested, or the deadline passes. Passes a
+// request to stop on to the children.
 void Supervisor::Wait() {
-  // Descriptors of -1 are no obstacle: poll ignores them.
+  // poll ignores descriptors of -1.
   std::vector<pollfd> polled = {
       {stop_requested_ ? -1 : stop_event_.get(), POLLIN, 0},
       {stop_requested_ ? -1 : options_.stop_descriptor, POLLIN, 0},
@@ -216,7 +217,7 @@ void Supervisor::Wait() {
   if (polled[0].revents != 0 || polled[1].revents != 0) RequestStop();
 }
 
-// Takes what there is to know of a child.
+// Takes a child's report, or its end.
 void Supervisor::Note(ForkedChild& child) {
   pollfd ended = {child.pidfd(), POLLIN, 0};
   if (poll(&ended, 1, 0) != 1) {
@@ -224,13 +225,13 @@ void Supervisor::Note(ForkedChild& child) {
     return;
   }
   const ForkedChild::End end = child.Reap();
-  // A child that had to be killed is a consequence of the failure.
+  // The supervisor killed it, because of an earlier failure.
   if (!(end.is_death && killed_)) failure_.Add(end.status, end.is_death);
 }
 
 SteadyClock::time_point Supervisor::Deadline() const {
-  constexpr std::chrono::seconds kAfterLoss(1);  // all survivors learn of it at the same time
-  constexpr absl::Duration kForever = absl::Hours(24 * 365);  // sums with it do not overflow
+  constexpr std::chrono::seconds kAfterLoss(1);  // all survivors notice a loss at the same time
+  constexpr absl::Duration kForever = absl::Hours(24 * 365);  // avoids an overflow of the sum
   const SteadyClock::time_point deadline =
       failure_.time() + absl::ToChronoMilliseconds(std::min(options_.patience, kForever));
   if (!failure_.loss_time().has_value()) return deadline;

@@ -10,11 +10,12 @@ namespace headway::internal {
 
 struct ChildProcessesOptions {
   int process_count = 1;
-  // After the first failure the others get this long to end by themselves, and after the loss of
-  // one of them, which all see at the same time, a second at most; then they are killed.
+  // After the first failure the other children have this long to end by themselves, then they are
+  // killed. After the loss of a child, which all of them notice at once, they have at most a
+  // second.
   absl::Duration patience = absl::Seconds(11);
-  // A graceful stop is asked for by this handle, or by a descriptor that becomes readable (-1:
-  // none; not owned, and not read). In the children it is this handle that is asked.
+  // A graceful stop is requested by this handle, or by a readable descriptor (-1: absent; not
+  // owned, not read). In the children it is requested through this handle.
   StopHandle stop = {};
   int stop_descriptor = -1;
 };
@@ -22,10 +23,9 @@ struct ChildProcessesOptions {
 // Forks `process_count` children that are connected with each other by stream sockets, runs `body`
 // in each, and waits until all have ended. No child outlives the call, or the calling thread.
 //
-// Returns the first failure, by cause: what a child reports of itself, or that it was killed, comes
-// before what the others report because they miss it, or were told of it (failure_origin.h).
-// FailedPrecondition if this process has other threads, ResourceExhausted if the children or their
-// sockets cannot be made.
+// Returns the first failure, by cause: a child's own failure, or its death, is preferred to the
+// secondary failures of the others (failure_origin.h). Errors: FailedPrecondition if this process
+// has other threads; ResourceExhausted if the children or their sockets cannot be made.
 absl::Status RunChildProcesses(const ChildProcessesOptions& options, ChildBody body);
 
 }  // namespace headway::internal

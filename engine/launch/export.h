@@ -16,11 +16,11 @@
 #include "engine/dataflow.h"
 #include "engine/launch/export_interface.h"
 
-// HEADWAY_EXPORT_DATAFLOW(getter); makes a dataflow of a shared library known to the command
+// HEADWAY_EXPORT_DATAFLOW(getter); exports a dataflow of a shared library to the command
 // `headway run library.so:getter`. `getter` is a Dataflow, or a function that returns a Dataflow
-// (or an absl::StatusOr of one) and has parameters of whole numbers, floating-point numbers, bools
-// and strings (std::string or std::string_view); it is called once. The command's default is
-// `flow`. Use it at namespace scope, in the namespace of the getter, once for each name in a
+// (or an absl::StatusOr of one). Its parameters are whole numbers, floating-point numbers, bools
+// and strings (std::string or std::string_view). It is called once. The command's default is
+// `flow`. Use the macro at namespace scope, in the namespace of the getter, once for each name in a
 // library.
 //
 //   Dataflow Words(const std::string& file) {...}
@@ -46,7 +46,7 @@
 
 extern "C" {
 // NOLINTBEGIN(bugprone-reserved-identifier): the linker chooses the names.
-// The linker puts the getters of a library beside each other, and these at both ends.
+// The linker puts the getters of a library side by side, between these two symbols.
 [[gnu::weak,
   gnu::visibility("hidden")]] extern const HeadwayGetter* const __start_headway_getters[];
 [[gnu::weak, gnu::visibility("hidden")]] extern const HeadwayGetter* const __stop_headway_getters[];
@@ -57,10 +57,10 @@ namespace headway::internal {
 
 const HeadwayExports* ExportsOf(const HeadwayGetter* const* begin, const HeadwayGetter* const* end);
 
-// Takes the arguments of a getter one after the other. The first that is wrong is the error.
+// Takes the arguments of a getter one after the other. The status names the first invalid one.
 class GetterArguments {
  public:
-  // `getter` with its parameters, for errors.
+  // `getter` is the name with its parameters, for errors.
   GetterArguments(std::string getter, size_t parameter_count, const HeadwayRunRequest& request);
 
   template <class T>
@@ -124,10 +124,9 @@ const char* ParametersOf(Result (*)(Parameters...)) {
   return text.c_str();
 }
 
-// Runs a dataflow as the request's flags say, and reports.
+// Runs a dataflow with the flags of the request, and reports the result.
 void RunExported(const Dataflow& dataflow, const HeadwayRunRequest& request);
-// Calls a function that makes a dataflow and runs it; reports an error of the function, or what it
-// throws.
+// Runs the dataflow that `make` returns. Reports an error or an exception of `make`.
 void MakeAndRun(const std::string& getter, const HeadwayRunRequest& request,
                 absl::FunctionRef<absl::StatusOr<Dataflow>()> make);
 
@@ -146,7 +145,7 @@ void RunGetter(const char* name, Result (*getter)(Parameters...),
   MakeAndRun(name, request, [&]() -> absl::StatusOr<Dataflow> {
     GetterArguments arguments(name + std::string(ParametersOf(getter)), sizeof...(Parameters),
                               request);
-    // Braces: the arguments are taken from left to right.
+    // Braces evaluate the arguments from left to right.
     std::tuple<std::remove_cvref_t<Parameters>...> values{
         arguments.Take<std::remove_cvref_t<Parameters>>()...};
     if (!arguments.status().ok()) return arguments.status();

@@ -3,9 +3,9 @@
 
 #include <cstdint>
 
-// What the command `headway` and a shared library with dataflows know of each other. The library
-// runs its dataflow itself, with its own copy of the engine, so that only what is in this file has
-// to agree: nothing in it is of C++. All texts are UTF-8 or whatever the user typed.
+// The interface between the command `headway` and a shared library with dataflows, in C. The
+// library runs its dataflow with its own copy of the engine, so the two agree on this file alone.
+// Texts are bytes as the user typed them, most often UTF-8.
 
 extern "C" {
 
@@ -19,38 +19,38 @@ enum HeadwayValueKind : int32_t {
   kHeadwayString = 3,
 };
 
-// An argument of a getter; the member for its kind counts.
+// An argument of a getter. Only the member for its kind has a meaning.
 struct HeadwayValue {
   HeadwayValueKind kind;
-  int64_t integer;  // of a bool too: 0 or 1
+  int64_t integer;  // for a bool too: 0 or 1
   double number;
   const char* string;
   uint64_t string_bytes;
 };
 
-// Everything in a request is valid during the call.
+// The pointers in a request are valid during the call.
 struct HeadwayRunRequest {
   const HeadwayValue* arguments;  // of the getter
   uint64_t argument_count;
   const char* const* flags;  // of the run, as on a command line
   uint64_t flag_count;
-  int32_t stop_descriptor;  // the run is stopped gracefully once it is readable
+  int32_t stop_descriptor;  // the run stops gracefully once it is readable
   void* context;            // for the functions below
-  // Gets diagnostics, from any thread. Severity: 0 information, 1 warning, 2 error.
+  // Receives diagnostics, on any thread. Severity: 0 information, 1 warning, 2 error.
   void (*log)(void* context, int32_t severity, const char* text, uint64_t text_bytes);
-  // Gets the exit code of the command and what to tell the user; called once.
+  // Receives the exit code of the command and the message for the user. Called once.
   void (*result)(void* context, int32_t exit_code, const char* text, uint64_t text_bytes);
 };
 
 struct HeadwayGetter {
   const char* name;
-  const char* (*parameters)();  // as "(string, int32)"; of an object: ""
+  const char* (*parameters)();  // as in "(string, int32)"; "" if the getter is an object
   void (*run)(const HeadwayRunRequest* request);
 };
 
 struct HeadwayExports {
-  uint32_t interface;           // kHeadwayExportInterface; what follows depends on it
-  const char* headway_version;  // with which the library was built
+  uint32_t interface;           // kHeadwayExportInterface; the members below depend on it
+  const char* headway_version;  // of the library's copy of the engine
   const HeadwayGetter* const* begin;
   const HeadwayGetter* const* end;
 };

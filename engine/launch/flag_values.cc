@@ -8,7 +8,7 @@
 namespace headway::internal {
 namespace {
 
-// All of the text, in decimal.
+// Parses a text that is a decimal number as a whole.
 template <class Number>
 std::optional<Number> WholeNumber(std::string_view text) {
   Number number;

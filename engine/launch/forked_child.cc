@@ -55,7 +55,7 @@ void ForkedChild::RequestStop() {
 void ForkedChild::Kill() {
   if (!running()) return;
   if (pidfd_.is_open()) {
-    // If the program ignores SIGCHLD, the id may be another process's already.
+    // If the program ignores SIGCHLD, another process may have the id by now.
     syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
   } else {
     kill(pid_, SIGKILL);
@@ -96,13 +96,13 @@ ForkedChild::End ForkedChild::Reap() {
 
   std::string what;
   if (result != 0) {
-    what = "ended without a result, and the program did not leave its exit code to Headway";
+    what = "ended without a result, and its exit code was taken by other code of the program";
   } else if (was_killed) {
     const char* description = sigdescr_np(info.si_status);
     what = absl::StrFormat("was killed by signal %d (%s)", info.si_status,
                            description != nullptr ? description : "unknown");
   } else {
-    what = absl::StrFormat("ended without a result, with exit code %d: does a step call exit()?",
+    what = absl::StrFormat("ended without a result, with exit code %d; does a step call exit()?",
                            info.si_status);
   }
   return {.status = absl::UnavailableError(absl::StrFormat("process %d %s", process_, what)),

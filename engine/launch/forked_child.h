@@ -15,15 +15,15 @@ namespace headway::internal {
 
 using SocketPair = std::array<FileDescriptor, 2>;
 
-// Two stream sockets that are connected with each other.
+// Makes two stream sockets that are connected with each other.
 absl::StatusOr<SocketPair> MakeSocketPair();
 
-// The parent's side of a child process. It kills the child, if it still runs, when it goes.
+// The parent's side of a child process. The destructor kills the child if it is running.
 class ForkedChild {
  public:
   struct End {
     absl::Status status;
-    bool is_death;  // it did not end by itself, with a report
+    bool is_death;  // the child did not end by itself with a report
   };
 
   ForkedChild(int process, pid_t pid, FileDescriptor control)
@@ -32,28 +32,28 @@ class ForkedChild {
   ForkedChild& operator=(ForkedChild&&) = delete;
   ~ForkedChild();
 
-  // To be called first.
+  // Opens the pidfd. REQUIRES: the first call.
   absl::Status Watch();
 
   bool running() const { return pid_ != 0; }
   // Readable when the child has ended.
   int pidfd() const { return pidfd_.get(); }
-  // Readable when there is something for ReadReport; -1 when there will be no more.
+  // Readable when ReadReport has bytes to read; -1 after the last of them.
   int control() const { return control_.get(); }
 
   void RequestStop();
   void Kill();
-  // In the process of another child, which has no business with this one.
+  // Drops the child without killing it. For the process of a sibling.
   void Forget();
 
-  // Takes what the child has reported so far, and returns its report once that is complete.
+  // Reads the bytes that have arrived, and returns the report once it is complete.
   std::optional<absl::Status> ReadReport();
-  // REQUIRES: it has ended.
+  // Returns how the child ended. REQUIRES: it has ended.
   End Reap();
 
  private:
   const int process_;
-  pid_t pid_;  // 0 once it has been reaped
+  pid_t pid_;  // 0: reaped or forgotten
   FileDescriptor control_;
   FileDescriptor pidfd_;
   ReportReader reader_;

@@ -13,17 +13,17 @@ namespace {
 
 constexpr char kUsagePayload[] = "headway/usage";
 
-// What was said, and what was left open.
+// The flags so far, and their origins.
 struct Given {
   RunFlags flags;
   std::optional<int> process_id;
-  std::string processes_from;  // how the user said it: a flag, or a variable
+  std::string processes_from;  // the spelling of the flag, or the variable
   std::string process_id_from;
   std::string addresses_from;
-  std::vector<std::string_view> names;  // of the flags
+  std::vector<std::string_view> names;  // of the flags on the command line
 };
 
-// Stores a value. What goes wrong is the end of a sentence, as in flag_values.h.
+// Stores a value. Errors are the ends of sentences, as in flag_values.h.
 using Store = absl::Status (*)(std::string_view value, const std::string& from, Given& given);
 
 template <class Value, class Target>
@@ -34,10 +34,10 @@ absl::Status Assign(absl::StatusOr<Value> value, Target& target) {
 }
 
 struct Flag {
-  char letter;  // 0: it has none
+  char letter;  // 0: no short form
   std::string_view name;
-  std::string_view value;     // what it is called in the help; empty: the flag has no value
-  std::string_view variable;  // of the environment; empty: none
+  std::string_view value;     // placeholder in the help; empty: the flag has no value
+  std::string_view variable;  // environment variable; may be empty
   std::string_view help;
   Store store;
 };
@@ -49,55 +49,56 @@ constexpr Flag kFlags[] = {
        return Assign(ParseNumber(value, 1, 256), given.flags.workers_per_process);
      }},
     {'p', "processes", "N", "HEADWAY_PROCESSES",
-     "start N processes on this machine; without this flag and -a the dataflow runs in this one",
+     "spawn N processes on this machine; without this flag and -a the dataflow runs in this "
+     "process",
      [](std::string_view value, const std::string& from, Given& given) {
        given.processes_from = from;
        return Assign(ParseNumber(value, 1, 256), given.flags.processes);
      }},
     {'i', "process-id", "ID", "HEADWAY_PROCESS_ID",
-     "which process of a cluster this one is, from 0: its place in the addresses. On Kubernetes it "
-     "is the ordinal of the pod, if HEADWAY_POD_NAME is the pod's name (and "
-     "HEADWAY_STATEFULSET_NAME "
+     "number of this process in the cluster: the index of its address, from 0. On Kubernetes it is "
+     "the ordinal of the pod, if HEADWAY_POD_NAME is the pod's name (and HEADWAY_STATEFULSET_NAME "
      "that of its stateful set)",
      [](std::string_view value, const std::string& from, Given& given) {
        given.process_id_from = from;
        return Assign(ParseNumber(value, 0, 65535), given.process_id);
      }},
     {'a', "addresses", "LIST", "HEADWAY_ADDRESSES",
-     "addresses of all processes of a cluster, as in \"host:2101;host:2102\". Start each process "
-     "with the same flags, but for its own -i, in any order",
+     "addresses of all processes of a cluster, as in \"host:2101;host:2102\". Start every process, "
+     "in any order, with the same flags except -i",
      [](std::string_view value, const std::string& from, Given& given) {
        given.addresses_from = from;
        return Assign(ParseAddresses(value), given.flags.addresses);
      }},
     {0, "secret-file", "FILE", "HEADWAY_SECRET_FILE",
-     "a file with the secret by which the processes of a cluster prove that they belong to it. Or "
-     "give the secret itself in HEADWAY_SECRET",
+     "file with the secret that proves membership in the cluster. HEADWAY_SECRET may hold the "
+     "secret "
+     "itself instead",
      [](std::string_view value, const std::string&, Given& given) {
        given.flags.secret_file = value;
        return value.empty() ? absl::InvalidArgumentError("is not the name of a file")
                             : absl::OkStatus();
      }},
     {0, "insecure", "", "",
-     "allow addresses other than loopback without a secret. Whoever reaches them can take part",
+     "allow addresses other than loopback without a secret. Any program that reaches them can join",
      [](std::string_view, const std::string&, Given& given) {
        given.flags.run.cluster.insecure = true;
        return absl::OkStatus();
      }},
-    {0, "connect-timeout", "DURATION", "", "how long to wait for the other processes (30s)",
+    {0, "connect-timeout", "DURATION", "", "time limit for connecting all processes (30s)",
      [](std::string_view value, const std::string&, Given& given) {
        return Assign(ParsePositiveDuration(value), given.flags.run.cluster.connect_timeout);
      }},
-    {0, "peer-timeout", "DURATION", "", "silence after which a process is given up (10s)",
+    {0, "peer-timeout", "DURATION", "", "silence after which a process counts as lost (10s)",
      [](std::string_view value, const std::string&, Given& given) {
        return Assign(ParsePositiveDuration(value), given.flags.run.cluster.peer_timeout);
      }},
     {0, "max-bytes-in-flight", "BYTES", "",
-     "memory for records between steps, for each process, such as 64MiB (256MiB)",
+     "limit of memory for records between steps in each process, such as 64MiB (256MiB)",
      [](std::string_view value, const std::string&, Given& given) {
        return Assign(ParseBytes(value), given.flags.run.max_bytes_in_flight);
      }},
-    {0, "epoch-length", "DURATION", "", "how long an epoch of the sources lasts (10s)",
+    {0, "epoch-length", "DURATION", "", "length of an epoch (10s)",
      [](std::string_view value, const std::string&, Given& given) {
        PeriodicEpochConfig epochs;
        HEADWAY_RETURN_IF_ERROR(Assign(ParsePositiveDuration(value), epochs.epoch_length));
@@ -123,7 +124,7 @@ absl::Status StoreValue(const Flag& flag, const std::string& from, std::string_v
   return UsageError(absl::StrFormat("%s: '%s' %s", from, value, stored.message()));
 }
 
-// An argument that is a flag: which one, and the value that is attached to it.
+// A flag, and the value that is attached to it, as in "-w3".
 struct Match {
   const Flag* flag = nullptr;
   std::optional<std::string_view> value = std::nullopt;
@@ -175,7 +176,7 @@ absl::Status ReadArguments(std::span<const std::string> arguments, Given& given)
   return absl::OkStatus();
 }
 
-// Where no flag was given.
+// Reads the variables of the flags that are not on the command line.
 absl::Status ReadEnvironment(EnvironmentLookup environment, Given& given) {
   const auto is_given = [&given](std::string_view name) {
     return std::find(given.names.begin(), given.names.end(), name) != given.names.end();
@@ -198,14 +199,14 @@ absl::Status ReadEnvironment(EnvironmentLookup environment, Given& given) {
   return absl::OkStatus();
 }
 
-// Flags that only make sense together, or not together.
+// Checks the flags that need or exclude each other.
 absl::Status Combine(EnvironmentLookup environment, Given& given) {
   RunFlags& flags = given.flags;
   const bool has_addresses = !flags.addresses.empty();
   if (flags.processes.has_value() && (has_addresses || given.process_id.has_value())) {
     return UsageError(absl::StrFormat(
-        "%s starts all processes on this machine, and cannot be used with %s, which is for a "
-        "process of a cluster that is started by hand: leave one of them out",
+        "%s spawns all processes on this machine, but %s is for one process of a cluster that is "
+        "started by hand: leave one of them out",
         given.processes_from, has_addresses ? given.addresses_from : given.process_id_from));
   }
   if (!has_addresses) {
@@ -225,13 +226,13 @@ absl::Status Combine(EnvironmentLookup environment, Given& given) {
   }
   if (!given.process_id.has_value()) {
     return UsageError(absl::StrFormat(
-        "%s needs -i/--process-id: which of the %d addresses is this process's, from 0?",
+        "%s needs -i/--process-id, the index of this process in the list of %d addresses, from 0",
         given.addresses_from, flags.addresses.size()));
   }
   flags.process_id = *given.process_id;
   if (flags.process_id >= static_cast<int>(flags.addresses.size())) {
     return UsageError(absl::StrFormat(
-        "%s: there is no process %d, since %s has %d addresses; they count from 0",
+        "%s: there is no process %d; %s has %d addresses, and their numbers begin with 0",
         given.process_id_from, flags.process_id, given.addresses_from, flags.addresses.size()));
   }
   return absl::OkStatus();
@@ -242,7 +243,7 @@ absl::Status Combine(EnvironmentLookup environment, Given& given) {
 absl::StatusOr<RunFlags> ParseRunFlags(std::span<const std::string> arguments,
                                        EnvironmentLookup environment) {
   for (const std::string& argument : arguments) {
-    // Help is given whatever else is wrong.
+    // Help works in spite of invalid flags.
     if (argument == "-h" || argument == "--help") return RunFlags{.help = true};
   }
   Given given;
@@ -275,13 +276,13 @@ std::string RunFlagsHelp() {
     help += "\n";
   }
   help +=
-      "\nA value is attached or apart: -w3, -w 3, --workers-per-process=3. What is in brackets is\n"
-      "the variable of the environment that is used where the flag is not given.\n"
-      "\nIf the standard error output is a terminal, it shows a status line while a dataflow "
-      "runs:\n"
-      "the earliest epoch that is not complete, the records that sources emit in a second, the\n"
-      "bytes in flight between steps, and the lag, which is how long ago the sources were where\n"
-      "the completed epochs are now. It is about this process; with -p, about process 0.\n";
+      "\nA value may be attached or separate: -w3, -w 3, --workers-per-process=3. The environment\n"
+      "variable in brackets is used when the flag is not given.\n"
+      "\nIf standard error is a terminal, it shows a status line while a dataflow runs: the "
+      "earliest\n"
+      "incomplete epoch, the records that sources emit per second, the bytes in flight between\n"
+      "steps, and the lag, the time for which the earliest incomplete epoch has been behind the\n"
+      "sources. The line is about this process; with -p, about process 0.\n";
   return help;
 }
 

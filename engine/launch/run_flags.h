@@ -14,32 +14,32 @@
 
 namespace headway::internal {
 
-// What the command line and the environment say about a run.
+// The flags of a run, from the command line and the environment.
 struct RunFlags {
-  bool help = false;                    // then nothing else counts
-  std::vector<std::string> words = {};  // that are no flags: the program's own
+  bool help = false;                    // the other members have no meaning
+  std::vector<std::string> words = {};  // the arguments that are no flags, for the program
   int workers_per_process = 1;
-  std::optional<int> processes = std::nullopt;  // given: spawn so many
+  std::optional<int> processes = std::nullopt;  // if given: spawn this number of processes
   int process_id = 0;
-  std::vector<std::string> addresses = {};  // given: this is a process of a cluster
+  std::vector<std::string> addresses = {};  // if not empty: this process is member of a cluster
   std::string secret_file = {};
   RunOptions run = {};
 };
 
-// The value of a variable of the environment, if it is set.
+// Returns the value of an environment variable, if it is set.
 using EnvironmentLookup =
     absl::FunctionRef<std::optional<std::string>(const std::string& variable)>;
 
-// Reads the flags (without the program's name). A flag beats its variable of the environment. Reads
+// Parses the arguments after the program's name. A flag overrides its environment variable. Reads
 // no file, and prints nothing. InvalidArgument, a UsageError, names the flag or the variable, the
-// value, and what is expected.
+// value, and the values that are allowed.
 absl::StatusOr<RunFlags> ParseRunFlags(std::span<const std::string> arguments,
                                        EnvironmentLookup environment);
 
-// Explains every flag, a line or more each, ready to be printed.
+// Returns the help for every flag, ready to print.
 std::string RunFlagsHelp();
 
-// InvalidArgument, marked as a mistake in the use of a program. Its ExitCode is 2.
+// Makes an InvalidArgument that is marked as a usage error. Its ExitCode is 2.
 absl::Status UsageError(std::string_view message);
 bool IsUsageError(const absl::Status& status);
 

@@ -37,7 +37,7 @@ namespace {
 
 constexpr char kHelpPayload[] = "headway/help";
 
-// While it lives, requests the stop once a descriptor is readable.
+// Requests a stop once a descriptor is readable, until it is destroyed.
 class StopOnDescriptor {
  public:
   StopOnDescriptor() = default;
@@ -46,7 +46,8 @@ class StopOnDescriptor {
     eventfd_write(end_.get(), 1);
     thread_.join();
   }
-  // A descriptor of -1 is none. ResourceExhausted: the system has no descriptor or thread left.
+  // Does nothing for a descriptor of -1. ResourceExhausted: the system is out of descriptors or
+  // threads.
   absl::Status Start(int descriptor, StopHandle stop) {
     if (descriptor < 0) return absl::OkStatus();
     absl::StatusOr<internal::FileDescriptor> end = internal::MakeStopEvent();
@@ -61,7 +62,7 @@ class StopOnDescriptor {
       });
     } catch (const std::system_error& error) {
       return absl::ResourceExhaustedError(absl::StrFormat(
-          "cannot start the thread that listens for a request to stop: %s", error.what()));
+          "cannot start the thread that waits for a request to stop: %s", error.what()));
     }
     return absl::OkStatus();
   }
@@ -73,7 +74,7 @@ class StopOnDescriptor {
   std::thread thread_;
 };
 
-// The first line of the file.
+// Reads the first line of the file.
 absl::Status ReadSecret(const std::string& file, std::string& secret) {
   std::ifstream in(file);
   if (!in) {
@@ -82,13 +83,13 @@ absl::Status ReadSecret(const std::string& file, std::string& secret) {
   }
   std::getline(in, secret);
   if (in.bad()) {
-    return internal::UsageError(absl::StrFormat(
-        "cannot read the secret from '%s': it is not a file that can be read", file));
+    return internal::UsageError(
+        absl::StrFormat("cannot read the secret from '%s': it is not a regular file", file));
   }
   if (!secret.empty() && secret.back() == '\r') secret.pop_back();
   if (!secret.empty()) return absl::OkStatus();
   return internal::UsageError(
-      absl::StrFormat("the file '%s' holds no secret: its first line is empty", file));
+      absl::StrFormat("the file '%s' contains no secret: its first line is empty", file));
 }
 
 // A placement whose processes show a status line while they run.

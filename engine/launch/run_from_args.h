@@ -13,45 +13,43 @@ namespace headway {
 
 class Worker;
 
-// Runs a dataflow as the command line and the environment say: in this process, on processes that
-// it spawns (-p), or as one process of a cluster (-i, -a). It is all that a program's main needs:
+// Runs a dataflow with the flags of the command line and the environment: in this process, on
+// processes that it spawns (-p), or as one process of a cluster (-i, -a). A complete main:
 //
 //   absl::Status status = RunFromArgs(flow, argc, argv);
 //   if (!status.ok()) std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
 //   return ExitCode(status);
 //
-// It handles no signals, and prints nothing, but for one thing: if the standard error output is a
-// terminal, a line there shows how the run gets on (epoch, records/s, bytes in flight, lag). It is
-// written over twice a second, shows the part of the run that is in this process, or in process 0
-// of those that it spawns, and is gone in the end. --help runs nothing: the explanation of the
-// flags is the message of a Cancelled status. InvalidArgument for flags that are wrong; otherwise
-// the errors of RunMain, SpawnCluster and ClusterMain. Call it before the program starts threads.
+// Handles no signals. Prints nothing, except for a status line if standard error is a terminal:
+// epoch, records/s, bytes in flight, lag. The line is rewritten twice a second and erased at the
+// end. It shows the part of the run in this process, or in process 0 of the spawned ones.
+//
+// --help runs nothing: the help is the message of a Cancelled status. Errors: InvalidArgument for
+// invalid flags; those of RunMain, SpawnCluster and ClusterMain. Call it before the program starts
+// threads.
 absl::Status RunFromArgs(const Dataflow& dataflow, int argc, char** argv);
 
-// The same for a program that drives each worker by itself, as with Execute. It prints nothing at
-// all.
+// The same for a program that drives each worker by itself, as with Execute. Prints no status line.
 absl::Status ExecuteFromArgs(int argc, char** argv,
                              absl::FunctionRef<absl::Status(Worker&)> program);
 
-// The words of the command line that are no flags of RunFromArgs, nor values of them: they are the
-// program's own, and RunFromArgs passes over them. Empty if the flags are wrong, which RunFromArgs
-// reports.
+// Returns the arguments that are neither flags of RunFromArgs nor their values. They are for the
+// program, and RunFromArgs ignores them. Empty if a flag is invalid; RunFromArgs reports it.
 std::vector<std::string> ProgramArguments(int argc, char** argv);
 
-// The exit code of a program that ends with this status of RunFromArgs: 0 if the run, or --help, is
-// OK, 1 if the run failed, 2 if the flags cannot be understood, contradict each other, or name a
-// secret that cannot be read.
+// Returns the exit code for a status of RunFromArgs: 0 if it is OK or that of --help, 1 if the run
+// failed, 2 if the flags are invalid or their secret cannot be read.
 int ExitCode(const absl::Status& status);
 
 namespace internal {
 
 struct RunFlags;
 
-// Looks into the environment of this process.
+// Reads a variable of this process.
 std::optional<std::string> ReadEnvironmentVariable(const std::string& variable);
 
-// Runs a dataflow as the flags say. It is stopped gracefully when `stop_descriptor` becomes
-// readable (-1: none; not owned, and not read). Reads the file with the secret.
+// Runs a dataflow with the given flags, and reads the file with the secret. The run stops
+// gracefully once `stop_descriptor` is readable (-1: absent; not owned, not read).
 absl::Status RunWithFlags(const Dataflow& dataflow, const RunFlags& flags, int stop_descriptor);
 
 }  // namespace internal

@@ -9,8 +9,8 @@ namespace headway::internal {
 // Processes of this machine that the calling process forks and supervises.
 class SpawnedProcesses final : public Placement {
  public:
-  // The run is also stopped gracefully once `stop_descriptor` is readable (-1: none; not owned, not
-  // read).
+  // The run is also stopped gracefully once `stop_descriptor` is readable (-1: absent; not owned,
+  // not read).
   SpawnedProcesses(int process_count, int workers_per_process, int stop_descriptor = -1)
       : process_count_(process_count),
         workers_(workers_per_process),

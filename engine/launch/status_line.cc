@@ -19,7 +19,7 @@ namespace {
 constexpr std::chrono::milliseconds kPeriod{500};
 constexpr std::string_view kErase = "\r\x1b[K";
 
-// A line that is longer goes on in the next one, and could not be written over.
+// A longer line would wrap, and could not be overwritten.
 size_t Columns(int terminal) {
   winsize size = {};
   constexpr size_t kDefault = 80;
@@ -27,20 +27,20 @@ size_t Columns(int terminal) {
   return size.ws_col;
 }
 
-// The descriptor itself may be shared with others, who do not expect that it does not block.
+// Other users of the descriptor expect it to block, so it is opened again without blocking.
 FileDescriptor OpenAgain(int descriptor) {
   if (isatty(descriptor) == 0) return FileDescriptor();
   return FileDescriptor(open(absl::StrFormat("/proc/self/fd/%d", descriptor).c_str(),
                              O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
 }
 
-// A terminal that does not take it has nobody who looks at it.
+// An update that the terminal does not take is lost: the next one replaces it.
 void Write(int descriptor, std::string_view text) {
   [[maybe_unused]] const ssize_t count = write(descriptor, text.data(), text.size());
 }
 
-// Whether the terminal belongs to other programs now, which it is not to disturb (and which may
-// stop it for that).
+// Returns true if the terminal belongs to other programs now. Output would disturb them, and the
+// terminal may stop this process for it.
 bool IsInBackground(int terminal) {
   const pid_t foreground = tcgetpgrp(terminal);
   return foreground >= 0 && foreground != getpgrp();
@@ -57,7 +57,7 @@ StatusLine::StatusLine(int descriptor, std::string prefix, const RunMonitor& mon
   try {
     thread_ = std::thread([this] { Run(); });
   } catch (const std::system_error&) {
-    // The run may go on without the line.
+    // The run does not need the line.
   }
 }
 

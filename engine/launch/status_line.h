@@ -14,21 +14,22 @@
 
 namespace headway::internal {
 
-// While it lives, a line of a terminal shows how a run gets on (StatusText). It is written twice a
-// second over the one before, by a thread of its own, and erased in the end. Shows nothing before
-// the run has begun, if the descriptor is no terminal, or if the terminal cannot be opened again.
-// Waits for nobody: what a terminal that was stopped does not take is not shown.
+// Shows the progress of a run (StatusText) in a line of a terminal, until it is destroyed. A thread
+// rewrites the line twice a second; the destructor erases it. Nothing is shown before the run has
+// begun, if the descriptor is no terminal, or if the terminal cannot be opened again. Writes never
+// block: a stopped terminal misses updates.
 //
 // Thread safe.
 class StatusLine {
  public:
-  // `prefix` goes before the text. What the arguments refer to outlives this.
+  // `prefix` stands before the text. `monitor` and `clock` outlive the line.
   StatusLine(int descriptor, std::string prefix, const RunMonitor& monitor, Clock& clock);
   ~StatusLine();
   StatusLine(const StatusLine&) = delete;
   StatusLine& operator=(const StatusLine&) = delete;
 
-  // Calls f while the line is not there, so that what f prints to the terminal stands by itself.
+  // Erases the line, calls f, and shows the line again at its next update. For output of f to the
+  // terminal.
   void Hide(absl::FunctionRef<void()> f);
 
  private:
@@ -37,12 +38,12 @@ class StatusLine {
   void Erase();
   absl::Duration Now() { return absl::Nanoseconds(clock_.NowNanos()); }
 
-  FileDescriptor terminal_;  // one that does not block; not open if nothing is shown
+  FileDescriptor terminal_;  // non-blocking; not open: nothing is shown
   const std::string prefix_;
   const RunMonitor& monitor_;
   Clock& clock_;
   std::thread thread_;  // not joinable: nothing is shown
-  std::mutex mutex_;    // guards what follows
+  std::mutex mutex_;    // guards the members below
   std::condition_variable changed_;
   bool ending_ = false;
   bool drawn_ = false;

@@ -5,7 +5,7 @@
 namespace headway::internal {
 namespace {
 
-// Three digits that count, as in 87, 12.3k and 1.25M.
+// Three significant digits, as in 87, 12.3k and 1.25M.
 std::string FormatRate(double rate) {
   if (rate < 999.5) return absl::StrFormat("%.0f", rate);
   const char* unit = "k";

@@ -10,19 +10,19 @@
 
 namespace headway::internal {
 
-// Says in a line how a run gets on, from looks at it now and then:
+// Formats the statistics of a run as a line of text:
 //
 //   epoch 12 | 1.25M records/s | 3.4 MiB in flight | lag 1.5s
 //
-// The rate is that of the time since the look before. The lag says how long ago the sources were
-// where the completed epochs are now: 0 while only epochs are open in which sources still emit.
+// The rate is that since the previous update. The lag is the time since the sources left the
+// earliest incomplete epoch; 0 while they are in it.
 //
 // Thread safety: none.
 class StatusText {
  public:
   explicit StatusText(absl::Duration start) : last_time_(start) {}
 
-  // The line at `now`, the time since a fixed moment.
+  // Returns the line for `now`, the time since a fixed moment.
   std::string Update(const RunStatistics& statistics, absl::Duration now);
 
  private:
@@ -34,7 +34,7 @@ class StatusText {
   };
   absl::Duration last_time_;
   uint64_t last_records_ = 0;
-  std::deque<Arrival> arrivals_;  // of sources, at epochs later than the completed ones
+  std::deque<Arrival> arrivals_;  // of sources, at epochs after the earliest incomplete one
 };
 
 }  // namespace headway::internal

@@ -6,8 +6,8 @@
 
 namespace headway::internal {
 
-// An eventfd by which somebody asks for a stop: eventfd_write makes it readable, and does not wait.
-// ResourceExhausted: the system has no descriptor left.
+// Makes an eventfd that carries a request to stop: eventfd_write makes it readable, and never
+// blocks. ResourceExhausted: the system is out of descriptors.
 absl::StatusOr<FileDescriptor> MakeStopEvent();
 
 }  // namespace headway::internal

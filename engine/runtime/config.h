@@ -20,20 +20,19 @@ namespace headway {
 
 class RunMonitor;
 
-// Closes an epoch each time this much clock time has passed, whether or not items came.
+// Closes an epoch whenever this much clock time has passed, with or without items.
 struct PeriodicEpochConfig {
   absl::Duration epoch_length = absl::Seconds(10);
 };
 
-// Closes an epoch after every item, and on a poll that brings none: for tests that want to see each
-// epoch.
+// Closes an epoch after every item, and on every poll without items. For tests.
 struct TestingEpochConfig {};
 
 using EpochConfig = std::variant<PeriodicEpochConfig, TestingEpochConfig>;
 
-// Asks runs to stop gracefully, from any thread: sources stop, the current epoch is completed, and
-// the run returns OK. It is not the end of the input: no step sees its input as finished. Copies
-// share one request. Not for use in a signal handler, since it takes a lock.
+// Stops runs gracefully, from any thread: sources stop, the current epoch is completed, and the run
+// returns OK. A stop is not the end of the input: no step sees its input as finished. Copies share
+// one request. Do not use it in a signal handler: it takes a lock.
 class StopHandle {
  public:
   StopHandle() : state_(std::make_shared<State>()) {}
@@ -52,7 +51,7 @@ class StopHandle {
   std::shared_ptr<State> state_;
 };
 
-// Calls a function, in the thread that asks, when a stop is requested. For entry points. Thread
+// Calls a function when a stop is requested, on the requesting thread. For entry points. Thread
 // safe.
 class StopListener {
  public:
@@ -67,47 +66,50 @@ class StopListener {
 };
 
 enum class LogSeverity { kInfo, kWarning, kError };
-// Receives diagnostics; called from any thread of a run, also from several at a time, and while a
-// cluster connects from that of the caller. The library itself writes nowhere.
+// Receives diagnostics. It is called on any thread of a run, also on several at a time, and on the
+// caller's while a cluster connects. The library itself writes nowhere.
 using LogHook = std::function<void(LogSeverity, std::string_view message)>;
 
 // How an idle worker waits for work.
 enum class Waiting {
-  kSpinThenPark,  // spins for about the cost of a wake-up, then sleeps until something comes: the
+  kSpinThenPark,  // spins for about the cost of a wake-up, then sleeps until it is woken: the
                   // default
   kSpin,          // never sleeps: lowest latency, one core for each worker
 };
 
-// What runs of several processes have in common, the same in all of them.
+// Options of the entry points for several processes. They are the same in every process.
 struct ClusterConfig {
   // Proves membership, in both directions. Without a secret a cluster uses loopback addresses only,
   // unless it is `insecure`.
   std::string secret = {};
   bool insecure = false;
   std::string name = {};  // two clusters of different names refuse each other
-  absl::Duration connect_timeout = absl::Seconds(30);  // for all processes to be there
-  absl::Duration peer_timeout = absl::Seconds(10);     // silence after which a process is given up
+  absl::Duration connect_timeout = absl::Seconds(30);  // until all processes are connected
+  absl::Duration peer_timeout = absl::Seconds(10);     // a process silent for longer is lost
   size_t max_frame_bytes = size_t{256} << 20;          // the largest batch
 };
 
-// What all entry points have in common. An aggregate, meant for designated initializers.
+// Options of every entry point. An aggregate, meant for designated initializers.
 struct RunOptions {
   // Threads of RunMain, including the caller's. The other entry points have a count of their own
   // and ignore this one.
   int worker_count = 1;
   EpochConfig epoch_config = PeriodicEpochConfig{};
   Epoch first_epoch = 0;  // where the run starts
-  // A source emits in an epoch when all but so many of those up to it are complete everywhere.
+  // The number of epochs that may be incomplete anywhere while sources emit. With the default 2, a
+  // source runs at most one epoch ahead of the oldest incomplete one. While it is paused, timed
+  // epochs still close, empty.
   int max_epochs_in_flight = 2;
-  // Of batches on their way between steps, in each process. Since all P of them may send to one,
-  // each has a P-th of it for what it sends.
+  // Limit of the bytes of batches between steps, in each process. All P processes may send to one
+  // of them, so each may have a P-th of the limit in flight.
   int64_t max_bytes_in_flight = int64_t{256} << 20;
-  bool apply_in_epoch_order = false;  // stateful steps and sinks hold what belongs to later epochs
+  // Stateful steps and sinks hold batches of later epochs until the earlier ones are complete.
+  bool apply_in_epoch_order = false;
   Waiting waiting = Waiting::kSpinThenPark;
   StopHandle stop = {};
   ClusterConfig cluster = {};
   LogHook log_hook = nullptr;
-  RunMonitor* monitor = nullptr;  // null: nobody watches. Not owned; outlives the run
+  RunMonitor* monitor = nullptr;  // null: no statistics. Not owned; outlives the run
   Clock* clock = nullptr;         // null: the system's clocks. Not owned; outlives the run
 };
 

@@ -7,9 +7,8 @@
 #include "absl/status/status.h"
 #include "absl/strings/cord.h"
 
-// Where the failure of a process comes from. One that says that another process was lost, or that
-// another process said so, may be the consequence of a failure there. Who sees the ends of all
-// processes looks for one that is not.
+// Marks secondary failures: "another process is lost", "another process told this one to abort".
+// The supervisor of the processes prefers an unmarked failure as the cause.
 
 namespace headway::internal {
 
@@ -25,15 +24,15 @@ inline bool IsMarked(const absl::Status& status, std::string_view mark) {
   return status.GetPayload({mark.data(), mark.size()}).has_value();
 }
 
-// The loss of another process.
+// Marks the loss of another process.
 inline absl::Status MarkLoss(absl::Status status) { return Mark(std::move(status), kLossMark); }
 inline bool IsLoss(const absl::Status& status) { return IsMarked(status, kLossMark); }
 
-// What another process has told as a reason to end: a loss, or a failure of its own.
+// Marks a failure that another process reported with its abort: a loss, or a failure of its own.
 inline absl::Status MarkTold(absl::Status status) { return Mark(std::move(status), kToldMark); }
 inline bool IsTold(const absl::Status& status) { return IsMarked(status, kToldMark); }
 
-// For a user, to whom the marks mean nothing.
+// Returns the status as users see it.
 inline absl::Status WithoutMark(absl::Status status) {
   status.ErasePayload(kLossMark);
   status.ErasePayload(kToldMark);

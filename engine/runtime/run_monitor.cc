@@ -44,7 +44,7 @@ std::optional<RunStatistics> RunMonitor::Look() const {
   for (int index = 0; index < worker_count_; ++index) {
     const WorkerStatistics& worker = workers_[index];
     statistics.records += worker.records.load(std::memory_order_relaxed);
-    // Each worker knows a lower bound; a late one may still be behind.
+    // Each worker knows a lower bound, and some know an older one than others.
     epoch = std::min(epoch, worker.epoch.load(std::memory_order_relaxed));
     statistics.source_epoch =
         std::max(statistics.source_epoch, worker.source_epoch.load(std::memory_order_relaxed));

@@ -13,19 +13,19 @@
 
 namespace headway {
 
-// How far a run is, as its workers in this process know. Epochs are those of dataflows with
+// Statistics of a run, as known to its workers in this process. Epochs are those of dataflows with
 // sources.
 struct RunStatistics {
-  uint64_t records = 0;                       // that sources have emitted in this process
-  std::optional<Epoch> epoch = std::nullopt;  // the earliest that is not complete; none: all are
-  Epoch source_epoch = 0;                     // the latest that a source has reached here
-  int64_t bytes_in_flight = 0;                // on their way between steps, of this process
+  uint64_t records = 0;                       // emitted by sources of this process
+  std::optional<Epoch> epoch = std::nullopt;  // the earliest incomplete one; none: all are complete
+  Epoch source_epoch = 0;       // the latest that a source of this process has reached
+  int64_t bytes_in_flight = 0;  // sent by this process and not yet taken by a step
 };
 
 namespace internal {
 
-// What one worker shows to the outside. Written by its thread, a few stores at the end of a step;
-// read by any.
+// Counters of one worker. Written by its thread, with a few stores at the end of a step; read by
+// any thread.
 struct alignas(64) WorkerStatistics {
   static constexpr Epoch kNoEpoch = std::numeric_limits<Epoch>::max();
 
@@ -36,8 +36,8 @@ struct alignas(64) WorkerStatistics {
 
 }  // namespace internal
 
-// Lets other threads look at a run, which gets it as RunOptions::monitor. One run at a time; of a
-// run on several processes it shows the part that is in this process. Costs nothing per record.
+// Gives other threads the statistics of a run, which has it as RunOptions::monitor. It serves one
+// run at a time, and the part of the run in this process. It costs nothing per record.
 //
 // Thread safe.
 class RunMonitor {
