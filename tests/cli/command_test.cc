@@ -53,7 +53,7 @@ class Command {
   struct Setting {
     std::map<std::string, std::string> environment = {};
     int terminal = -1;          // its standard error output, unless it is -1
-    std::string redirect = {};  // what a shell does to its descriptors
+    std::string redirect = {};  // of descriptors, by a shell
   };
   explicit Command(std::vector<std::string> arguments) : Command({}, std::move(arguments)) {}
   Command(const Setting& setting, std::vector<std::string> arguments) {
@@ -203,7 +203,7 @@ TEST_CASE("a failure is told once, however many processes see it") {
 }
 
 TEST_CASE("lines of several processes that print into one pipe or file do not mix") {
-  constexpr int64_t kLines = 50'000;  // of each worker: many times what is written at once
+  constexpr int64_t kLines = 50'000;  // of each worker: many times the size of one write
   std::string expected;
   for (int64_t i = 0; i < 4 * kLines; ++i) expected += "<" + std::to_string(i) + ">\n";
   expected = SortedLines(expected);

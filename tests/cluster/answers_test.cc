@@ -12,8 +12,8 @@
 #include "tests/engine/run_helpers.h"
 #include "tests/sanitizers.h"
 
-// What a dataflow emits does not depend on the number of processes and workers, nor on when and in
-// which order the processes start.
+// The results of a dataflow do not depend on the number of processes and workers, nor on the times
+// and the order in which the processes start.
 
 namespace headway {
 namespace {
@@ -213,7 +213,7 @@ TEST_CASE(
     TestCluster cluster(3);
     for (size_t i = 0; i < order.size(); ++i) {
       StartAllSteps(cluster, order[i]);
-      // Who dials a process that is not there yet says so.
+      // A process that dials a missing one logs it.
       const bool dials_a_missing_one =
           std::any_of(order.begin() + static_cast<ptrdiff_t>(i), order.end(),
                       [&](int other) { return other < order[i]; });

@@ -20,8 +20,8 @@
 #include "tests/cluster/trickle.h"
 #include "tests/comm/test_seed.h"
 
-// What a process does when something that is no Headway, or a broken one, speaks with it. The test
-// itself is process 1 of a cluster of two.
+// The behaviour of a process towards a peer that is no Headway, or a broken one. The test itself is
+// process 1 of a cluster of two.
 
 namespace headway {
 namespace {
@@ -64,7 +64,7 @@ class RawPeer {
     }
   }
 
-  // What the other end does not take any more is dropped.
+  // Drops the bytes that the other end no longer takes.
   void Send(std::span<const std::byte> bytes) {
     while (!bytes.empty()) {
       const ssize_t count = send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);

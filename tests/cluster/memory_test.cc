@@ -48,7 +48,7 @@ struct Growth {
   std::string Line() const { return std::to_string(MemoryOf("VmHWM") - baseline); }
 };
 
-// What is in flight, and 10 %; the rest of the process does not grow.
+// The bytes in flight, and 10 %; the rest of the process does not grow.
 void CheckWithinLimit(const std::vector<Outcome>& outcomes) {
   for (const Outcome& outcome : outcomes) {
     CheckEndedWell(outcome);
@@ -188,9 +188,9 @@ TEST_CASE("a cycle across processes goes on under the limit") {
   CHECK(left == kRecords);
 }
 
-// The memory of a process may grow for other reasons: with what it has allocated already and
-// touches at last, and when the system moves both processes to one processor, which lengthens their
-// queues. A leak grows with every epoch.
+// The memory of a process may grow for other reasons: it touches memory that it allocated earlier,
+// or the system moves both processes to one processor, which lengthens their queues. A leak grows
+// with every epoch.
 TEST_CASE("100,000 epochs need no more memory than those before") {
   constexpr int64_t kSpan = 100'000;
   constexpr int64_t kFirst = 2 * kSpan;

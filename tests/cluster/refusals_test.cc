@@ -215,7 +215,7 @@ TEST_CASE("a process that is not there after connect_timeout is named by all oth
 TEST_CASE("a host that never answers is given up after connect_timeout") {
   TestCluster cluster(2);
   cluster.options.run.cluster.connect_timeout = absl::Seconds(1);
-  // A listener whose backlog is full: what comes next gets no answer at all.
+  // A listener whose backlog is full: the next connection gets no answer at all.
   const internal::FileDescriptor silent = ListenAt(cluster.addresses()[0], 0);
   sockaddr_in where = {};
   socklen_t size = sizeof(where);

@@ -44,7 +44,7 @@ void WriteAll(int descriptor, const std::vector<std::byte>& bytes) {
   }
 }
 
-// Reads what comes next; nothing at the end. Fails the test if neither comes until `deadline`.
+// Reads the next bytes; none at the end. Fails the test if neither comes until `deadline`.
 std::vector<std::byte> ReadSome(int descriptor, absl::Time deadline) {
   pollfd readable = {descriptor, POLLIN, 0};
   const int64_t left = absl::ToInt64Milliseconds(deadline - absl::Now());

@@ -20,11 +20,11 @@ namespace headway {
 // the tests beside them, must not take each other for dead.
 inline constexpr absl::Duration kShortPeerTimeout = absl::Seconds(kSanitized ? 5 : 1);
 
-// What a process may take to end after such a timeout. Far more than it needs: the machine may be
-// busy.
+// The time that a process may take to end after such a timeout. It needs far less, but the machine
+// may be busy.
 inline constexpr absl::Duration kToEnd = absl::Seconds(kSanitized ? 5 : 1);
 
-// For what only ends because something else went wrong: a test fails then, instead of hanging.
+// Limit of a wait that only a defect makes long: the test fails then, instead of hanging.
 inline constexpr absl::Duration kGiveUp = absl::Seconds(60);
 
 // How a process of a cluster ended.
@@ -36,7 +36,7 @@ struct Outcome {
   std::vector<std::string> lines;  // that its body has made
 };
 
-// What the body of a process uses to speak with the test while it runs. Thread safe.
+// Sends messages from the body of a process to the test while it runs. Thread safe.
 class ToTest {
  public:
   explicit ToTest(int pipe) : pipe_(pipe) {}
@@ -58,7 +58,7 @@ class TestCluster {
 
   int process_count() const { return static_cast<int>(addresses_.size()); }
   const std::vector<std::string>& addresses() const { return addresses_; }
-  // What all processes have in common; a test may change it.
+  // The options of all processes. A test may change them.
   ClusterOptions options;
   // `options` as process `process` has them.
   ClusterOptions OptionsOf(int process) const;

@@ -12,8 +12,8 @@
 namespace headway {
 
 // Hosts on this machine: network namespaces, each with the address 10.77.0.<host + 1> on a TUN
-// device. What they send goes through the test, which can delay it, lose it, and cut links. It
-// needs to be root, and no program of the system.
+// device. Their packets go through the test, which can delay them, lose them, and cut links. The
+// test must run as root, and needs no program of the system.
 class TestNetwork {
  public:
   // An error where the machine does not allow it.

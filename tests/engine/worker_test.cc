@@ -142,7 +142,7 @@ TEST_CASE("bytes in flight of a cancelled dataflow do not count any more") {
       HEADWAY_RETURN_IF_ERROR(worker.Step());
       HEADWAY_RETURN_IF_ERROR(worker.Cancel("flow"));
       ++cancelled;
-      // A later dataflow, once complete, proves that what was sent before has been dropped.
+      // A later dataflow, once complete, proves that the earlier batches have been dropped.
       HEADWAY_RETURN_IF_ERROR(after.Build(worker, "after", seen));
       while (cancelled < workers) HEADWAY_RETURN_IF_ERROR(worker.Step());
       after.Send(100);

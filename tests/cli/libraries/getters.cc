@@ -24,7 +24,7 @@ const Dataflow flow("flow", [](Scope<>& scope) {
 });
 HEADWAY_EXPORT_DATAFLOW(flow);
 
-// Prints what it was called with.
+// Prints its arguments.
 Dataflow Echo(std::string_view text, int8_t small, uint64_t large, double number, bool truth) {
   const std::string line = "<" + std::string(text) + "> " + std::to_string(small) + " " +
                            std::to_string(large) + " " + std::to_string(number) + " " +
@@ -69,7 +69,7 @@ Dataflow Prints(bool flushes) {
 }
 HEADWAY_EXPORT_DATAFLOW(Prints);
 
-// Goes on until it is stopped. Each process says when it has begun.
+// Runs until it is stopped. Each process prints a line when it has begun.
 Dataflow Endless() {
   return Dataflow("endless", [](Scope<>& scope) {
     scope.Input("numbers", ManualSource([](int, int, std::optional<int64_t> resume)

@@ -24,7 +24,7 @@ namespace {
 
 using Sockets = std::span<const int>;
 
-// What a process reports that loses another one.
+// The report of a process that loses another one.
 absl::Status LostProcess(int process) {
   return MarkLoss(absl::UnavailableError("lost process " + std::to_string(process)));
 }

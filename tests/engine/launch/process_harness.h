@@ -20,7 +20,7 @@
 
 namespace headway {
 
-// For what only ends because something else went wrong: a test fails then, instead of hanging.
+// Limit of a wait that only a defect makes long: the test fails then, instead of hanging.
 inline constexpr int kGiveUpMs = 20'000;
 
 // A pipe; children of the test inherit both ends.

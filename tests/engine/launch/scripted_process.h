@@ -21,7 +21,7 @@
 #include "progress/compact_rounds.h"
 #include "tests/engine/run_helpers.h"
 
-// A process whose connections are the test: it says what arrives, and sees what is sent.
+// A process whose connections are the test: the test makes frames arrive, and sees those sent.
 
 namespace headway {
 
@@ -33,8 +33,7 @@ using Bytes = std::vector<std::byte>;
 
 inline Bytes Copy(std::span<const std::byte> bytes) { return {bytes.begin(), bytes.end()}; }
 
-// The end of process 0 of connections to others, which are the test: it says what arrives of
-// process 1, and sees what is sent.
+// The transport of process 0. The test makes frames of process 1 arrive, and sees the frames sent.
 class ScriptedTransport final : public internal::Transport {
  public:
   explicit ScriptedTransport(int processes)
@@ -63,7 +62,7 @@ class ScriptedTransport final : public internal::Transport {
   }
   // How often the test's thread has polled.
   int own_polls() const { return own_polls_; }
-  // What was done, in order: the classes of frames that were sent, and how long was waited for.
+  // The calls of Send and Wait, in order: the class of the frame, or the timeout.
   struct Event {
     std::optional<FrameClass> sent;
     std::optional<std::chrono::nanoseconds> waited;
@@ -125,7 +124,7 @@ class ScriptedTransport final : public internal::Transport {
   internal::SlabPool* const pool_;
   const std::thread::id test_thread_ = std::this_thread::get_id();
   int own_polls_ = 0;
-  mutable std::mutex mutex_;  // guards what follows: the network has a watchdog
+  mutable std::mutex mutex_;  // guards the members below: the network has a watchdog
   std::deque<Bytes> arriving_;
   bool has_memory_ = true;
   bool backed_up_ = false;

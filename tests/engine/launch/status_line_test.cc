@@ -44,7 +44,7 @@ TEST_CASE("a status says epoch, records/s since the last one, bytes in flight an
   run = {.records = 1'000'500, .epoch = 3, .source_epoch = 5, .bytes_in_flight = 5 << 20};
   CHECK(text.Update(run, start + absl::Seconds(4)) ==
         "epoch 3 | 0 records/s | 5.0 MiB in flight | lag 2.0s");
-  run.epoch = 4;  // of which the sources were seen to go on two seconds later
+  run.epoch = 4;  // the sources left it two seconds later
   CHECK(text.Update(run, start + absl::Seconds(5)) ==
         "epoch 4 | 0 records/s | 5.0 MiB in flight | lag 1.0s");
   run.epoch = 5;
@@ -103,7 +103,7 @@ TEST_CASE("a terminal that was stopped holds up nobody") {
   REQUIRE(tcflow(terminal.end.get(), TCOOFF) == 0);
   std::future<void> hidden = std::async(std::launch::async, [&] { line.Hide([] {}); });
   const auto ended = hidden.wait_for(std::chrono::milliseconds(kGiveUpMs));
-  tcflow(terminal.end.get(), TCOON);  // what waits goes on, so that the test ends
+  tcflow(terminal.end.get(), TCOON);  // lets the blocked write end, and so the test
   CHECK(ended == std::future_status::ready);
 }
 

@@ -15,7 +15,7 @@
 
 namespace headway {
 
-// A pseudo-terminal: what is written to `end` is shown to a user, who is the test.
+// A pseudo-terminal. The test is its user, and sees the bytes written to `end`.
 class Terminal {
  public:
   explicit Terminal(int columns = 0) {
@@ -27,7 +27,7 @@ class Terminal {
     end = internal::FileDescriptor(end_of_program);
   }
 
-  // Waits until it has been shown `part`; returns what was shown since the last call, up to that.
+  // Waits until `part` is shown. Returns the text shown since the last call, up to and with `part`.
   std::string ReadUntil(const std::string& part) {
     size_t at;
     while ((at = shown_.find(part)) == std::string::npos) {

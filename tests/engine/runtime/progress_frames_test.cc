@@ -23,7 +23,7 @@ namespace {
 
 using bench::ProgressTraffic;
 
-// For what only ends because something else went wrong: a test fails then, instead of hanging.
+// Limit of a wait that only a defect makes long: the test fails then, instead of hanging.
 constexpr absl::Duration kGiveUp = absl::Seconds(60);
 
 // Runs `program` on each worker of a cluster of threads. Returns what the processes sent.
