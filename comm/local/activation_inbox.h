@@ -4,9 +4,8 @@
 #include <atomic>
 #include <cstdint>
 #include <mutex>
+#include <unordered_set>
 #include <vector>
-
-#include "absl/container/flat_hash_set.h"
 
 namespace headway::internal {
 
@@ -43,9 +42,9 @@ class ActivationInbox {
 
  private:
   std::mutex mutex_;
-  std::vector<uint64_t> tokens_;           // guarded by mutex_
-  absl::flat_hash_set<uint64_t> waiting_;  // guarded by mutex_: what is in tokens_
-  std::atomic<bool> pending_{false};       // written under mutex_
+  std::vector<uint64_t> tokens_;          // guarded by mutex_
+  std::unordered_set<uint64_t> waiting_;  // guarded by mutex_: what is in tokens_
+  std::atomic<bool> pending_{false};      // written under mutex_
 };
 
 }  // namespace headway::internal

@@ -8,6 +8,7 @@
 #include "engine/graph/channel.h"
 #include "engine/graph/source_control.h"
 #include "engine/runtime/network.h"
+#include "progress/process_sum.h"
 
 namespace headway::internal {
 

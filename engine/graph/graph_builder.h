@@ -3,14 +3,17 @@
 
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "engine/graph/graph.h"
-#include "progress/process_sum.h"
+
+namespace headway {
+struct ProgressLayout;
+}  // namespace headway
 
 namespace headway::internal {
 
@@ -75,7 +78,7 @@ class GraphBuilder {
   };
 
   Graph& graph_;
-  absl::flat_hash_set<std::string> step_ids_;
+  std::unordered_set<std::string> step_ids_;
   std::vector<std::string> location_names_;
   std::vector<bool> has_successor_;
   std::vector<ConnectedPorts> connected_ports_;

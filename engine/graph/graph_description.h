@@ -6,9 +6,8 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
-
-#include "absl/container/flat_hash_map.h"
 
 namespace headway::internal {
 
@@ -59,7 +58,7 @@ class GraphDescription {
   std::vector<Step> steps_;
   std::vector<Edge> edges_;
   std::map<std::string, size_t, std::less<>> step_index_;
-  absl::flat_hash_map<const void*, size_t> producer_;  // of a stream: index of a step
+  std::unordered_map<const void*, size_t> producer_;  // of a stream: index of a step
 };
 
 }  // namespace headway::internal

@@ -19,14 +19,7 @@ class ChannelCreditTable {
   explicit ChannelCreditTable(int worker_count) : worker_count_(worker_count) {}
 
   // Returns the credits of a channel. Each worker asks once; the first request makes them.
-  std::shared_ptr<ChannelCredits> Of(uint32_t dataflow, uint32_t channel) {
-    std::lock_guard lock(mutex_);
-    Entry& entry = entries_[{dataflow, channel}];
-    if (entry.credits == nullptr) entry.credits = std::make_shared<ChannelCredits>(worker_count_);
-    std::shared_ptr<ChannelCredits> credits = entry.credits;
-    if (++entry.given_count == worker_count_) entries_.erase({dataflow, channel});
-    return credits;
-  }
+  std::shared_ptr<ChannelCredits> Of(uint32_t dataflow, uint32_t channel);
 
  private:
   struct Entry {

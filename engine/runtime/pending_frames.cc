@@ -4,6 +4,10 @@
 
 namespace headway::internal {
 
+void PendingFrames::AddMessage(const Message& message) {
+  frames_[message.dataflow()].messages.push_back(message);
+}
+
 bool PendingFrames::AddRound(uint32_t dataflow, int from, std::span<const std::byte> bytes) {
   std::vector<Round>& rounds = frames_[dataflow].rounds;
   rounds.push_back({from, {bytes.begin(), bytes.end()}});

@@ -30,9 +30,7 @@ class PendingFrames {
     std::vector<Round> rounds;
   };
 
-  void AddMessage(const Message& message) {
-    frames_[message.dataflow()].messages.push_back(message);
-  }
+  void AddMessage(const Message& message);
 
   // Copies the round. Returns false if all rounds together now exceed kMaxProgressBytes.
   [[nodiscard]] bool AddRound(uint32_t dataflow, int from, std::span<const std::byte> bytes);

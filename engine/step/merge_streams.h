@@ -3,10 +3,10 @@
 
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_set.h"
 #include "engine/graph/scope.h"
 
 namespace headway {
@@ -42,7 +42,7 @@ Stream<D, T> MergeStreams(const Stream<D, T>& first, std::string_view step_id,
   graph.builder().description().AddStream(&merge.tee(), id);
   const LocationId location = scope.AddLocation("step '" + id + "'");
   std::vector<internal::OutputPortBase*> ports;
-  absl::flat_hash_set<internal::OutputPortBase*> known;  // there may be thousands
+  std::unordered_set<internal::OutputPortBase*> known;  // there may be thousands
   auto add = [&](const Stream<D, T>& stream) {
     if (&stream.scope() != &scope) {
       graph.errors().Fail(id, absl::InvalidArgumentError(
