@@ -15,8 +15,8 @@
 #include "absl/strings/str_format.h"
 #include "check.h"
 #include "comm/mesh/tcp_mesh.h"
-#include "engine/launch/child_processes.h"
 #include "engine/launch/process_mesh.h"
+#include "engine/launch/supervisor.h"
 #include "engine/run_program.h"
 
 namespace headway::bench {

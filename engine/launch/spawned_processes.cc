@@ -9,8 +9,8 @@
 #include "absl/time/time.h"
 #include "comm/mesh/tcp_mesh.h"
 #include "comm/system/thread_placement.h"
-#include "engine/launch/child_processes.h"
 #include "engine/launch/process_mesh.h"
+#include "engine/launch/supervisor.h"
 #include "engine/runtime/failure_origin.h"
 #include "engine/runtime/status_macros.h"
 

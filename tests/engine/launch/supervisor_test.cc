@@ -1,4 +1,4 @@
-#include "engine/launch/child_processes.h"
+#include "engine/launch/supervisor.h"
 
 #include <doctest/doctest.h>
 #include <signal.h>

@@ -1,5 +1,5 @@
-#ifndef HEADWAY_ENGINE_LAUNCH_CHILD_PROCESSES_H_
-#define HEADWAY_ENGINE_LAUNCH_CHILD_PROCESSES_H_
+#ifndef HEADWAY_ENGINE_LAUNCH_SUPERVISOR_H_
+#define HEADWAY_ENGINE_LAUNCH_SUPERVISOR_H_
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -30,4 +30,4 @@ absl::Status RunChildProcesses(const ChildProcessesOptions& options, ChildBody b
 
 }  // namespace headway::internal
 
-#endif  // HEADWAY_ENGINE_LAUNCH_CHILD_PROCESSES_H_
+#endif  // HEADWAY_ENGINE_LAUNCH_SUPERVISOR_H_
