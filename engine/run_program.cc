@@ -13,7 +13,7 @@
 #include "absl/strings/str_format.h"
 #include "comm/system/thread_placement.h"
 #include "engine/runtime/attempt.h"
-#include "engine/runtime/network.h"
+#include "engine/network/network.h"
 #include "engine/runtime/run_context.h"
 #include "engine/runtime/status_macros.h"
 #include "engine/worker.h"
@@ -161,7 +161,7 @@ absl::Status RunProcess(Program program, const RunOptions& options, int workers,
     attempt.emplace(*run);
     if (transport != nullptr) {
       network.emplace(*attempt, std::move(transport));
-      attempt->set_network(&*network);
+      attempt->set_network(&*network, network->ProcessNames());
     }
   } catch (const std::bad_alloc&) {
     return absl::ResourceExhaustedError(absl::StrFormat(

@@ -13,7 +13,7 @@
 #include "engine/graph/channel.h"
 #include "engine/graph/graph_builder.h"
 #include "engine/graph/source_control.h"
-#include "engine/runtime/network.h"
+#include "engine/network/remote_sender.h"
 #include "engine/runtime/run_monitor.h"
 
 namespace headway {
@@ -32,6 +32,9 @@ constexpr absl::Duration kForeignClockPoll = absl::Milliseconds(1);
 
 Worker::Worker(internal::Attempt& attempt, int local_index)
     : endpoint_(&attempt.fabric(), local_index),
+      remote_(attempt.network() != nullptr
+                  ? std::make_unique<internal::RemoteSender>(*attempt.network(), endpoint_)
+                  : nullptr),
       context_{.index = attempt.run().topology().first_worker() + local_index,
                .count = attempt.run().topology().worker_count(),
                .local_index = local_index,
@@ -39,6 +42,7 @@ Worker::Worker(internal::Attempt& attempt, int local_index)
                .attempt = attempt,
                .endpoint = endpoint_,
                .credit = internal::FlowControl::View(&attempt.flow_control(), local_index),
+               .remote = remote_.get(),
                .active_graphs = {},
                .timers = {}},
       idle_(internal::IdleStrategy::Limits::Of(
@@ -207,10 +211,7 @@ bool Worker::StepDataflows() {
 
 bool Worker::SendFrames() {
   endpoint_.Flush();
-  internal::Network* network = context_.attempt.network();
-  if (network == nullptr) return false;
-  context_.unpumped_bytes = 0;
-  return network->Pump(std::exchange(context_.network_output, false));
+  return context_.remote != nullptr && context_.remote->EndStep();
 }
 
 void Worker::ShowStatistics() {
@@ -242,7 +243,7 @@ void Worker::DeliverMessage(const internal::Message& message) {
     context_.attempt.failure().Report(absl::InvalidArgumentError(absl::StrFormat(
         "%s returned credit for dataflow number %d, but worker %d has sent nothing in it; that "
         "process runs another program, or its memory is corrupt",
-        context_.attempt.network()->Describe(static_cast<int>(message.credited().process)),
+        context_.attempt.DescribeProcess(static_cast<int>(message.credited().process)),
         message.dataflow(), index())));
   } else {
     pending_.AddMessage(message);
@@ -281,7 +282,7 @@ void Worker::RefuseChannel(Graph& graph, const internal::Message& message) {
   graph.errors().Fail(
       "", absl::InvalidArgumentError(absl::StrFormat(
               "%s sent %s channel number %d, which does not exist here; %s",
-              is_credit ? attempt.network()->Describe(static_cast<int>(message.credited().process))
+              is_credit ? attempt.DescribeProcess(static_cast<int>(message.credited().process))
                         : attempt.Describe(message.block()->sender),
               is_credit ? "credit for" : "a batch for", message.channel(),
               is_alone ? "the memory of this process is corrupt"
@@ -317,7 +318,7 @@ void Worker::Drop(const internal::Message& message) {
       context_.ReturnToPool(message.block()->charged_bytes);
       break;
     case MessageKind::kIncomingBatch:
-      context_.ReturnRemote(message.dataflow(), message.channel(), *message.block());
+      context_.remote->ReturnBytes(message.dataflow(), message.channel(), *message.block());
       break;
     case MessageKind::kCredit:
       context_.ReturnToPool(message.credited().bytes);

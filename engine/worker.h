@@ -115,6 +115,7 @@ class Worker {
   void ShowStatistics();
 
   internal::Endpoint endpoint_;
+  const std::unique_ptr<internal::RemoteSender> remote_;  // null if there are no other processes
   internal::WorkerContext context_;
   std::map<uint32_t, std::unique_ptr<internal::Graph>> graphs_;
   std::vector<internal::Graph*> by_id_;  // null: removed

@@ -1,15 +1,9 @@
 #include "engine/graph/channel.h"
 
 #include "absl/strings/str_format.h"
-#include "engine/runtime/network.h"
+#include "engine/network/remote_sender.h"
 
 namespace headway::internal {
-namespace {
-
-// A worker pumps the network when it has left this much for it.
-constexpr int64_t kPumpBytes = 256 * 1024;
-
-}  // namespace
 
 ChannelBase::ChannelBase(Graph& graph, InputPortBase& target) : graph_(graph), target_(target) {
   target_.channel = this;
@@ -58,19 +52,7 @@ void ChannelBase::DeliverRemote(int worker, const PackedBatch& batch) {
   batch.block->charged_bytes = bytes;
   batch.block->sender = static_cast<uint16_t>(context.index);
   account_->AddSent(bytes);
-  context.endpoint.Send(context.attempt.network()->endpoint_index(),
-                        Message::Outgoing(graph_.id(), id_, batch.block,
-                                          {.target = static_cast<uint32_t>(worker),
-                                           .front_bytes = batch.parts.front_bytes,
-                                           .back_bytes = batch.parts.back_bytes}));
-  context.network_output = true;
-  // Long activations send while they go on, so that the other process need not wait for their end.
-  context.unpumped_bytes += bytes;
-  if (context.unpumped_bytes >= kPumpBytes) {
-    context.unpumped_bytes = 0;
-    context.endpoint.Flush();
-    context.attempt.network()->Pump(true);
-  }
+  context.remote->SendBatch(graph_.id(), id_, worker, batch);
 }
 
 void ChannelBase::AcceptRemote(Block* block) {
@@ -90,7 +72,7 @@ void ChannelBase::CountTaken(const Block& block) {
   WorkerContext& context = graph_.worker();
   const Topology& topology = context.run.topology();
   if (!topology.IsLocal(block.sender)) {
-    context.ReturnRemote(graph_.id(), id_, block);
+    context.remote->ReturnBytes(graph_.id(), id_, block);
     return;
   }
   account_->AddTaken(topology.LocalIndex(block.sender), block.charged_bytes);

@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "engine/graph/capability.h"
 #include "engine/graph/channel.h"
+#include "engine/network/remote_sender.h"
 
 namespace headway::internal {
 

@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/graph/channel.h"
 #include "engine/graph/source_control.h"
-#include "engine/runtime/network.h"
+#include "engine/network/remote_sender.h"
 #include "progress/process_sum.h"
 
 namespace headway::internal {
@@ -176,7 +176,7 @@ absl::Status GraphBuilder::Finish() {
                                                      worker.attempt.Describe(worker.index), lines);
   if (Network* network = worker.attempt.network()) {
     network->AddDataflow(graph_.id(), Layout(), lines);
-    worker.network_output = true;
+    worker.remote->NoteProgress();
   }
   return status;
 }

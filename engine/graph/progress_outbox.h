@@ -35,11 +35,8 @@ class ProgressOutbox {
   }
 
  private:
-  bool Send() {
-    unsent_ = !worker_.endpoint.TryPublishProgress(graph_id_, round_);
-    worker_.network_output = true;
-    return !unsent_;
-  }
+  // Returns true if the log had room for the round.
+  bool Send();
 
   WorkerContext& worker_;
   const uint32_t graph_id_;

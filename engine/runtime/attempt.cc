@@ -1,7 +1,6 @@
 #include "engine/runtime/attempt.h"
 
 #include "absl/strings/str_format.h"
-#include "engine/runtime/network.h"
 #include "engine/runtime/run_monitor.h"
 
 namespace headway::internal {
@@ -59,16 +58,21 @@ std::string Attempt::Describe(int worker) const {
   const Topology& topology = run_.topology();
   if (topology.process_count == 1) return absl::StrFormat("worker %d", worker);
   const int process = topology.ProcessOf(worker);
-  if (process != topology.process && network_ != nullptr) {
-    return absl::StrFormat("worker %d of %s", worker, network_->Describe(process));
+  if (process == topology.process) {
+    return absl::StrFormat("worker %d of process %d", worker, process);
   }
-  return absl::StrFormat("worker %d of process %d", worker, process);
+  return absl::StrFormat("worker %d of %s", worker, DescribeProcess(process));
+}
+
+std::string Attempt::DescribeProcess(int process) const {
+  if (process_names_.empty()) return absl::StrFormat("process %d", process);
+  return process_names_[static_cast<size_t>(process)];
 }
 
 std::string Attempt::DescribeEndpoint(int index) const {
   const Topology& topology = run_.topology();
   if (index < topology.workers_per_process) return Describe(topology.first_worker() + index);
-  if (topology.process_count == 2) return network_->Describe(1 - topology.process);
+  if (topology.process_count == 2) return DescribeProcess(1 - topology.process);
   return "one of the other processes";
 }
 

@@ -4,6 +4,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "comm/local/fabric.h"
 #include "comm/local/flow_control.h"
@@ -46,7 +48,11 @@ class Attempt {
 
   // The connections to the other processes; null if there are none. Set before the workers start.
   Network* network() const { return network_; }
-  void set_network(Network* network) { network_ = network; }
+  // `process_names` are the names of all processes in messages.
+  void set_network(Network* network, std::vector<std::string> process_names) {
+    network_ = network;
+    process_names_ = std::move(process_names);
+  }
 
   // Closes the activation gate and stops listening for a stop. No other thread is inside either
   // when this returns. Call it before the objects go that other threads would wake.
@@ -54,6 +60,8 @@ class Attempt {
 
   // "worker 5", or "worker 5 of process 2", with the address of another process.
   std::string Describe(int worker) const;
+  // "process 2 (host:2103)".
+  std::string DescribeProcess(int process) const;
   // Describes the owner of an endpoint of the fabric: a worker of this process, or other processes.
   std::string DescribeEndpoint(int index) const;
 
@@ -66,6 +74,7 @@ class Attempt {
   GraphComparison graph_comparison_;
   StopAgreement stop_agreement_;
   Network* network_ = nullptr;
+  std::vector<std::string> process_names_;  // empty until there is a network
   const std::shared_ptr<ActivationGate> activation_gate_;
   std::optional<StopListener> stop_listener_;
 };

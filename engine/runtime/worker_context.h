@@ -10,6 +10,7 @@
 namespace headway::internal {
 
 class Graph;
+class RemoteSender;
 
 // What a worker gives to its dataflows: its connections, the clock, and the lists by which they ask
 // to be stepped. Belongs to the worker and its thread.
@@ -22,8 +23,7 @@ struct WorkerContext {
   Endpoint& endpoint;
   FlowControl::View credit;
 
-  bool network_output = false;  // something waits to be sent to other processes
-  int64_t unpumped_bytes = 0;   // sent to other processes since it was last pumped on purpose
+  RemoteSender* remote;         // to the workers of other processes; null if there are none
   bool took_bytes = false;      // since it last looked whether others wait for credit
   uint64_t source_records = 0;  // that its sources have emitted
 
@@ -45,8 +45,6 @@ struct WorkerContext {
     took_bytes = true;
     if (attempt.flow_control().TakeStarving()) endpoint.WakeAll();
   }
-  // A block of another process was taken: its sender is to get its credit back.
-  void ReturnRemote(uint32_t dataflow, uint32_t channel, const Block& block);
 };
 
 }  // namespace headway::internal

@@ -12,6 +12,7 @@ FLOORS = (
     ("comm/local", "comm/wire"),
     ("comm/mesh",),
     ("engine/batch", "engine/runtime"),
+    ("engine/network",),
     ("engine/graph", "engine/state"),
     ("engine/step",),
     ("engine",),

@@ -8,7 +8,7 @@
 
 #include "comm/wire/wire_generated.h"
 #include "engine/worker.h"
-#include "tests/engine/launch/scripted_process.h"
+#include "tests/engine/network/scripted_process.h"
 
 namespace headway {
 namespace {

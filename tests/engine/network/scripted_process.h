@@ -1,5 +1,5 @@
-#ifndef HEADWAY_TESTS_ENGINE_LAUNCH_SCRIPTED_PROCESS_H_
-#define HEADWAY_TESTS_ENGINE_LAUNCH_SCRIPTED_PROCESS_H_
+#ifndef HEADWAY_TESTS_ENGINE_NETWORK_SCRIPTED_PROCESS_H_
+#define HEADWAY_TESTS_ENGINE_NETWORK_SCRIPTED_PROCESS_H_
 
 #include <chrono>
 #include <cstring>
@@ -16,8 +16,8 @@
 
 #include "check.h"
 #include "comm/memory/slab.h"
+#include "engine/network/network.h"
 #include "engine/runtime/attempt.h"
-#include "engine/runtime/network.h"
 #include "progress/compact_rounds.h"
 #include "tests/engine/run_helpers.h"
 
@@ -161,7 +161,7 @@ struct Process {
     auto made = std::make_unique<ScriptedTransport>(processes);
     transport = made.get();
     network.emplace(attempt, std::move(made));
-    attempt.set_network(&*network);
+    attempt.set_network(&*network, network->ProcessNames());
   }
   // Dataflow `id`, of one location.
   void Build(uint32_t id) {
@@ -188,4 +188,4 @@ struct Process {
 
 }  // namespace headway
 
-#endif  // HEADWAY_TESTS_ENGINE_LAUNCH_SCRIPTED_PROCESS_H_
+#endif  // HEADWAY_TESTS_ENGINE_NETWORK_SCRIPTED_PROCESS_H_

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "engine/worker.h"
-#include "tests/engine/launch/scripted_process.h"
+#include "tests/engine/network/scripted_process.h"
 
 namespace headway {
 namespace {

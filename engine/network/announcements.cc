@@ -1,0 +1,67 @@
+#include "engine/network/announcements.h"
+
+#include <span>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+
+namespace headway::internal {
+
+void Announcements::AddDataflow(uint32_t dataflow, ProgressLayout layout,
+                                const std::vector<std::string>& steps) {
+  std::lock_guard lock(mutex_);
+  if (announced_.size() <= dataflow) announced_.resize(dataflow + 1);
+  if (announced_[dataflow]) return;
+  announced_[dataflow] = true;
+  FrameEncoder encoder;
+  const std::span<const std::byte> frame = encoder.Graph(dataflow, steps);
+  if (const size_t limit = peers_.attempt().run().options().cluster.max_frame_bytes;
+      frame.size() > limit) {
+    peers_.attempt().failure().Report(absl::ResourceExhaustedError(absl::StrFormat(
+        "dataflow number %d: the description of its %d steps, which other processes compare, takes "
+        "a frame of %d bytes, and max_frame_bytes is %d; raise the limit in every process",
+        dataflow, steps.size(), frame.size(), limit)));
+  } else {
+    frames_.emplace_back(frame.begin(), frame.end());
+  }
+  new_dataflows_.push_back({dataflow, std::move(layout)});
+  waiting_.store(true);
+}
+
+void Announcements::RemoveDataflow(uint32_t dataflow) {
+  std::lock_guard lock(mutex_);
+  removals_.push_back(dataflow);
+  waiting_.store(true);
+}
+
+void Announcements::StopAt(uint64_t epoch) {
+  std::lock_guard lock(mutex_);
+  FrameEncoder encoder;
+  const std::span<const std::byte> frame = encoder.Stop(true, epoch);
+  frames_.emplace_back(frame.begin(), frame.end());
+  waiting_.store(true);
+}
+
+void Announcements::Send(DataflowTable& table) {
+  std::lock_guard lock(mutex_);
+  BuildLocked(table);
+  for (const uint32_t id : removals_) table.Remove(id);
+  removals_.clear();
+  for (const std::vector<std::byte>& frame : frames_) {
+    peers_.SendToAll(FrameClass::kControl, frame);
+  }
+  frames_.clear();
+  waiting_.store(false);
+}
+
+void Announcements::Build(DataflowTable& table) {
+  std::lock_guard lock(mutex_);
+  BuildLocked(table);
+}
+
+void Announcements::BuildLocked(DataflowTable& table) {
+  for (NewDataflow& added : new_dataflows_) table.Build(added.id, std::move(added.layout));
+  new_dataflows_.clear();
+}
+
+}  // namespace headway::internal

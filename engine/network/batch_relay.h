@@ -1,0 +1,31 @@
+#ifndef HEADWAY_ENGINE_NETWORK_BATCH_RELAY_H_
+#define HEADWAY_ENGINE_NETWORK_BATCH_RELAY_H_
+
+#include "comm/local/endpoint.h"
+#include "comm/wire/transport.h"
+#include "engine/network/peers.h"
+
+namespace headway::internal {
+
+// Relays batches between the workers of this process and those of other processes. No record is
+// copied: a batch is written to the socket from its block, and read in the slab where it arrived.
+//
+// Thread safety: none; the holder of the pump's lock uses it.
+class BatchRelay {
+ public:
+  // `endpoint` is the network's. Both outlive the relay.
+  BatchRelay(Peers& peers, Endpoint& endpoint) : peers_(peers), endpoint_(endpoint) {}
+
+  // Sends the batch of a kOutgoingBatch, whose block goes to the transport.
+  void Send(const Message& message);
+  // Delivers the batch in a frame to its worker, or refuses it.
+  void Deliver(int process, const IncomingFrame& frame);
+
+ private:
+  Peers& peers_;
+  Endpoint& endpoint_;
+};
+
+}  // namespace headway::internal
+
+#endif  // HEADWAY_ENGINE_NETWORK_BATCH_RELAY_H_

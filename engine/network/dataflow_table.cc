@@ -1,0 +1,33 @@
+#include "engine/network/dataflow_table.h"
+
+#include <utility>
+
+namespace headway::internal {
+
+void DataflowTable::Build(uint32_t id, ProgressLayout layout) {
+  AtOrNew(id).outgoing.emplace(std::move(layout), topology_.workers_per_process,
+                               topology_.worker_count());
+}
+
+void DataflowTable::Remove(uint32_t id) {
+  if (++AtOrNew(id).removals == topology_.workers_per_process) removed_.push_back(id);
+}
+
+void DataflowTable::ForgetRemoved() {
+  std::erase_if(removed_, [this](uint32_t id) {
+    if (dataflows_[id]->has_news || !dataflows_[id]->delayed.empty()) return false;
+    dataflows_[id].reset();
+    if (is_forgotten_.size() <= id) is_forgotten_.resize(id + 1);
+    is_forgotten_[id] = true;
+    return true;
+  });
+}
+
+DataflowProgress& DataflowTable::AtOrNew(uint32_t id) {
+  if (dataflows_.size() <= id) dataflows_.resize(id + 1);
+  std::unique_ptr<DataflowProgress>& dataflow = dataflows_[id];
+  if (dataflow == nullptr) dataflow = std::make_unique<DataflowProgress>();
+  return *dataflow;
+}
+
+}  // namespace headway::internal
