@@ -23,8 +23,8 @@ class Encoder {
  public:
   Encoder() = default;
 
-  // Appends after the bytes that `buffer` holds already; pass a recycled, cleared vector to reuse
-  // its memory.
+  // Appends after the bytes that `buffer` holds already. To reuse memory, pass a recycled, cleared
+  // vector.
   explicit Encoder(std::vector<std::byte> buffer)
       : buffer_(std::move(buffer)), size_(buffer_.size()) {}
 
@@ -46,8 +46,7 @@ class Encoder {
 
   void AppendByte(uint8_t byte) { Append(&byte, 1); }
 
-  // Appends a count in base 128, seven bits a byte, low bits first: one byte for what is less than
-  // 128.
+  // Appends a count in base 128, seven bits a byte, low bits first. Counts below 128 take one byte.
   void AppendLength(uint64_t length) {
     while (length >= 0x80) {
       AppendByte(static_cast<uint8_t>(length | 0x80));
@@ -59,32 +58,31 @@ class Encoder {
   // Number of bytes so far.
   size_t size() const { return size_; }
 
-  // What was appended so far; valid until the next call that is not const.
+  // The appended bytes; valid until the next non-const call.
   std::span<const std::byte> bytes() const { return {buffer_.data(), size_}; }
 
-  // Forgets what was appended and keeps the memory.
+  // Forgets the appended bytes and keeps the memory.
   void Clear() { size_ = 0; }
 
-  // Gives the buffer away and leaves the encoder empty.
+  // Returns the buffer and leaves the encoder empty.
   std::vector<std::byte> Take();
 
  private:
   void Grow(size_t size);
 
-  // The vector is longer than what was appended, so that an append is a compare and a copy.
+  // The vector is longer than the appended bytes, so that an append is a compare and a copy.
   std::vector<std::byte> buffer_;
   size_t size_ = 0;
 };
 
-// Decoder reads what an Encoder wrote. Every read is checked against the bytes that remain and
-// returns false when they do not suffice; after that the decoder is of no further use. It does not
-// own the bytes, which need no alignment.
+// Decoder reads the output of an Encoder. Every read is checked against the remaining bytes, and
+// returns false if they do not suffice; the decoder is of no use afterwards. It does not own the
+// bytes, which need no alignment.
 //
 // Thread safety: none; one thread at a time.
 class Decoder {
  public:
-  // Containers within containers deeper than this are malformed: it keeps hostile bytes from using
-  // up the stack.
+  // More deeply nested containers are malformed: hostile bytes must not exhaust the stack.
   static constexpr int kNestingMax = 100;
 
   explicit Decoder(std::span<const std::byte> bytes)
@@ -103,12 +101,12 @@ class Decoder {
 
   bool ReadByte(uint8_t* byte) { return Read(byte, 1); }
 
-  // Reads what Encoder::AppendLength wrote. Only the shortest form is valid.
+  // Reads the output of Encoder::AppendLength. Only the shortest form is valid.
   bool ReadNumber(uint64_t* number);
 
-  // Reads the number of elements that follow. False when it is more than the remaining bytes, as
-  // every element takes one byte or more: what is allocated for a length is therefore bounded by
-  // what was received.
+  // Reads the number of the elements that follow. Returns false if it exceeds the remaining bytes,
+  // since every element takes at least one. So the received bytes bound the memory that a length
+  // can allocate.
   bool ReadLength(size_t* length) {
     uint64_t number = 0;
     if (!ReadNumber(&number) || number > remaining()) return false;
@@ -116,7 +114,7 @@ class Decoder {
     return true;
   }
 
-  // Brackets the elements of a container; false when they are nested too deep.
+  // Brackets the elements of a container. Returns false if they are nested too deep.
   bool EnterContainer() { return ++nesting_ <= kNestingMax; }
   void LeaveContainer() { --nesting_; }
 

@@ -15,8 +15,8 @@
 #include "comm/codec/kind.h"
 #include "comm/codec/shapes.h"
 
-// The codecs that Headway brings along: a BuiltinCodec for each kind of type; codec.h describes the
-// format. Include codec.h and not this file.
+// The codecs of Headway: a BuiltinCodec for each kind of type. codec.h describes the format.
+// Include codec.h and not this file.
 
 namespace headway {
 
@@ -64,7 +64,7 @@ struct BuiltinCodec<T, CodecKind::kBool> {
   }
 };
 
-// One byte, as every value takes one or more: see Decoder::ReadLength.
+// One byte, since every value takes at least one: see Decoder::ReadLength.
 template <class T>
 struct BuiltinCodec<T, CodecKind::kEmpty> {
   static void Encode(const T&, Encoder& encoder) { encoder.AppendByte(0); }
@@ -187,9 +187,9 @@ template <template <class...> class Variant, class... Ts>
 struct BuiltinCodec<Variant<Ts...>, CodecKind::kVariant>
     : VariantCodec<Variant<Ts...>, std::index_sequence_for<Ts...>> {};
 
-// How many elements to make room for: what was received may need fewer bytes than what is allocated
-// for it, by a factor that the type decides, so a length alone may not claim more than 64 KiB or
-// the size of what remains.
+// The number of elements to reserve room for. Elements may take far more memory than their
+// encoding, by a factor that depends on the type. So a length alone may claim at most 64 KiB, or
+// the size of the remaining bytes.
 template <class Element>
 size_t CountToReserve(size_t length, const Decoder& decoder) {
   constexpr size_t kBytes = 64 << 10;
@@ -251,8 +251,8 @@ struct BuiltinCodec<T, CodecKind::kSequence> {
   }
 };
 
-// The length and then what DecodeElement reads, which inserts at the end: the elements of an
-// ordered container come in order.
+// Reads the length, and then the elements with DecodeElement. It inserts at the end: the elements
+// of an ordered container arrive in order.
 template <class T, class DecodeElement>
 bool DecodeAssociative(Decoder& decoder, T* value, DecodeElement decode_element) {
   size_t length = 0;
@@ -337,7 +337,7 @@ struct DecodeFields {
   }
 };
 
-// The line is a promise that the fields have codecs. They are not looked at before Encode and
+// HEADWAY_CODEC_FIELDS promises that the fields have codecs. They are checked when Encode and
 // Decode are used, so that a record may contain a container of itself.
 template <class T>
 struct BuiltinCodec<T, CodecKind::kFields> {

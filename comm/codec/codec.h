@@ -9,8 +9,8 @@
 #include "comm/codec/builtin.h"
 #include "comm/codec/fields.h"
 
-// How the values of a type become bytes, for what crosses an exchange between processes or is kept
-// in a recovery store.
+// The encoding of values as bytes, for records that are exchanged between processes or kept in a
+// recovery store.
 //
 // These types have a codec:
 //
@@ -28,11 +28,12 @@
 //   classes with HEADWAY_CODEC_FIELDS   the fields that the line names
 //   empty types                         one byte, 0
 //
-// A length takes one byte for what is less than 128, and goes on in further bytes
+// A length below 128 takes one byte, a longer one continues in further bytes
 // (Encoder::AppendLength). The format of a trivially copyable type includes its padding and is that
-// of the platform; both ends run the same program. It has no codec when it is or visibly contains a
-// pointer or a view, and is written field by field when one of its fields, such as a bool, needs a
-// codec of its own. This looks at up to 13 fields of an aggregate, and not into a class.
+// of the platform: both ends run the same program. A type that is, or visibly contains, a pointer
+// or a view has no codec. A type is written field by field if one of its fields, such as a bool,
+// needs a codec of its own. Up to 13 fields of an aggregate are inspected for this, and no members
+// of classes.
 //
 // An aggregate needs no code if it has up to 12 fields and no base class.
 // HEADWAY_CODEC_FIELDS(Type, members...) serves more fields, other classes, and a type that
@@ -45,7 +46,7 @@ namespace headway {
 //   // Appends `value`, as one byte or more.
 //   static void Encode(const T& value, Encoder& encoder);
 //
-//   // Reads what Encode wrote into `*value`, which was default constructed or used before. The
+//   // Reads the output of Encode into `*value`, which was default constructed or used before. The
 //   // bytes may come from anywhere: returns false, and leaves `*value` with any value of its type,
 //   // if they are malformed. Does not throw.
 //   static bool Decode(Decoder& decoder, T* value);
@@ -54,17 +55,17 @@ namespace headway {
 template <class T>
 struct Codec : internal::BuiltinCodec<T, internal::KindOf<T>()> {};
 
-// T can cross an exchange. std::string_view cannot, as nothing would own the characters that are
-// received, but it can be encoded, and be received as a std::string.
+// T can be exchanged between processes. std::string_view cannot, since nothing would own the
+// received characters; but it can be encoded, and received as a std::string.
 template <class T>
 concept Encodable = internal::CanEncode<T> && internal::CanDecode<T>;
 
-// The encoding of T is its bytes in memory, and all bytes are valid: an array of T can be sent as
-// it is and be read in place where it is aligned.
+// The encoding of T is its bytes in memory, and all bytes are valid. An array of T can be sent as
+// it is, and read in place if it is aligned.
 template <class T>
 concept BitwiseEncodable = Encodable<T> && internal::Bitwise<T>;
 
-// Fails to compile, with a sentence that says what to do, if T is not Encodable.
+// Fails to compile, with a sentence that suggests a fix, if T is not Encodable.
 template <class T>
 void RequireCodec() {
   constexpr bool kHasCodec =
@@ -84,9 +85,8 @@ std::vector<std::byte> EncodeToBytes(const T& value) {
   return encoder.Take();
 }
 
-// Decodes one value, which must take up all of `bytes`; otherwise, or if they are malformed,
-// returns false and leaves
-// `*value` with any value of its type. Keeps no reference to `bytes`.
+// Decodes one value, which must take up all of `bytes`. Otherwise, or if they are malformed,
+// returns false and leaves `*value` with any value of its type. Keeps no reference to `bytes`.
 template <class T>
 bool DecodeFromBytes(std::span<const std::byte> bytes, T* value) {
   Decoder decoder(bytes);

@@ -5,9 +5,9 @@
 #include <type_traits>
 #include <utility>
 
-// The fields of a record type, for what works on them one by one: Codec and StableHash. They are
-// known from one line, HEADWAY_CODEC_FIELDS, or for an aggregate from the language: its fields are
-// counted by asking how many initializers it takes, and named by a structured binding.
+// The fields of a record type, for code that handles them one by one: Codec and StableHash. Fields
+// come from one line, HEADWAY_CODEC_FIELDS, or for an aggregate from the language: the number of
+// initializers that it takes counts them, and a structured binding names them.
 
 // Names the members of `Type` that make up its value. Written inside the class, in its public
 // section, it may name private members; written after the class, in the namespace of the class, it

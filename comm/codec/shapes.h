@@ -5,8 +5,8 @@
 #include <type_traits>
 #include <utility>
 
-// Recognizes containers by what they can do and not by their name, so that std's, Abseil's and a
-// program's own are treated alike and none of their headers is included here.
+// Recognizes containers by their operations and not by their names. So containers of std, of Abseil
+// and of a program are treated alike, and none of their headers is included here.
 
 namespace headway::internal {
 

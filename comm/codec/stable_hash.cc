@@ -25,9 +25,9 @@ uint64_t Read32(const unsigned char* data) {
 
 }  // namespace
 
-// Follows the idea of Wang Yi's wyhash: 16 bytes at a time are folded into the state by one 64 x 64
-// -> 128 bit multiplication, and a last read overlaps the bytes before it, so that no length needs
-// a loop over single bytes.
+// Follows the idea of Wang Yi's wyhash. One 64 x 64 -> 128 bit multiplication folds 16 bytes at a
+// time into the state. The last read overlaps the bytes before it, so that no length needs a loop
+// over single bytes.
 uint64_t HashBytes(const void* data, size_t size) {
   const auto* bytes = static_cast<const unsigned char*>(data);
   uint64_t hash = kHashSecret0;

@@ -30,8 +30,8 @@
 //     uint64_t HeadwayStableHash(const Type&);
 //     uint64_t HeadwayStableHash() const;
 //
-// All functions may be called by any number of threads at once. The hash is not keyed: who chooses
-// the keys can make them collide.
+// Any number of threads may call all functions at once. The hash is not keyed: an attacker who
+// chooses the keys can make them collide.
 
 namespace headway {
 
@@ -68,7 +68,7 @@ constexpr uint64_t CombineHashes(uint64_t hash, uint64_t next) {
 }
 
 uint64_t HashBytes(const void* data, size_t size);
-// What HashBytes makes of at most 16 bytes, from the words with which they begin and end.
+// The hash of at most 16 bytes, from the words with which they begin and end.
 constexpr uint64_t HashEnds(uint64_t first, uint64_t last, size_t size,
                             uint64_t hash = kHashSecret0) {
   hash = MultiplyFold(first ^ kHashSecret2, last ^ hash);
@@ -270,8 +270,8 @@ uint64_t StableHash(const char (&literal)[size]) {
   return StableHash(characters.substr(0, characters.find('\0')));
 }
 
-// Which of `targets` (one or more) a hash belongs to, in [0, targets). Takes equal ranges of the
-// hash, so it depends on its high bits alone.
+// Returns the target of a hash, in [0, targets), of one or more. Targets have equal ranges of the
+// hash, so the result depends on its high bits alone.
 inline int RouteHash(uint64_t hash, int targets) {
   HEADWAY_DCHECK(targets >= 1);
   if (targets == 2) return static_cast<int>(hash >> 63);  // the same, without a product

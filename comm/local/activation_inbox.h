@@ -9,23 +9,22 @@
 
 namespace headway::internal {
 
-// What other threads want one worker to run: a set of tokens, whose meaning is the worker's. A
-// token that is already waiting is not added again, so the inbox is bounded by the number of
-// different tokens.
+// The requests of other threads to one worker: a set of tokens, whose meaning is the worker's. A
+// token that already waits is not added again, so the number of different tokens bounds the inbox.
 //
-// Thread safety: Add may be called by any thread, the rest by the worker's.
+// Thread safety: any thread may call Add; the other methods belong to the worker's.
 class ActivationInbox {
  public:
-  // Adds a token, unless it is already waiting. Does not wake the worker.
+  // Adds a token, unless it already waits. Does not wake the worker.
   void Add(uint64_t token) {
     std::lock_guard<std::mutex> lock(mutex_);
     if (waiting_.contains(token)) return;
-    tokens_.push_back(token);  // first: a token that waits without being there would wait for ever
+    tokens_.push_back(token);  // first: if this throws, the token is not marked as waiting
     waiting_.insert(token);
     pending_.store(true, std::memory_order_release);
   }
 
-  // Replaces what is in `tokens` by the waiting tokens, oldest first. Returns whether there are
+  // Replaces the content of `tokens` by the waiting tokens, oldest first. Returns true if there are
   // any.
   bool Take(std::vector<uint64_t>* tokens) {
     tokens->clear();
@@ -37,13 +36,13 @@ class ActivationInbox {
     return true;
   }
 
-  // Whether no token is waiting. A load, without the lock.
+  // Returns true if no token waits. A load, without the lock.
   bool empty() const { return !pending_.load(std::memory_order_acquire); }
 
  private:
   std::mutex mutex_;
   std::vector<uint64_t> tokens_;          // guarded by mutex_
-  std::unordered_set<uint64_t> waiting_;  // guarded by mutex_: what is in tokens_
+  std::unordered_set<uint64_t> waiting_;  // guarded by mutex_: the same tokens
   std::atomic<bool> pending_{false};      // written under mutex_
 };
 

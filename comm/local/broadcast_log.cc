@@ -9,8 +9,8 @@
 namespace headway::internal {
 namespace {
 
-// A buffer above this size does not survive a much smaller entry: one burst would keep its memory
-// in every slot.
+// A buffer above this size does not survive a much smaller entry. Otherwise one burst would keep
+// its memory in every slot.
 constexpr size_t kKeptBufferBytes = 64 * 1024;
 
 }  // namespace

@@ -14,9 +14,9 @@ namespace headway::internal {
 // Workers share their progress batches through it, without a copy for each peer.
 //
 // The log is a ring of 64-byte frames. A frame carries its own sequence number, so a small entry
-// costs a reader one cache line; up to 48 bytes (three progress updates of 16 bytes) are inline. A
-// larger entry lies in a buffer that belongs to the slot and is reused when the slot is written
-// again, which happens only after every reader has passed it: nothing needs a reference count.
+// costs a reader one cache line. Entries of up to 48 bytes (three progress updates of 16 bytes) are
+// inline. A larger entry lies in a buffer of the slot, which is reused when the slot is written
+// again. That happens only after every reader has passed it, so nothing needs a reference count.
 //
 // Thread safety: TryPublish belongs to one thread; each Reader belongs to one thread. Readers live
 // as long as the log.
@@ -25,18 +25,18 @@ class BroadcastLog {
   static constexpr size_t kDefaultFrames = 1024;
   static constexpr size_t kInlineBytes = 48;
 
-  // One reader's place in the log.
+  // The position of one reader in the log.
   class alignas(64) Reader {
    public:
-    // Points `bytes` at the next entry, without a copy. Returns false when there is none. The bytes
-    // are aligned to 8 and stay valid until Release; until then TryRead gives the same entry again.
+    // Points `bytes` at the next entry, without a copy. Returns false if there is none. The bytes
+    // are aligned to 8 and valid until Release; until then TryRead returns the same entry again.
     bool TryRead(uint32_t* dataflow, std::span<const std::byte>* bytes) const;
 
-    // Passes the entry that TryRead gave.
-    // REQUIRES: TryRead returned true since the last Release.
+    // Passes the entry that TryRead returned. REQUIRES: TryRead returned true since the last
+    // Release.
     void Release() { passed_.store(++position_, std::memory_order_release); }
 
-    // Whether there is nothing to read.
+    // Returns true if there is nothing to read.
     bool empty() const;
 
     // Stops reading: the producer no longer waits for this reader. No other call may follow.
@@ -54,9 +54,9 @@ class BroadcastLog {
   BroadcastLog(const BroadcastLog&) = delete;
   BroadcastLog& operator=(const BroadcastLog&) = delete;
 
-  // Appends one entry (a copy of `bytes`). Returns false, and publishes nothing, while the slowest
-  // reader is a whole lap behind: the caller keeps its changes and sums them with those of its next
-  // round, which bounds the memory of both sides. REQUIRES: bytes.size() < 2^32.
+  // Appends one entry, a copy of `bytes`. Returns false, and publishes nothing, while the slowest
+  // reader is a whole lap behind. The caller then sums its changes with those of its next round,
+  // which bounds the memory of both sides. REQUIRES: bytes.size() < 2^32.
   bool TryPublish(uint32_t dataflow, std::span<const std::byte> bytes);
 
   // The reader with this index, in [0, readers).
@@ -86,7 +86,8 @@ class BroadcastLog {
 
   // The producer's.
   alignas(64) uint64_t position_ = 0;
-  uint64_t slowest_ = 0;  // a lower bound of the readers' positions, as of the last look
+  uint64_t slowest_ =
+      0;  // a lower bound of the readers' positions, from the last time they were read
   const std::unique_ptr<Buffer[]> buffers_;
 };
 

@@ -102,17 +102,17 @@ void Endpoint::SendSpill(Peer* peer) {
     peer->spill.clear();
     next = 0;
   } else if (next > peer->spill.size() / 2) {
-    // Each message is moved at most once per message sent: the queue stays short without a cost per
-    // Flush.
+    // Each message is moved at most once per message sent: the queue stays short, and a Flush costs
+    // nothing.
     peer->spill.erase(peer->spill.begin(), peer->spill.begin() + static_cast<std::ptrdiff_t>(next));
     next = 0;
   }
 }
 
-// What a backlog of small batches took goes to the heap. Else it looks at one account per call, so
-// that the cost does not grow with the number of peers. Stays with a peer until its account is
-// settled. The peer is not woken: blocks that wait in a mailbox are of no hurry, and they never
-// take the place of a message that found no room.
+// Frees the blocks of a backlog of small batches first. Otherwise it checks one account per call,
+// so that the cost does not grow with the number of peers, and stays with a peer until its account
+// is settled. It does not wake the peer: returned blocks are not urgent, and never take the place
+// of a message that found no room.
 void Endpoint::ReturnBlocks() {
   if (allocated_for_small_ > kKeptForSmall) {
     --allocated_for_small_;

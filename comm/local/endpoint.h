@@ -21,28 +21,28 @@ namespace headway::internal {
 
 class Fabric;
 
-// One worker's end of a Fabric: what it sends to and receives from the other workers of its
-// process, its blocks, and where it sleeps.
+// One worker's end of a Fabric: its mailboxes to and from the other workers of its process, its
+// blocks, and its parker.
 //
-// Sending writes shared memory at once, but a peer that sleeps learns of it at the next Flush,
-// which pays one fence for all peers.
+// Sending writes shared memory at once, but a sleeping peer learns of it at the next Flush, which
+// pays one fence for all peers.
 //
-// A block belongs to the endpoint from Send on, and to the receiver from its callback on. What is
-// consumed comes back through Recycle, which keeps an account with each peer and returns blocks to
-// those that send more than they receive: traffic in one direction allocates nothing in steady
-// state, and equal traffic returns nothing.
+// A block belongs to the endpoint from Send on, and to the receiver from its callback on. Consumed
+// blocks come back through Recycle. It keeps an account with each peer, and returns blocks to peers
+// that send more than they receive. So traffic in one direction allocates nothing in steady state,
+// and equal traffic returns nothing.
 //
 // Thread safety: used by its worker's thread only, except ActivateFromAnyThread. The fabric
 // outlives its endpoints.
 class Endpoint {
  public:
-  // Messages or progress batches that one call takes from one peer at most.
+  // The most messages, or progress batches, that one call takes from one peer.
   static constexpr int kReceiveBudget = 256;
 
   // REQUIRES: worker_index is in [0, fabric->worker_count()), and no other endpoint of that worker
   // exists or existed.
   Endpoint(Fabric* fabric, int worker_index);
-  // Closes the endpoint, and frees what it still held.
+  // Closes the endpoint, and frees the messages that wait in it.
   ~Endpoint();
   Endpoint(const Endpoint&) = delete;
   Endpoint& operator=(const Endpoint&) = delete;
@@ -51,10 +51,9 @@ class Endpoint {
   int worker_count() const { return static_cast<int>(peers_.size()) + 1; }
   BlockPool& pool() { return pool_; }
 
-  // Sends a message to another worker, after all that was sent to it before. Takes the block of the
-  // message and all that are linked to it by `next`. Never fails: while the ring is full the
-  // message waits here for the next Flush (flow control bounds how many there are). REQUIRES: 0 <=
-  // to < worker_count() and to != worker_index().
+  // Sends a message to another worker, in order. Takes the chain of blocks of the message. Never
+  // fails: while the ring is full, messages wait here for the next Flush (flow control bounds their
+  // number). REQUIRES: 0 <= to < worker_count() and to != worker_index().
   void Send(int to, const Message& message);
 
   // The same for a kBatch in one block, with a time of `time_bytes` and `record_bytes` bytes of
@@ -63,56 +62,56 @@ class Endpoint {
   // kBatch in a block of its own.
   void SendPlainBatch(int to, const Message& message, size_t time_bytes, size_t record_bytes);
 
-  // Sends what waits for room, then wakes the peers that were sent something since the last Flush.
-  // Returns whether nothing waits any more; if not, call it again soon.
+  // Sends the messages that wait for room, then wakes the peers that were sent something since the
+  // last Flush. Returns true if no message waits; otherwise call it again soon.
   bool Flush() { return (spilling_peers_ == 0 && !any_needs_wake_) || FlushSlowly(); }
 
   // Calls f(const Message&, int from) for each message that has arrived, in order per peer, at most
-  // kReceiveBudget for each peer. `f` becomes the owner of the message's chain of blocks; it may
-  // send, recycle and flush, but not receive. Returns whether there was any.
+  // kReceiveBudget for each peer. `f` becomes the owner of the message's chain of blocks. It may
+  // send, recycle and flush, but not receive. Returns true if there was any.
   template <class F>
   bool Receive(F&& f);
 
-  // Gives a consumed block (just one, its `next` is ignored) back, wherever it came from.
+  // Takes back one consumed block, from any pool. Its `next` is ignored.
   void Recycle(Block* block) {
     pool_.Put(block);
     if (pool_.free_count() >= kReturnThreshold && !peers_.empty()) ReturnBlocks();
   }
 
   // Shares a progress batch with all other workers. Returns false, and shares nothing, while the
-  // slowest of them is a whole lap behind: keep the changes and sum them with the next round's.
-  // Every peer wakes at the next Flush.
+  // slowest of them is a whole lap behind: sum the changes with those of the next round. Every peer
+  // wakes at the next Flush.
   bool TryPublishProgress(uint32_t dataflow, std::span<const std::byte> bytes);
 
   // Calls f(int from, uint32_t dataflow, std::span<const std::byte> bytes) for each progress batch
   // that has arrived, in order per peer, at most kReceiveBudget for each peer. The bytes are
-  // aligned to 8 and valid during the call. Returns whether there was any.
+  // aligned to 8 and valid during the call. Returns true if there was any.
   template <class F>
   bool ReceiveProgress(F&& f);
 
-  // Whether there is something to receive: a message, progress, or an activation.
+  // Returns true if there is a message, progress, or an activation to receive.
   bool HasIncoming() const;
 
-  // Wakes every other worker at the next Flush, whether it was sent something or not.
+  // Wakes every other worker at the next Flush.
   void WakeAll();
 
   // Flushes, then sleeps until there is something to receive or a peer wakes this worker, at most
-  // for `timeout` (none: without limit). May return without a reason. While messages wait for room
-  // it sleeps for 100 microseconds at most, since nobody says when there is room.
+  // for `timeout` (none: without limit). Spurious returns are possible. While messages wait for
+  // room it sleeps for 100 microseconds at most, since receivers do not announce room.
   void Park(std::optional<std::chrono::nanoseconds> timeout) {
     Park(timeout, [] { return false; });
   }
 
-  // The same, and has_work() is another reason not to sleep. It is called, once, after this worker
-  // has announced that it sleeps: what another worker changes later, and follows by a wake-up
-  // (WakeAll, Flush), ends the sleep.
+  // The same, unless has_work() is true. It is called once, after this worker has announced that it
+  // sleeps. So a change that another worker makes later, and follows by a wake-up (WakeAll, Flush),
+  // ends the sleep.
   template <class HasWork>
   void Park(std::optional<std::chrono::nanoseconds> timeout, HasWork&& has_work) {
     if (!Flush()) timeout = std::min(timeout.value_or(kSpillRetry), kSpillRetry);
     parker_->Park(timeout, [&] { return HasIncoming() || has_work(); });
   }
 
-  // The same for a worker that sleeps in wait(timeout), from which the waker of its parker ends it.
+  // The same for a worker that sleeps in wait(timeout). A wake-up calls the waker of its parker.
   template <class HasWork, class WaitElsewhere>
   void ParkElsewhere(std::optional<std::chrono::nanoseconds> timeout, HasWork&& has_work,
                      WaitElsewhere&& wait) {
@@ -120,23 +119,23 @@ class Endpoint {
     parker_->ParkElsewhere([&] { return HasIncoming() || has_work(); }, [&] { wait(timeout); });
   }
 
-  // Makes this worker run TakeActivations soon, and wakes it. A token that is already waiting is
-  // not added again. Thread-safe; a thread that may outlive the endpoint uses Fabric::Activate.
+  // Makes this worker run TakeActivations soon, and wakes it. A token that already waits is not
+  // added again. Thread-safe; a thread that may outlive the endpoint uses Fabric::Activate.
   void ActivateFromAnyThread(uint64_t token);
 
-  // Replaces `tokens` by the activations that are waiting, oldest first. Returns whether there are
-  // any.
+  // Replaces the content of `tokens` by the waiting activations, oldest first. Returns true if
+  // there are any.
   bool TakeActivations(std::vector<uint64_t>* tokens) { return activations_->Take(tokens); }
 
-  // Says that this worker receives nothing any more, so that the others neither wait for it nor
-  // keep messages for it. It may still send and flush.
+  // Announces that this worker receives nothing any more: the others neither wait for it nor keep
+  // messages for it. It may still send and flush.
   void Close();
 
  private:
-  // Blocks above which an account is settled, and how many go back in one message.
+  // The balance above which an account is settled, and the blocks that one message returns.
   static constexpr size_t kReturnThreshold = 16;
   static constexpr int kReturnCount = 8;
-  // Blocks allocated for batches that came in messages above which a free one goes to the heap.
+  // Above this many blocks allocated for small batches, a free one goes to the heap.
   static constexpr int kKeptForSmall = kReceiveBudget;
   static constexpr std::chrono::nanoseconds kSpillRetry = std::chrono::microseconds(100);
 
@@ -150,7 +149,7 @@ class Endpoint {
     Parker* parker = nullptr;
     const std::atomic<bool>* closed = nullptr;
     int64_t balance = 0;         // default blocks received minus sent
-    std::vector<Message> spill;  // what found no room, from spill_begin on
+    std::vector<Message> spill;  // messages without room, from spill_begin on
     size_t spill_begin = 0;
   };
 
@@ -182,10 +181,10 @@ class Endpoint {
   bool closed_ = false;
   int spilling_peers_ = 0;
   int allocated_for_small_ = 0;  // blocks that no peer is owed
-  size_t return_cursor_ = 0;     // the peer whose account is looked at next
+  size_t return_cursor_ = 0;     // the peer whose account is checked next
 };
 
-// Only blocks of the default size count: the others are freed when they are consumed.
+// Only default blocks count: consumers free the others.
 inline int64_t Endpoint::CountDefaultBlocks(const Block* chain) {
   int64_t count = 0;
   for (; chain != nullptr; chain = chain->next) count += IsDefault(*chain);

@@ -20,10 +20,10 @@ namespace headway::internal {
 // and a parker.
 //
 // A worker uses them through its Endpoint. The fabric owns them, outlives all endpoints, and frees
-// the blocks that nobody received.
+// the blocks that were never received.
 //
-// Thread safety: Activate, WakeAll and worker_count may be called by any thread. The accessors are
-// for endpoints, and what they give has the thread safety of its class.
+// Thread safety: any thread may call Activate, WakeAll and worker_count. The accessors are for
+// endpoints; their results have the thread safety of their class.
 class Fabric {
  public:
   // Sizes of the rings, each a power of two.
@@ -41,9 +41,8 @@ class Fabric {
 
   int worker_count() const { return static_cast<int>(workers_.size()); }
 
-  // Makes a worker run TakeActivations soon, and wakes it. A token that is already waiting is not
-  // added again. For threads that may outlive the worker's endpoint; without an endpoint the token
-  // waits.
+  // Makes a worker run TakeActivations soon, and wakes it. A token that already waits is not added
+  // again. For threads that may outlive the worker's endpoint: without an endpoint the token waits.
   void Activate(int worker, uint64_t token);
 
   // Wakes every worker that is parked.
@@ -51,13 +50,13 @@ class Fabric {
 
   // REQUIRES: from != to.
   Mailbox& mailbox(int from, int to);
-  // What `producer` publishes for all others.
+  // The log of the progress that `producer` publishes for all others.
   BroadcastLog& progress_log(int producer) { return worker(producer).progress; }
-  // The place of `consumer` in the log of `producer`. REQUIRES: they differ.
+  // The position of `consumer` in the log of `producer`. REQUIRES: they differ.
   BroadcastLog::Reader& progress_reader(int producer, int consumer);
   Parker& parker(int index) { return worker(index).parker; }
   ActivationInbox& activations(int index) { return worker(index).activations; }
-  // Whether the worker has ceased to receive.
+  // True once the worker has ceased to receive.
   std::atomic<bool>& closed(int index) { return worker(index).closed; }
 
  private:

@@ -25,8 +25,7 @@ int64_t FlowControl::Taken() const {
   return taken;
 }
 
-// What was taken is read first: each byte in that sum was sent before, and is in the second sum
-// too.
+// Reads the taken bytes first: each byte in that sum was sent before, and is in the second sum too.
 int64_t FlowControl::InFlight() const {
   const int64_t taken = Taken();
   return Sent() - taken;

@@ -51,14 +51,15 @@ struct SmallBatch {
 
 // The mailbox of one ordered pair of workers: a bounded queue with one producer and one consumer.
 //
-// A hand-over costs one cache line, or two for a batch that travels in its message and is not very
-// small, instead of those of a block behind it: each slot carries its own lap number next to the
-// message, so there are no shared head and tail indices that both sides would have to read. At
-// position `p` in a ring of N slots the turn is 2 * (p / N) while the slot is the producer's and
-// one more while it is the consumer's.
+// Each slot carries its own lap number next to the message, so there are no shared head and tail
+// indices that both sides would have to read. A hand-over costs one cache line, or two for a small
+// batch that is not very small, instead of the lines of a block. At position `p` in a ring of N
+// slots the turn is 2 * (p / N) while the slot is the producer's, and one more while it is the
+// consumer's.
 //
-// Thread safety: TrySend belongs to one thread, TryReceive and empty to one (other) thread. The
-// mailbox does not free the blocks of messages that were never received; its holder drains it.
+// Thread safety: TrySend and TrySendSmall belong to one thread, TryReceive and empty to one (other)
+// thread. The mailbox does not free the blocks of messages that were never received; its owner
+// drains it.
 class Mailbox {
  public:
   static constexpr size_t kDefaultCapacity = 256;

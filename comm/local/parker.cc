@@ -10,8 +10,8 @@ namespace headway::internal {
 static_assert(std::atomic<uint32_t>::is_always_lock_free && sizeof(std::atomic<uint32_t>) == 4,
               "a futex is a plain 32-bit word");
 
-// The kernel goes to sleep only while the word is still 1, so a wake-up between has_work() and here
-// is not lost. A signal ends the wait early, which the caller takes for a wake-up without a reason.
+// The kernel sleeps only while the word is still 1, so a wake-up between has_work() and here is not
+// lost. A signal ends the wait early, which is a spurious wake-up.
 void Parker::Wait(std::optional<std::chrono::nanoseconds> timeout) {
   timespec limit{};
   if (timeout.has_value()) {

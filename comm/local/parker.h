@@ -10,21 +10,20 @@
 
 namespace headway::internal {
 
-// Tells the processor that this thread looks again and again, so that it leaves more to the other
-// thread of its core.
+// Spin hint: the processor leaves more to the other thread of the core.
 inline void CpuRelax() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
 #endif
 }
 
-// Where one thread, the owner, sleeps until another has something for it. An idle worker uses no
-// CPU, and waking a worker that is not asleep costs a load.
+// The place where one thread, the owner, sleeps until another has work for it. An idle worker uses
+// no CPU, and waking a worker that is awake costs a load.
 //
-// A wake-up is never lost: the owner announces that it is parked and only then looks at its
-// inboxes; a waker first writes to an inbox and only then looks whether the owner is parked;
-// sequentially consistent fences between the two steps of each make sure that at least one of them
-// sees the other. A wake-up without a reason is harmless, and Park may return without any.
+// A wake-up is never lost. The owner first announces that it is parked, and then checks its
+// inboxes. A waker first writes to an inbox, and then checks if the owner is parked. Sequentially
+// consistent fences between the two steps of each ensure that at least one of them sees the other.
+// Spurious wake-ups are harmless, and Park may return without any.
 //
 // Thread safety: Park belongs to the owner, everything else is thread-safe.
 class alignas(64) Parker {
@@ -33,9 +32,8 @@ class alignas(64) Parker {
   Parker(const Parker&) = delete;
   Parker& operator=(const Parker&) = delete;
 
-  // Sleeps until a wake-up or for `timeout` (none: without limit; not positive: not at all), unless
-  // has_work() is true. `has_work` is called once, on this thread, after the thread has announced
-  // that it parks.
+  // Sleeps until a wake-up, or for `timeout` (none: without limit; not positive: not at all),
+  // unless has_work() is true. `has_work` is called once, on this thread, after the announcement.
   template <class HasWork>
   void Park(std::optional<std::chrono::nanoseconds> timeout, HasWork&& has_work) {
     parked_.exchange(kHere, std::memory_order_seq_cst);
@@ -44,7 +42,7 @@ class alignas(64) Parker {
     parked_.store(0, std::memory_order_relaxed);
   }
 
-  // The same for an owner that sleeps somewhere else, in wait(): whoever wakes it calls the waker.
+  // The same for an owner that sleeps elsewhere, in wait(). A wake-up calls the waker.
   template <class HasWork, class WaitElsewhere>
   void ParkElsewhere(HasWork&& has_work, WaitElsewhere&& wait) {
     parked_.exchange(kElsewhere, std::memory_order_seq_cst);
@@ -53,8 +51,8 @@ class alignas(64) Parker {
     parked_.store(0, std::memory_order_relaxed);
   }
 
-  // How to wake an owner that sleeps in ParkElsewhere. Thread safe, and it may be called when the
-  // owner is awake again. Set before the first park and wake-up.
+  // Sets the function that wakes an owner in ParkElsewhere. It must be thread-safe, and may be
+  // called when the owner is awake again. REQUIRES: before the first park and the first wake-up.
   void SetWaker(std::function<void()> waker) { waker_ = std::move(waker); }
 
   // Wakes the owner if it is parked, after the caller's earlier writes.
@@ -63,12 +61,12 @@ class alignas(64) Parker {
     WakeIfParked();
   }
 
-  // The fence of a waker, apart from the wake-up: one serves any number of parkers.
-  // Write the messages, Fence(), then WakeIfParked() on each.
+  // The fence of a waker, apart from the wake-up, so that one serves any number of parkers: write
+  // the messages, call Fence(), then WakeIfParked() on each.
   static void Fence();
 
-  // Wakes the owner if it is parked, and returns whether it was.
-  // REQUIRES: Fence() was called after the messages were written.
+  // Wakes the owner if it is parked. Returns true if it was. REQUIRES: Fence() was called after the
+  // messages were written.
   bool WakeIfParked();
 
  private:
@@ -92,9 +90,9 @@ class alignas(64) Parker {
 
 #ifdef HEADWAY_THREAD_SANITIZER
 
-// The thread sanitizer does not know fences. Two read-modify-writes of `parked_` are ordered all
-// the same: the waker's either comes first, and then the owner's exchange makes the messages
-// visible, or it sees that the owner is parked.
+// The thread sanitizer does not know fences. Two read-modify-writes of `parked_` give the same
+// order. If the waker's comes first, the owner's exchange makes the messages visible. Otherwise the
+// waker sees that the owner is parked.
 inline void Parker::Fence() {}
 
 inline bool Parker::WakeIfParked() {

@@ -15,10 +15,10 @@ namespace headway::internal {
 // same timestamp.
 //
 // A block has one owner at a time (a pool, an operator, a list, a mailbox) and is plain memory: any
-// worker may return it to its own pool. Nobody runs destructors on the payload, so it holds
-// trivially destructible bytes only.
+// worker may return it to its own pool. No destructors run on the payload, except through
+// destroy_records.
 //
-// Thread safety: none; ownership is handed over through a Mailbox.
+// Thread safety: none; a Mailbox hands the ownership over.
 struct alignas(64) Block {
   // The next block of a list or chain; null in a block that stands alone.
   Block* next = nullptr;
@@ -32,17 +32,17 @@ struct alignas(64) Block {
   // Bytes that flow control has charged to the sender, and refunds when the block is consumed.
   uint32_t charged_bytes = 0;
 
-  // The worker that sent the block, counted through the cluster: whose credit its bytes are.
+  // The worker that sent the block, counted through the cluster. Its credit paid for the bytes.
   uint16_t sender = 0;
 
-  // Whether the block lies in a slab of a connection (Slab::PlaceBlock).
+  // True if the block lies in a slab of a connection (Slab::PlaceBlock).
   bool in_slab = false;
 
   // The timestamp of the records, in the representation of its type (see SetTime).
   alignas(8) std::byte time[32] = {};
 
-  // Ends the lifetime of the records, for a block that is given up without being read; null where
-  // nothing needs to be done.
+  // Ends the lifetime of the records, for a block that is dropped unread. Null if the records are
+  // trivially destructible.
   void (*destroy_records)(Block*) = nullptr;
 
   // The payload, aligned to 64 bytes.
@@ -78,15 +78,15 @@ static_assert(sizeof(Block) == 64, "the header of a block is one cache line");
 // A first-in first-out list of blocks, linked through Block::next: appending and removing never
 // allocates.
 //
-// The list does not own its blocks: whoever holds the list returns them to a pool. Not thread-safe.
-// Copies would share the links, so it can only be moved; a list that was moved from is empty.
+// The list does not own its blocks: its owner returns them to a pool. Not thread-safe. Copies would
+// share the links, so it can only be moved; a moved-from list is empty.
 class BlockList {
  public:
   BlockList() = default;
   BlockList(const BlockList&) = delete;
   BlockList& operator=(const BlockList&) = delete;
   BlockList(BlockList&& other) noexcept { Append(&other); }
-  // REQUIRES: this list is empty (its blocks would have no holder).
+  // REQUIRES: this list is empty (its blocks would leak).
   BlockList& operator=(BlockList&& other) noexcept {
     HEADWAY_DCHECK(empty());
     Append(&other);
@@ -95,10 +95,10 @@ class BlockList {
 
   bool empty() const { return head_ == nullptr; }
   size_t count() const { return count_; }
-  // The oldest block, which stays in the list; null when the list is empty.
+  // The oldest block, which stays in the list; null if the list is empty.
   Block* front() const { return head_; }
 
-  // Adds one block at the end, whatever its `next` was.
+  // Appends one block, and overwrites its `next`.
   void PushBack(Block* block) {
     block->next = nullptr;
     if (tail_ == nullptr) {
@@ -110,7 +110,7 @@ class BlockList {
     ++count_;
   }
 
-  // Removes the oldest block and returns it with `next` cleared; null when the list is empty.
+  // Removes the oldest block and returns it with `next` cleared; null if the list is empty.
   Block* PopFront() {
     Block* block = head_;
     if (block == nullptr) return nullptr;

@@ -9,13 +9,13 @@
 namespace headway::internal {
 namespace {
 
-// So that a block rounded up, header included, has a size of 32 bits.
+// A block rounded up, header included, has a size of 32 bits.
 constexpr size_t kMaxPayloadBytes = (size_t{1} << 31) - 2 * sizeof(Block);
 
 void CheckSize(size_t payload_bytes) {
   if (payload_bytes <= kMaxPayloadBytes) return;
   throw BlockTooLarge(
-      absl::StrFormat("a record or a batch of %d bytes is larger than any may be, which is %d: "
+      absl::StrFormat("a record or a batch of %d bytes exceeds the largest block, of %d bytes: "
                       "split it into several",
                       payload_bytes, kMaxPayloadBytes));
 }

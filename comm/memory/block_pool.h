@@ -9,19 +9,19 @@
 
 namespace headway::internal {
 
-// Bytes of a default block, header included. Measured: 8 to 32 KiB are equal, 1 KiB and 128 KiB are
+// Bytes of a default block, header included. Measured: 8 to 32 KiB are equal; 1 KiB and 128 KiB are
 // a quarter slower.
 inline constexpr size_t kBlockBytes = 16 * 1024;
 
 // Bytes of payload of a default block.
 inline constexpr size_t kBlockPayloadBytes = kBlockBytes - sizeof(Block);
 
-// Whether a block is of the size that pools keep, and memory of its own.
+// Returns true if a block has the size that pools keep, and memory of its own.
 inline bool IsDefault(const Block& block) {
   return block.capacity == kBlockPayloadBytes && !block.in_slab;
 }
 
-// Thrown when somebody asks for a block of nearly 2 GiB or more: a user's record is as large.
+// Thrown for a block of nearly 2 GiB or more: a user's record is as large.
 struct BlockTooLarge : std::length_error {
   using std::length_error::length_error;
 };
@@ -29,10 +29,10 @@ struct BlockTooLarge : std::length_error {
 // The free list of one worker's blocks, most recently used first, so that a block is reused while
 // the cache still holds it.
 //
-// In a steady state nothing is allocated: what Get takes, Put brings back. A block may be returned
-// to another pool than the one that allocated it. The pool owns the blocks on its free list and
-// frees them with itself; a block that Get handed out belongs to the caller until some pool's Put
-// or FreeBlock.
+// In steady state nothing is allocated: Put brings back the blocks that Get takes. A block may be
+// returned to another pool than the one that allocated it. The pool owns the blocks on its free
+// list and frees them with itself. A block from Get belongs to the caller until some pool's Put or
+// FreeBlock.
 //
 // Thread safety: none; each worker has its own.
 class BlockPool {
@@ -57,16 +57,16 @@ class BlockPool {
     return block;
   }
 
-  // An empty block with at least `payload_bytes` of payload: a default one if that suffices, else
-  // one of the next power of two (header included), which Put frees instead of keeping it.
-  // Throws BlockTooLarge.
+  // An empty block with at least `payload_bytes` of payload: a default one if that suffices.
+  // Otherwise one of the next power of two (header included), which Put frees. Throws
+  // BlockTooLarge.
   Block* GetAtLeast(size_t payload_bytes);
 
-  // An empty block with just enough payload, in whole cache lines, which Put frees instead of
-  // keeping it. Throws BlockTooLarge.
+  // An empty block with just enough payload, in whole cache lines, which Put frees. Throws
+  // BlockTooLarge.
   Block* GetTight(size_t payload_bytes);
 
-  // Takes one block, and ends the lifetime of records that are still in it; its `next` is ignored.
+  // Takes one block, and ends the lifetime of the records in it. Its `next` is ignored.
   void Put(Block* block) {
     if (block->destroy_records != nullptr) [[unlikely]] {
       block->destroy_records(block);
@@ -81,20 +81,20 @@ class BlockPool {
     ++free_count_;
   }
 
-  // Whether Trim would free anything.
+  // Returns true if Trim would free anything.
   bool CanTrim() const { return free_count_ > kTrimFloor; }
 
-  // Frees half of the free list, down to a floor of kTrimFloor blocks. Call it when the worker is
-  // idle: a burst does not keep its high-water mark for ever.
+  // Frees half of the free list, down to kTrimFloor blocks. Call it when the worker is idle, so
+  // that a burst does not keep its memory.
   void Trim();
 
   // Frees one block to the heap. Thread-safe.
   static void FreeBlock(Block* block);
 
-  // Frees a block and all that follow it by `next`. Thread-safe. Null is an empty chain.
+  // Frees a chain of blocks, linked by `next`; null is an empty one. Thread-safe.
   static void FreeChain(Block* chain);
 
-  // Number of blocks that this pool has allocated from the heap since it exists.
+  // Number of blocks that this pool has allocated from the heap.
   uint64_t allocated() const { return allocated_; }
 
   // Number of blocks on the free list.

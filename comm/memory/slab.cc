@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::align_val_t kAlignment{64};
 
-// Where the address of its slab stands before a block.
+// The address of its slab lies before a block.
 std::byte* SlabAddressOf(Block* block) {
   return reinterpret_cast<std::byte*>(block) - sizeof(Slab*);
 }

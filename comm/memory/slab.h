@@ -12,26 +12,27 @@ namespace headway::internal {
 
 class SlabPool;
 
-// Memory that a connection reads frames into, 64-byte aligned. Batches are read where they arrived:
-// their blocks lie in the slab and keep it until the last of them was consumed, on whatever thread.
+// Memory into which a connection reads frames, 64-byte aligned. Batches are read where they
+// arrived: their blocks lie in the slab, and keep it until the last of them is consumed, on any
+// thread.
 //
-// Thread safety: the references are counted atomically; the bytes belong to whoever owns the block
-// or, where no block lies, to the reader.
+// Thread safety: the references are counted atomically. The bytes of a block belong to its owner,
+// all other bytes to the reader of the connection.
 class Slab {
  public:
   std::byte* data() { return reinterpret_cast<std::byte*>(this) + sizeof(Slab); }
   size_t capacity() const { return capacity_; }
 
-  // Whether the caller's is the only reference, so that all bytes can be written again.
+  // Returns true if the caller's is the only reference, so that all bytes may be overwritten.
   bool Unshared() const { return references_.load(std::memory_order_acquire) == 1; }
   void Ref() { references_.fetch_add(1, std::memory_order_relaxed); }
-  // Gives one reference up; the last one gives the slab back to its pool, or frees it if that is
+  // Drops one reference. The last one returns the slab to its pool, or frees it if the pool is
   // gone.
   void Unref();
 
-  // Makes a block of `payload_bytes` whose payload is what lies at `payload` in this slab. The
-  // block has one reference to the slab, which BlockPool::FreeBlock gives up. Counts are zero.
-  // REQUIRES: `payload` is aligned to 64, and kHeadroomBytes before it may be overwritten.
+  // Makes a block of the `payload_bytes` at `payload` in this slab. The block holds one reference
+  // to the slab, which BlockPool::FreeBlock drops. Counts are zero. REQUIRES: `payload` is aligned
+  // to 64, and kHeadroomBytes before it may be overwritten.
   Block* PlaceBlock(std::byte* payload, uint32_t payload_bytes);
   static constexpr size_t kHeadroomBytes = 128;
 
@@ -49,23 +50,23 @@ class Slab {
 };
 static_assert(sizeof(Slab) == 64);
 
-// The slabs of one process, recycled. Lives until its last slab has come back: Release gives up the
-// owner's part.
+// The slabs of one process, recycled. Lives until Release, by the owner, and until its last slab
+// has come back.
 //
 // Thread safety: all methods.
 class SlabPool {
  public:
-  // Bytes of a usual slab. A batch that an operator keeps pins one, so it is not large.
+  // Bytes of a default slab. A batch that an operator keeps pins one, so it is not large.
   static constexpr size_t kSlabBytes = 256 * 1024;
 
   static SlabPool* Create() { return new SlabPool; }
   void Release();
 
-  // A slab of kSlabBytes, or of `capacity` if that is more, with one reference. Null if there is no
+  // A slab of kSlabBytes, or of `capacity` if that is more, with one reference. Null if out of
   // memory.
   Slab* Get(size_t capacity = kSlabBytes);
 
-  // Slabs that were handed out and have not come back.
+  // Slabs in use.
   size_t outstanding() const;
 
  private:
@@ -75,7 +76,7 @@ class SlabPool {
   ~SlabPool();
   void Put(Slab* slab);
 
-  mutable std::mutex mutex_;  // guards what follows
+  mutable std::mutex mutex_;  // guards the members below
   Slab* free_ = nullptr;
   size_t free_count_ = 0;
   size_t outstanding_ = 0;

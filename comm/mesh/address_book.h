@@ -15,33 +15,33 @@
 
 namespace headway::internal {
 
-// Where the processes of a cluster are, and whether they may be there: a cluster that has neither a
-// secret nor says that it is insecure stays within its machine.
+// The addresses of the processes of a cluster, and the rule that restricts them: a cluster without
+// a secret stays on its machine, unless it is insecure on purpose.
 class AddressBook {
  public:
-  // `addresses` has one for each process, or none at all if the caller has connected sockets; it
-  // outlives this.
+  // `addresses` has one entry for each process, or none if the caller has connected sockets. It
+  // outlives the book.
   AddressBook(const MeshOptions& options, std::span<const std::string> addresses)
       : remote_allowed_(!options.secret.empty() || options.insecure), addresses_(addresses) {}
 
-  // InvalidArgument: an address is malformed or given twice, or may not be used, as far as is known
-  // within `patience`, and a second. To be called before what follows.
+  // InvalidArgument: an address is malformed, repeated or not allowed, as far as lookups finish
+  // within `patience`. Takes up to a second more. REQUIRES: before the methods below.
   absl::Status Check(int process_count,
                      std::chrono::milliseconds patience = std::chrono::milliseconds::max());
 
-  // The addresses of a process; none while they are looked for, after waiting up to `timeout`.
-  // Whoever gets them and asks again has them looked for again. InvalidArgument: one may not be
-  // used. Unavailable: they are not known now.
+  // The addresses of a process; none while the lookup is under way, after waiting up to `timeout`.
+  // The next call starts a new lookup. InvalidArgument: an address is not allowed. Unavailable: the
+  // lookup failed.
   using Addresses = NameLookup::Addresses;
   std::optional<Addresses> Find(int process,
                                 std::chrono::milliseconds timeout = std::chrono::milliseconds(0));
 
-  // Whether a process may be at an address.
+  // Returns OK if a process may be at an address.
   bool Allows(const SocketAddress& address) const {
     return remote_allowed_ || address.IsLoopback();
   }
 
-  // How messages name a process.
+  // The name of a process in messages.
   std::string Name(int process) const { return DescribeProcess(process, addresses_); }
   std::span<const std::string> addresses() const { return addresses_; }
 

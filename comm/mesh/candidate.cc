@@ -61,7 +61,7 @@ Candidate::Outcome Candidate::Step(int64_t now_ms) {
   }
   link_->ClearReady();
   if (outcome == Outcome::kPending && now_ms >= deadline_ms_) {
-    return Drop(absl::UnavailableError(connecting_ ? "no answer" : "no handshake in time"));
+    return Drop(absl::UnavailableError(connecting_ ? "no answer" : "handshake timed out"));
   }
   return outcome;
 }
@@ -87,10 +87,10 @@ Candidate::Outcome Candidate::ReadFrames() {
       case FrameReader::Result::kEnd:
         return Drop(absl::UnavailableError("connection lost during the handshake"));
       case FrameReader::Result::kNoMemory:
-        return Drop(absl::ResourceExhaustedError("no memory to receive into"));
+        return Drop(absl::ResourceExhaustedError("out of memory for received frames"));
     }
   }
-  return Drop(absl::InvalidArgumentError("too much was sent during the handshake"));
+  return Drop(absl::InvalidArgumentError("too many bytes for a handshake"));
 }
 
 absl::Status Candidate::HandleFrames() {

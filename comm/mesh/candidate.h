@@ -14,15 +14,15 @@
 
 namespace headway::internal {
 
-// A connection that has not shaken hands after this time is given up; there may be another.
+// The time limit of a handshake; another attempt may follow.
 inline constexpr int64_t kHandshakeMs = 5'000;
-// How long a link that this end has given up stays open, for the peer to read why.
+// The time that a refused link stays open, so that the peer can read the reason.
 inline constexpr int64_t kFarewellMs = 1'000;
 
-// Tells the peer why this process gives up, if it can still be told.
+// Sends the peer the reason why this process gives up, if the link still works.
 void SendAbort(Link& link, const absl::Status& cause);
 
-// A connection that is not part of the mesh yet: it is being made, or shakes hands.
+// A connection that is not part of the mesh yet: it connects, or shakes hands.
 //
 // Thread safety: that of its loop.
 class Candidate {
@@ -31,11 +31,11 @@ class Candidate {
     kGiven,     // a socket that the caller has connected; there is no other
     kDialed,    // this process connects to the peer's address
     kAccepted,  // anybody
-    kLate,      // accepted when all are there: is done when it has said who it is
+    kLate,      // accepted by a complete cluster; done after its Hello
   };
 
-  // `options` and `addresses` are those of the cluster, and outlive this. `expected` may only be
-  // absent if the connection was accepted.
+  // `options` and `addresses` are those of the cluster, and outlive the candidate. `expected` may
+  // be absent only for an accepted connection.
   Candidate(const MeshOptions& options, std::span<const std::string> addresses, Origin origin,
             std::optional<int> expected, std::unique_ptr<Link> link, int64_t deadline_ms);
 
@@ -43,15 +43,15 @@ class Candidate {
     kPending,
     kDone,     // the link is ready (unless kLate); frames may have arrived behind the handshake
     kRefused,  // one end refuses the other, and both know
-    kDropped,  // it ended, took too long, or is something else altogether
+    kDropped,  // it ended, timed out, or is not a Headway process
   };
-  // Goes on as far as possible, until the outcome is not kPending. status() explains the last two.
+  // Proceeds as far as possible, until the outcome is not kPending. status() explains the last two.
   Outcome Advance(int64_t now_ms);
 
   Origin origin() const { return origin_; }
-  // Which process should be there, if that is known.
+  // The process that should be at the other end, if that is known.
   std::optional<int> expected() const { return expected_; }
-  // Which process says that it is there, after its Hello.
+  // The process that the peer's Hello claims to be.
   std::optional<int> peer() const { return handshake_.peer(); }
   const absl::Status& status() const { return status_; }
   int64_t deadline_ms() const { return deadline_ms_; }

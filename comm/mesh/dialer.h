@@ -13,29 +13,28 @@
 
 namespace headway::internal {
 
-// When and where to dial one process that may not have started yet: all its addresses in turn, and
-// then again after a while. The pauses double, up to half a second.
+// Schedules the attempts to dial one process that may not have started yet: all its addresses in
+// turn, and again after a pause. The pauses double, up to half a second.
 //
 // Times are the loop's milliseconds. Thread safety: none.
 class Dialer {
  public:
-  // `book` outlives this.
+  // `book` outlives the dialer.
   Dialer(AddressBook& book, int process) : book_(book), process_(process) {}
 
-  // When to dial next; forever, if an attempt is under way or no more is needed.
+  // The time of the next attempt; forever if one is under way or no more are needed.
   int64_t due_ms() const { return due_ms_; }
 
-  // Starts an attempt, unless the host is still being looked for; then the descriptor is not open,
-  // and it is due again soon. Unavailable: it failed, tell Failed so. Other errors: it makes no
-  // sense to try again.
+  // Starts an attempt. While the lookup of the host is under way the descriptor is not open, and
+  // the dialer is due again soon. Unavailable: the attempt failed; call Failed. Other errors:
+  // permanent.
   absl::StatusOr<FileDescriptor> Dial(int64_t now_ms);
 
-  // The attempt has failed; there is another one later. Returns whether this is news: another
-  // reason than that of the last news, and not soon after them, since a reason may hold what the
-  // other end makes up.
+  // Schedules the next attempt. Returns true if the failure should be logged: the reason changed,
+  // and the rate limit allows it (the peer can influence the text).
   bool Failed(const absl::Status& status, int64_t now_ms);
 
-  // Why the last attempt failed; empty if none has.
+  // The reason of the last failure; empty if there is none.
   const std::string& last_error() const { return last_error_; }
 
  private:

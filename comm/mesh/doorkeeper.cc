@@ -31,12 +31,12 @@ void Doorkeeper::Serve(absl::FunctionRef<bool(int)> is_there) {
     if (outcome == Candidate::Outcome::kRefused) {
       Refuse(*candidate, candidate->status());
     } else if (outcome == Candidate::Outcome::kDone && is_there(*peer)) {
-      Refuse(*candidate,
-             absl::FailedPreconditionError(absl::StrFormat(
-                 "two processes have the id of %s, and the others have the first still "
-                 "connected; if it is gone, start again when they have missed it, in at "
-                 "most %s",
-                 book_.Name(*peer), absl::FormatDuration(options_.peer_timeout))));
+      Refuse(
+          *candidate,
+          absl::FailedPreconditionError(absl::StrFormat(
+              "two processes have the id of %s, and the cluster is still connected to the first; "
+              "if that one is gone, start again when its silence was noticed, in at most %s",
+              book_.Name(*peer), absl::FormatDuration(options_.peer_timeout))));
     }
     return outcome != Candidate::Outcome::kPending;
   });
@@ -65,8 +65,8 @@ void Doorkeeper::AcceptNew() {
 
 void Doorkeeper::Refuse(Candidate& candidate, const absl::Status& why) {
   if (options_.log) {
-    options_.log(absl::StrFormat(
-        "a process that came when the cluster was complete was refused: %s", why.message()));
+    options_.log(absl::StrFormat("a process that connected to the complete cluster was refused: %s",
+                                 why.message()));
   }
   std::unique_ptr<Link> link = candidate.TakeLink();
   SendAbort(*link, why);

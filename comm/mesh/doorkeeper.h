@@ -18,22 +18,21 @@
 
 namespace headway::internal {
 
-// Answers those who connect to a process when its cluster is complete. A second process with the id
-// of one that is there says so in its Hello, and is told, instead of waiting for the others in
-// vain. Nobody is let in: there is no Proof, nothing that comes behind a Hello is looked at, and no
-// more than a few are answered at a time.
+// Answers processes that connect to a complete cluster. A second process with the id of a connected
+// one learns so, instead of waiting in vain. Nobody is admitted: the doorkeeper sends no Proof,
+// reads nothing after a Hello, and answers a few at a time.
 //
 // Thread safety: that of its loop.
 class Doorkeeper {
  public:
-  // What the arguments refer to outlives this.
+  // The referents of the arguments outlive the doorkeeper.
   Doorkeeper(const MeshOptions& options, std::span<const std::string> addresses, EventLoop& loop,
              SlabPool* slabs, BlockList* written, std::unique_ptr<Listener> listener);
 
-  // Goes on as far as possible. `is_there(process)` says whether that process is connected: who
-  // comes in the place of one that was lost is not told anything, so that it comes again.
+  // Proceeds as far as possible. `is_there(process)` returns true if that process is connected. A
+  // process in the place of a lost one gets no answer, so that it retries.
   void Serve(absl::FunctionRef<bool(int process)> is_there);
-  // Whether somebody is being answered.
+  // Returns true while an answer is under way.
   bool busy() const { return !candidates_.empty() || !farewells_.empty(); }
 
  private:

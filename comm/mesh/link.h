@@ -15,34 +15,34 @@
 
 namespace headway::internal {
 
-// One connection: a connected stream socket with what waits to be sent and what has arrived, and
-// when either was last so. It knows frames, but not what they mean.
+// One connection: a connected stream socket, its send queue, its frame reader, and the times of its
+// last traffic. It handles frames, but does not interpret them.
 //
 // Thread safety: that of its loop.
 class Link {
  public:
-  // Takes the socket, which must not block. What the other arguments point to outlives the link.
+  // Takes the socket, which must be non-blocking. The referents of the other arguments outlive the
+  // link.
   Link(EventLoop& loop, FileDescriptor socket, SlabPool* slabs, BlockList* written);
 
   void Send(const OutgoingFrame& frame);
-  // Writes what the socket takes. Returns whether nothing is left. A connection that has failed
-  // drops everything; reading will tell of the failure.
+  // Writes as much as the socket accepts. Returns true if nothing is left. A failed connection
+  // drops everything; reading reports the failure.
   bool Flush();
-  // Watches for when the socket can be written, until the next Flush.
+  // Watches for room in the socket, until the next Flush.
   void AwaitWritable() { watcher_.Watch(reading_, true); }
   size_t QueuedBytes(FrameClass frame_class) const { return queue_.bytes(frame_class); }
   bool idle() const { return queue_.empty(); }
-  // Says that nothing more will be sent, and drops what is queued. The peer reads what was written,
-  // and then the end.
+  // Ends the sending side, and drops queued frames. The peer reads the written bytes, and then the
+  // end.
   void EndSending();
 
   FrameReader& reader() { return reader_; }
-  // Receives once, behind frames that are left if `more`.
+  // Receives once; after frames that are left if `more`.
   FrameReader::Result Receive(bool more = false);
-  // Receives for good: from now on everything that arrives is thrown away. Returns whether the peer
-  // has ended its side.
+  // Discards everything that arrives from now on. Returns true if the peer has ended its side.
   bool Discard();
-  // Stops watching for what arrives, and starts again.
+  // Pauses and resumes watching for input.
   void PauseReading() { WatchAgain(false); }
   void ResumeReading() { WatchAgain(true); }
 
@@ -50,13 +50,13 @@ class Link {
   bool writable() const { return watcher_.writable(); }
   void ClearReady() { watcher_.Clear(); }
 
-  // Sends a heartbeat if nothing was sent for a quarter of the time after which the peer gives up.
+  // Sends a heartbeat after a quarter of the peer's timeout without traffic.
   void KeepAlive(absl::Duration peer_timeout);
 
   // In the loop's milliseconds.
   int64_t last_sent_ms() const { return last_sent_ms_; }
   int64_t last_heard_ms() const { return last_heard_ms_; }
-  // Forgives a silence, because this process did not listen.
+  // Forgives a silence: this process did not read meanwhile.
   void set_last_heard_ms(int64_t now_ms) { last_heard_ms_ = now_ms; }
 
   int fd() const { return socket_.get(); }
@@ -75,9 +75,9 @@ class Link {
   int64_t last_heard_ms_;
 };
 
-// Ends connections so that nothing that was sent is lost: writes what is queued, says that it was
-// all, and throws away what arrives until the peers end too, for `timeout` at most. (Closing a
-// socket with unread input resets it, and the peer may lose what was on its way.)
+// Ends connections without losing sent bytes: writes the queued frames, ends the sending side, and
+// discards input until the peers end too, for `timeout` at most. (Closing a socket with unread
+// input resets it, and the peer may lose bytes in flight.)
 void EndLinks(EventLoop& loop, std::span<Link* const> links, absl::Duration timeout);
 
 }  // namespace headway::internal

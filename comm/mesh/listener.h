@@ -18,8 +18,8 @@ namespace headway::internal {
 // Thread safety: that of its loop.
 class Listener {
  public:
-  // Listens at those of the addresses that this machine has. Unavailable: it has none of them, or
-  // one is in use.
+  // Listens at the addresses that this machine has. Unavailable: it has none of them, or one is in
+  // use.
   static absl::StatusOr<std::unique_ptr<Listener>> Create(EventLoop& loop,
                                                           std::span<const SocketAddress> addresses);
 
@@ -27,8 +27,8 @@ class Listener {
     FileDescriptor socket;
     SocketAddress peer;
   };
-  // Those who have connected since, up to kAcceptedTogether of each address; the others are left to
-  // the next call. ResourceExhausted: no descriptors are left.
+  // The connections since the last call, up to kAcceptedTogether of each address; the next call
+  // returns the others. ResourceExhausted: no descriptors are left.
   static constexpr int kAcceptedTogether = 16;
   absl::StatusOr<std::vector<Accepted>> Accept();
 

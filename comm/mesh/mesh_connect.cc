@@ -13,12 +13,12 @@
 namespace headway::internal {
 namespace {
 
-// Accepted connections that have not shaken hands yet, beyond one for each process.
+// Accepted connections without a handshake, beyond one for each process.
 constexpr size_t kMaxStrangers = 64;
-// What a process that has this one's address gets to say who it is: long enough for one that is
-// busy, and not long for who made a mistake.
+// The time for a process at this one's address to answer: long enough for a busy one, short for a
+// user's mistake.
 constexpr int64_t kTwinMs = 2'000;
-// How often it is asked whether to stop.
+// The period of polling the stop request.
 constexpr int64_t kStopPollMs = 50;
 
 int64_t Now(EventLoop& loop) {
@@ -48,7 +48,7 @@ absl::StatusOr<MeshConnector::Links> MeshConnector::OverAddresses() {
     status = StartListening();
     if (!status.ok() && !absl::IsCancelled(status)) status = AskForTwin(status);
   }
-  // Who cannot stay dials the others too, to tell them why.
+  // A process that cannot stay dials the others too, to tell them the reason.
   for (int process = 0; process < options_.process_id; ++process) {
     dialers_.emplace_back(book_, process);
   }
@@ -93,7 +93,7 @@ absl::Status MeshConnector::CheckOptions() const {
 
 absl::Status MeshConnector::CheckStop() const {
   if (!options_.stop_requested || !options_.stop_requested()) return absl::OkStatus();
-  return absl::CancelledError(absl::StrFormat("%s was stopped before all processes were there",
+  return absl::CancelledError(absl::StrFormat("%s was stopped before all processes were connected",
                                               book_.Name(options_.process_id)));
 }
 
@@ -107,7 +107,7 @@ AddressBook::Addresses MeshConnector::FindOwn() {
     if (found.has_value()) return *std::move(found);
     if (absl::Status status = CheckStop(); !status.ok()) return status;
     if (loop_.now_ms() >= deadline_ms_) {
-      return absl::UnavailableError("its host was looked for, and not found in time");
+      return absl::UnavailableError("the lookup of its host timed out");
     }
   }
 }
@@ -126,8 +126,8 @@ absl::Status MeshConnector::StartListening() {
   return absl::OkStatus();
 }
 
-// Returns why this process cannot listen at its address. If another process of the cluster does,
-// their Hellos tell both of them what is wrong.
+// Returns the reason why this process cannot listen at its address. If another process of the
+// cluster listens there, their Hellos tell both of them the mistake.
 absl::Status MeshConnector::AskForTwin(absl::Status cannot_listen) {
   const auto addresses = FindOwn();
   if (!addresses.ok()) return cannot_listen;
@@ -300,8 +300,8 @@ absl::Status MeshConnector::CheckLinks() {
   return absl::OkStatus();
 }
 
-// Looks at what a process has sent before everybody is there: frames stay where they are, but a
-// failure ends the attempt, and a connection that has ended may come again.
+// Polls a process that connected before the cluster is complete. Its frames stay in the reader, but
+// a failure ends the attempt. A lost connection may come again.
 absl::Status MeshConnector::CheckLink(int process) {
   Link& link = *links_[static_cast<size_t>(process)];
   const FrameReader::Result result = link.Receive(/*more=*/true);
@@ -323,7 +323,7 @@ absl::Status MeshConnector::LostLink(int process) {
   if (static_cast<size_t>(process) < dialers_.size()) {
     DialFailed(process, lost);
   } else if (listener_ != nullptr) {
-    Log(absl::StrFormat("%s: connection lost; it may come again", book_.Name(process)));
+    Log(absl::StrFormat("%s: connection lost; waiting for it to reconnect", book_.Name(process)));
   } else {
     return absl::UnavailableError(absl::StrFormat("%s: connection lost", book_.Name(process)));
   }

@@ -22,17 +22,17 @@
 
 namespace headway::internal {
 
-// Connects a process with every other one of its cluster, whichever starts first: it listens for
-// the processes with greater ids and dials those with smaller ids, again and again, until all have
-// shaken hands or the time is over. The last process listens too, for those that take themselves
-// for it: who finds its own address taken asks there whether it is by another process of its id.
-// Strangers that connect are dropped; a process of the cluster that differs ends the attempt, for
-// all processes that can be reached.
+// Connects a process with every other one of its cluster, in any order of their starts. It listens
+// for the processes with greater ids and dials those with smaller ids, until all have shaken hands
+// or the time is over. The last process listens too, for processes with its id: a process that
+// finds its own address in use dials it, to learn if another process has its id. Strangers are
+// dropped. A process of the cluster that differs ends the attempt, for all processes that can be
+// reached.
 //
 // Thread safety: that of its loop. For one use.
 class MeshConnector {
  public:
-  // What the arguments refer to outlives this; loop, slabs and written also outlive the links.
+  // The referents of the arguments outlive this; loop, slabs and written also outlive the links.
   // `addresses` may be absent if sockets are given.
   MeshConnector(const MeshOptions& options, std::span<const std::string> addresses, EventLoop& loop,
                 SlabPool* slabs, BlockList* written);
@@ -42,7 +42,7 @@ class MeshConnector {
   absl::StatusOr<Links> OverAddresses();
   // Over connected sockets, one for each process; that of this one is not used.
   absl::StatusOr<Links> OverSockets(std::vector<FileDescriptor> sockets);
-  // What OverAddresses listened with, when it has succeeded; null for a process alone.
+  // The listener of a successful OverAddresses; null for a process alone.
   std::unique_ptr<Listener> TakeListener() { return std::move(listener_); }
 
  private:

@@ -4,21 +4,20 @@
 
 #include "comm/mesh/mesh_connect.h"
 
-// How the attempt to connect a cluster ends when it fails: every process should end, and say why.
+// The end of a failed attempt to connect a cluster: every process should end, and report the cause.
 
 namespace headway::internal {
 namespace {
 
-// How long those are waited for who have not been told, such as processes that start a little
-// later.
+// The wait for processes that have not been told, such as processes that start a little later.
 constexpr int64_t kLingerMs = 1'000;
-// For all of them to read it.
+// The time for all of them to read it.
 constexpr absl::Duration kFarewell = absl::Milliseconds(500);
 
 }  // namespace
 
-// Tells every process of the cluster why there will be none; goes on connecting for a while, in
-// order to tell those who are missing.
+// Tells every process of the cluster the cause of the failure. Keeps connecting for a while, to
+// reach the missing ones.
 absl::Status MeshConnector::Fail(absl::Status status) {
   std::vector<std::unique_ptr<Link>> told_links;
   std::vector<bool> told(links_.size(), false);
@@ -46,13 +45,13 @@ absl::Status MeshConnector::Fail(absl::Status status) {
     const bool all = std::ranges::find(told, false) == told.end();
     const bool none_to_come = candidates_.empty() && listener_ == nullptr && dialers_.empty();
     if (all || none_to_come || loop_.now_ms() >= until_ms) break;
-    // What else goes wrong now does not matter any more.
+    // Further failures do not matter any more.
     static_cast<void>(DialMissing());
     static_cast<void>(AcceptNew());
     WaitForEvents(until_ms);
   }
   for (const auto& candidate : candidates_) {
-    // Strangers are not told, but a process that was given or dialed may just be slow.
+    // Strangers are not told, but a process that was given or dialed may be slow.
     if (candidate->expected().has_value()) tell(candidate->expected(), candidate->TakeLink());
   }
   candidates_.clear();

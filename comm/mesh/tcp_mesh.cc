@@ -19,17 +19,17 @@
 namespace headway::internal {
 namespace {
 
-// Slabs that one Poll fills from one link, so that the others have their turn.
+// The most slabs that one Poll fills from one link, so that the others have their turn.
 constexpr int kReceivesPerPoll = 8;
-// Up to so many links are asked for input themselves: where there is none that takes no longer than
-// asking the loop, and where there is, it is one system call instead of two.
+// Up to this many links are polled directly. Without input that takes no longer than polling the
+// loop; with input it is one system call instead of two.
 constexpr size_t kMaxAskedLinks = 1;
 // Times are looked at this often at least, and whoever knocks: who does waits for a few seconds.
 constexpr int64_t kMaxCheckIntervalMs = 500;
 
 }  // namespace
 
-// The other end of a link, and how far the conversation is.
+// One peer: its link, and the state of the conversation.
 struct TcpMesh::Peer {
   int process = 0;
   std::unique_ptr<Link> link;  // null: there is none any more
@@ -134,7 +134,7 @@ size_t TcpMesh::QueuedBytes(int process, FrameClass frame_class) const {
   return peer.link == nullptr ? 0 : peer.link->QueuedBytes(frame_class);
 }
 
-// Whether a Poll need not run the loop, which also tells what can be written.
+// Returns true if Poll may skip the loop, which also reports writable sockets.
 bool TcpMesh::AsksLinks() const {
   if (peers_.size() > kMaxAskedLinks + 1) return false;
   if (doorkeeper_ != nullptr && doorkeeper_->busy()) return false;
@@ -183,7 +183,7 @@ bool TcpMesh::IsConnected(int process) const {
   return peer.link != nullptr && !peer.given_up && !peer.input_ended;
 }
 
-// Returns whether there was anything.
+// Returns true if there was anything.
 bool TcpMesh::Read(Peer& peer, Handler& handler) {
   peer.unread = false;
   bool any = false;
@@ -201,7 +201,7 @@ bool TcpMesh::Read(Peer& peer, Handler& handler) {
         EndOfInput(peer);
         return true;
       case FrameReader::Result::kNoMemory:
-        Lose(peer, absl::ResourceExhaustedError("no memory to receive into"), true);
+        Lose(peer, absl::ResourceExhaustedError("out of memory for received frames"), true);
         return true;
     }
   }
@@ -219,8 +219,7 @@ bool TcpMesh::HandleFrames(Peer& peer, Handler& handler, bool* any) {
     switch ((*frame)->frame->body_type()) {
       case wire::Body::Hello:
       case wire::Body::Proof:
-        Lose(peer, absl::InvalidArgumentError("malformed frame: a handshake after the first"),
-             true);
+        Lose(peer, absl::InvalidArgumentError("malformed frame: a second handshake"), true);
         return false;
       case wire::Body::Heartbeat:
         continue;
@@ -239,9 +238,10 @@ void TcpMesh::EndOfInput(Peer& peer) {
   if (peer.said_goodbye && !peer.goodbye_queued) {
     // A process that has finished stays until all others have.
     Lose(peer,
-         absl::UnavailableError("connection lost after its goodbye, while this process needs it"),
+         absl::UnavailableError(
+             "connection lost after its goodbye, while this process still needs it"),
          false);
-  } else if (peer.said_goodbye) {  // it may still read what this process sends
+  } else if (peer.said_goodbye) {  // it may still read
     peer.input_ended = true;
     peer.link->PauseReading();
   } else {
@@ -252,7 +252,7 @@ void TcpMesh::EndOfInput(Peer& peer) {
 void TcpMesh::Lose(Peer& peer, const absl::Status& cause, bool tell_peer) {
   if (tell_peer) {
     SendAbort(*peer.link, absl::Status(cause.code(),
-                                       absl::StrFormat("%s gave %s up: %s", Describe(process_id()),
+                                       absl::StrFormat("%s gave up %s: %s", Describe(process_id()),
                                                        Describe(peer.process), cause.message())));
     peer.link->EndSending();
     peer.given_up = true;
@@ -265,10 +265,10 @@ void TcpMesh::Lose(Peer& peer, const absl::Status& cause, bool tell_peer) {
 }
 
 void TcpMesh::CheckTimes() {
-  loop_->Poll();  // who connects is not seen by asking the links
+  loop_->Poll();  // accepts new connections
   const int64_t now_ms = loop_->now_ms();
   const int64_t timeout_ms = ToMilliseconds(options_.peer_timeout);
-  // A silence during which this process was stopped itself says nothing about its peers.
+  // If this process was stopped itself, a silence proves nothing about its peers.
   const bool was_away = now_ms - last_check_ms_ > timeout_ms / 2;
   last_check_ms_ = now_ms;
   for (const auto& peer : peers_) {

@@ -27,31 +27,35 @@ class Link;
 // The transport of a process of a cluster: one stream connection to each other process, on one
 // libuv loop that has no thread of its own.
 //
-// A link is lost when it ends before both have said Goodbye (Unavailable), when nothing was heard
-// of the peer for peer_timeout (Unavailable), and when the peer sends something that is not a frame
-// (InvalidArgument); the peer is told why, if it still listens. What happens at the end of the run,
-// such as an answer to an Abort, is the caller's.
+// A link is lost if it ends before both Goodbyes (Unavailable), if the peer is silent for
+// peer_timeout (Unavailable), or if the peer sends a malformed frame (InvalidArgument). The peer is
+// told the reason, if it still reads. The end of the run, such as the answer to an Abort, is the
+// caller's part.
 //
-// It goes on listening at its address, for processes that have the id of one that is connected:
-// they are told so, and end (Doorkeeper).
+// The mesh keeps listening at its address, for processes with the id of a connected one: they are
+// told so, and end (Doorkeeper).
 class TcpMesh final : public Transport {
  public:
   // Listens at addresses[process_id] and connects to the other processes, which may start later, in
-  // any order; returns when every process has been shaken hands with. An address is "host:port" or
+  // any order. Returns after the handshakes with all processes. An address is "host:port" or
   // "[ipv6]:port".
   //
-  // Errors, which name the process: InvalidArgument for wrong options, and for an address that is
-  // not of this machine alone if there is neither a secret nor `insecure`; Unavailable when the own
-  // address is in use, and when a process is missing after connect_timeout; FailedPrecondition when
-  // a process differs in version, cluster, generation or counts, or has the id of another one;
-  // PermissionDenied when it has another secret, or only one of both has one; Cancelled when it was
+  // Errors name the process:
+  // - InvalidArgument: wrong options, or a non-loopback address with neither a secret nor
+  // `insecure`.
+  // - Unavailable: the own address is in use, or a process is missing after connect_timeout.
+  // - FailedPrecondition: a process differs in version, cluster, generation or counts, or has the
+  // id of another one.
+  // - PermissionDenied: a process has another secret, or only one of both has one.
+  // - Cancelled: it was stopped meanwhile.
+  // - Another process may report its own failure.
   // stopped meanwhile; the failure of another process, as it tells it.
   static absl::StatusOr<std::unique_ptr<TcpMesh>> Connect(const MeshOptions& options,
                                                           std::span<const std::string> addresses);
 
   // The same over connected stream sockets, sockets[p] to process p (this process's own is not
-  // used). Takes the sockets, also if it fails. A connection that ends, or at whose other end is no
-  // Headway, is a failure: Unavailable or InvalidArgument.
+  // used). Takes the sockets, also on failure. Unavailable: a connection ends. InvalidArgument: a
+  // peer is not a Headway process.
   static absl::StatusOr<std::unique_ptr<TcpMesh>> FromSockets(const MeshOptions& options,
                                                               std::span<const int> sockets);
 
@@ -93,7 +97,7 @@ class TcpMesh final : public Transport {
   BlockList written_;
   std::vector<std::unique_ptr<Peer>> peers_;  // by process; without a link for this one
   std::unique_ptr<Doorkeeper> doorkeeper_;    // null if sockets were given
-  int64_t last_check_ms_ = 0;                 // of what depends on the time
+  int64_t last_check_ms_ = 0;                 // of the timeouts
   int64_t check_interval_ms_ = 0;
 };
 

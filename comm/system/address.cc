@@ -85,7 +85,7 @@ absl::StatusOr<std::vector<SocketAddress>> Resolve(const HostPort& where) {
       getaddrinfo(where.host.c_str(), std::to_string(where.port).c_str(), &hints, &found);
   if (error != 0) {
     return absl::UnavailableError(
-        absl::StrFormat("the address of host '%s' was not found: %s", where.host,
+        absl::StrFormat("cannot resolve host '%s': %s", where.host,
                         error == EAI_SYSTEM ? std::strerror(errno) : gai_strerror(error)));
   }
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owner(found, &freeaddrinfo);

@@ -13,13 +13,13 @@
 
 namespace headway::internal {
 
-// Where a process listens, as a user writes it.
+// The address at which a process listens, as a user writes it.
 struct HostPort {
   std::string host;  // a name or a number; an IPv6 address without its brackets
   uint16_t port = 0;
 };
 
-// Parses "host:port" or "[ipv6]:port". InvalidArgument: it is neither, or the port is not in 1 to
+// Parses "host:port" or "[ipv6]:port". InvalidArgument: it is malformed, or the port is not in 1 to
 // 65535.
 absl::StatusOr<HostPort> ParseAddress(std::string_view address);
 
@@ -31,20 +31,20 @@ struct SocketAddress {
   const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
   int family() const { return storage.ss_family; }
 
-  // Whether only this machine can be at it.
+  // Returns true for a loopback address.
   bool IsLoopback() const;
   // "10.0.0.1:2101", "[::1]:2101".
   std::string ToString() const;
 };
 
-// Whether the host is a number, for which nobody needs to be asked.
+// Returns true if the host is a number, which needs no lookup.
 bool IsNumeric(const HostPort& where);
 
-// The IPv4 and IPv6 addresses of a host, which may take minutes if it is a name. Unavailable: it
-// has none, or they cannot be found out now.
+// The IPv4 and IPv6 addresses of a host. The lookup of a name may take minutes. Unavailable: it has
+// none, or the lookup failed.
 absl::StatusOr<std::vector<SocketAddress>> Resolve(const HostPort& where);
 
-// How messages name a process: "process 2 (host:2103)", or "process 2" without addresses.
+// The name of a process in messages: "process 2 (host:2103)", or "process 2" without addresses.
 std::string DescribeProcess(int process, std::span<const std::string> addresses);
 
 }  // namespace headway::internal

@@ -8,8 +8,8 @@
 
 namespace headway {
 
-// Where a run gets its time from. Workers never ask the system themselves, so a test can run hours
-// in an instant.
+// The source of time of a run. Workers never ask the system themselves, so a test can run hours in
+// an instant.
 //
 // Thread safety: all methods are thread-safe. A clock outlives the runs that use it.
 class Clock {
@@ -19,7 +19,7 @@ class Clock {
   // Wall-clock time, for users. It may jump.
   virtual absl::Time Now() = 0;
 
-  // Nanoseconds since some fixed moment. It never goes back: for timers and time limits.
+  // Nanoseconds since some fixed moment, monotonic: for timers and time limits.
   virtual int64_t NowNanos() = 0;
 };
 
@@ -30,7 +30,7 @@ class RealClock final : public Clock {
   int64_t NowNanos() override;
 };
 
-// A clock that stands still until it is told to advance, for tests and simulation.
+// A clock that stands still until Advance, for tests and simulation.
 class ManualClock final : public Clock {
  public:
   // Wall-clock time begins at `start`, the nanoseconds at zero.

@@ -15,7 +15,7 @@ namespace headway::internal {
 
 namespace {
 
-// libuv ends the program if it finds no descriptor for what all loops share.
+// libuv aborts the program if it finds no descriptor for the state that all loops share.
 bool HasDescriptorsLeft() {
   constexpr int kUsedByLoop = 8;
   FileDescriptor probes[kUsedByLoop];
@@ -92,8 +92,8 @@ int64_t EventLoop::now_ms() const { return static_cast<int64_t>(uv_now(&handles_
 
 struct Watcher::State {
   uv_poll_t handle;
-  int events = 0;       // what to note
-  int ready = 0;        // what was noted
+  int events = 0;       // the events to note
+  int ready = 0;        // the noted events
   bool failed = false;  // libuv has stopped watching
 
   static void Note(uv_poll_t* handle, int status, int events) {

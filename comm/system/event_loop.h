@@ -13,19 +13,17 @@
 
 namespace headway::internal {
 
-// A duration in the unit of the loop's time; what is longer than decades is shortened to that, so
-// that sums do not overflow.
+// A duration in the unit of the loop's time. It is capped at decades, so that sums do not overflow.
 inline int64_t ToMilliseconds(absl::Duration duration) {
   constexpr int64_t kForever = int64_t{1} << 40;
   return std::clamp<int64_t>(absl::ToInt64Milliseconds(duration), 0, kForever);
 }
 
-// A libuv loop as the connections of a process use it: it notes which sockets are ready, and tells
-// the time. It has no thread; whoever calls Poll or Wait runs it. Nothing is called back: a Watcher
-// is asked what was noted.
+// A libuv loop, reduced to the needs of connections: it notes which sockets are ready, and tells
+// the time. It has no thread; the caller of Poll or Wait runs it. There are no callbacks: a Watcher
+// is polled for the noted events.
 //
-// Thread safety: one thread at a time, which may be another one each time; only Wake is for any
-// thread at any time.
+// Thread safety: one thread at a time; any thread may call Wake at any time.
 class EventLoop {
  public:
   // ResourceExhausted: the system has no descriptors left.
@@ -33,20 +31,19 @@ class EventLoop {
   // REQUIRES: no Watcher is left.
   ~EventLoop();
 
-  // Notes what is ready now.
+  // Notes the events that are ready now.
   void Poll();
-  // Reads the clock, as Poll does, and notes nothing.
+  // Reads the clock, as Poll does, without noting events.
   void ReadClock();
 
-  // Waits until something is ready, Wake is called or `timeout` has passed (none: without limit;
-  // not positive: not at all), and notes what is ready. A Wake since the last Wait ends it at once.
+  // Waits until an event is ready, Wake is called or `timeout` has passed (none: without limit; not
+  // positive: not at all), and notes the ready events. A Wake since the last Wait ends it at once.
   void Wait(std::optional<std::chrono::nanoseconds> timeout);
 
   // Ends a Wait, or the next one. Thread safe.
   void Wake();
 
-  // Milliseconds since some fixed moment, as of the last Poll, Wait or ReadClock. They never go
-  // back.
+  // Milliseconds since some fixed moment, monotonic, as of the last Poll, Wait or ReadClock.
   int64_t now_ms() const;
 
  private:
@@ -58,7 +55,7 @@ class EventLoop {
   std::atomic<bool> woken_{false};  // Wake was called, and no Wait has ended since
 };
 
-// Notes when a socket can be read or written.
+// Notes when a socket is readable or writable.
 //
 // Thread safety: that of its loop.
 class Watcher {
@@ -69,16 +66,17 @@ class Watcher {
   Watcher(const Watcher&) = delete;
   Watcher& operator=(const Watcher&) = delete;
 
-  // What to note from now on.
+  // Sets the events to note from now on.
   void Watch(bool readable, bool writable);
   bool watches_writable() const;
 
-  // Whether the socket can be read.
+  // Returns true if the socket is readable.
   bool readable() const;
   bool writable() const;
-  // Whether the socket has failed. It counts as readable and writable, and the loop says no more.
+  // Returns true if the socket has failed. It then counts as readable and writable, and the loop
+  // reports nothing more.
   bool failed() const;
-  // Forgets what was noted; the loop notes again what is still so.
+  // Forgets the noted events; the loop notes them again if they persist.
   void Clear();
 
  private:

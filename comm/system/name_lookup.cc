@@ -39,9 +39,8 @@ NameLookup::NameLookup(const HostPort& where) : state_(std::make_shared<State>()
       }
     }).detach();
   } catch (const std::system_error& error) {
-    state_->Set(absl::UnavailableError(
-        absl::StrFormat("the address of host '%s' was not looked for: cannot start a thread: %s",
-                        where.host, error.what())));
+    state_->Set(absl::UnavailableError(absl::StrFormat(
+        "cannot resolve host '%s': cannot start a thread: %s", where.host, error.what())));
   }
 }
 

@@ -11,21 +11,20 @@
 
 namespace headway::internal {
 
-// Finds out the addresses of a host on a thread of its own, since the system may take far longer
-// than anybody wants to wait, and cannot be asked to stop: a thread that is not waited for goes on
-// by itself, and ends when the system has answered.
+// Looks up the addresses of a host on a thread of its own, because the system may take minutes and
+// offers no way to stop it. An abandoned thread ends when the system has answered.
 //
 // Thread safety: none.
 class NameLookup {
  public:
   using Addresses = absl::StatusOr<std::vector<SocketAddress>>;
 
-  // Begins. The host of a number is known at once, without a thread.
+  // Starts the lookup. A numeric host is resolved at once, without a thread.
   explicit NameLookup(const HostPort& where);
   NameLookup(NameLookup&&) noexcept = default;
   NameLookup& operator=(NameLookup&&) noexcept = default;
 
-  // What was found (see Resolve), once it was, and just once; waits for it up to `timeout`.
+  // The result of Resolve, once it is known, and only once. Waits for it up to `timeout`.
   std::optional<Addresses> WaitFor(std::chrono::milliseconds timeout);
 
  private:

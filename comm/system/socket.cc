@@ -37,8 +37,8 @@ FileDescriptor NewSocket(int family) {
   return socket;
 }
 
-// Whether a socket is connected to itself, which happens when it looks for a process of this
-// machine that does not listen yet, and is given the very port that it connects to.
+// Returns true if a socket is connected to itself. That happens when it dials a process of this
+// machine that does not listen yet, and gets the dialed port as its own.
 bool IsConnectedToItself(int fd) {
   SocketAddress own;
   SocketAddress peer;
@@ -56,7 +56,7 @@ absl::StatusOr<FileDescriptor> Listen(const SocketAddress& address) {
   FileDescriptor socket = NewSocket(address.family());
   if (!socket.is_open()) {
     if (errno == EAFNOSUPPORT)
-      return absl::NotFoundError("the system does not know such addresses");
+      return absl::NotFoundError("the system does not support this kind of address");
     return Failed("cannot create a socket", errno);
   }
   if (address.family() == AF_INET6) SetOption(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);

@@ -8,21 +8,21 @@
 
 namespace headway::internal {
 
-// Stream sockets that do not block and are closed in programs that this one starts.
+// Non-blocking stream sockets that child processes do not inherit.
 
-// Listens at an address. Unavailable: it is in use. NotFound: it is not of this machine.
+// Listens at an address. Unavailable: it is in use. NotFound: this machine does not have it.
 absl::StatusOr<FileDescriptor> Listen(const SocketAddress& address);
 
-// Accepts a connection, and says where it comes from; an invalid one if there is none.
+// Accepts a connection, and returns the peer's address; an invalid descriptor if there is none.
 // ResourceExhausted: no descriptors are left.
 absl::StatusOr<FileDescriptor> Accept(const FileDescriptor& listener, SocketAddress* peer);
 
-// Starts to connect. The socket can be written when it is decided; then FinishConnect tells how it
-// went. Unavailable: it is decided already.
+// Starts to connect. When the socket is writable, FinishConnect returns the outcome. Unavailable:
+// it failed at once.
 absl::StatusOr<FileDescriptor> StartConnect(const SocketAddress& address);
 absl::Status FinishConnect(int fd);
 
-// Makes any connected stream socket one of these: sets it up for frames.
+// Sets up a connected stream socket for frames.
 void SetUpConnection(int fd);
 
 }  // namespace headway::internal

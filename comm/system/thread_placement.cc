@@ -17,15 +17,15 @@
 namespace headway::internal {
 namespace {
 
-// Those that the calling thread may use; none if the system does not say.
+// The processors that the calling thread may use; none if the system does not tell.
 cpu_set_t AllowedProcessors() {
   cpu_set_t allowed;
   if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) CPU_ZERO(&allowed);
   return allowed;
 }
 
-// Takes those away that share a core with `processor`, itself included. The system lists them as
-// "0,4" or "0-1".
+// Removes the processors that share a core with `processor`, itself included. The system lists them
+// as "0,4" or "0-1".
 void RemoveCoreOf(int processor, cpu_set_t* processors) {
   CPU_CLR(processor, processors);
   std::ifstream file(
@@ -84,7 +84,7 @@ void MoveThreadTo(int processor) {
   CPU_ZERO(&only);
   CPU_SET(processor, &only);
   if (!CPU_ISSET(processor, &allowed) || sched_setaffinity(0, sizeof(only), &only) != 0) return;
-  // For a thread that may use all there are, those that come later are no exception.
+  // A thread with an unrestricted set also uses processors that appear later.
   const bool may_use_all = CPU_COUNT(&allowed) >= sysconf(_SC_NPROCESSORS_ONLN);
   if (may_use_all || sched_setaffinity(0, sizeof(allowed), &allowed) != 0) {
     cpu_set_t all;

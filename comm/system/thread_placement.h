@@ -3,27 +3,27 @@
 
 #include <vector>
 
-// On which processors threads run. A system may start a thread on the processor of its creator, and
-// leaves threads that yield to each other on one processor for tens of milliseconds, however idle
-// the others are. All of this is thread safe.
+// The placement of threads on processors. A system may start a thread on the processor of its
+// creator. It also leaves threads that yield to each other on one processor for tens of
+// milliseconds, even if others are idle. All functions are thread-safe.
 
 namespace headway::internal {
 
-// Whether so many threads can run at a time on the processors that the calling thread may use.
+// Returns true if this many threads can run at once on the processors that the calling thread may
+// use.
 bool EachHasAProcessor(int threads);
 
-// Different processors for so many threads, of those that the calling thread may use: the one on
-// which it runs, the next ones of other cores, and then those that share a core with one of these.
-// Empty if there are fewer, or the system does not say.
+// Different processors for this many threads, of those that the calling thread may use: first its
+// own, then processors of other cores, then those that share a core with one of these. Empty if
+// there are fewer, or if the system does not tell.
 std::vector<int> ProcessorsForThreads(int threads);
 
-// Moves the calling thread. It may move on from there: which processors it may use stays the same,
-// as far as they are known now (a thread that may not use all keeps to its own, also when its
-// container is given more). Has no effect if the system refuses.
+// Moves the calling thread. Its set of allowed processors does not change, as far as it is known
+// now. (A thread with a restricted set keeps it, even if its container gets more.) No effect if the
+// system refuses.
 void MoveThreadTo(int processor);
 
-// The same, to the processor that comes after the current one among those that it may use. Does not
-// allocate.
+// Moves the calling thread to the next of its allowed processors. Does not allocate.
 void MoveThreadOn();
 
 }  // namespace headway::internal

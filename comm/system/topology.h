@@ -5,8 +5,8 @@
 
 namespace headway::internal {
 
-// Where the workers of a run are: process p has the workers p * n to (p + 1) * n - 1, counted
-// through the cluster. Within its process a worker is known by its local index.
+// The workers of a run: process p has the workers p * n to (p + 1) * n - 1, counted through the
+// cluster. Within its process a worker has a local index.
 struct Topology {
   int process = 0;  // this one
   int process_count = 1;
@@ -16,7 +16,7 @@ struct Topology {
   int first_worker() const { return process * workers_per_process; }
   int ProcessOf(int worker) const { return worker / workers_per_process; }
   int LocalIndex(int worker) const { return worker - first_worker(); }
-  // ProcessOf without its division: it is asked for each batch.
+  // Equals ProcessOf(worker) == process without the division: it is computed for each batch.
   bool IsLocal(int worker) const {
     return static_cast<uint32_t>(LocalIndex(worker)) < static_cast<uint32_t>(workers_per_process);
   }

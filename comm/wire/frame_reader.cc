@@ -16,7 +16,7 @@ FrameReader::~FrameReader() {
   if (slab_ != nullptr) slab_->Unref();
 }
 
-// Finds room for what is missing of the next frame, or for more frames if nothing is.
+// Finds room for the rest of the next frame, or for more frames if it is complete.
 bool FrameReader::MakeRoom() {
   const size_t part = end_ - begin_;
   if (slab_ != nullptr) {

@@ -11,45 +11,44 @@
 
 namespace headway::internal {
 
-// Reads a socket into slabs and cuts what arrives into frames. A frame that is not complete when
-// its slab is full is carried to the start of the next one, so that every frame lies in one piece
-// and is aligned.
+// Reads a socket into slabs and cuts the stream into frames. A frame that is incomplete when its
+// slab is full moves to the start of the next slab. So every frame is contiguous and aligned.
 //
 // Thread safety: none.
 class FrameReader {
  public:
-  // `slabs` outlives this.
+  // `slabs` outlives the reader.
   explicit FrameReader(SlabPool* slabs) : slabs_(slabs) {}
   ~FrameReader();
   FrameReader(const FrameReader&) = delete;
   FrameReader& operator=(const FrameReader&) = delete;
 
   enum class Result {
-    kMore,      // something was received, and there may be more
-    kDrained,   // all that was there was received
+    kMore,      // bytes were received, and there may be more
+    kDrained,   // all available bytes were received
     kEnd,       // end of file; a reset is the same
-    kNoMemory,  // there is none for a slab
+    kNoMemory,  // no memory for a slab
   };
-  // Receives once from a socket that does not block. REQUIRES: Next has no frame.
+  // Receives once from a non-blocking socket. REQUIRES: Next has no frame.
   Result Receive(int fd);
-  // The same while frames are left: receives what still fits behind them.
+  // The same while frames are left: receives as much as fits after them.
   Result ReceiveMore(int fd);
 
-  // The next frame, or none if it is not complete yet. The frame is valid until the next call of
-  // any method. InvalidArgument: it is malformed; nothing can be read after that.
+  // The next frame, or none if it is incomplete. The frame is valid until the next call of any
+  // method. InvalidArgument: it is malformed, and the reader is of no further use.
   absl::StatusOr<std::optional<IncomingFrame>> Next(size_t max_frame_bytes);
 
-  // The status of an Abort among the frames that Next would return, and OK if there is none.
+  // The status of an Abort among the frames that Next would return; OK if there is none.
   absl::Status FindAbort(size_t max_frame_bytes) const;
 
-  // Passes over the Heartbeats that Next would return first: they have been heard.
+  // Skips the Heartbeats that Next would return first.
   void SkipHeartbeats(size_t max_frame_bytes);
-  // Whether Next would return a frame, or an error.
+  // Returns true if Next would return a frame or an error.
   bool HasNext(size_t max_frame_bytes) const;
 
-  // Bytes that were received and are not part of a frame that Next has returned.
+  // Received bytes that belong to no frame that Next has returned.
   size_t unread_bytes() const { return end_ - begin_; }
-  // Whether ReceiveMore has no room.
+  // Returns true if ReceiveMore has no room.
   bool full() const { return slab_ != nullptr && end_ == slab_->capacity(); }
 
  private:
@@ -62,7 +61,7 @@ class FrameReader {
   SlabPool* const slabs_;
   Slab* slab_ = nullptr;
   size_t begin_ = 0;  // of the next frame in the slab, a multiple of kFrameAlignment
-  size_t end_ = 0;    // of what was received
+  size_t end_ = 0;    // of the received bytes
   size_t next_frame_bytes_ = kFrameAlignment;  // of the next frame, as far as known
 };
 

@@ -81,7 +81,7 @@ absl::Status Handshake::Receive(const wire::Frame& frame, std::span<const std::b
                                                     std::string(status.message()))));
   }
   return absl::InvalidArgumentError(
-      absl::StrFormat("a frame of kind %d came where it does not belong in a handshake",
+      absl::StrFormat("a frame of kind %d is not allowed at this point of the handshake",
                       static_cast<int>(frame.body_type())));
 }
 
@@ -127,7 +127,7 @@ absl::Status Handshake::CheckHello(const HelloFields& hello) {
   }
   if (expected_.has_value() && hello.process != static_cast<uint32_t>(*expected_)) {
     return absl::FailedPreconditionError(absl::StrFormat(
-        "%s answers in the place of %s: the processes differ in the list of addresses", peer,
+        "%s answers at the address of %s: the processes differ in the list of addresses", peer,
         DescribeProcess(*expected_, addresses_)));
   }
   if (hello.secret == options_.secret.empty()) {

@@ -15,21 +15,21 @@
 
 namespace headway::internal {
 
-// Frames before the end of the handshake are no larger.
+// The largest frame before the end of the handshake.
 inline constexpr size_t kMaxHandshakeFrameBytes = 4096;
-// Bytes of the name of a cluster, which a Hello carries.
+// The most bytes of the name of a cluster in a Hello.
 inline constexpr size_t kMaxClusterNameBytes = 1024;
 
 using Nonce = std::array<std::byte, kNonceBytes>;
 Nonce RandomNonce();
 
-// How the two ends of a new connection find out that they belong to the same cluster, and which of
-// its processes the other one is. Both ends do the same at the same time: each sends a Hello; each
-// answers the other's with a Proof, which is the HMAC-SHA256, by the secret, of both Hellos and of
-// which end it is. The nonces in the Hellos make each proof valid for one connection, the end makes
-// it useless for its receiver.
+// The handshake of a new connection. Both ends learn if they belong to the same cluster, and which
+// of its processes the peer is. They do the same at the same time: each sends a Hello, and answers
+// the other's with a Proof. The Proof is the HMAC-SHA256, keyed with the secret, of both Hellos and
+// of the sender's end. The nonces in the Hellos make a proof valid for one connection only; the end
+// makes it useless for its receiver.
 //
-// This is the state of one end. It sends and receives nothing itself.
+// This is the state of one end. It does no input and output itself.
 //
 // Thread safety: none.
 class Handshake {
@@ -37,7 +37,7 @@ class Handshake {
   enum class End : uint8_t { kConnector, kAcceptor };
 
   // `expected` is the process that should be at the other end, if that is known. `addresses` are
-  // those of all processes, for messages; they may be absent, and outlive this.
+  // those of all processes, for messages; they may be absent, and outlive the handshake.
   Handshake(const MeshOptions& options, std::span<const std::string> addresses, End end,
             std::optional<int> expected, const Nonce& nonce);
 
@@ -45,19 +45,19 @@ class Handshake {
   std::span<const std::byte> hello() const { return hello_; }
 
   // Takes a verified frame of the peer, and adds frames to send to `reply`. Errors end the
-  // handshake; refused() tells them apart.
+  // handshake; refused() classifies them.
   //
-  // FailedPrecondition: the peer differs in what its Hello says. PermissionDenied: in the secret.
-  // InvalidArgument: this frame does not belong here. What the peer says in an Abort.
+  // FailedPrecondition: the peer's Hello differs. PermissionDenied: its secret differs.
+  // InvalidArgument: the frame is not allowed here. Or the status in the peer's Abort.
   absl::Status Receive(const wire::Frame& frame, std::span<const std::byte> bytes,
                        std::vector<std::byte>* reply);
 
-  // Whether the peer has proved itself.
+  // Returns true once the peer has proved itself.
   bool done() const { return done_; }
-  // After a Hello: which process of the cluster the peer says it is, if it says one.
+  // The process that the peer's Hello claims to be, if it names one.
   std::optional<int> peer() const { return peer_; }
-  // Whether Receive failed because one end refuses the other, rather than because the peer is
-  // something else altogether.
+  // Returns true if Receive failed because one end refuses the other, false if the peer is not a
+  // Headway process.
   bool refused() const { return refused_; }
 
  private:

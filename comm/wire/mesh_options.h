@@ -11,8 +11,8 @@
 
 namespace headway::internal {
 
-// What the connections of a process need to know of it and of its cluster. All processes of a
-// cluster have the same, but for process_id.
+// The options of the connections of a process. All processes of a cluster have the same, except
+// process_id.
 struct MeshOptions {
   int process_id = 0;
   int process_count = 1;
@@ -24,9 +24,9 @@ struct MeshOptions {
   absl::Duration connect_timeout = absl::Seconds(30);
   absl::Duration peer_timeout = absl::Seconds(10);  // silence after which a process is given up
   size_t max_frame_bytes = size_t{256} << 20;
-  // Asked again and again while a process connects to addresses: true ends that with Cancelled.
+  // Polled while a process connects to addresses; true ends that with Cancelled.
   std::function<bool()> stop_requested = nullptr;
-  // Gets what may interest an operator of the cluster, such as retries of a connection.
+  // Receives events for the operator of the cluster, such as retries of a connection.
   std::function<void(std::string_view)> log = nullptr;
 };
 

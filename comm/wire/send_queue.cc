@@ -132,7 +132,7 @@ void SendQueue::Gather(Gathered* gathered) {
   }
 }
 
-// Takes what was written off the queues.
+// Removes the written bytes from the queues.
 void SendQueue::Took(const Gathered& gathered, size_t byte_count) {
   bytes_ -= byte_count;
   for (size_t i = 0; byte_count > 0; ++i) {

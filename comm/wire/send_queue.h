@@ -11,14 +11,13 @@
 
 namespace headway::internal {
 
-// The frames that wait for one socket, in a queue for each class. A write gathers as many as it
-// takes, most urgent class first, from where they lie; a frame that was written in part comes
-// before all others.
+// The frames that wait for one socket, in a queue for each class. A write gathers frames where they
+// lie in memory, most urgent class first. A frame that was written in part precedes all others.
 //
 // Thread safety: none.
 class SendQueue {
  public:
-  // Blocks of frames that were written or dropped are added to `written`, which outlives this.
+  // Blocks of written or dropped frames are added to `written`, which outlives the queue.
   explicit SendQueue(BlockList* written) : written_(written) {}
   ~SendQueue() { Drop(); }
   SendQueue(const SendQueue&) = delete;
@@ -31,7 +30,7 @@ class SendQueue {
     kBlocked,  // the socket takes no more now
     kFailed,   // the socket takes no more, ever
   };
-  // Writes to a socket that does not block.
+  // Writes to a non-blocking socket.
   Result Write(int fd);
 
   // Forgets all frames.
@@ -57,8 +56,8 @@ class SendQueue {
     size_t size() const;
   };
 
-  // The frames of one class. What lies before first_entry and first_head was sent; it is erased now
-  // and then, so that a queue in use allocates nothing.
+  // The frames of one class. Entries before first_entry and bytes before first_head are sent. They
+  // are erased now and then, so that a queue in use allocates nothing.
   struct ClassQueue {
     std::vector<Entry> entries;
     std::vector<std::byte> heads;  // of the entries, one after the other

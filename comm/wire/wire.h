@@ -23,15 +23,13 @@ struct Returned;
 
 namespace headway::internal {
 
-// Changes whenever a frame would be read differently; processes of different versions refuse each
-// other.
+// The version of the frames. Processes of different versions refuse each other.
 inline constexpr uint32_t kWireVersion = 2;
 
-// Every frame is a multiple of this, starts at a multiple of it in memory, and has its records at
-// one.
+// The size of a frame, its address in memory and the address of its records are multiples of this.
 inline constexpr size_t kFrameAlignment = 64;
 
-// Bytes of the size prefix, which says how many bytes follow it.
+// Bytes of the size prefix: the number of bytes after it.
 inline constexpr size_t kSizePrefixBytes = 4;
 
 // Bytes of a nonce in a Hello, and of a MAC in a Proof.
@@ -42,7 +40,7 @@ constexpr size_t PadToFrameAlignment(size_t bytes) {
   return (bytes + kFrameAlignment - 1) / kFrameAlignment * kFrameAlignment;
 }
 
-// What a Hello says of its sender.
+// The sender, as a Hello describes it.
 struct HelloFields {
   uint32_t version = kWireVersion;
   uint64_t generation = 0;
@@ -56,7 +54,7 @@ struct HelloFields {
   bool operator==(const HelloFields&) const = default;
 };
 
-// What a Batch says of its records.
+// The records, as a Batch describes them.
 struct BatchFields {
   uint32_t dataflow = 0;
   uint32_t channel = 0;
@@ -75,7 +73,7 @@ inline constexpr size_t kBatchHeadBytes = 128;
 std::array<std::byte, kBatchHeadBytes> EncodeBatchHead(const BatchFields& fields,
                                                        uint32_t payload_bytes);
 
-// Encodes the other frames. What a call returns is valid until the next one.
+// Encodes the other frames. A result is valid until the next call.
 //
 // Thread safety: none.
 class FrameEncoder {
@@ -106,13 +104,13 @@ class FrameEncoder {
   const std::unique_ptr<State> state_;
 };
 
-// The size of the whole frame whose prefix is at `prefix`. InvalidArgument: it is not a multiple of
-// 64, or more than `max_frame_bytes`.
+// The size of the whole frame whose prefix is at `prefix`. InvalidArgument: the size is not a
+// multiple of 64, or exceeds `max_frame_bytes`.
 absl::StatusOr<size_t> FrameSize(const std::byte* prefix, size_t max_frame_bytes);
 
-// Checks a whole frame, from anywhere: everything that reads of its fields rely on, and the
-// alignment of what is read in place. InvalidArgument says what is wrong with it.
-// REQUIRES: bytes.data() is aligned to 64 and its size is what FrameSize says.
+// Verifies a whole frame from an untrusted source: all fields that readers rely on, and the
+// alignment of the parts that are read in place. InvalidArgument: it is malformed. REQUIRES:
+// bytes.data() is aligned to 64, and its size is the result of FrameSize.
 absl::StatusOr<const wire::Frame*> VerifyFrame(std::span<const std::byte> bytes);
 
 // The fields of a Hello in a verified frame. REQUIRES: its body is one.

@@ -16,7 +16,7 @@ namespace headway::internal {
 // The announcements that workers make, off the hot path: dataflows that were built or removed, and
 // the epoch to stop at. They wait here for the next pump.
 //
-// Thread safety: all methods. Those that take the table belong to the holder of the pump's lock.
+// Thread safety: all methods. The holder of the pump's lock calls those that take the table.
 class Announcements {
  public:
   // `peers` outlives the announcements.
@@ -47,7 +47,7 @@ class Announcements {
 
   Peers& peers_;
   std::atomic<bool> waiting_{false};
-  std::mutex mutex_;  // guards what follows
+  std::mutex mutex_;  // guards the members below
   std::vector<std::vector<std::byte>> frames_;
   std::vector<NewDataflow> new_dataflows_;
   std::vector<uint32_t> removals_;

@@ -37,7 +37,7 @@ class DataflowTable {
   // A worker of this process has removed it.
   void Remove(uint32_t id);
   // Forgets the dataflows that all workers have removed, except those that still have progress to
-  // send or to deliver. REQUIRES: what the workers published before was received.
+  // send or to deliver. REQUIRES: the rounds that the workers published before were received.
   void ForgetRemoved();
 
   bool IsBuilt(uint32_t id) const {

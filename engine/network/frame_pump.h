@@ -27,10 +27,11 @@ class FramePump {
   class Work {
    public:
     virtual ~Work() = default;
-    // Sends what the workers left for other processes, and delivers what has arrived. Returns true
-    // if anything arrived.
+    // Sends the workers' messages to other processes, and delivers arrived frames. Returns true if
+    // any arrived.
     virtual bool ExchangeFrames() = 0;
-    // Sends what is withheld for larger frames. Called when the next exchange may be far away.
+    // Sends credit and progress that is withheld for larger frames. Called when the next exchange
+    // may be far away.
     virtual void SendWithheld() = 0;
     // Waits on the thread of `worker` for other processes, and for everything that would wake the
     // worker, at most for `timeout`.

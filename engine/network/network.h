@@ -30,7 +30,7 @@ namespace headway::internal {
 //
 // To the workers it looks like one more worker of their process. It has an endpoint of its own,
 // through which it receives their batches for other processes, reads their progress, and delivers
-// what has arrived. No thread belongs to it but the watchdog of its pump.
+// batches, progress and credit. No thread belongs to it but the watchdog of its pump.
 //
 // The network is the wiring; each job is a class: the pump (which thread), the relays of batches,
 // credit and progress, announcements, signals, and the table of dataflows.

@@ -91,7 +91,7 @@ TEST_CASE("a member that sends something else than frames is lost, and told why"
       CHECK(Receive(last));
       const auto* frame = flatbuffers::GetSizePrefixedRoot<wire::Frame>(last.data());
       REQUIRE(frame->body_as_Abort() != nullptr);
-      CHECK(ReadAbort(*frame).message().find("process 0 gave process 1 up: malformed frame") == 0);
+      CHECK(ReadAbort(*frame).message().find("process 0 gave up process 1: malformed frame") == 0);
     }
     return std::string(status.message());
   };
@@ -113,7 +113,7 @@ TEST_CASE("a member that sends something else than frames is lost, and told why"
          "process 1: malformed frame: ");
   starts(lost_after(
              [](Impostor& i) { Write(i.socket.get(), i.encoder.Hello(HelloOf(i.options, 1))); }),
-         "process 1: malformed frame: a handshake after the first");
+         "process 1: malformed frame: a second handshake");
   starts(lost_after([](Impostor& i) {  // half a frame, and the end
            Write(i.socket.get(), i.encoder.Heartbeat().first(32));
            shutdown(i.socket.get(), SHUT_WR);

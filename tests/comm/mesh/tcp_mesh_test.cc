@@ -386,7 +386,7 @@ TEST_CASE("idle connections are kept alive, and a silent peer is given up") {
   REQUIRE(other.frames.size() == 1);
   const auto* abort = flatbuffers::GetSizePrefixedRoot<wire::Frame>(other.frames[0].bytes.data());
   CHECK(ReadAbort(*abort) ==
-        absl::UnavailableError("process 0 gave process 1 up: nothing heard for 400ms"));
+        absl::UnavailableError("process 0 gave up process 1: nothing heard for 400ms"));
   CHECK(recorder.losses.size() == 1);
 }
 

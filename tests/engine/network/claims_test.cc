@@ -1,4 +1,4 @@
-// What a process believes of what another one claims in its frames.
+// The claims in frames of another process that a process refuses.
 #include <doctest/doctest.h>
 
 #include <cstring>

@@ -1,4 +1,4 @@
-// What a process keeps when another one sends faster than its worker reads.
+// The limits of the memory of a process when another one sends faster than its worker reads.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -94,8 +94,7 @@ TEST_CASE("progress of dataflows that a worker never builds ends the run when it
              {"worker 0", "has not built dataflow number"});
 }
 
-// What each of several processes may keep of the 64 KiB that a channel's sender has for all of
-// them.
+// Processes share the 64 KiB of a channel's exclusive credit, so each may withhold a part of it.
 TEST_CASE("the more processes there are, the sooner each gives credit back") {
   for (const int processes : {2, 5}) {
     CAPTURE(processes);
@@ -128,7 +127,7 @@ TEST_CASE("progress that is larger than a frame may be ends the run, and says wh
              {"process 0", "max_frame_bytes is 65536", "raise"});
 }
 
-// Waits as a worker does, and returns what the connection saw. The watchdog may be pumping.
+// Waits as a worker does, and returns the events of the connection. The watchdog may be pumping.
 std::vector<ScriptedTransport::Event> EventsOfWait(Process& process, internal::Endpoint& worker) {
   while (!process.network->TryWait(worker, std::nullopt, [] { return false; })) {
   }

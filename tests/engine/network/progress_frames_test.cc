@@ -26,7 +26,7 @@ using bench::ProgressTraffic;
 // Limit of a wait that only a defect makes long: the test fails then, instead of hanging.
 constexpr absl::Duration kGiveUp = absl::Seconds(60);
 
-// Runs `program` on each worker of a cluster of threads. Returns what the processes sent.
+// Runs `program` on each worker of a cluster of threads. Returns the sent traffic.
 std::unique_ptr<ProgressTraffic> RunCounted(
     std::vector<std::unique_ptr<internal::Transport>> transports, Shape shape,
     const std::function<absl::Status(Worker&)>& program) {
@@ -68,9 +68,8 @@ TEST_CASE(
             return worker.StepWhile([&] { return !probe.Done(); });
           });
       const auto links = static_cast<uint64_t>(shape.processes * (shape.processes - 1));
-      // Fewer when all workers of a process come to the next epoch too before whoever pumps looks
-      // at this one. To get to the one after that they would have to hear of others who heard of
-      // them.
+      // There are fewer if all workers of a process enter the next epoch before the pump sums this
+      // one. For the epoch after that they would need progress of processes that received theirs.
       CHECK(traffic->frames.load() <= kEpochs * links);
       CHECK(traffic->frames.load() >= kEpochs * links / 2);
       CHECK(traffic->bytes.load() <= 72 * traffic->frames.load());
