@@ -14,19 +14,19 @@
 //
 // These types have a codec:
 //
-//   type                                format (little-endian, unaligned, nothing between fields)
-//   bool                                one byte, 0 or 1; anything else is malformed
-//   trivially copyable types            their bytes in memory
-//   std::string                         length, characters
-//   std::pair, std::tuple, std::array   their elements
-//   std::optional                       one byte, 0 or 1, and the value if it is 1
-//   std::variant                        index, as a length is written; the value
-//   std::vector and other sequences     length, elements
-//   maps and sets of std and Abseil     length, keys or pairs of key and value; a key twice is
-//                                       malformed
-//   aggregates of such types            their fields
-//   classes with HEADWAY_CODEC_FIELDS   the fields that the line names
-//   empty types                         one byte, 0
+//    type                                format (little-endian, unaligned, nothing between fields)
+//    bool                                one byte, 0 or 1; anything else is malformed
+//    trivially copyable types            their bytes in memory
+//    std::string                         length, characters
+//    std::pair, std::tuple, std::array   their elements
+//    std::optional                       one byte, 0 or 1, and the value if it is 1
+//    std::variant                        index, as a length is written; the value
+//    std::vector and other sequences     length, elements
+//    maps and sets of std and Abseil     length, keys or pairs of key and value; a key twice is
+//                                        malformed
+//    aggregates of such types            their fields
+//    classes with HEADWAY_CODEC_FIELDS   the fields that the line names
+//    empty types                         one byte, 0
 //
 // A length below 128 takes one byte, a longer one continues in further bytes
 // (Encoder::AppendLength). The format of a trivially copyable type includes its padding and is that

@@ -1,5 +1,5 @@
-// Bytes from anywhere are decoded or refused; what is decoded can be encoded, and decoded to the
-// same. The first byte chooses the type.
+// Any bytes are decoded or refused. A decoded value can be encoded, and decoded to an equal one.
+// The first byte chooses the type.
 #include <array>
 #include <cstdint>
 #include <map>

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-// What libFuzzer calls, again and again; it must do no harm, whatever the bytes are.
+// The entry point of libFuzzer. It must do no harm for any bytes.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 
 #endif  // HEADWAY_TESTS_FUZZ_FUZZ_TARGET_H_

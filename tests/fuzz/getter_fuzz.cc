@@ -1,5 +1,5 @@
-// Any text is read as a getter, or refused with its place; what is read can be written and read
-// again.
+// Any text is read as a getter, or refused with the position of the error. A getter can be written
+// and read again.
 #include <cstdint>
 #include <string>
 #include <string_view>

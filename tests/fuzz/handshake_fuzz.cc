@@ -1,5 +1,5 @@
-// Whatever comes in place of a handshake. The first byte says which end this is and whether it has
-// a secret; without the secret, no bytes lead to a handshake with an end that has one.
+// Any bytes in place of a handshake. The first byte chooses this end, and if it has a secret.
+// Without the secret, no bytes lead to a handshake with an end that has one.
 
 #include <cstdlib>
 #include <cstring>

@@ -204,8 +204,7 @@ TEST_CASE("a route is in range, and each end of the hashes belongs to one end of
   CHECK(RouteHash(std::numeric_limits<uint64_t>::max(), kMax) == kMax - 1);
 }
 
-// Chi-square of `counts` against an equal share, as a number of standard deviations from what
-// chance gives.
+// Chi-square of `counts` against an equal share, in standard deviations from its mean under chance.
 double ExcessOfChiSquare(const std::vector<int>& counts) {
   double total = 0;
   for (int count : counts) total += count;
@@ -216,8 +215,8 @@ double ExcessOfChiSquare(const std::vector<int>& counts) {
   return (chi_square - freedom) / std::sqrt(2 * freedom);
 }
 
-// Routes, low bits, and the low bits of what goes to one target, which are what the hash tables of
-// a worker see.
+// Checks the routes, the low bits, and the low bits of the keys of one target, which the hash
+// tables of a worker use.
 void CheckDistribution(const char* keys, const std::function<uint64_t(int)>& hash_of_key) {
   INFO(keys);
   constexpr int kKeys = 200000;

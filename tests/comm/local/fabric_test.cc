@@ -223,7 +223,7 @@ TEST_CASE("a worker alone has nobody to talk to and still parks and recycles") {
   workers[0].Park(std::nullopt);
 }
 
-// What a thread of the stress test counts.
+// The counts of a thread of the stress test.
 struct Tally {
   int64_t messages = 0;
   int64_t progress = 0;
@@ -231,8 +231,8 @@ struct Tally {
   int64_t wrong = 0;
 };
 
-// Sends numbered blocks and progress to everybody, at random, and takes what comes until everything
-// came. Sleeps without a limit: a lost wake-up hangs the test.
+// Sends numbered blocks and progress to every worker, at random, and receives until everything
+// arrived. Sleeps without a limit: a lost wake-up hangs the test.
 Tally RunWorker(Fabric* fabric, int me, uint64_t seed, uint32_t messages, uint32_t rounds,
                 std::atomic<int>* finished) {
   std::mt19937_64 random(seed + static_cast<uint64_t>(me));

@@ -77,7 +77,7 @@ TEST_CASE("small batches wait in order with the others while the ring is full") 
   for (int i = 0; i < 30; ++i) send();
   CHECK_FALSE(workers[0].Flush());
   workers[1].Receive(receive);
-  send();  // room in the ring, but not before what waits
+  send();  // room in the ring, but waiting batches go first
   while (!workers[0].Flush()) workers[1].Receive(receive);
   workers[1].Receive(receive);
   CHECK(received == sent);

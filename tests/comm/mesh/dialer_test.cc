@@ -24,7 +24,7 @@ TEST_CASE("a failure is news if its reason is another one, and the last news are
     CHECK(dialer.last_error() == reason);
   }
   CHECK(news == 5);  // at once, and after pauses of 1, 2, 4 and 8 s
-  // What was not told then is told later, if it stays.
+  // A suppressed reason is logged later, if it persists.
   const absl::Status stays = absl::UnavailableError("another version");
   CHECK_FALSE(dialer.Failed(stays, 30'000));
   CHECK(dialer.Failed(stays, 40'000));

@@ -1,4 +1,4 @@
-// Who comes when a cluster is complete.
+// Processes that connect to a complete cluster.
 #include "comm/mesh/doorkeeper.h"
 
 #include <doctest/doctest.h>

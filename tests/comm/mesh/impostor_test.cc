@@ -1,4 +1,4 @@
-// What a mesh does about a member of the cluster that sends something wrong.
+// A mesh refuses malformed frames of a member of the cluster.
 #include <doctest/doctest.h>
 #include <sys/socket.h>
 
@@ -28,7 +28,7 @@ struct Impostor {
   ~Impostor() {
     if (connecting.joinable()) connecting.join();
   }
-  // Shakes hands properly; what follows comes from a member.
+  // Shakes hands, so that later frames come from a member.
   void Join() {
     Write(socket.get(), encoder.Hello(HelloOf(options, 1)));
     Write(socket.get(), encoder.Proof({}));

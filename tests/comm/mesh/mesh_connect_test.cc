@@ -16,7 +16,7 @@
 namespace headway::internal {
 namespace {
 
-// What a log hook got.
+// The messages of a log hook.
 struct Log {
   std::mutex mutex;
   std::string text;

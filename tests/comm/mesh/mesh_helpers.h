@@ -53,7 +53,7 @@ void Write(int fd, std::string_view text);
 std::vector<std::byte> ReadFrame(int fd);
 void Drain(int fd);
 
-// What process `process` says first.
+// The Hello of a process.
 HelloFields HelloOf(const MeshOptions& options, int process);
 
 // Options that a test of `process_count` processes shares; short times.
@@ -69,7 +69,7 @@ std::vector<MeshOr> ConnectAll(const MeshOptions& options, std::span<const std::
 std::vector<MeshOr> ConnectPairs(const MeshOptions& options, bool tcp = false,
                                  const std::function<void(MeshOptions&)>& change = nullptr);
 
-// Keeps what arrives.
+// Records frames and losses.
 class Recorder : public Transport::Handler {
  public:
   struct Frame {

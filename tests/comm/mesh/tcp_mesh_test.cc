@@ -284,7 +284,7 @@ TEST_CASE("a process that is gone is a loss for all others, once") {
       CHECK(recorder.losses[0].first == 1);
       CHECK(recorder.losses[0].second == absl::UnavailableError("process 1: connection lost"));
     }
-    // What is sent to it is dropped, and its blocks come back; the others go on.
+    // Frames to it are dropped, and their blocks come back; the other links work.
     SendBatch(*meshes.all[0], 1, 0, 64, 0);
     CHECK(FreeWritten(*meshes.all[0]) == 1);
     SendProgress(*meshes.all[0], 2, 0);
@@ -377,7 +377,7 @@ TEST_CASE("idle connections are kept alive, and a silent peer is given up") {
   Recorder& recorder = meshes.recorders[0];
   while (recorder.losses.empty()) {
     meshes[0].Poll(recorder);
-    meshes[0].Wait(std::nullopt);  // returns for what depends on the time
+    meshes[0].Wait(std::nullopt);  // returns for the timeouts
   }
   CHECK(recorder.losses[0].second == absl::UnavailableError("process 1: nothing heard for 400ms"));
   // When it comes back, it learns why it was left.

@@ -24,7 +24,7 @@ std::vector<int> Members(const cpu_set_t& processors) {
   return members;
 }
 
-// Runs `f` on a thread of its own, so that what it may use is gone with it.
+// Runs `f` on a thread of its own, so that its allowed processors end with it.
 template <class F>
 void OnThread(F&& f) {
   std::thread(f).join();

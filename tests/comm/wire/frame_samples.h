@@ -18,8 +18,8 @@ std::vector<Bytes> SampleFrames();
 // depends on all of it.
 size_t ReadEverything(const wire::Frame& frame);
 
-// What a process does with bytes from anywhere: bounds the size, verifies, reads. Returns whether
-// the bytes were one frame.
+// Receives untrusted bytes as a process does: bounds the size, verifies, reads. Returns true if
+// they were one frame.
 bool Receive(std::span<const std::byte> bytes);
 
 }  // namespace headway::internal

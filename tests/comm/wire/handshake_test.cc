@@ -145,7 +145,7 @@ TEST_CASE("another secret is refused by both") {
   CHECK(pair.end[1]->refused());
 }
 
-// What a test says as a peer of process 0.
+// A peer of process 0, played by a test.
 struct Peer {
   MeshOptions options{.process_id = 0, .process_count = 2, .cluster = "c", .secret = "s"};
   Handshake handshake{options, kAddresses, End::kAcceptor, std::nullopt, RandomNonce()};
@@ -201,7 +201,7 @@ TEST_CASE("a proof without the secret is refused") {
 }
 
 TEST_CASE("a proof is of no use to another end or another connection") {
-  // Somebody who has no secret gives process 0 back what it says itself.
+  // A peer without the secret reflects the frames of process 0.
   Peer reflected;
   REQUIRE(
       Feed(reflected.handshake, reflected.encoder.Hello(reflected.Hello()), &reflected.reply).ok());
