@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -35,18 +34,9 @@ Worker::Worker(internal::Attempt& attempt, int local_index)
       remote_(attempt.network() != nullptr
                   ? std::make_unique<internal::RemoteSender>(*attempt.network(), endpoint_)
                   : nullptr),
-      context_{.index = attempt.run().topology().first_worker() + local_index,
-               .count = attempt.run().topology().worker_count(),
-               .local_index = local_index,
-               .run = attempt.run(),
-               .attempt = attempt,
-               .endpoint = endpoint_,
-               .credit = internal::FlowControl::View(&attempt.flow_control(), local_index),
-               .remote = remote_.get(),
-               .active_graphs = {},
-               .timers = {}},
+      context_(attempt, local_index, endpoint_, remote_.get()),
       idle_(internal::IdleStrategy::Limits::Of(
-                attempt.run().topology(), context_.index,
+                attempt.run().topology(), context_.index(),
                 internal::EachHasAProcessor(attempt.run().topology().workers_per_process)),
             attempt.run().clock(), thread_),
       statistics_(attempt.run().monitor() != nullptr
@@ -60,13 +50,13 @@ Worker::~Worker() {
 }
 
 absl::Status Worker::Build(std::string_view name, absl::FunctionRef<void(Scope<>&)> build) {
-  if (context_.attempt.failure().occurred()) return context_.attempt.failure().status();
+  if (context_.failed()) return context_.attempt().failure().status();
   const auto id = static_cast<uint32_t>(by_id_.size());
-  if (context_.attempt.network() != nullptr && id >= internal::kMaxDataflows) {
-    context_.attempt.failure().Report(absl::ResourceExhaustedError(absl::StrFormat(
+  if (context_.attempt().network() != nullptr && id >= internal::kMaxDataflows) {
+    context_.attempt().failure().Report(absl::ResourceExhaustedError(absl::StrFormat(
         "dataflow '%s' on %s: a run of several processes builds at most %d dataflows", name,
-        context_.attempt.Describe(index()), internal::kMaxDataflows)));
-    return context_.attempt.failure().status();
+        context_.attempt().Describe(index()), internal::kMaxDataflows)));
+    return context_.attempt().failure().status();
   }
   auto graph = std::make_unique<Graph>(context_, id, std::string(name));
   by_id_.push_back(nullptr);
@@ -79,21 +69,21 @@ absl::Status Worker::Build(std::string_view name, absl::FunctionRef<void(Scope<>
     });
     absl::Status status = builder.Finish();
     if (!status.ok()) {
-      if (!context_.attempt.failure().occurred()) graph->errors().Fail("", status);
-      return context_.attempt.failure().status();
+      if (!context_.failed()) graph->errors().Fail("", status);
+      return context_.attempt().failure().status();
     }
   } catch (const internal::StepFailed&) {
-    return context_.attempt.failure().status();
+    return context_.attempt().failure().status();
   }
   by_id_[id] = graph.get();
   Graph& built = *graph;
   graphs_.emplace(id, std::move(graph));
   DeliverPending(built);
-  return context_.attempt.failure().status();
+  return context_.attempt().failure().status();
 }
 
 absl::Status Worker::Cancel(std::string_view name) {
-  if (context_.attempt.failure().occurred()) return context_.attempt.failure().status();
+  if (context_.failed()) return context_.attempt().failure().status();
   const bool in_operator =
       !stepping_.empty() || std::ranges::any_of(graphs_, [](const auto& entry) {
         return entry.second->current_push().under_way();
@@ -112,10 +102,10 @@ absl::Status Worker::Cancel(std::string_view name) {
 }
 
 void Worker::Remove(uint32_t id) {
-  std::erase(context_.active_graphs, by_id_[id]);
+  std::erase(context_.active_graphs(), by_id_[id]);
   by_id_[id] = nullptr;
   graphs_.erase(id);
-  if (internal::Network* network = context_.attempt.network()) network->RemoveDataflow(id);
+  if (internal::Network* network = context_.attempt().network()) network->RemoveDataflow(id);
 }
 
 absl::Status Worker::SteppedByOperator() const {
@@ -129,16 +119,16 @@ absl::Status Worker::SteppedByOperator() const {
 absl::Status Worker::Step() {
   if (!stepping_.empty()) return SteppedByOperator();
   did_work_ = StepOnce();
-  return context_.attempt.failure().status();
+  return context_.attempt().failure().status();
 }
 
 absl::Status Worker::StepOrPark(absl::Duration timeout) {
   if (!stepping_.empty()) return SteppedByOperator();
   did_work_ = StepOnce();
-  if (context_.attempt.failure().occurred()) return context_.attempt.failure().status();
+  if (context_.failed()) return context_.attempt().failure().status();
   if (did_work_) {
     idle_.Worked();
-  } else if (context_.run.options().waiting == Waiting::kSpinThenPark &&
+  } else if (context_.run().options().waiting == Waiting::kSpinThenPark &&
              idle_.Idle() == internal::IdleStrategy::Decision::kSleep) {
     Sleep(timeout);
     idle_.Woke();
@@ -149,7 +139,7 @@ absl::Status Worker::StepOrPark(absl::Duration timeout) {
 // ---- The phases of a step ----
 
 bool Worker::StepOnce() {
-  if (context_.attempt.failure().occurred()) return false;
+  if (context_.failed()) return false;
   bool did_work = ReceiveFrames();
   did_work |= ApplyActivations();
   did_work |= RunTimers();
@@ -180,24 +170,17 @@ bool Worker::ApplyActivations() {
 }
 
 bool Worker::RunTimers() {
-  std::vector<internal::WorkerContext::Timer>& timers = context_.timers;
+  internal::TimerQueue& timers = context_.timers();
   // Reading the clock costs more than a step; an idle worker has the time.
   if (timers.empty() || (++step_count_ % kStepsPerClockRead != 0 && did_work_)) return false;
-  const int64_t now = context_.NowNanos();
-  bool any = false;
-  while (!timers.empty() && timers.front().nanos <= now) {
-    const internal::WorkerContext::Timer timer = timers.front();
-    std::pop_heap(timers.begin(), timers.end(), std::greater<>());
-    timers.pop_back();
-    if (Graph* graph = Find(timer.graph)) graph->ActivateByIndex(timer.node);
-    any = true;
-  }
-  return any;
+  return timers.TakeDue(context_.NowNanos(), [this](uint32_t id, uint32_t node) {
+    if (Graph* graph = Find(id)) graph->ActivateByIndex(node);
+  });
 }
 
 bool Worker::StepDataflows() {
   bool any = false;
-  stepping_.swap(context_.active_graphs);
+  stepping_.swap(context_.active_graphs());
   for (Graph* graph : stepping_) {
     any |= graph->Step();
     if (graph->Complete()) {
@@ -211,7 +194,7 @@ bool Worker::StepDataflows() {
 
 bool Worker::SendFrames() {
   endpoint_.Flush();
-  return context_.remote != nullptr && context_.remote->EndStep();
+  return context_.remote() != nullptr && context_.remote()->EndStep();
 }
 
 void Worker::ShowStatistics() {
@@ -227,7 +210,7 @@ void Worker::ShowStatistics() {
       epoch = std::min(epoch, time);
     }
   }
-  statistics_->records.store(context_.source_records, std::memory_order_relaxed);
+  statistics_->records.store(context_.source_records(), std::memory_order_relaxed);
   statistics_->epoch.store(epoch, std::memory_order_relaxed);
   statistics_->source_epoch.store(source_epoch, std::memory_order_relaxed);
 }
@@ -240,10 +223,10 @@ void Worker::DeliverMessage(const internal::Message& message) {
   } else if (message.dataflow() < by_id_.size()) {
     Drop(message);
   } else if (message.kind() == MessageKind::kCredit) {
-    context_.attempt.failure().Report(absl::InvalidArgumentError(absl::StrFormat(
+    context_.attempt().failure().Report(absl::InvalidArgumentError(absl::StrFormat(
         "%s returned credit for dataflow number %d, but worker %d has sent nothing in it; that "
         "process runs another program, or its memory is corrupt",
-        context_.attempt.DescribeProcess(static_cast<int>(message.credited().process)),
+        context_.attempt().DescribeProcess(static_cast<int>(message.credited().process)),
         message.dataflow(), index())));
   } else {
     pending_.AddMessage(message);
@@ -276,7 +259,7 @@ void Worker::DeliverTo(Graph& graph, const internal::Message& message) {
 }
 
 void Worker::RefuseChannel(Graph& graph, const internal::Message& message) {
-  const internal::Attempt& attempt = context_.attempt;
+  const internal::Attempt& attempt = context_.attempt();
   const bool is_credit = message.kind() == MessageKind::kCredit;
   const bool is_alone = attempt.network() == nullptr;
   graph.errors().Fail(
@@ -296,7 +279,7 @@ void Worker::DeliverProgress(int from, uint32_t dataflow, std::span<const std::b
   }
   if (dataflow < by_id_.size()) return;
   if (!pending_.AddRound(dataflow, from, bytes)) {
-    context_.attempt.failure().Report(absl::ResourceExhaustedError(absl::StrFormat(
+    context_.attempt().failure().Report(absl::ResourceExhaustedError(absl::StrFormat(
         "worker %d has not built dataflow number %d: the progress that it holds for "
         "dataflows of other workers exceeds %d bytes; build the same dataflows on "
         "every worker",
@@ -318,7 +301,7 @@ void Worker::Drop(const internal::Message& message) {
       context_.ReturnToPool(message.block()->charged_bytes);
       break;
     case MessageKind::kIncomingBatch:
-      context_.remote->ReturnBytes(message.dataflow(), message.channel(), *message.block());
+      context_.remote()->ReturnBytes(message.dataflow(), message.channel(), *message.block());
       break;
     case MessageKind::kCredit:
       context_.ReturnToPool(message.credited().bytes);
@@ -329,23 +312,23 @@ void Worker::Drop(const internal::Message& message) {
     case MessageKind::kReturnedBlocks:
       HEADWAY_UNREACHABLE("no endpoint sends this to a worker");
   }
-  context_.endpoint.Recycle(message.block());
+  context_.endpoint().Recycle(message.block());
 }
 
 // ---- Waiting ----
 
 bool Worker::HasWork() {
-  if (context_.attempt.failure().occurred() || context_.run.stop_requested() != stop_seen_) {
+  if (context_.failed() || context_.run().stop_requested() != stop_seen_) {
     return true;
   }
   bool starving = false;
-  for (Graph* graph : context_.active_graphs) {
+  for (Graph* graph : context_.active_graphs()) {
     if (graph->HasWork()) return true;
     starving |= !graph->credit().empty();
   }
   if (!starving) return false;
-  context_.attempt.flow_control().SetStarving();
-  return context_.credit.PoolHasRoom();
+  context_.attempt().flow_control().SetStarving();
+  return context_.PoolHasRoom();
 }
 
 void Worker::Sleep(absl::Duration timeout) {
@@ -354,32 +337,31 @@ void Worker::Sleep(absl::Duration timeout) {
   if (endpoint_.pool().CanTrim()) {
     timeout = std::min(timeout, internal::IdleStrategy::kTrimPeriod);
   }
-  if (!context_.timers.empty()) {
-    timeout = std::min(timeout, absl::Nanoseconds(context_.timers.front().nanos - now));
-    if (context_.run.options().clock != nullptr) timeout = std::min(timeout, kForeignClockPoll);
+  if (!context_.timers().empty()) {
+    timeout = std::min(timeout, absl::Nanoseconds(context_.timers().next_nanos() - now));
+    if (context_.run().options().clock != nullptr) timeout = std::min(timeout, kForeignClockPoll);
   }
   std::optional<std::chrono::nanoseconds> limit;
   if (timeout != absl::InfiniteDuration()) limit = absl::ToChronoNanoseconds(timeout);
   // Only a worker that made room has a reason to wake those that wait for it.
-  if (std::exchange(context_.took_bytes, false) &&
-      context_.attempt.flow_control().TakeStarvingBeforePark()) {
+  if (context_.TakeMadeRoom() && context_.attempt().flow_control().TakeStarvingBeforePark()) {
     endpoint_.WakeAll();
   }
   const auto has_work = [this] { return HasWork(); };
-  internal::Network* network = context_.attempt.network();
+  internal::Network* network = context_.attempt().network();
   if (network == nullptr || !network->TryWait(endpoint_, limit, has_work)) {
     endpoint_.Park(limit, has_work);
   }
   // The caller checks its condition before the next sleep, so the same request ends only one.
-  stop_seen_ = context_.run.stop_requested();
+  stop_seen_ = context_.run().stop_requested();
 }
 
 // ---- For entry points ----
 
 void Worker::EndBuilding() {
-  absl::Status status = context_.attempt.graph_comparison().EndBuilding(
-      context_.attempt.Describe(index()), static_cast<uint32_t>(by_id_.size()));
-  if (!status.ok()) context_.attempt.failure().Report(std::move(status));
+  absl::Status status = context_.attempt().graph_comparison().EndBuilding(
+      context_.attempt().Describe(index()), static_cast<uint32_t>(by_id_.size()));
+  if (!status.ok()) context_.attempt().failure().Report(std::move(status));
 }
 
 std::vector<internal::SourceControl*> Worker::Sources() const {

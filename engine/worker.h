@@ -39,8 +39,8 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
 
   // The number of this worker, from 0, and the number of workers, over all processes.
-  int index() const { return context_.index; }
-  int count() const { return context_.count; }
+  int index() const { return context_.index(); }
+  int count() const { return context_.count(); }
 
   // Builds a dataflow, in addition to those that are running. Errors: InvalidArgument for an
   // invalid graph (a step id that is empty or used twice, a stream of another scope, a cycle that
@@ -63,7 +63,7 @@ class Worker {
       absl::Status status = StepOrPark();
       if (!status.ok()) return status;
     }
-    return context_.attempt.failure().status();
+    return context_.attempt().failure().status();
   }
 
   // Takes one step. If it did no work, waits for work, at most for `timeout`.
@@ -74,7 +74,7 @@ class Worker {
 
   // For entry points, and tests that step workers themselves.
 
-  internal::Attempt& attempt() { return context_.attempt; }
+  internal::Attempt& attempt() { return context_.attempt(); }
   // Returns true if the last step did work.
   bool did_work() const { return did_work_; }
   // Declares that this worker builds no more dataflows. If another worker does, the run fails

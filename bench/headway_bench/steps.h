@@ -35,7 +35,7 @@ inline void SendRange(InputHandle<uint64_t>& input, Range range) {
   const auto& state = input.state();
   while (range.first < range.last && state->graph != nullptr) {
     Batch<uint64_t> batch;
-    batch.AllocateRoom(state->graph->worker().endpoint);
+    batch.AllocateRoom(state->graph->worker().endpoint());
     const uint64_t count = std::min<uint64_t>(range.size(), batch.room());
     FillFrom(range.first, {batch.end(), count});
     batch.Grow(count);
@@ -50,7 +50,7 @@ void SendAll(InputHandle<D>& input, std::span<const D> records) {
   const auto& state = input.state();
   while (!records.empty() && state->graph != nullptr) {
     Batch<D> batch;
-    batch.AllocateRoom(state->graph->worker().endpoint);
+    batch.AllocateRoom(state->graph->worker().endpoint());
     const size_t count = std::min(records.size(), batch.room());
     std::copy_n(records.data(), count, batch.end());
     batch.Grow(count);

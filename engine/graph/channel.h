@@ -83,9 +83,7 @@ class ChannelBase : public Flushable {
   void DeliverRemote(int worker, const PackedBatch& batch);
   // Returns true if batches should hold no more memory than their records need: the pool is full,
   // and batches in a cycle count against the limit of the cycle however few records they have.
-  bool WantsSmallBlocks() {
-    return target_.node().in_cycle && !graph_.worker().credit.PoolHasRoom();
-  }
+  bool WantsSmallBlocks() { return target_.node().in_cycle && !graph_.worker().PoolHasRoom(); }
   // Fails the run because of a malformed or misdirected batch of another process.
   void RefuseRemote(int sender, std::string_view why);
 
@@ -118,7 +116,7 @@ class Channel : public ChannelBase, public Receiver<D, T> {
   // Takes the batch's block, and counts it as a pointstamp.
   Block* Count(const T& time, Batch<D>&& batch) {
     if (WantsSmallBlocks()) [[unlikely]] {
-      batch.Shrink(graph_.worker().endpoint);
+      batch.Shrink(graph_.worker().endpoint());
     }
     Block* block = batch.Release();
     block->SetTime(time);
@@ -135,7 +133,7 @@ class PipelineChannel final : public Channel<D, T> {
  public:
   using Channel<D, T>::Channel;
   void Push(const T& time, Batch<D>&& batch) override {
-    this->Send(this->graph_.worker().index, time, std::move(batch));
+    this->Send(this->graph_.worker().index(), time, std::move(batch));
   }
 };
 
@@ -149,7 +147,7 @@ class RoutedChannel : public Channel<D, T> {
     const T time = block->Time<T>();
     const uint16_t sender = block->sender;
     uint32_t charged_bytes = block->charged_bytes;
-    Endpoint& endpoint = this->graph_.worker().endpoint;
+    Endpoint& endpoint = this->graph_.worker().endpoint();
     BlockList batches;
     const absl::Cleanup recycle = [&] {  // batches that were not accepted
       while (Block* batch = batches.PopFront()) endpoint.Recycle(batch);
@@ -180,13 +178,13 @@ class RoutedChannel : public Channel<D, T> {
   void SendTo(int worker, const T& time, Batch<D>&& batch) {
     WorkerContext& context = this->graph_.worker();
     Block* block = this->Count(time, std::move(batch));
-    if (context.run.topology().IsLocal(worker)) {
+    if (context.run().topology().IsLocal(worker)) {
       this->Deliver(worker, block, this->kPlain);
     } else {
       int more = -1;
       this->graph_.errors().Guard(this->target_.node().step_id(), [&] {
-        const size_t limit = context.run.options().cluster.max_frame_bytes;
-        PackBatch<D>(context.endpoint, block, encoder_, limit, [&](const PackedBatch& packed) {
+        const size_t limit = context.run().options().cluster.max_frame_bytes;
+        PackBatch<D>(context.endpoint(), block, encoder_, limit, [&](const PackedBatch& packed) {
           // Each part is a pointstamp; the first has been counted.
           if (++more > 0) this->tracker_.Record(this->target_.location, time, +1);
           this->DeliverRemote(worker, packed);
@@ -212,14 +210,14 @@ class BroadcastChannel final : public RoutedChannel<D, T> {
   using RoutedChannel<D, T>::RoutedChannel;
   void Push(const T& time, Batch<D>&& batch) override {
     WorkerContext& worker = this->graph_.worker();
-    for (int peer = 0; peer < worker.count; ++peer) {
-      if (peer == worker.index) continue;
+    for (int peer = 0; peer < worker.count(); ++peer) {
+      if (peer == worker.index()) continue;
       Batch<D> copy;
       this->graph_.errors().Guard(this->target_.node().step_id(),
-                                  [&] { copy.CopyFrom(worker.endpoint, batch); });
+                                  [&] { copy.CopyFrom(worker.endpoint(), batch); });
       this->SendTo(peer, time, std::move(copy));
     }
-    this->Send(worker.index, time, std::move(batch));
+    this->Send(worker.index(), time, std::move(batch));
   }
 };
 

@@ -22,20 +22,20 @@ class ChannelAccount {
 
   // This worker has sent a batch.
   void AddSent(int64_t bytes) {
-    worker_.attempt.flow_control().AddSent(worker_.local_index, bytes);
-    credits_->AddSent(worker_.local_index, bytes);
+    worker_.TakeFromPool(bytes);
+    credits_->AddSent(worker_.local_index(), bytes);
   }
   // This worker has taken a batch that worker `local_sender` of this process sent.
   void AddTaken(int local_sender, int64_t bytes) {
-    credits_->AddTaken(worker_.local_index, local_sender, bytes);
+    credits_->AddTaken(worker_.local_index(), local_sender, bytes);
     worker_.ReturnToPool(bytes);
   }
   // Another process has taken bytes that this worker sent. They count as taken by this worker,
   // since only its own thread may write its counters.
-  void AddReturned(int64_t bytes) { AddTaken(worker_.local_index, bytes); }
+  void AddReturned(int64_t bytes) { AddTaken(worker_.local_index(), bytes); }
 
   // Returns true if this worker may send another batch although the pool is full.
-  bool HasExclusiveCredit() const { return credits_->HasRoom(worker_.local_index); }
+  bool HasExclusiveCredit() const { return credits_->HasRoom(worker_.local_index()); }
 
  private:
   WorkerContext& worker_;

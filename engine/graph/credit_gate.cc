@@ -25,8 +25,9 @@ bool CreditGate::HasCreditWithoutRoom(OutputPortBase& port) {
 }
 
 void CreditGate::CheckCycle(const OutputPortBase& port) {
-  const FlowControl& flow = worker_.attempt.flow_control();
-  const int64_t exclusive = kExclusiveBytes * worker_.count * static_cast<int64_t>(channel_count_);
+  const FlowControl& flow = worker_.attempt().flow_control();
+  const int64_t exclusive =
+      kExclusiveBytes * worker_.count() * static_cast<int64_t>(channel_count_);
   // A lower bound: an estimate that is too high must not end a run.
   const int64_t in_flight = flow.InFlightAtLeast();
   if (in_flight <= kCycleLimitFactor * flow.max_bytes_in_flight() + exclusive) return;

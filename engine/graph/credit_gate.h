@@ -58,7 +58,7 @@ class CreditGate {
 
  private:
   bool HasCreditApartFromHolds(OutputPortBase& port) {
-    return worker_.credit.PoolHasRoom() || HasCreditWithoutRoom(port);
+    return worker_.PoolHasRoom() || HasCreditWithoutRoom(port);
   }
   // The same while the shared pool is full.
   bool HasCreditWithoutRoom(OutputPortBase& port);

@@ -24,7 +24,7 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
   ExchangeChannel(Graph& graph, InputPortBase& target, ScopeTracker<T>& tracker, KeyFn key)
       : RoutedChannel<D, T>(graph, target, tracker),
         key_(std::move(key)),
-        buffers_(static_cast<size_t>(graph.worker().count)) {}
+        buffers_(static_cast<size_t>(graph.worker().count())) {}
 
   void Push(const T& time, Batch<D>&& batch) override {
     if (buffers_.size() == 1) {
@@ -179,7 +179,7 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
   void MakeRoom(int target, const U& record) {
     Batch<D>& buffer = buffers_[static_cast<size_t>(target)];
     if (!buffer.empty()) this->SendTo(target, time_, std::move(buffer));
-    buffer.Allocate(this->graph_.worker().endpoint, record);
+    buffer.Allocate(this->graph_.worker().endpoint(), record);
   }
 
   KeyFn key_;

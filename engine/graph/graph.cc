@@ -49,10 +49,10 @@ void Graph::ActivateByIndex(uint32_t node_index, bool by_thread) {
 void Graph::ApplyProgress(int from, std::span<const std::byte> encoded) {
   absl::Status status = tracker_.Apply(encoded);
   if (!status.ok()) {
-    errors_.Fail("",
-                 absl::Status(status.code(),
-                              absl::StrFormat("from %s: %s", worker_.attempt.DescribeEndpoint(from),
-                                              std::string(status.message()))));
+    errors_.Fail(
+        "", absl::Status(status.code(),
+                         absl::StrFormat("from %s: %s", worker_.attempt().DescribeEndpoint(from),
+                                         std::string(status.message()))));
   }
   needs_propagation_ = true;
   queue_.MarkActive();
@@ -77,12 +77,12 @@ bool Graph::Step() {
   did_work |= RunActiveNodes();
   // An activation that failed has taken batches that it did not pass on: its progress is not
   // published.
-  if (worker_.attempt.failure().occurred()) return true;
+  if (worker_.failed()) return true;
   if (outbox_.Publish(tracker_)) did_work = needs_propagation_ = true;
   did_work |= Propagate();
   if (!queue_.empty() || outbox_.unsent() || tracker_.HasPending()) queue_.MarkActive();
   if (!credit_.empty()) {
-    worker_.attempt.flow_control().SetStarving();
+    worker_.attempt().flow_control().SetStarving();
     queue_.MarkActive();
   }
   return did_work;
@@ -133,7 +133,7 @@ bool Graph::RunActiveNodes() {
   // step. The limit lets frames of other workers in when a cycle does not come to rest.
   const size_t limit = 2 * parts_.nodes.size() + 16;
   size_t next = 0;
-  for (; next < queue_.size() && next < limit && !worker_.attempt.failure().occurred(); ++next) {
+  for (; next < queue_.size() && next < limit && !worker_.failed(); ++next) {
     const size_t blocked = credit_.blocked_count();
     RunNode(queue_[next]);
     ran |= credit_.blocked_count() == blocked;

@@ -41,7 +41,7 @@ Node& GraphBuilder::AddNode(std::string step_id) {
 void GraphBuilder::AddChannel(ChannelBase& channel) {
   std::vector<ChannelBase*>& channels = graph_.parts_.channels;
   const auto id = static_cast<uint32_t>(channels.size());
-  channel.Register(id, graph_.worker().attempt.channel_credits().Of(graph_.id(), id));
+  channel.Register(id, graph_.worker().attempt().channel_credits().Of(graph_.id(), id));
   channels.push_back(&channel);
   graph_.credit_.set_channel_count(channels.size());
 }
@@ -157,7 +157,7 @@ void GraphBuilder::WatchFrontiers() {
 
 absl::Status GraphBuilder::Finish() {
   WorkerContext& worker = graph_.worker();
-  if (worker.attempt.failure().occurred()) return worker.attempt.failure().status();
+  if (worker.failed()) return worker.attempt().failure().status();
   if (absl::Status status = CheckLogic(); !status.ok()) return status;
   for (auto& [step_id, start] : starts_) graph_.errors().Guard(step_id, start);
   ResolvePorts();
@@ -172,11 +172,11 @@ absl::Status GraphBuilder::Finish() {
   graph_.queue_.Open();
   graph_.ActivateWatchers();
   const std::vector<std::string> lines = description().Lines();
-  status = worker.attempt.graph_comparison().Compare(graph_.id(),
-                                                     worker.attempt.Describe(worker.index), lines);
-  if (Network* network = worker.attempt.network()) {
+  status = worker.attempt().graph_comparison().Compare(
+      graph_.id(), worker.attempt().Describe(worker.index()), lines);
+  if (Network* network = worker.attempt().network()) {
     network->AddDataflow(graph_.id(), Layout(), lines);
-    worker.remote->NoteProgress();
+    worker.remote()->NoteProgress();
   }
   return status;
 }

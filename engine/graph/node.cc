@@ -6,7 +6,7 @@
 namespace headway::internal {
 
 void InputPortBase::Discard() {
-  while (!queue_.empty()) graph_.worker().endpoint.Recycle(TakeBlock());
+  while (!queue_.empty()) graph_.worker().endpoint().Recycle(TakeBlock());
 }
 
 void InputPortBase::Accept(Block* block) {

@@ -5,8 +5,8 @@
 namespace headway::internal {
 
 bool ProgressOutbox::Send() {
-  unsent_ = !worker_.endpoint.TryPublishProgress(graph_id_, round_);
-  if (worker_.remote != nullptr) worker_.remote->NoteProgress();
+  unsent_ = !worker_.endpoint().TryPublishProgress(graph_id_, round_);
+  if (worker_.remote() != nullptr) worker_.remote()->NoteProgress();
   return !unsent_;
 }
 

@@ -18,7 +18,7 @@ namespace headway::internal {
 class ProgressOutbox {
  public:
   ProgressOutbox(WorkerContext& worker, uint32_t graph_id)
-      : worker_(worker), graph_id_(graph_id), alone_(worker.count == 1) {}
+      : worker_(worker), graph_id_(graph_id), alone_(worker.count() == 1) {}
 
   // Returns true if a round waits for room in the log.
   bool unsent() const { return unsent_; }

@@ -1,10 +1,8 @@
 #ifndef HEADWAY_ENGINE_GRAPH_RUN_QUEUE_H_
 #define HEADWAY_ENGINE_GRAPH_RUN_QUEUE_H_
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <vector>
 
 #include "engine/graph/node.h"
@@ -32,8 +30,7 @@ class RunQueue {
   }
   // Schedules the node for the time when the clock has reached `nanos`.
   void ActivateAt(Node& node, int64_t nanos) {
-    worker_.timers.push_back({nanos, graph_id_, node.index()});
-    std::push_heap(worker_.timers.begin(), worker_.timers.end(), std::greater<>());
+    worker_.timers().Add(nanos, graph_id_, node.index());
   }
   // Queues nodes that waited for credit. They count as active already.
   void Append(const std::vector<Node*>& nodes) {
@@ -44,7 +41,7 @@ class RunQueue {
   void MarkActive() {
     if (!stepped_ && open_) {
       stepped_ = true;
-      worker_.active_graphs.push_back(&graph_);
+      worker_.active_graphs().push_back(&graph_);
     }
   }
   // Lets the worker step the graph: its build is over.

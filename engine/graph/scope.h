@@ -80,8 +80,8 @@ class Scope {
   Scope(const Scope&) = delete;
   Scope& operator=(const Scope&) = delete;
 
-  int worker_index() const { return graph_.worker().index; }
-  int worker_count() const { return graph_.worker().count; }
+  int worker_index() const { return graph_.worker().index(); }
+  int worker_count() const { return graph_.worker().count(); }
 
   // A stream of the records of a source; see source.h. Root scope only.
   template <class Source>

@@ -26,9 +26,10 @@ bool HasMemoryForMessage() {
 void StepErrors::Fail(std::string_view step_id, const absl::Status& status) {
   std::string where = step_id.empty() ? absl::StrFormat("dataflow '%s'", dataflow_)
                                       : absl::StrFormat("step '%s'", step_id);
-  worker_.attempt.failure().Report(absl::Status(
-      status.code(), absl::StrFormat("%s on %s: %s", where, worker_.attempt.Describe(worker_.index),
-                                     std::string(status.message()))));
+  worker_.attempt().failure().Report(absl::Status(
+      status.code(),
+      absl::StrFormat("%s on %s: %s", where, worker_.attempt().Describe(worker_.index()),
+                      std::string(status.message()))));
 }
 
 void StepErrors::FailAndThrow(std::string_view step_id, const absl::Status& status) {
@@ -46,7 +47,7 @@ void StepErrors::FailWithCurrentException(std::string_view step_id) {
     if (HasMemoryForMessage()) {
       FailAndThrow(step_id, absl::ResourceExhaustedError("its function ran out of memory"));
     }
-    worker_.attempt.failure().ReportOutOfMemory();
+    worker_.attempt().failure().ReportOutOfMemory();
     throw StepFailed();
   } catch (const BlockTooLarge& error) {
     FailAndThrow(step_id, absl::ResourceExhaustedError(error.what()));

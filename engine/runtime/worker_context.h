@@ -2,49 +2,87 @@
 #define HEADWAY_ENGINE_RUNTIME_WORKER_CONTEXT_H_
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "comm/local/fabric.h"
 #include "engine/runtime/attempt.h"
+#include "engine/runtime/timer_queue.h"
 
 namespace headway::internal {
 
 class Graph;
 class RemoteSender;
 
-// What a worker gives to its dataflows: its connections, the clock, and the lists by which they ask
-// to be stepped. Belongs to the worker and its thread.
-struct WorkerContext {
-  int index;        // of this worker, 0 to count - 1
-  int count;        // workers of the whole run
-  int local_index;  // among the workers of its process
-  RunContext& run;
-  Attempt& attempt;
-  Endpoint& endpoint;
-  FlowControl::View credit;
+// A worker as its dataflows see it: its place in the run, its connections, the clock, and the lists
+// by which dataflows ask to be stepped and woken.
+//
+// Belongs to the worker and its thread.
+class WorkerContext {
+ public:
+  // All of them outlive the context. `remote` is null if all workers are in this process.
+  WorkerContext(Attempt& attempt, int local_index, Endpoint& endpoint, RemoteSender* remote)
+      : attempt_(attempt),
+        endpoint_(endpoint),
+        remote_(remote),
+        index_(attempt.run().topology().first_worker() + local_index),
+        count_(attempt.run().topology().worker_count()),
+        local_index_(local_index),
+        credit_(&attempt.flow_control(), local_index) {}
+  WorkerContext(const WorkerContext&) = delete;
+  WorkerContext& operator=(const WorkerContext&) = delete;
 
-  RemoteSender* remote;         // to the workers of other processes; null if there are none
-  bool took_bytes = false;      // since it last looked whether others wait for credit
-  uint64_t source_records = 0;  // that its sources have emitted
+  int index() const { return index_; }              // 0 to count() - 1
+  int count() const { return count_; }              // workers of the whole run
+  int local_index() const { return local_index_; }  // among the workers of this process
 
-  std::vector<Graph*> active_graphs;  // each at most once
+  RunContext& run() const { return attempt_.run(); }
+  Attempt& attempt() const { return attempt_; }
+  bool failed() const { return attempt_.failure().occurred(); }
+  int64_t NowNanos() const { return run().clock().NowNanos(); }
 
-  struct Timer {
-    int64_t nanos;
-    uint32_t graph;
-    uint32_t node;
-    bool operator>(const Timer& other) const { return nanos > other.nanos; }
-  };
-  std::vector<Timer> timers;  // a min-heap
+  Endpoint& endpoint() { return endpoint_; }
+  // The way to the workers of other processes; null if there are none.
+  RemoteSender* remote() { return remote_; }
 
-  int64_t NowNanos() { return run.clock().NowNanos(); }
+  // ---- Bytes in flight ----
 
-  // Takes bytes out of the count of those in flight, and wakes workers that wait for room.
+  // Returns true if the pool that all channels of the process share has room.
+  bool PoolHasRoom() { return credit_.PoolHasRoom(); }
+  void TakeFromPool(int64_t bytes) { attempt_.flow_control().AddSent(local_index_, bytes); }
+  // Also wakes workers that wait for room.
   void ReturnToPool(int64_t bytes) {
-    attempt.flow_control().AddTaken(local_index, bytes);
-    took_bytes = true;
-    if (attempt.flow_control().TakeStarving()) endpoint.WakeAll();
+    attempt_.flow_control().AddTaken(local_index_, bytes);
+    made_room_ = true;
+    if (attempt_.flow_control().TakeStarving()) endpoint_.WakeAll();
   }
+  // Returns true if the worker has returned bytes since the last call.
+  bool TakeMadeRoom() { return std::exchange(made_room_, false); }
+
+  // ---- Steps ----
+
+  // The graphs that ask to be stepped. A graph adds itself at most once.
+  std::vector<Graph*>& active_graphs() { return active_graphs_; }
+  TimerQueue& timers() { return timers_; }
+
+  // ---- Statistics ----
+
+  void CountSourceRecords(uint64_t count) { source_records_ += count; }
+  // The number of records that this worker's sources have emitted.
+  uint64_t source_records() const { return source_records_; }
+
+ private:
+  Attempt& attempt_;
+  Endpoint& endpoint_;
+  RemoteSender* const remote_;
+  const int index_;
+  const int count_;
+  const int local_index_;
+  FlowControl::View credit_;
+  bool made_room_ = false;
+  uint64_t source_records_ = 0;
+  std::vector<Graph*> active_graphs_;
+  TimerQueue timers_;
 };
 
 }  // namespace headway::internal

@@ -64,7 +64,7 @@ class Activator {
   ThreadActivator thread_activator() const {
     if (state_->graph == nullptr) return ThreadActivator();
     internal::WorkerContext& worker = state_->graph->worker();
-    return ThreadActivator(worker.attempt.activation_gate(), worker.local_index,
+    return ThreadActivator(worker.attempt().activation_gate(), worker.local_index(),
                            uint64_t{state_->graph->id()} << 32 | state_->node->index());
   }
 

@@ -69,7 +69,7 @@ class EpochOrder {
   void Hold(NodeInput<D, T>& input, const CapabilityRef<T>& time, Batch<D>& batch) {
     auto [entry, is_new] = waiting_.try_emplace(time.time());
     if (is_new) entry->second.capabilities = input.RetainAll(time);
-    batch.Shrink(input.graph_.worker().endpoint);  // many small ones may have to wait
+    batch.Shrink(input.graph_.worker().endpoint());  // many small ones may have to wait
     entry->second.batches.push_back(std::move(batch));
   }
 

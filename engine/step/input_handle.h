@@ -74,7 +74,7 @@ class InputHandle {
   void AdvanceTo(Epoch time) {
     if (state_->output == nullptr) return;
     Flush();
-    if (state_->graph->worker().attempt.failure().occurred()) return;
+    if (state_->graph->worker().failed()) return;
     if (time < state_->time) {
       state_->graph->errors().Fail(
           state_->node->step_id(),

@@ -160,7 +160,7 @@ Stream<D, To> ChangeTime(const Stream<D, From>& stream, std::string_view full_id
                          LocationId location, Convert convert) {
   Graph& graph = scope.graph();
   auto& change =
-      graph.objects().Make<TimeChange<D, From, To, Convert>>(graph.worker().endpoint, convert);
+      graph.objects().Make<TimeChange<D, From, To, Convert>>(graph.worker().endpoint(), convert);
   stream.AddReceiver(full_id, change);
   graph.builder().MarkSuccessor(stream.location());
   graph.builder().description().AddAlias(&change.tee(), stream.identity());

@@ -181,7 +181,7 @@ class KeyedStep {
 
   void FireDueClockTimers() {
     if (held_.empty() || state_.clock_timers().empty()) return;
-    Clock& clock = graph_.worker().run.clock();
+    Clock& clock = graph_.worker().run().clock();
     const CapabilityRef<T> time = input_.RightAt(held_[0].time());
     const int64_t now = absl::ToUnixNanos(clock.Now());
     FireClockTimers(time, now);
@@ -304,7 +304,7 @@ class KeyedOperator {
   // Ends the build, and returns the stream of `output`. REQUIRES: OnBatch was called.
   template <class R>
   Stream<R, T> Build(NodeOutput<R, T>& output) {
-    const bool in_order = builder_.graph().worker().run.options().apply_in_epoch_order;
+    const bool in_order = builder_.graph().worker().run().options().apply_in_epoch_order;
     std::optional<size_t> ends;
     if (in_order) {
       // No record leaves through this output: its capabilities keep epochs open.

@@ -38,7 +38,7 @@ Stream<D, T> MergeStreams(const Stream<D, T>& first, std::string_view step_id,
   const std::string id = scope.FullId(step_id);
   graph.builder(id).ClaimStepId(id);
   auto& merge =
-      graph.objects().template Make<internal::MergeReceiver<D, T>>(graph.worker().endpoint);
+      graph.objects().template Make<internal::MergeReceiver<D, T>>(graph.worker().endpoint());
   graph.builder().description().AddStream(&merge.tee(), id);
   const LocationId location = scope.AddLocation("step '" + id + "'");
   std::vector<internal::OutputPortBase*> ports;

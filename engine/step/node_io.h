@@ -11,7 +11,7 @@
 #include "engine/graph/graph.h"
 #include "engine/graph/tee.h"
 
-// What the logic of an operator works with: its inputs, its outputs, and the capabilities that come
+// The parts of an operator that its logic uses: inputs, outputs, and the capabilities that come
 // with batches.
 
 namespace headway {
@@ -23,13 +23,13 @@ template <class T>
 struct InputToOutput {
   CapabilityLedger<T>* ledger;
   std::optional<typename TimestampTraits<T>::Summary>
-      summary;  // none: nothing goes from there to here
+      summary;  // none: no path leads from the input to the output
 };
 
 }  // namespace internal
 
-// The right to send at the time of a batch while the batch is being processed. What sends later
-// retains a Capability. Valid in the call that receives it.
+// The right to send at the time of a batch while the batch is being processed. To send later,
+// retain a Capability. Valid in the call that receives it.
 template <class T = Epoch>
 class CapabilityRef {
  public:
@@ -52,7 +52,7 @@ class CapabilityRef {
   // A capability at this time for output number `output`.
   Capability<T> Retain(size_t output = 0) const { return Delayed(time_, output); }
 
-  // A capability at `time`, which must be what this one's time becomes at that output, or later.
+  // A capability at `time`, which must not be before this one's time as it appears at that output.
   Capability<T> Delayed(const T& time, size_t output = 0) const {
     if (output < outputs_.size() && outputs_[output].summary.has_value()) {
       std::optional<T> first = TimestampTraits<T>::ResultsIn(time_, *outputs_[output].summary);
@@ -91,7 +91,7 @@ class NodeInput : public internal::InputPortBase {
       internal::Block* block = TakeBlock();
       T time = block->Time<T>();
       tracker_.Record(location, time, -1);
-      Batch<D> batch(&graph_.worker().endpoint, block);
+      Batch<D> batch(&graph_.worker().endpoint(), block);
       f(CapabilityRef<T>(time, outputs_, &graph_, &node_), batch);
     }
   }
@@ -133,7 +133,7 @@ template <class D, class T = Epoch>
 class NodeOutput : public internal::OutputPortBase {
  public:
   NodeOutput(internal::Graph& graph, internal::Node& node, ScopeTracker<T>& tracker)
-      : OutputPortBase(graph, node), tracker_(tracker), tee_(graph.worker().endpoint) {}
+      : OutputPortBase(graph, node), tracker_(tracker), tee_(graph.worker().endpoint()) {}
 
   // Sends records at one time, until the call of the logic that began it returns.
   class Session {
@@ -160,8 +160,8 @@ class NodeOutput : public internal::OutputPortBase {
     NodeOutput* output_;
   };
 
-  // Begins to send at the capability's time. One session at a time: what is given belongs to the
-  // session that was made last.
+  // Starts to send at the capability's time. One session at a time: records belong to the session
+  // that was made last.
   Session SessionAt(const Capability<T>& capability) {
     if (!capability.held() || capability.ledger_ != ledger_) {
       graph_.errors().FailAndThrow(
@@ -178,7 +178,7 @@ class NodeOutput : public internal::OutputPortBase {
           node_.step_id(), absl::FailedPreconditionError(
                                absl::StrFormat("a batch at time %s gives no right to send at that "
                                                "time through this output; use a capability for "
-                                               "what the time becomes at the output",
+                                               "the time as it appears at the output",
                                                TimestampTraits<T>::Format(capability.time()))));
     }
     return SessionAtTime(capability.time());
@@ -226,13 +226,12 @@ class NodeOutput : public internal::OutputPortBase {
   template <class U>
   void GiveSlowly(U&& record) {
     FlushOwnBuffer();
-    buffer_.Allocate(graph_.worker().endpoint, record);
+    buffer_.Allocate(graph_.worker().endpoint(), record);
     buffer_.TryAppend(std::forward<U>(record));
   }
   void PushBatch(Batch<D>&& batch) {
     Batch<D> pushed = std::move(batch);
-    if (graph_.worker().attempt.failure().occurred())
-      throw internal::StepFailed();  // nothing more is done
+    if (graph_.worker().failed()) throw internal::StepFailed();  // nothing more is done
     ++batch_count_;
     const internal::Push push(graph_.current_push(), *this);
     tee_.Push(time_, std::move(pushed));

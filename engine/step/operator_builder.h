@@ -24,8 +24,8 @@ namespace headway {
 
 namespace internal {
 
-// Joins a stream to what receives its batches: the receiver's buffers, if it has any, are flushed
-// with the ports that the records come from.
+// Joins a stream to a channel. The channel's buffers, if it has any, are flushed with the ports
+// that the records come from.
 template <class D, class T>
 void ConnectChannel(const Stream<D, T>& stream, Channel<D, T>& channel) {
   stream.AddReceiver(channel.target().node().step_id(), channel);
@@ -50,8 +50,8 @@ void ConnectChannel(const Stream<D, T>& stream, Channel<D, T>& channel) {
 //   return builder.StreamOf(output);
 //
 // The constructor that Build takes receives one capability at the first time for each output, and
-// returns the logic, which runs each time when the operator is scheduled: after a batch came, after
-// the frontier of a watched input changed, or when somebody activated it. References to inputs and
+// returns the logic. The logic runs each time the operator is scheduled: after a batch arrived, the
+// frontier of a watched input changed, or an activator asked for it. References to inputs and
 // outputs live as long as the dataflow.
 template <class T>
 class OperatorBuilder {
@@ -154,7 +154,7 @@ class OperatorBuilder {
     graph_.builder().AtStart(node_.step_id(), std::move(start));
   }
 
-  // What activates the operator though no batch came and no frontier changed.
+  // Activates the operator although no batch arrived and no frontier changed.
   Activator activator() { return Activator(graph_, node_); }
 
   // The place of the operator in the run.
@@ -171,7 +171,7 @@ class OperatorBuilder {
   };
 
   T FirstTime() const {
-    return internal::FirstTimeOf<T>::At(graph_.worker().run.options().first_epoch);
+    return internal::FirstTimeOf<T>::At(graph_.worker().run().options().first_epoch);
   }
 
   template <class D>

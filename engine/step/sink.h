@@ -61,7 +61,7 @@ class SinkNode final : public EpochParticipant {
       : EpochParticipant(node.step_id()),
         graph_(graph),
         node_(node),
-        input_(input, graph.worker().run.options().apply_in_epoch_order, 0),
+        input_(input, graph.worker().run().options().apply_in_epoch_order, 0),
         sink_(std::move(sink)),
         alarm_(graph, node) {}
 

@@ -8,7 +8,7 @@ namespace headway::internal {
 EpochClock::EpochClock(Graph& graph, Node& node, Capability<Epoch> capability,
                        EpochParticipant& participant)
     : graph_(graph), node_(node), capability_(std::move(capability)), participant_(participant) {
-  const EpochConfig& config = graph.worker().run.options().epoch_config;
+  const EpochConfig& config = graph.worker().run().options().epoch_config;
   if (const auto* periodic = std::get_if<PeriodicEpochConfig>(&config)) {
     epoch_length_nanos_ = std::max<int64_t>(1, absl::ToInt64Nanoseconds(periodic->epoch_length));
     epoch_end_nanos_ = Alarm::Later(graph.worker().NowNanos(), epoch_length_nanos_);
@@ -17,7 +17,8 @@ EpochClock::EpochClock(Graph& graph, Node& node, Capability<Epoch> capability,
 }
 
 int64_t EpochClock::Budget() {
-  const auto max_in_flight = static_cast<Epoch>(graph_.worker().run.options().max_epochs_in_flight);
+  const auto max_in_flight =
+      static_cast<Epoch>(graph_.worker().run().options().max_epochs_in_flight);
   const FrontierView<Epoch> completed = graph_.completion().frontier();
   const Epoch epoch = capability_.time();
   if (epoch >= max_in_flight && completed.LessEqual(epoch - max_in_flight)) return 0;

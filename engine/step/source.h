@@ -159,7 +159,7 @@ class SourceNode final : public SourceControl, public EpochParticipant {
   }
 
   void Run() {
-    if (clock_.finished() || stopped_ || graph_.worker().run.stop_requested()) return;
+    if (clock_.finished() || stopped_ || graph_.worker().run().stop_requested()) return;
     clock_.CloseDueEpochs();
     if (!graph_.credit().HasCredit(output_)) {
       graph_.credit().Await(node_);
@@ -172,7 +172,7 @@ class SourceNode final : public SourceControl, public EpochParticipant {
     absl::StatusOr<SourceState> state = reader_->Poll(out);
     if (!state.ok()) graph_.errors().FailAndThrow(step_id(), state.status());
     output_.Flush();
-    graph_.worker().source_records += static_cast<uint64_t>(out.emitted());
+    graph_.worker().CountSourceRecords(static_cast<uint64_t>(out.emitted()));
     if (state->done) {
       clock_.Finish();
       return;
@@ -209,7 +209,7 @@ class SourceNode final : public SourceControl, public EpochParticipant {
   using Reader =
       typename decltype(std::declval<Source&>().Open(SourceContext{}, std::nullopt))::value_type;
 
-  std::string Key() const { return std::to_string(graph_.worker().index); }
+  std::string Key() const { return std::to_string(graph_.worker().index()); }
 
   // Whether the reader is idle still.
   bool MustWait() {

@@ -28,10 +28,10 @@ namespace internal {
 
 inline StepContext ContextOf(Graph& graph, Node& node) {
   WorkerContext& worker = graph.worker();
-  return {.worker_index = worker.index,
-          .worker_count = worker.count,
+  return {.worker_index = worker.index(),
+          .worker_count = worker.count(),
           .step_id = node.step_id(),
-          .clock = &worker.run.clock(),
+          .clock = &worker.run().clock(),
           .activator = Activator(graph, node).thread_activator()};
 }
 

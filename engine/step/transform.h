@@ -94,7 +94,7 @@ class TransformReceiver final : public Receiver<D, T> {
       : graph_(graph),
         step_id_(std::move(step_id)),
         body_(std::move(body)),
-        output_(graph.worker().endpoint) {}
+        output_(graph.worker().endpoint()) {}
 
   void Push(const T& time, Batch<D>&& batch) override {
     output_.set_time(&time);
@@ -118,7 +118,7 @@ class InPlaceReceiver : public Receiver<D, T> {
       : graph_(graph),
         step_id_(std::move(step_id)),
         body_(std::move(body)),
-        tee_(graph.worker().endpoint) {}
+        tee_(graph.worker().endpoint()) {}
 
   void Push(const T& time, Batch<D>&& batch) override { ChangeAndPush(time, batch); }
   Tee<D, T>& tee() { return tee_; }

@@ -25,7 +25,7 @@ class ResumableOutput : public TransformOutput<R, T> {
  public:
   // Made by TransformResumable.
   ResumableOutput(internal::Graph& graph, const internal::Resumable& transform)
-      : TransformOutput<R, T>(graph.worker().endpoint),
+      : TransformOutput<R, T>(graph.worker().endpoint()),
         credit_(graph.credit()),
         transform_(transform) {}
 

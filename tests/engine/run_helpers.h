@@ -36,7 +36,7 @@ inline void CheckError(const absl::Status& status, absl::StatusCode code,
 
 inline std::string OnWorker(int index) { return "on worker " + std::to_string(index) + ":"; }
 
-// What the workers of a run have seen. Thread safe.
+// The records that the workers of a run have collected. Thread safe.
 template <class D>
 class Collected {
  public:

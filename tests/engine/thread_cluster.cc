@@ -127,7 +127,7 @@ class MemoryTransport final : public internal::Transport {
   std::vector<MemoryTransport*> peers_;
   BlockList written_;
 
-  std::mutex mutex_;  // guards what follows
+  std::mutex mutex_;  // guards the members below
   std::condition_variable arrival_;
   std::array<std::deque<Frame>, kByUrgency.size()> arrived_;  // by class
   bool woken_ = false;

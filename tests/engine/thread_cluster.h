@@ -18,11 +18,11 @@ struct Shape {
   int total() const { return processes * workers; }
 };
 
-// What the tests of steps run on.
+// The shapes in which steps are tested.
 inline constexpr Shape kShapes[] = {{1, 1}, {1, 2}, {1, 3}, {1, 4}, {1, 8}, {2, 1}, {2, 2}, {4, 1}};
 
-// Connected transports of `processes` processes that are threads of this one: what one sends is
-// copied into the memory of the other. By process.
+// Connected transports of `processes` processes that are threads of this one, by process. Frames
+// are copied from the memory of one to that of the other.
 std::vector<std::unique_ptr<internal::Transport>> MemoryMesh(int processes);
 
 // The same over pairs of real sockets.
@@ -35,8 +35,8 @@ std::vector<absl::Status> RunInThreads(std::vector<std::unique_ptr<internal::Tra
                                        const Dataflow& dataflow, int workers_per_process,
                                        absl::FunctionRef<RunOptions(int)> options_of);
 
-// Runs the dataflow in this shape, over sockets, and returns the first failure of any process. What
-// `options` say of the number of workers is not used.
+// Runs the dataflow in this shape, over sockets, and returns the first failure of any process. The
+// shape decides the number of workers, not `options`.
 absl::Status RunInShape(const Dataflow& dataflow, Shape shape, const RunOptions& options = {});
 
 }  // namespace headway

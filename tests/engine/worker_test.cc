@@ -135,7 +135,7 @@ TEST_CASE("bytes in flight of a cancelled dataflow do not count any more") {
       internal::Attempt* attempt = nullptr;
       Flow flow, after;
       HEADWAY_RETURN_IF_ERROR(worker.Build("flow", [&](Scope<>& scope) {
-        attempt = &scope.graph().worker().attempt;
+        attempt = &scope.graph().worker().attempt();
         scope.Input(flow.input) | Exchange("spread") | Exchange("again");
       }));
       flow.Send(20'000);

@@ -23,7 +23,7 @@ struct Pool {
   Pool() {
     CheckOk(worker.Build("flow", [&](Scope<>& scope) {
       scope.Input(input);
-      endpoint = &scope.graph().worker().endpoint;
+      endpoint = &scope.graph().worker().endpoint();
     }));
   }
 };

@@ -113,7 +113,7 @@ CycleResult RunCycle(int workers, int copies) {
                   input.Send(Form<D>::Write(i * kBase + kTurns));
                   input.AdvanceTo(i + 1);
                 }
-                bytes_in_flight = graph->worker().attempt.flow_control().InFlight();
+                bytes_in_flight = graph->worker().attempt().flow_control().InFlight();
                 return absl::OkStatus();
               });
   return {status, left.Sorted(), bytes_in_flight};

@@ -23,7 +23,7 @@ class HighWater {
  public:
   void Look(Scope<>& scope) { Look(scope.graph()); }
   void Look(internal::Graph& graph) {
-    int64_t now = graph.worker().attempt.flow_control().InFlight();
+    int64_t now = graph.worker().attempt().flow_control().InFlight();
     int64_t seen = bytes_.load();
     while (seen < now && !bytes_.compare_exchange_weak(seen, now)) {
     }

@@ -317,7 +317,7 @@ TEST_CASE(
     InputHandle<int64_t> input;
     internal::Endpoint* endpoint = nullptr;
     HEADWAY_RETURN_IF_ERROR(worker.Build("flow", [&](Scope<>& scope) {
-      endpoint = &scope.graph().worker().endpoint;
+      endpoint = &scope.graph().worker().endpoint();
       scope.Input(input) | Filter("all", [](int64_t) { return true; }) |
           CollectWithTime<int64_t, Epoch>("collect", seen);
     }));
