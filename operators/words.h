@@ -73,7 +73,8 @@ class WordRange : public std::ranges::view_interface<WordRange<View>> {
    private:
     static constexpr ptrdiff_t kChunk = 64;
 
-    void FindWord() {
+    // Inline, so that the members of an iterator stay in registers: the next edge depends on them.
+    [[gnu::always_inline]] void FindWord() {
       begin_ = NextEdge(nullptr);
       if (begin_ != nullptr) end_ = NextEdge(text_end_);
     }
