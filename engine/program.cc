@@ -6,8 +6,8 @@
 #include "absl/time/time.h"
 #include "engine/dataflow.h"
 #include "engine/graph/source_control.h"
-#include "engine/runtime/attempt.h"
 #include "engine/network/network.h"
+#include "engine/runtime/attempt.h"
 #include "engine/runtime/status_macros.h"
 #include "engine/worker.h"
 
