@@ -83,8 +83,8 @@ absl::Status ReadSecret(const std::string& file, std::string& secret) {
   }
   std::getline(in, secret);
   if (in.bad()) {
-    return internal::UsageError(
-        absl::StrFormat("cannot read the secret from '%s': it is not a regular file", file));
+    return internal::UsageError(absl::StrFormat(
+        "cannot read the secret from '%s': it is not a file that can be read", file));
   }
   if (!secret.empty() && secret.back() == '\r') secret.pop_back();
   if (!secret.empty()) return absl::OkStatus();

@@ -110,7 +110,7 @@ TEST_CASE("an operator that asks its worker for a step is refused, and the dataf
   CHECK(statuses.size() == 9);
   for (const absl::Status& status : statuses) {
     CheckError(status, StatusCode::kFailedPrecondition,
-               {"worker 0", "an operator that runs in one"});
+               {"worker 0", "an operator", "called Step during a step"});
   }
 }
 
