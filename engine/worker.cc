@@ -149,7 +149,7 @@ bool Worker::StepOnce() {
   return did_work;
 }
 
-bool Worker::ReceiveFrames() {
+inline bool Worker::ReceiveFrames() {
   bool any =
       endpoint_.Receive([this](const internal::Message& message, int) { DeliverMessage(message); });
   any |= endpoint_.ReceiveProgress(
@@ -159,7 +159,7 @@ bool Worker::ReceiveFrames() {
   return any;
 }
 
-bool Worker::ApplyActivations() {
+inline bool Worker::ApplyActivations() {
   if (!endpoint_.TakeActivations(&activations_)) return false;
   for (uint64_t token : activations_) {
     if (Graph* graph = Find(static_cast<uint32_t>(token >> 32))) {
@@ -169,7 +169,7 @@ bool Worker::ApplyActivations() {
   return true;
 }
 
-bool Worker::RunTimers() {
+inline bool Worker::RunTimers() {
   internal::TimerQueue& timers = context_.timers();
   // Reading the clock costs more than a step; an idle worker has the time.
   if (timers.empty() || (++step_count_ % kStepsPerClockRead != 0 && did_work_)) return false;
@@ -178,7 +178,7 @@ bool Worker::RunTimers() {
   });
 }
 
-bool Worker::StepDataflows() {
+inline bool Worker::StepDataflows() {
   bool any = false;
   stepping_.swap(context_.active_graphs());
   for (Graph* graph : stepping_) {
@@ -192,7 +192,7 @@ bool Worker::StepDataflows() {
   return any;
 }
 
-bool Worker::SendFrames() {
+inline bool Worker::SendFrames() {
   endpoint_.Flush();
   return context_.remote() != nullptr && context_.remote()->EndStep();
 }

@@ -186,7 +186,7 @@ TEST_CASE("another version, an id that is too large and the wrong process are re
   CHECK(
       Feed(dialed, encoder.Hello({.process = 1, .process_count = 3, .workers_per_process = 1}),
            &reply) ==
-      absl::FailedPreconditionError("process 1 (b:2) answers in the place of process 0 (a:1): the "
+      absl::FailedPreconditionError("process 1 (b:2) answers at the address of process 0 (a:1): the "
                                     "processes differ in the list of addresses"));
 }
 
