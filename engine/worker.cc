@@ -361,7 +361,7 @@ void Worker::Sleep(absl::Duration timeout) {
 void Worker::EndBuilding() {
   absl::Status status = context_.attempt().graph_comparison().EndBuilding(
       context_.attempt().Describe(index()), static_cast<uint32_t>(by_id_.size()));
-  if (!status.ok()) context_.attempt().failure().Report(std::move(status));
+  if (!status.ok()) context_.attempt().failure().Report(status);
 }
 
 std::vector<internal::SourceControl*> Worker::Sources() const {

@@ -25,7 +25,7 @@ absl::Status ClusterMember::Place(const RunOptions& options, ProcessPart part) c
   mesh_options.stop_requested = [stop = options.stop] { return stop.requested(); };
   absl::StatusOr<std::unique_ptr<TcpMesh>> mesh;
   try {
-    mesh = TcpMesh::Connect(std::move(mesh_options), addresses_);
+    mesh = TcpMesh::Connect(mesh_options, addresses_);
   } catch (const std::bad_alloc&) {
     return absl::ResourceExhaustedError(absl::StrFormat(
         "not enough memory for the connections to %d processes", process_count - 1));

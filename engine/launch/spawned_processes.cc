@@ -20,7 +20,10 @@ absl::Status SpawnedProcesses::Place(const RunOptions& options, ProcessPart part
   HEADWAY_RETURN_IF_ERROR(ValidateProcesses(process_count_, workers_));
   const std::vector<int> processors = ProcessorsForThreads(process_count_ * workers_);
   const auto run_child = [&](int process, std::span<const int> sockets) -> absl::Status {
-    if (!processors.empty()) MoveThreadTo(processors[static_cast<size_t>(process * workers_)]);
+    if (!processors.empty()) {
+      const size_t first_worker = static_cast<size_t>(process) * static_cast<size_t>(workers_);
+      MoveThreadTo(processors[first_worker]);
+    }
     if (process_count_ == 1) return part(options, nullptr);
     absl::StatusOr<std::unique_ptr<TcpMesh>> mesh =
         TcpMesh::FromSockets(MeshOptionsOf(options, process, process_count_, workers_), sockets);

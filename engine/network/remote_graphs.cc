@@ -32,7 +32,7 @@ void RemoteGraphs::Compare(int process, const IncomingFrame& frame) {
   Attempt& attempt = peers_.attempt();
   absl::Status status = attempt.graph_comparison().Compare(
       graph.dataflow(), peers_.transport().Describe(process), steps);
-  if (!status.ok()) attempt.failure().Report(std::move(status));
+  if (!status.ok()) attempt.failure().Report(status);
 }
 
 }  // namespace headway::internal

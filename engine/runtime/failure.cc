@@ -9,7 +9,7 @@ namespace headway::internal {
 Failure::Failure(absl::Status out_of_memory, std::function<void(const absl::Status&)> on_failure)
     : out_of_memory_(std::move(out_of_memory)), on_failure_(std::move(on_failure)) {}
 
-void Failure::Report(absl::Status status) {
+void Failure::Report(const absl::Status& status) {
   {
     std::lock_guard lock(mutex_);
     if (occurred()) return;

@@ -23,7 +23,7 @@ class Failure {
   Failure& operator=(const Failure&) = delete;
 
   // REQUIRES: !status.ok().
-  void Report(absl::Status status);
+  void Report(const absl::Status& status);
   // Reports a lack of memory. Allocates nothing itself.
   void ReportOutOfMemory() { Report(out_of_memory_); }
 

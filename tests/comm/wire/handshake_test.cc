@@ -183,11 +183,11 @@ TEST_CASE("another version, an id that is too large and the wrong process are re
   Handshake dialed(options, addresses, End::kConnector, 0, RandomNonce());
   FrameEncoder encoder;
   std::vector<std::byte> reply;
-  CHECK(
-      Feed(dialed, encoder.Hello({.process = 1, .process_count = 3, .workers_per_process = 1}),
-           &reply) ==
-      absl::FailedPreconditionError("process 1 (b:2) answers at the address of process 0 (a:1): the "
-                                    "processes differ in the list of addresses"));
+  CHECK(Feed(dialed, encoder.Hello({.process = 1, .process_count = 3, .workers_per_process = 1}),
+             &reply) ==
+        absl::FailedPreconditionError(
+            "process 1 (b:2) answers at the address of process 0 (a:1): the "
+            "processes differ in the list of addresses"));
 }
 
 TEST_CASE("a proof without the secret is refused") {
