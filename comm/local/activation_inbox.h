@@ -16,23 +16,14 @@ namespace headway::internal {
 class ActivationInbox {
  public:
   // Adds a token, unless it already waits. Does not wake the worker.
-  void Add(uint64_t token) {
-    std::lock_guard<std::mutex> lock(mutex_);
-    if (waiting_.contains(token)) return;
-    tokens_.push_back(token);  // first: if this throws, the token is not marked as waiting
-    waiting_.insert(token);
-    pending_.store(true, std::memory_order_release);
-  }
+  void Add(uint64_t token);
 
   // Replaces the content of `tokens` by the waiting tokens, oldest first. Returns true if there are
   // any.
   bool Take(std::vector<uint64_t>* tokens) {
     tokens->clear();
     if (empty()) return false;
-    std::lock_guard<std::mutex> lock(mutex_);
-    tokens->swap(tokens_);
-    waiting_.clear();
-    pending_.store(false, std::memory_order_relaxed);
+    TakeWaiting(tokens);
     return true;
   }
 
@@ -40,6 +31,8 @@ class ActivationInbox {
   bool empty() const { return !pending_.load(std::memory_order_acquire); }
 
  private:
+  void TakeWaiting(std::vector<uint64_t>* tokens);
+
   std::mutex mutex_;
   std::vector<uint64_t> tokens_;          // guarded by mutex_
   std::unordered_set<uint64_t> waiting_;  // guarded by mutex_: the same tokens

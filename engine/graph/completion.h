@@ -11,17 +11,13 @@ namespace headway::internal {
 // workers. Only dataflows with sources link and watch it.
 class Completion {
  public:
-  explicit Completion(Tracker& tracker)
-      : root_(tracker.AddScope<Epoch>()), location_(root_.AddLocation()) {}
+  explicit Completion(Tracker& tracker);
 
   ScopeTracker<Epoch>& root() const { return root_; }
   LocationId location() const { return location_; }
   // Whether the dataflow has sources, so that the frontier is computed.
   bool is_watched() const { return watched_; }
-  void Watch() {
-    watched_ = true;
-    root_.Watch(location_);
-  }
+  void Watch();
 
   // The epochs that are not complete yet. REQUIRES: is_watched().
   FrontierView<Epoch> frontier() const { return root_.frontier(location_); }
