@@ -60,12 +60,13 @@ class FramePump {
   bool TryWait(Endpoint& worker, std::optional<std::chrono::nanoseconds> timeout,
                absl::FunctionRef<bool()> has_work);
 
-  // Locks the pump for work that is not an exchange. Waits for the lock.
+  // Locks the pump for the end of the run. Waits for the lock.
   std::unique_lock<std::mutex> Lock() { return std::unique_lock(mutex_); }
+  // Exchanges frames, which the watchdog notices. Returns true if anything arrived. REQUIRES: the
+  // lock is held.
+  bool Exchange();
 
  private:
-  // REQUIRES: the lock is held.
-  bool Exchange();
   void Watch();
 
   Work& work_;

@@ -163,17 +163,17 @@ absl::Status Network::Finish() {
   const std::unique_lock lock = pump_.Lock();
   Failure& failure = peers_.attempt().failure();
   Transport& transport = peers_.transport();
-  ExchangeFrames();
+  pump_.Exchange();
   // The last rounds may wait for room, and nothing can follow a goodbye.
   while (!failure.occurred() && outgoing_progress_.waiting()) {
     if (outgoing_progress_.BackedUp()) transport.Wait(std::nullopt);
-    ExchangeFrames();
+    pump_.Exchange();
   }
   if (!failure.occurred()) signals_.SendGoodbye();
   while (!failure.occurred() && !signals_.AllEnded()) {
-    if (!ExchangeFrames()) transport.Wait(std::nullopt);
+    if (!pump_.Exchange()) transport.Wait(std::nullopt);
   }
-  ExchangeFrames();
+  pump_.Exchange();
   transport.Close(kCloseTimeout);
   return failure.marked_status();
 }
