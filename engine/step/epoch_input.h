@@ -39,7 +39,11 @@ class EpochInput {
   template <class Close>
   bool CloseEnded(Close&& close) {
     if (open_.empty()) return true;
-    return CloseBefore(FirstOpenEpoch(input_.frontier()), close);
+    const std::optional<Epoch> last = LastEndedEpoch(input_.frontier());
+    while (last.has_value() && !open_.empty() && open_.begin()->first <= *last) {
+      if (!CloseFirst(close)) return false;
+    }
+    return true;
   }
 
   // Closes the open epochs before `end`. REQUIRES: the frontier has passed them.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <limits>
 #include <map>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -14,12 +15,13 @@ namespace headway {
 
 namespace internal {
 
-// The first epoch that may still come; the last of all if none may.
+// The last epoch of which nothing can come any more; none if even epoch 0 may still come.
 template <class T>
-Epoch FirstOpenEpoch(const FrontierView<T>& frontier) {
+std::optional<Epoch> LastEndedEpoch(const FrontierView<T>& frontier) {
+  if (frontier.empty()) return std::numeric_limits<Epoch>::max();
   Epoch first = std::numeric_limits<Epoch>::max();
   for (const T& time : frontier.elements()) first = std::min(first, EpochOf(time));
-  return first;
+  return first == 0 ? std::nullopt : std::optional(first - 1);
 }
 
 }  // namespace internal
@@ -75,10 +77,10 @@ class EpochOrder {
 
   template <class Apply, class Begin>
   void ApplyDue(NodeInput<D, T>& input, Apply& apply, Begin& begin) {
-    const Epoch first_open = internal::FirstOpenEpoch(input.frontier());
+    const std::optional<Epoch> last_ended = internal::LastEndedEpoch(input.frontier());
     for (auto entry = waiting_.begin(); entry != waiting_.end();) {
       const Epoch epoch = internal::EpochOf(entry->first);
-      if (epoch > first_open) return;
+      if (epoch > 0 && (!last_ended.has_value() || epoch - 1 > *last_ended)) return;
       if (input.frontier().LessThan(entry->first)) {
         ++entry;
         continue;

@@ -31,7 +31,8 @@ Epoch EpochOf(const Product<Outer, Inner>& time) {
 //     received nothing.
 //  2. When an epoch closes, the node has applied all batches of it and of earlier epochs; if the
 //     run applies in epoch order, none of later epochs.
-//  3. No frontier passes the epoch before it is closed, that is, before the listener returns.
+//  3. The epoch is not complete in the dataflow (Graph::completion) before it is closed, that is,
+//     before the listener returns. Frontiers within the dataflow may pass the epoch earlier.
 class EpochParticipant : public StateBase {
  public:
   using Listener = absl::AnyInvocable<void(EpochParticipant&, Epoch)>;

@@ -38,7 +38,8 @@ struct FirstOfPair {
 // no effect. A clock timer fires when the run's clock reaches its time, or when the input ends, if
 // that is earlier. An epoch timer fires when its epoch is complete at the step. Timers are state:
 // snapshots contain them. Timers exist in the root scope only, and none can be set once the input
-// has ended.
+// has ended. All timers that are due fire in one activation, those that their functions set for a
+// time that is due included.
 template <class S, class D, class T, class KeyFn>
 class KeyedStep {
  public:
@@ -89,6 +90,13 @@ class KeyedStep {
   // failure of the run.
   bool SetTimer(const CapabilityRef<T>& time, const K& key, Epoch epoch) {
     RequireFunction(on_epoch_timer_, "OnEpochTimer");
+    if (epoch < time.time()) {
+      graph_.errors().FailAndThrow(
+          state_.step_id(),
+          absl::FailedPreconditionError(absl::StrFormat(
+              "it sets a timer for epoch %d at time %d; set it for that epoch or a later one",
+              epoch, time.time())));
+    }
     if (ended_ || !state_.epoch_timers().Set(key, epoch)) return false;
     HoldEpoch(time, epoch, epoch);
     return true;
@@ -144,7 +152,7 @@ class KeyedStep {
 
   void Run() {
     auto close = [this](Epoch epoch) {
-      FireEpochTimers(epoch + 1);
+      FireEpochTimers(epoch);
       state_.TellClosed(epoch);
       return true;
     };
@@ -155,8 +163,8 @@ class KeyedStep {
     } else if constexpr (std::is_same_v<T, Epoch>) {
       if (input_.frontier().empty()) End(close);
       ends_input_->CloseEnded(close);
-      if (!ends_input_->closes_epochs())
-        FireEpochTimers(internal::FirstOpenEpoch(input_.frontier()));
+      const std::optional<Epoch> last = internal::LastEndedEpoch(input_.frontier());
+      if (!ends_input_->closes_epochs() && last.has_value()) FireEpochTimers(*last);
       for (Capability<T>& capability : held_) capability.Follow(input_.frontier());
       FireDueClockTimers();
     }
@@ -201,8 +209,9 @@ class KeyedStep {
     }
   }
 
-  void FireEpochTimers(Epoch end) {
-    while (!held_epochs_.empty() && held_epochs_.begin()->first < end) {
+  // Fires the timers of the epochs up to `last`.
+  void FireEpochTimers(Epoch last) {
+    while (!held_epochs_.empty() && held_epochs_.begin()->first <= last) {
       const Epoch epoch = held_epochs_.begin()->first;
       HeldEpoch& held = held_epochs_.begin()->second;
       firing_ = epoch;
@@ -301,9 +310,16 @@ class KeyedOperator {
     step_.at_end_ = std::move(f);
   }
 
-  // Ends the build, and returns the stream of `output`. REQUIRES: OnBatch was called.
+  // Ends the build, and returns the stream of `output`. Without a function for batches the build
+  // fails with InvalidArgument.
   template <class R>
   Stream<R, T> Build(NodeOutput<R, T>& output) {
+    if (!step_.on_batch_) {
+      builder_.graph().errors().FailAndThrow(
+          builder_.node().step_id(),
+          absl::InvalidArgumentError("it has no function for batches; give its KeyedOperator one "
+                                     "with OnBatch before Build"));
+    }
     const bool in_order = builder_.graph().worker().run().options().apply_in_epoch_order;
     std::optional<size_t> ends;
     if (in_order) {

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cerrno>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -175,6 +176,24 @@ struct SlowSink {
   };
   absl::StatusOr<Writer> Open(const SinkContext&) { return Writer{notes, pending_count, wait}; }
 };
+
+TEST_CASE("the records of the last epoch of all are flushed, and the run ends") {
+  for (bool in_order : {false, true}) {
+    CAPTURE(in_order);
+    std::vector<int> collected;
+    CheckOk(Execute({.run = {.apply_in_epoch_order = in_order}}, [&](Worker& worker) {
+      InputHandle<int> input;
+      HEADWAY_RETURN_IF_ERROR(worker.Build("flow", [&](Scope<>& scope) {
+        scope.Input(input) | Output("out", TestingSink(&collected));
+      }));
+      input.AdvanceTo(std::numeric_limits<Epoch>::max());
+      input.Send(7);
+      input.Close();
+      return absl::OkStatus();
+    }));
+    CHECK(collected == std::vector{7});
+  }
+}
 
 TEST_CASE("an epoch stays open while its flush is pending") {
   for (bool in_order : {false, true}) {

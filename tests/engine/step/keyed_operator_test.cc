@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <string>
 #include <tuple>
@@ -335,6 +336,48 @@ TEST_CASE("an epoch timer before the epoch of its batch is an error of the step"
   });
   CheckError(RunMain(flow, {.first_epoch = 5}), absl::StatusCode::kFailedPrecondition,
              {"step 'timers'", "at time 5"});
+}
+
+TEST_CASE("a timer that an epoch timer sets for an earlier epoch is an error, with more to fire") {
+  Dataflow flow("flow", [&](Scope<>& scope) {
+    auto numbers = scope.Input("numbers", TestingSource(std::vector<Keyed>{{1, 1}, {2, 2}}));
+    TimerStep(numbers, {.record = [](Step& step, const CapabilityRef<Epoch>& time,
+                                     Keyed record) { step.SetTimer(time, record.first, 9); },
+                        .epoch_timer = [](Step& step, const CapabilityRef<Epoch>& time, int64_t key,
+                                          Epoch epoch) { step.SetTimer(time, key, epoch - 1); },
+                        .has_epoch_timer = true});
+  });
+  CheckError(RunMain(flow, {}), absl::StatusCode::kFailedPrecondition,
+             {"step 'timers'", "epoch 8 at time 9"});
+}
+
+TEST_CASE("a timer for the last epoch of all fires at the end of the input") {
+  InBothOrders([](RunOptions options) {
+    constexpr Epoch kLast = std::numeric_limits<Epoch>::max();
+    CheckOk(Execute({.run = options}, [&](Worker& worker) -> absl::Status {
+      TimerFlow flow;
+      auto record = [](Step& step, const CapabilityRef<Epoch>& time, Keyed record) {
+        step.SetTimer(time, record.first, kLast);
+      };
+      HEADWAY_RETURN_IF_ERROR(flow.Build(worker, {.record = record, .has_epoch_timer = true}));
+      flow.input.Send(Keyed(1, 1));
+      CHECK(flow.AfterSteps(worker).empty());
+      flow.input.Close();
+      CHECK(flow.AfterSteps(worker) == std::vector<Fired>{{kLast, 1, static_cast<int64_t>(kLast)}});
+      CHECK_FALSE(worker.HasDataflows());
+      return absl::OkStatus();
+    }));
+  });
+}
+
+TEST_CASE("a keyed operator without a function for batches is an error of the step") {
+  Dataflow flow("flow", [](Scope<>& scope) {
+    auto numbers = scope.Input("numbers", TestingSource(std::vector<Keyed>{{1, 1}}));
+    KeyedNumbers keyed(numbers, "empty", FirstOfPair());
+    auto& output = keyed.AddOutput<Keyed>();
+    keyed.Build(output);
+  });
+  CheckError(RunMain(flow, {}), absl::StatusCode::kInvalidArgument, {"step 'empty'", "OnBatch"});
 }
 
 TEST_CASE("all records of a key are on one worker, whatever worker they come from") {
