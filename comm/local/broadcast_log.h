@@ -28,8 +28,9 @@ class BroadcastLog {
   // The position of one reader in the log.
   class alignas(64) Reader {
    public:
-    // Points `bytes` at the next entry, without a copy. Returns false if there is none. The bytes
-    // are aligned to 8 and valid until Release; until then TryRead returns the same entry again.
+    // Points `bytes` at the next entry, without a copy. Returns false at the end of the log. The
+    // bytes are aligned to 8 and valid until Release; until then TryRead returns the same entry
+    // again.
     bool TryRead(uint32_t* dataflow, std::span<const std::byte>* bytes) const;
 
     // Passes the entry that TryRead returned. REQUIRES: TryRead returned true since the last

@@ -5,8 +5,8 @@
 #include "comm/wire/mesh_options.h"
 #include "engine/runtime/config.h"
 
-// The connections between the processes of a run: what to check before they are made, and with
-// which options.
+// The connections between the processes of a run: the checks before they are made, and their
+// options.
 
 namespace headway::internal {
 

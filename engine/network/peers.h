@@ -29,7 +29,8 @@ class Peers {
   // Returns true if more than `bytes` of that class wait for some process.
   bool AnyQueuesMoreThan(size_t bytes, FrameClass frame_class) const;
 
-  // Fails the attempt: `process` sent `what`, which no process of the same program sends.
+  // Fails the attempt because of a message that no process of the same program sends. `what`
+  // describes the message of `process`.
   void Refuse(int process, std::string_view what);
 
  private:

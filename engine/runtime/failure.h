@@ -28,7 +28,7 @@ class Failure {
   void ReportOutOfMemory() { Report(out_of_memory_); }
 
   bool occurred() const { return occurred_.load(std::memory_order_acquire); }
-  // The first failure as users see it; OK if there is none.
+  // The first failure as users see it; OK before a failure.
   absl::Status status() const;
   // The same with its mark (failure_origin.h), for a supervisor that compares processes.
   absl::Status marked_status() const;

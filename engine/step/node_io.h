@@ -106,8 +106,8 @@ class NodeInput : public internal::InputPortBase {
     }
     return capabilities;
   }
-  // The right to send at `time`, as a batch at that time gives it. REQUIRES: the step holds what
-  // RetainAll returned at that time.
+  // The right to send at `time`, as a batch at that time gives it. REQUIRES: the step holds the
+  // capabilities that RetainAll returned at that time.
   CapabilityRef<T> RightAt(const T& time) const {
     return CapabilityRef<T>(time, outputs_, &graph_, &node_);
   }
