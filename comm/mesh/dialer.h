@@ -34,7 +34,7 @@ class Dialer {
   // and the rate limit allows it (the peer can influence the text).
   bool Failed(const absl::Status& status, int64_t now_ms);
 
-  // The reason of the last failure; empty after a success.
+  // The reason of the last failure; empty before any.
   const std::string& last_error() const { return last_error_; }
 
  private:
