@@ -34,6 +34,21 @@ concept OptionalLike = requires(T& value) {
   *value;
 };
 
+// A length of time of std::chrono.
+template <class T>
+concept DurationLike = requires(const T& value) {
+  typename T::rep;
+  typename T::period;
+  { value.count() } -> std::same_as<typename T::rep>;
+};
+
+// A time that means the same on every machine, which that of a steady clock does not.
+template <class T>
+concept TimePointLike = requires(const T& value) {
+  typename T::clock;
+  { value.time_since_epoch() } -> std::same_as<typename T::duration>;
+} && DurationLike<typename T::duration> && !requires { requires T::clock::is_steady; };
+
 template <class T>
 concept VariantLike = requires(const T& value) {
   value.index();

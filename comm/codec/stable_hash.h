@@ -21,6 +21,8 @@
 //   char counts as unsigned.
 // - float, double: by value; 0.0 and -0.0 hash equal, all NaN do, and a float and an equal double.
 // - std::string, std::string_view, string literals: by characters, all three alike.
+// - durations and time points of std::chrono: by their count of ticks. The unit does not count, so
+//   give both sides of a join the same type. A clock that only one machine has is no key.
 // - pair, tuple, array, vector, set, map, optional, variant: by their elements; the order in an
 //   unordered container does not count.
 // - aggregates: by their fields, if they have up to 12 and no base class, or by the line
@@ -86,59 +88,65 @@ concept HasHashFunction = requires(const T& value) {
   { HeadwayStableHash(value) } -> std::convertible_to<uint64_t>;
 };
 
-template <class T>
+// `compared` asks for operator== too, where the hash is the program's own.
+template <class T, bool compared = false>
 constexpr bool IsStableHashable();
 
 template <class T>
 uint64_t HashValue(const T& value);
 
-template <class... Ts>
+template <bool compared, class... Ts>
 constexpr bool AreStableHashable(TypeList<Ts...>) {
-  return (IsStableHashable<std::remove_const_t<Ts>>() && ...);
+  return (IsStableHashable<std::remove_const_t<Ts>, compared>() && ...);
 }
 
-template <class T, size_t... indices>
+template <class T, bool compared, size_t... indices>
 constexpr bool AreElementsStableHashable(std::index_sequence<indices...>) {
-  return AreStableHashable(TypeList<std::tuple_element_t<indices, T>...>());
+  return AreStableHashable<compared>(TypeList<std::tuple_element_t<indices, T>...>());
 }
 
-template <template <class...> class Variant, class... Ts>
+template <bool compared, template <class...> class Variant, class... Ts>
 constexpr bool AreAlternativesStableHashable(const Variant<Ts...>*) {
-  return AreStableHashable(TypeList<Ts...>());
+  return AreStableHashable<compared>(TypeList<Ts...>());
 }
 
 template <class T>
 concept ByteStringLike = StringLike<T> && sizeof(typename T::value_type) == 1;
 
 // The order of the cases is that of HashValue.
-template <class T>
+template <class T, bool compared>
 constexpr bool IsStableHashable() {
   if constexpr (HasMemberHash<T> || HasHashFunction<T>) {
-    return true;
+    return !compared || requires(const T& value) {
+      { value == value } -> std::convertible_to<bool>;
+    };
   } else if constexpr (kIsScalar<T>) {
     return !kIsPointer<T>;
   } else if constexpr (HasFieldList<T>) {
     return true;
   } else if constexpr (std::is_array_v<T>) {
-    return IsStableHashable<std::remove_const_t<std::remove_extent_t<T>>>();
+    return IsStableHashable<std::remove_const_t<std::remove_extent_t<T>>, compared>();
   } else if constexpr (TupleLike<T>) {
     if constexpr (ArrayLike<T>) {
-      return IsStableHashable<typename T::value_type>();
+      return IsStableHashable<typename T::value_type, compared>();
     } else {
-      return AreElementsStableHashable<T>(std::make_index_sequence<std::tuple_size<T>::value>());
+      return AreElementsStableHashable<T, compared>(
+          std::make_index_sequence<std::tuple_size<T>::value>());
     }
   } else if constexpr (std::is_empty_v<T>) {
     return std::is_trivially_copyable_v<T>;
+  } else if constexpr (DurationLike<T>) {
+    return IsStableHashable<typename T::rep, compared>();
+  } else if constexpr (TimePointLike<T>) {
+    return IsStableHashable<typename T::duration, compared>();
   } else if constexpr (ByteStringLike<T>) {
     return true;
-  } else if constexpr (OptionalLike<T>) {
-    return IsStableHashable<typename T::value_type>();
+  } else if constexpr (OptionalLike<T> || RangeLike<T>) {
+    return IsStableHashable<typename T::value_type, compared>();
   } else if constexpr (VariantLike<T>) {
-    return AreAlternativesStableHashable(static_cast<const T*>(nullptr));
-  } else if constexpr (RangeLike<T>) {
-    return IsStableHashable<typename T::value_type>();
+    return AreAlternativesStableHashable<compared>(static_cast<const T*>(nullptr));
   } else if constexpr (AggregateFields<T>() > 0) {
-    return AreStableHashable(FieldTypes<T>());
+    return AreStableHashable<compared>(FieldTypes<T>());
   } else {
     return false;
   }
@@ -227,6 +235,10 @@ uint64_t HashValue(const T& value) {
     }
   } else if constexpr (std::is_empty_v<T>) {
     return HashInteger(0);
+  } else if constexpr (DurationLike<T>) {
+    return HashValue(value.count());
+  } else if constexpr (TimePointLike<T>) {
+    return HashValue(value.time_since_epoch());
   } else if constexpr (ByteStringLike<T>) {
     return HashBytes(value.data(), value.size());
   } else if constexpr (OptionalLike<T>) {
@@ -253,9 +265,9 @@ uint64_t StableHash(const T& value) {
   constexpr bool kHasStableHash = StableHashable<T>;
   static_assert(
       kHasStableHash,
-      "this key type routes an exchange and needs a stable hash: use integers, strings, or std "
-      "types and "
-      "aggregates of them, or write uint64_t HeadwayStableHash(const Type&) next to the type");
+      "this key type routes an exchange and needs a stable hash: use numbers, strings, or std "
+      "types "
+      "and aggregates of them, or write uint64_t HeadwayStableHash(const Type&) next to the type");
   if constexpr (kHasStableHash) {
     return internal::HashValue(value);
   } else {

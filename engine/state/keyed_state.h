@@ -77,7 +77,7 @@ class KeyedState final : public StateBase {
     RequireCodec<K>();
     RequireCodec<S>();
     changed_.ForEach([&](KeyView view, std::monostate) {
-      const std::vector<std::byte> key_bytes = EncodeToBytes(K(view));
+      const std::vector<std::byte> key_bytes = internal::EncodeKey(K(view));
       if (const S* state = table_.Find(view); state == nullptr) {
         write({key_bytes, std::nullopt});
       } else {

@@ -14,6 +14,7 @@
 
 #include "check.h"
 #include "comm/codec/stable_hash.h"
+#include "comm/codec/stable_key.h"
 #include "engine/batch/batch_string.h"
 
 // How a FlatTable keeps keys of type K.
@@ -45,7 +46,7 @@ struct TableKey {
 
   static Lookup Prepare(const K& key) { return {StableHash(key)}; }
   static bool Equals(const Stored& stored, const Lookup& lookup, const K& key) {
-    return stored.hash == static_cast<uint32_t>(lookup.hash) && Get(stored) == key;
+    return stored.hash == static_cast<uint32_t>(lookup.hash) && KeyEquals<K>(Get(stored), key);
   }
   static bool SurelyEquals(const Stored&, const Lookup&) { return false; }
   static uint64_t HashOf(const Stored& stored) { return stored.hash; }
@@ -53,6 +54,9 @@ struct TableKey {
     return *std::launder(reinterpret_cast<const K*>(stored.bytes));
   }
   static void Construct(Stored& stored, const Lookup& lookup, const K& key) {
+    if (!KeyEquals<K>(key, key)) [[unlikely]] {
+      ThrowUnequalKey();
+    }
     new (stored.bytes) K(key);
     stored.hash = static_cast<uint32_t>(lookup.hash);
   }

@@ -93,7 +93,7 @@ class Timers final : public StateBase {
   void Snapshot(absl::FunctionRef<void(const StateEntry&)> write) override {
     RequireCodec<K>();
     changed_.ForEach([&](const Timer& timer, std::monostate) {
-      const std::vector<std::byte> key = EncodeToBytes(timer.first);
+      const std::vector<std::byte> key = internal::EncodeKey(timer.first);
       const Part part = PartOf(timer.second);
       const bool is_set = set_.Find(timer) != nullptr;
       write({key, is_set ? std::optional(std::span<const std::byte>()) : std::nullopt, part});

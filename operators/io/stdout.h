@@ -4,52 +4,28 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "absl/strings/str_cat.h"
 #include "engine/step/sink.h"
+#include "operators/io/record_text.h"
 
 namespace headway {
 
-namespace internal {
-
-template <class D>
-void AppendText(std::string& out, const D& record) {
-  if constexpr (requires {
-                  record.first;
-                  record.second;
-                }) {
-    out.append("(");
-    AppendText(out, record.first);
-    out.append(", ");
-    AppendText(out, record.second);
-    out.append(")");
-  } else if constexpr (requires { out.append(record); }) {
-    out.append(record);
-  } else if constexpr (requires { ToString(record); }) {
-    out.append(ToString(record));
-  } else {
-    static_assert(
-        requires { absl::StrAppend(&out, record); },
-        "StdOutSink: the record cannot be printed: it must be a number, a string, a pair of such, "
-        "or have a function "
-        "std::string ToString(const Record&) beside it; or turn it into a string with Map");
-    absl::StrAppend(&out, record);
-  }
-}
-
-}  // namespace internal
-
-// Prints each record on a line of its own to the process's standard output. A record is a number, a
-// string, a pair of these, or has a function `std::string ToString(const Record&)` beside it. Lines
-// of several workers do not mix, nor do lines of several processes in a file, or in a pipe if they
-// have at most PIPE_BUF (4,096) bytes. The order of lines between workers is not fixed.
-// Errors: the write fails.
+// Prints each record on a line of its own to the process's standard output, as record_text.h
+// describes: numbers, strings, and std types of these. Another record type needs a function
+// `std::string ToString(const Record&)` beside it. Lines of several workers do not mix, nor do
+// lines of several processes in a file, or in a pipe if they have at most PIPE_BUF (4,096) bytes.
+// The order of lines between workers is not fixed. Errors: the write fails.
 class StdOutSink {
  public:
   class Writer {
    public:
     template <class D>
     absl::Status Write(const D& record) {
-      internal::AppendText(text_, record);
+      constexpr bool kPrints = internal::IsPrintable<D>();
+      static_assert(kPrints,
+                    "StdOutSink: the record cannot be printed: it must be a number, a string, or a "
+                    "std type of these, or have a function std::string ToString(const Record&) "
+                    "beside it; or turn it into a string with Map");
+      if constexpr (kPrints) internal::AppendText(text_, record);
       text_.push_back('\n');
       return text_.size() < kFlushBytes ? absl::OkStatus() : Flush();
     }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <map>
 #include <optional>
 #include <string>
@@ -157,6 +158,45 @@ TEST_CASE("filters that keep nothing, and flat maps of nothing, end like others 
       CheckOk(RunInShape(flow, shape, options));
     }
     CHECK(seen.size() == 0);
+  }
+}
+
+TEST_CASE("all NaN are one group on one worker, and so are both zeros") {
+  for (Shape shape : kShapes) {
+    CAPTURE(shape.processes);
+    const int64_t workers = shape.total();
+    Collected<std::pair<std::string, int64_t>> counts;
+    Collected<std::pair<std::string, int64_t>> states;
+    auto text = [](std::pair<double, int64_t> record) {
+      const std::string key = record.first == 0 ? "0" : std::isnan(record.first) ? "nan" : "other";
+      return std::pair(key, record.second);
+    };
+    Dataflow flow("flow", [&](Scope<>& scope) {
+      auto values = scope.Input("numbers", NumbersOfEachWorker(100)) | Map("values", [](int64_t x) {
+                      switch (x % 4) {
+                        case 0:
+                          return std::nan("");
+                        case 1:
+                          return -std::nan("7");
+                        case 2:
+                          return 0.0;
+                        default:
+                          return -0.0;
+                      }
+                    });
+      values | CountFinal("count") | Map("text", text) | CollectInto("counts", counts);
+      values | KeyOn("key", [](double x) { return x; }) |
+          StatefulMap<int64_t>("sum",
+                               [](std::optional<int64_t>& state, double) {
+                                 state = state.value_or(0) + 1;
+                                 return *state;
+                               }) |
+          Map("text2", text) | CollectInto("states", states);
+    });
+    CheckOk(RunInShape(flow, shape));
+    CHECK(counts.Sorted() ==
+          std::vector<std::pair<std::string, int64_t>>{{"0", 50 * workers}, {"nan", 50 * workers}});
+    CHECK(states.Sorted().back() == std::pair(std::string("nan"), 50 * workers));
   }
 }
 

@@ -1,6 +1,8 @@
 // State under keys: the contents of snapshots, and of the state that is restored from them.
 #include <doctest/doctest.h>
 
+#include <cmath>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -100,6 +102,51 @@ TEST_CASE("a tombstone removes a key that was restored before") {
   CheckOk(state.Restore({key, std::nullopt}));
   CHECK(state.size() == 0);
   CheckOk(state.Restore({key, std::nullopt}));
+}
+
+TEST_CASE("all NaN are one key, and both zeros are, in the state and in its snapshots") {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  KeyedState<std::pair<int, double>, int64_t> state;
+  Store store;
+  state.TrackChanges();
+  for (int i = 0; i < 1000; ++i) ++state.At(std::pair(1, i % 2 == 0 ? nan : -std::nan("7")));
+  state.At(std::pair(1, 0.0)) = 5;
+  CHECK(state.size() == 2);
+  CHECK(*state.Find(std::pair(1, -nan)) == 1000);
+  store.Take(state);
+  CHECK(store.entries.size() == 2);
+  state.At(std::pair(1, -0.0)) = 6;
+  state.Erase(std::pair(1, -nan));
+  store.Take(state);
+  CHECK(store.entries.size() == 1);
+
+  KeyedState<std::pair<int, double>, int64_t> restored;
+  store.RestoreTo(restored);
+  CHECK(restored.size() == 1);
+  CHECK(*restored.Find(std::pair(1, -0.0)) == 6);
+}
+
+TEST_CASE("many NaN in a table are found at once") {
+  FlatTable<double, int64_t> table;
+  for (int i = 0; i < 1000; ++i) {
+    ++table.At(i % 2 == 0 ? std::nan("") : -std::nan("7"));
+    ++table.At(static_cast<double>(i));
+  }
+  CHECK(table.size() == 1001);
+  CHECK(*table.Find(std::nan("")) == 1000);
+  CHECK(table.LongestProbe() < 100);
+}
+
+struct NeverEqual {
+  int x = 0;
+  uint64_t HeadwayStableHash() const { return static_cast<uint64_t>(x); }
+  bool operator==(const NeverEqual&) const { return false; }
+};
+
+TEST_CASE("a key that does not equal itself is refused when it is added") {
+  FlatTable<NeverEqual, int> table;
+  CHECK_THROWS_WITH(table.At(NeverEqual{1}), doctest::Contains("a key does not equal itself"));
+  CHECK(table.size() == 0);
 }
 
 TEST_CASE("random changes come back from the snapshots, in each generation") {

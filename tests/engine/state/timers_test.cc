@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -108,6 +109,17 @@ TEST_CASE("timers are those of a model, whatever is set, cancelled and taken") {
   CAPTURE(seed);
   RunAgainstModel<int64_t>(seed);
   RunAgainstModel<std::string>(seed + 1);
+}
+
+TEST_CASE("a timer of a NaN is set once, and found again") {
+  const double nan = std::nan("");
+  Timers<double, int64_t> timers(kTag);
+  CHECK(timers.Set(nan, 5));
+  CHECK_FALSE(timers.Set(-std::nan("7"), 5));
+  CHECK(timers.Set(0.0, 6));
+  CHECK(timers.Cancel(-0.0, 6));
+  CHECK(timers.TakeDue(5).has_value());
+  CHECK(timers.empty());
 }
 
 TEST_CASE("timers of one time come in an order that does not depend on their history") {
