@@ -14,6 +14,7 @@
 #include "engine/graph/source_control.h"
 #include "engine/network/remote_sender.h"
 #include "engine/runtime/run_monitor.h"
+#include "progress/prefetch.h"
 
 namespace headway {
 
@@ -181,7 +182,12 @@ inline bool Worker::RunTimers() {
 inline bool Worker::StepDataflows() {
   bool any = false;
   stepping_.swap(context_.active_graphs());
-  for (Graph* graph : stepping_) {
+  const size_t count = stepping_.size();
+  for (size_t i = 0; i < count; ++i) {
+    // The caches do not hold thousands of dataflows. The tracker is found by way of its graph.
+    if (i + 2 < count) internal::Prefetch(*stepping_[i + 2]);
+    if (i + 1 < count) stepping_[i + 1]->tracker().Prefetch();
+    Graph* graph = stepping_[i];
     any |= graph->Step();
     if (graph->Complete()) {
       any = true;  // a host that waits for the end checks its condition

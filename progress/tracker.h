@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "check.h"
 #include "progress/location_id.h"
+#include "progress/prefetch.h"
 #include "progress/product.h"
 #include "progress/round.h"
 #include "progress/scope_tracker.h"
@@ -130,6 +131,11 @@ class Tracker {
   // Returns true iff equal times at `location` have equal bytes.
   bool TimesAreBytes(LocationId location) const {
     return core_.locations[location].scope->times_are_bytes();
+  }
+
+  // Begins to load the first scope into the cache. REQUIRES: its times are epochs.
+  void Prefetch() const {
+    internal::Prefetch(static_cast<const ScopeTracker<Epoch>&>(*scopes_.front()));
   }
 
   // All counts, as a round.

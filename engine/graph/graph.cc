@@ -13,13 +13,13 @@ namespace headway::internal {
 Graph::Graph(WorkerContext& worker, uint32_t id, std::string name)
     : worker_(worker),
       id_(id),
-      name_(std::move(name)),
-      completion_(tracker_),
       errors_(worker, name_),
       queue_(*this, worker, id),
       credit_(worker, errors_, queue_),
       push_(errors_),
-      outbox_(worker, id) {}
+      outbox_(worker, id),
+      completion_(tracker_),
+      name_(std::move(name)) {}
 
 Graph::~Graph() {
   objects_.RunAtEnd();

@@ -111,19 +111,19 @@ class Graph {
 
   WorkerContext& worker_;
   const uint32_t id_;
-  const std::string name_;
-  Tracker tracker_;
-  Completion completion_;
+  bool needs_propagation_ = false;
+  GraphBuilder* builder_ = nullptr;  // null once the build is over
   StepErrors errors_;
   RunQueue queue_;
   CreditGate credit_;
   CurrentPush push_;
+  ProgressOutbox outbox_;
   GraphParts parts_;
+  Tracker tracker_;
+  Completion completion_;
   GraphObjects objects_;
   GraphDescription description_;
-  GraphBuilder* builder_ = nullptr;  // null once the build is over
-  ProgressOutbox outbox_;
-  bool needs_propagation_ = false;
+  const std::string name_;
 };
 
 }  // namespace headway::internal

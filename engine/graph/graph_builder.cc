@@ -29,7 +29,7 @@ void GraphBuilder::ClaimStepId(const std::string& step_id) {
     graph_.errors().Fail(step_id, absl::InvalidArgumentError(
                                       "this step id is used twice; ids are unique in a dataflow"));
   }
-  description().AddStep(step_id);
+  describer_.AddStep(step_id);
 }
 
 Node& GraphBuilder::AddNode(std::string step_id) {
@@ -172,7 +172,8 @@ absl::Status GraphBuilder::Finish() {
   WatchFrontiers();
   graph_.queue_.Open();
   graph_.ActivateWatchers();
-  const std::vector<std::string> lines = description().Lines();
+  graph_.description_ = describer_.Take();
+  const std::vector<std::string> lines = graph_.description_.Lines();
   status = worker.attempt().graph_comparison().Compare(
       graph_.id(), worker.attempt().Describe(worker.index()), lines);
   if (Network* network = worker.attempt().network()) {

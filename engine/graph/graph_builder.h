@@ -58,7 +58,7 @@ class GraphBuilder {
   using Link = void (*)(void* scope);
   void AddScopeLink(void* scope, Link link) { scope_links_.push_back({scope, link}); }
 
-  GraphDescription& description() { return graph_.description_; }
+  GraphDescriber& describer() { return describer_; }
 
   // Ends the build: checks the graph, computes the first frontiers, and compares the graph with
   // those of the other workers and processes. Errors: InvalidArgument.
@@ -78,6 +78,7 @@ class GraphBuilder {
   };
 
   Graph& graph_;
+  GraphDescriber describer_;
   std::unordered_set<std::string> step_ids_;
   std::vector<std::string> location_names_;
   std::vector<bool> has_successor_;

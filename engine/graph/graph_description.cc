@@ -3,48 +3,58 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 
 namespace headway::internal {
 
-void GraphDescription::AddScope(std::string_view id, std::string time_type) {
-  scopes_.push_back({std::string(id), std::move(time_type)});
+std::vector<std::string> GraphDescription::Lines() const {
+  std::vector<std::string> lines;
+  for (const Step& step : steps) {
+    lines.push_back(absl::StrCat("step '", step.id, "'"));
+    for (const Input& input : step.inputs) {
+      lines.push_back(absl::StrFormat(
+          "an input of step '%s' with records of type %s, times of type %s, pact %s", step.id,
+          input.record_type, input.time_type, input.pact));
+    }
+  }
+  return lines;
 }
 
-void GraphDescription::AddStep(std::string_view id) {
-  step_index_.emplace(id, steps_.size());
-  steps_.push_back({std::string(id), {}});
+void GraphDescriber::AddScope(std::string_view id, std::string_view time_type) {
+  description_.scopes.push_back({std::string(id), time_type});
 }
 
-void GraphDescription::AddInput(std::string_view id, std::string input) {
-  steps_[step_index_.find(id)->second].inputs.push_back(std::move(input));
+void GraphDescriber::AddStep(std::string_view id) {
+  step_index_.emplace(id, description_.steps.size());
+  description_.steps.push_back({std::string(id), {}});
 }
 
-void GraphDescription::AddStream(const void* stream, std::string_view id) {
+void GraphDescriber::AddInput(std::string_view id, GraphDescription::Input input) {
+  description_.steps[step_index_.find(id)->second].inputs.push_back(input);
+}
+
+void GraphDescriber::AddStream(const void* stream, std::string_view id) {
   const auto step = step_index_.find(id);
   if (step != step_index_.end()) producer_[stream] = step->second;
 }
 
-void GraphDescription::AddAlias(const void* stream, const void* same) {
+void GraphDescriber::AddAlias(const void* stream, const void* same) {
   const auto step = producer_.find(same);
   if (step != producer_.end()) producer_[stream] = step->second;
 }
 
-void GraphDescription::AddUse(const void* stream, std::string_view id, std::string record_type) {
+void GraphDescriber::AddUse(const void* stream, std::string_view id, std::string_view record_type) {
   const auto from = producer_.find(stream);
   const auto to = step_index_.find(id);
   if (from == producer_.end() || to == step_index_.end()) return;
-  edges_.push_back({from->second, to->second, std::move(record_type)});
+  description_.edges.push_back({from->second, to->second, record_type});
 }
 
-std::vector<std::string> GraphDescription::Lines() const {
-  std::vector<std::string> lines;
-  for (const Step& step : steps_) {
-    lines.push_back(absl::StrCat("step '", step.id, "'"));
-    for (const std::string& input : step.inputs) {
-      lines.push_back(absl::StrCat("an input of step '", step.id, "' with ", input));
-    }
-  }
-  return lines;
+GraphDescription GraphDescriber::Take() {
+  description_.scopes.shrink_to_fit();
+  description_.steps.shrink_to_fit();
+  description_.edges.shrink_to_fit();
+  return std::move(description_);
 }
 
 }  // namespace headway::internal

@@ -75,7 +75,7 @@ class Scope {
  public:
   Scope(internal::Graph& graph, ScopeTracker<T>& tracker, std::string prefix)
       : graph_(graph), tracker_(tracker), prefix_(std::move(prefix)) {
-    graph.builder().description().AddScope(prefix_, internal::TypeName<T>());
+    graph.builder().describer().AddScope(prefix_, internal::TypeName<T>());
   }
   Scope(const Scope&) = delete;
   Scope& operator=(const Scope&) = delete;
@@ -183,7 +183,7 @@ class Scope {
 template <class D, class T>
 void Stream<D, T>::AddReceiver(std::string_view full_id, internal::Receiver<D, T>& receiver) const {
   internal::Graph& graph = scope_->graph();
-  graph.builder(full_id).description().AddUse(tee_, full_id, internal::TypeName<D>());
+  graph.builder(full_id).describer().AddUse(tee_, full_id, internal::TypeName<D>());
   if (!tee_->MayAdd()) {
     graph.errors().FailAndThrow(
         full_id, absl::InvalidArgumentError(

@@ -1,6 +1,7 @@
 #ifndef HEADWAY_ENGINE_GRAPH_STEP_ERRORS_H_
 #define HEADWAY_ENGINE_GRAPH_STEP_ERRORS_H_
 
+#include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
@@ -18,7 +19,7 @@ struct StepFailed {};
 // Belongs to its graph and the worker's thread. `dataflow` outlives the object.
 class StepErrors {
  public:
-  StepErrors(WorkerContext& worker, std::string_view dataflow)
+  StepErrors(WorkerContext& worker, const std::string& dataflow)
       : worker_(worker), dataflow_(dataflow) {}
 
   void Fail(std::string_view step_id, const absl::Status& status);
@@ -42,7 +43,7 @@ class StepErrors {
 
  private:
   WorkerContext& worker_;
-  const std::string_view dataflow_;
+  const std::string& dataflow_;
 };
 
 }  // namespace headway::internal

@@ -2,6 +2,7 @@
 #define HEADWAY_ENGINE_GRAPH_TYPE_NAME_H_
 
 #include <string>
+#include <string_view>
 #include <typeinfo>
 
 namespace headway::internal {
@@ -11,10 +12,11 @@ namespace headway::internal {
 // arguments of strings and containers) are left out.
 std::string ReadableTypeName(const std::type_info& type);
 
-// The same for the type argument.
+// The same for the type argument. The name is never freed.
 template <class T>
-std::string TypeName() {
-  return ReadableTypeName(typeid(T));
+std::string_view TypeName() {
+  static const std::string& name = *new std::string(ReadableTypeName(typeid(T)));
+  return name;
 }
 
 }  // namespace headway::internal

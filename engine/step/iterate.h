@@ -133,7 +133,7 @@ std::pair<LoopHandle<D, T>, Stream<D, T>> Scope<T>::Feedback(
   output.location = AddLocation("the cycle '" + node.step_id() + "'");
   node.outputs.push_back(&output);
   node.logic = [] {};
-  graph_.builder().description().AddStream(&output.tee(), node.step_id());
+  graph_.builder().describer().AddStream(&output.tee(), node.step_id());
   return {LoopHandle<D, T>(*this, node, output, std::move(summary)),
           Stream<D, T>(*this, output.tee(), output.location, {&output})};
 }
@@ -163,7 +163,7 @@ Stream<D, To> ChangeTime(const Stream<D, From>& stream, std::string_view full_id
       graph.objects().Make<TimeChange<D, From, To, Convert>>(graph.worker().endpoint(), convert);
   stream.AddReceiver(full_id, change);
   graph.builder().MarkSuccessor(stream.location());
-  graph.builder().description().AddAlias(&change.tee(), stream.identity());
+  graph.builder().describer().AddAlias(&change.tee(), stream.identity());
   return Stream<D, To>(scope, change.tee(), location, stream.ports());
 }
 

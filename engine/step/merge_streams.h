@@ -39,7 +39,7 @@ Stream<D, T> MergeStreams(const Stream<D, T>& first, std::string_view step_id,
   graph.builder(id).ClaimStepId(id);
   auto& merge =
       graph.objects().template Make<internal::MergeReceiver<D, T>>(graph.worker().endpoint());
-  graph.builder().description().AddStream(&merge.tee(), id);
+  graph.builder().describer().AddStream(&merge.tee(), id);
   const LocationId location = scope.AddLocation("step '" + id + "'");
   std::vector<internal::OutputPortBase*> ports;
   std::unordered_set<internal::OutputPortBase*> known;  // there may be thousands

@@ -70,10 +70,9 @@ class OperatorBuilder {
         absl::StrFormat("input %d of step '%s'", node_.inputs.size(), node_.step_id()));
     auto& channel = internal::MakeChannel<D, T>(std::move(pact), graph_, input, scope_.tracker());
     graph_.builder().AddChannel(channel);
-    graph_.builder().description().AddInput(
+    graph_.builder().describer().AddInput(
         node_.step_id(),
-        absl::StrFormat("records of type %s, times of type %s, pact %s", internal::TypeName<D>(),
-                        internal::TypeName<T>(), internal::TypeName<Pact>()));
+        {internal::TypeName<D>(), internal::TypeName<T>(), internal::TypeName<Pact>()});
     node_.inputs.push_back(&input);
     CheckScope(stream);
     if (&stream.scope().graph() == &graph_ && &stream.scope().tracker() == &scope_.tracker()) {
@@ -181,7 +180,7 @@ class OperatorBuilder {
     auto* ledger =
         new internal::CapabilityLedger<T>(&graph_, &node_, output.location, &scope_.tracker());
     graph_.builder().AddLedger(*ledger);
-    graph_.builder().description().AddStream(&output.tee(), node_.step_id());
+    graph_.builder().describer().AddStream(&output.tee(), node_.step_id());
     output.set_ledger(ledger);
     node_.outputs.push_back(&output);
     ledgers_.push_back(ledger);

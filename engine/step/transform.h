@@ -171,7 +171,7 @@ Stream<R, T> AddTransform(const Stream<D, T>& stream, std::string_view step_id, 
   graph.builder(id).ClaimStepId(id);
   auto& transform = graph.objects().template Make<TransformType>(graph, id, std::move(body));
   stream.AddReceiver(id, transform);
-  graph.builder().description().AddStream(&transform.tee(), id);
+  graph.builder().describer().AddStream(&transform.tee(), id);
   return Stream<R, T>(stream.scope(), transform.tee(), stream.location(), stream.ports());
 }
 

@@ -40,9 +40,9 @@ Description Describe(const std::function<void(Scope<>&)>& build) {
 
 std::vector<std::string> EdgesOf(const GraphDescription& graph) {
   std::vector<std::string> edges;
-  for (const GraphDescription::Edge& edge : graph.edges()) {
-    edges.push_back(graph.steps()[edge.from].id + " -> " + graph.steps()[edge.to].id + " of " +
-                    edge.record_type);
+  for (const GraphDescription::Edge& edge : graph.edges) {
+    edges.push_back(graph.steps[edge.from].id + " -> " + graph.steps[edge.to].id + " of " +
+                    std::string(edge.record_type));
   }
   return edges;
 }
@@ -66,7 +66,7 @@ TEST_CASE("a description has the steps in build order and the streams between th
   });
   CheckOk(described.status);
   std::vector<std::string> ids;
-  for (const GraphDescription::Step& step : described.graph.steps()) ids.push_back(step.id);
+  for (const GraphDescription::Step& step : described.graph.steps) ids.push_back(step.id);
   CHECK(ids == std::vector<std::string>{"numbers", "text", "both", "look", "spread", "see"});
   CHECK(EdgesOf(described.graph) ==
         std::vector<std::string>{"numbers -> text of int", "text -> both of std::string",
@@ -83,11 +83,11 @@ TEST_CASE("a description has the nested scopes with their times, and the streams
     out | Inspect("see", [](int) {});
   });
   CheckOk(described.status);
-  REQUIRE(described.graph.scopes().size() == 2);
-  CHECK(described.graph.scopes()[0].id.empty());
-  CHECK(described.graph.scopes()[0].time_type == "unsigned long");
-  CHECK(described.graph.scopes()[1].id == "loop");
-  CHECK(described.graph.scopes()[1].time_type == "headway::Product<unsigned long, unsigned long>");
+  REQUIRE(described.graph.scopes.size() == 2);
+  CHECK(described.graph.scopes[0].id.empty());
+  CHECK(described.graph.scopes[0].time_type == "unsigned long");
+  CHECK(described.graph.scopes[1].id == "loop");
+  CHECK(described.graph.scopes[1].time_type == "headway::Product<unsigned long, unsigned long>");
   CHECK(EdgesOf(described.graph) ==
         std::vector<std::string>{"numbers -> loop.halve of int", "loop.halve -> see of int"});
 }
