@@ -55,14 +55,7 @@ absl::Status ValidateOptions(int workers, const RunOptions& options) {
     return absl::InvalidArgumentError(absl::StrFormat("max_frame_bytes must be at least %d, not %d",
                                                       kMinMaxFrameBytes, cluster.max_frame_bytes));
   }
-  const auto* periodic = std::get_if<PeriodicEpochConfig>(&options.epoch_config);
-  if (periodic != nullptr && periodic->epoch_length <= absl::ZeroDuration()) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("epoch_length must be positive, not %s; use TestingEpochConfig to close an "
-                        "epoch after each item",
-                        absl::FormatDuration(periodic->epoch_length)));
-  }
-  return absl::OkStatus();
+  return ValidateEpochConfig(options.epoch_config);
 }
 
 // Reports the exception that is being handled.

@@ -1,6 +1,8 @@
 #ifndef HEADWAY_ENGINE_GRAPH_SOURCE_CONTROL_H_
 #define HEADWAY_ENGINE_GRAPH_SOURCE_CONTROL_H_
 
+#include <optional>
+
 #include "engine/graph/node.h"
 #include "progress/timestamp.h"
 
@@ -13,6 +15,9 @@ class SourceControl {
   virtual Node& node() = 0;
   // The epoch in which the source would emit now.
   virtual Epoch epoch() const = 0;
+  // The earliest epoch whose completion the source awaits before it can emit, or close its epoch;
+  // nullopt if it awaits none.
+  virtual std::optional<Epoch> AwaitedEpoch() = 0;
   // Graceful stop: the source emits nothing more, closes the epochs before `epoch`, and keeps its
   // capability at `epoch`, so that nothing sees the end of the input.
   virtual void StopAt(Epoch epoch) = 0;

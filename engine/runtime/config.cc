@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <utility>
+#include <variant>
+
+#include "absl/strings/str_format.h"
 
 namespace headway {
 
@@ -20,6 +23,22 @@ StopListener::StopListener(const StopHandle& handle, std::function<void()> liste
 StopListener::~StopListener() {
   std::lock_guard lock(handle_.state_->mutex);
   std::erase(handle_.state_->listeners, &listener_);
+}
+
+absl::Status internal::ValidateEpochConfig(const EpochConfig& config) {
+  const auto* periodic = std::get_if<PeriodicEpochConfig>(&config);
+  if (periodic != nullptr && periodic->epoch_length <= absl::ZeroDuration()) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "epoch_length must be positive, not %s; use RecordCountEpochConfig to close an epoch after "
+        "each record",
+        absl::FormatDuration(periodic->epoch_length)));
+  }
+  const auto* counted = std::get_if<RecordCountEpochConfig>(&config);
+  if (counted != nullptr && counted->records_per_epoch < 1) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "records_per_epoch must be at least 1, not %d", counted->records_per_epoch));
+  }
+  return absl::OkStatus();
 }
 
 void internal::Log(const LogHook& hook, LogSeverity severity, std::string_view message) noexcept {

@@ -12,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "comm/system/clock.h"
 #include "progress/timestamp.h"
@@ -20,7 +21,8 @@ namespace headway {
 
 class RunMonitor;
 
-// Closes an epoch whenever this much clock time has passed, with or without items.
+// Closes an epoch whenever this much clock time has passed, with or without items. An epoch lasts
+// longer if the next one would exceed max_epochs_in_flight.
 struct PeriodicEpochConfig {
   absl::Duration epoch_length = absl::Seconds(10);
 };
@@ -28,7 +30,17 @@ struct PeriodicEpochConfig {
 // Closes an epoch after every item, and on every poll without items. For tests.
 struct TestingEpochConfig {};
 
-using EpochConfig = std::variant<PeriodicEpochConfig, TestingEpochConfig>;
+// Closes an epoch whenever the reader of a worker has emitted this many records. An epoch stays
+// open while a reader is idle.
+struct RecordCountEpochConfig {
+  int64_t records_per_epoch = 1;
+};
+
+// Leaves it to the readers of sources to close epochs (SourceState::EndEpoch and AdvanceTo).
+struct SourceEpochConfig {};
+
+using EpochConfig = std::variant<PeriodicEpochConfig, TestingEpochConfig, RecordCountEpochConfig,
+                                 SourceEpochConfig>;
 
 // Stops runs gracefully, from any thread: sources stop, the current epoch is completed, and the run
 // returns OK. A stop is not the end of the input: no step sees its input as finished. Copies share
@@ -97,8 +109,8 @@ struct RunOptions {
   EpochConfig epoch_config = PeriodicEpochConfig{};
   Epoch first_epoch = 0;  // where the run starts
   // The number of epochs that may be incomplete anywhere while sources emit. With the default 2, a
-  // source runs at most one epoch ahead of the oldest incomplete one. While it is paused, timed
-  // epochs still close, empty.
+  // source runs at most one epoch ahead of the oldest incomplete one. At the limit, timed epochs
+  // become longer, and other sources pause.
   int max_epochs_in_flight = 2;
   // Limit of the bytes of batches between steps, in each process. All P processes may send to one
   // of them, so each may have a P-th of the limit in flight.
@@ -114,6 +126,9 @@ struct RunOptions {
 };
 
 namespace internal {
+
+// InvalidArgument if a length or a number of records is not positive.
+absl::Status ValidateEpochConfig(const EpochConfig& config);
 
 // Calls the hook, unless it is null. An exception of the hook is dropped: there is nobody else to
 // report it to.

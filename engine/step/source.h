@@ -16,8 +16,10 @@
 #include "engine/graph/scope.h"
 #include "engine/graph/source_control.h"
 #include "engine/step/alarm.h"
+#include "engine/step/epoch_clock.h"
 #include "engine/step/epoch_participant.h"
 #include "engine/step/operator_builder.h"
+#include "engine/step/poll_pace.h"
 #include "engine/step/step_context.h"
 
 // Sources: where records come from. A source is a value that describes the input. On each worker it
@@ -33,12 +35,24 @@
 //   };
 //   class Reader {
 //    public:
-//     // Emits records while out.WantsMore(). Must not block: a reader that has no record now
-//     // returns Idle.
+//     // Emits records while out.WantsMore(), at out.epoch(). Must not block: a reader that has no
+//     // record now returns Idle.
 //     absl::StatusOr<SourceState> Poll(SourceOutput<std::string>& out);
 //     // The position after the emitted records. Taken when an epoch is closed.
 //     std::string Snapshot() const;
 //   };
+//
+// RunOptions::epoch_config decides when epochs are closed. A source that knows better has a member
+// `EpochConfig epoch_config() const`, which it returns instead. With SourceEpochConfig its readers
+// close epochs themselves: Poll returns EndEpoch() after the last record of an epoch, or
+// AdvanceTo(epoch) to choose the next epoch by number. With any other config these close an epoch
+// early. Each worker has a reader, and an epoch is complete when all of them have closed it.
+//
+// A reader that returns Done has closed all epochs. The readers of other workers continue, and the
+// input ends with the last of them.
+//
+// A source that consists of several steps has `auto AddTo(Scope<>& scope, std::string_view
+// step_id)` instead of Open, which builds them and returns the stream.
 //
 // A reader whose records come from another thread returns Idle with a long time, and that thread
 // calls SourceContext::activator when there is a record.
@@ -47,30 +61,44 @@
 
 namespace headway {
 
+// The result of a poll.
 struct SourceState {
   static SourceState More() { return {}; }
-  static SourceState Done() { return {.done = true, .wait = absl::ZeroDuration()}; }
+  static SourceState Done() { return {.done = true}; }
   // The reader is polled again after `wait`, or earlier if SourceContext::activator wakes it.
-  static SourceState Idle(absl::Duration wait) { return {.done = false, .wait = wait}; }
+  static SourceState Idle(absl::Duration wait) { return {.wait = wait}; }
+  // More, in the next epoch: the current one has no more records of this reader.
+  static SourceState EndEpoch() { return {.ends_epoch = true}; }
+  // The same with the number of the next epoch. An epoch before out.epoch() ends the run with
+  // FailedPrecondition; out.epoch() itself is like More.
+  static SourceState AdvanceTo(Epoch epoch) { return {.ends_epoch = true, .next_epoch = epoch}; }
 
   bool done = false;
   absl::Duration wait = absl::ZeroDuration();
+  bool ends_epoch = false;
+  std::optional<Epoch> next_epoch = std::nullopt;  // nullopt: the current one + 1
 };
 
 // The output of a reader: emits at the source's current epoch.
 template <class D>
 class SourceOutput {
  public:
-  SourceOutput(NodeOutput<D, Epoch>& output, Epoch epoch, int64_t budget)
+  SourceOutput(NodeOutput<D, Epoch>& output, Epoch epoch, int64_t budget, internal::PollPace& pace)
       : output_(output),
         session_(output.SessionAtTime(epoch)),
+        epoch_(epoch),
         budget_(budget),
+        pace_(pace),
         batches_at_start_(output.batch_count()) {}
 
-  // Returns false when other steps are due: return from Poll then.
-  bool WantsMore() const {
-    return emitted_ < budget_ && output_.batch_count() - batches_at_start_ < kBatchesPerPoll;
+  // Returns false when other steps are due, the epoch has its records, or the run stops: return
+  // from Poll then. Ask before each record, and before the reader waits for one.
+  bool WantsMore() {
+    return emitted_ < budget_ && output_.batch_count() - batches_at_start_ < kBatchesPerPoll &&
+           pace_.MayContinue();
   }
+  // The epoch of the records that are emitted in this poll.
+  Epoch epoch() const { return epoch_; }
   template <class U>
   void Emit(U&& record) {
     session_.Give(std::forward<U>(record));
@@ -84,45 +112,14 @@ class SourceOutput {
 
   NodeOutput<D, Epoch>& output_;
   typename NodeOutput<D, Epoch>::Session session_;
+  const Epoch epoch_;
   const int64_t budget_;
+  internal::PollPace& pace_;
   const uint64_t batches_at_start_;
   int64_t emitted_ = 0;
 };
 
 namespace internal {
-
-// Decides in which epoch a source emits, when the epoch is closed, and when the source has to
-// pause. Independent of the record type.
-class EpochClock {
- public:
-  // Tells `participant` of each epoch before it is closed.
-  EpochClock(Graph& graph, Node& node, Capability<Epoch> capability, EpochParticipant& participant);
-
-  Epoch epoch() const { return capability_.time(); }
-  bool finished() const { return !capability_.held(); }
-  // The number of records that one poll may emit in the current epoch; 0 to pause until earlier
-  // epochs are complete.
-  int64_t Budget();
-  // After a poll: closes the epoch if it is time.
-  void AfterPoll();
-  // At each activation: closes periodic epochs whose time is over, with records or without.
-  void CloseDueEpochs();
-  // Closes the last epoch.
-  void Finish();
-  // Closes the epochs before `epoch`, which stays open.
-  void StopAt(Epoch epoch);
-
- private:
-  bool testing() const { return epoch_length_nanos_ == 0; }
-  void AdvanceTo(Epoch epoch);
-
-  Graph& graph_;
-  Node& node_;
-  Capability<Epoch> capability_;
-  EpochParticipant& participant_;
-  int64_t epoch_length_nanos_ = 0;  // 0: testing
-  int64_t epoch_end_nanos_ = 0;
-};
 
 // Polls the reader of a source, and knows its position.
 template <class Source>
@@ -137,7 +134,8 @@ class SourceNode final : public SourceControl, public EpochParticipant {
         node_(node),
         output_(output),
         source_(std::move(source)),
-        clock_(graph, node, std::move(capability), *this),
+        clock_(graph, node, std::move(capability), *this, Epochs()),
+        pace_(graph.worker()),
         alarm_(graph, node) {}
 
   void Open() {
@@ -149,6 +147,7 @@ class SourceNode final : public SourceControl, public EpochParticipant {
 
   Node& node() override { return node_; }
   Epoch epoch() const override { return clock_.epoch(); }
+  std::optional<Epoch> AwaitedEpoch() override { return clock_.AwaitedEpoch(); }
   void StopAt(Epoch epoch) override {
     stopped_ = true;
     try {
@@ -167,7 +166,8 @@ class SourceNode final : public SourceControl, public EpochParticipant {
     }
     const int64_t budget = clock_.Budget();
     if (budget == 0 || MustWait()) return;  // the completion of an epoch or the alarm activates it
-    SourceOutput<D> out(output_, clock_.epoch(), budget);
+    pace_.BeginPoll();
+    SourceOutput<D> out(output_, clock_.epoch(), budget, pace_);
     node_.woken = false;
     absl::StatusOr<SourceState> state = reader_->Poll(out);
     if (!state.ok()) graph_.errors().FailAndThrow(step_id(), state.status());
@@ -177,7 +177,11 @@ class SourceNode final : public SourceControl, public EpochParticipant {
       clock_.Finish();
       return;
     }
-    clock_.AfterPoll();
+    if (state->ends_epoch) {
+      clock_.Advance(state->next_epoch);
+    } else {
+      clock_.AfterPoll(out.emitted());
+    }
     PollAgainAfter(state->wait);
   }
 
@@ -211,6 +215,14 @@ class SourceNode final : public SourceControl, public EpochParticipant {
 
   std::string Key() const { return std::to_string(graph_.worker().index()); }
 
+  EpochConfig Epochs() const {
+    if constexpr (requires { EpochConfig(source_.epoch_config()); }) {
+      return source_.epoch_config();
+    } else {
+      return graph_.worker().run().options().epoch_config;
+    }
+  }
+
   // Whether the reader is idle still.
   bool MustWait() {
     if (poll_at_nanos_ == 0 || node_.woken) return false;
@@ -236,6 +248,7 @@ class SourceNode final : public SourceControl, public EpochParticipant {
   NodeOutput<D, Epoch>& output_;
   Source source_;
   EpochClock clock_;
+  PollPace pace_;
   std::optional<std::string> resume_state_;  // until the reader is open
   std::optional<Reader> reader_;
   Alarm alarm_;
@@ -249,17 +262,21 @@ template <class T>
 template <class Source>
 auto Scope<T>::Input(std::string_view step_id, Source source) {
   static_assert(std::is_same_v<T, Epoch>, "an input belongs into the root scope");
-  OperatorBuilder<T> builder(*this, step_id);
-  auto& output = builder.template AddOutput<typename Source::Record>();
-  builder.Build([&](std::vector<Capability<T>> first) {
-    auto& node = graph_.objects().template Make<internal::SourceNode<Source>>(
-        graph_, builder.node(), output, std::move(first[0]), std::move(source));
-    graph_.builder().AddSource(node);
-    builder.AddParticipant(node, [&node] { node.Open(); });
-    builder.node().checks_credit_itself = true;
-    return [&node] { node.Run(); };
-  });
-  return builder.StreamOf(output);
+  if constexpr (requires { source.AddTo(*this, step_id); }) {
+    return source.AddTo(*this, step_id);
+  } else {
+    OperatorBuilder<T> builder(*this, step_id);
+    auto& output = builder.template AddOutput<typename Source::Record>();
+    builder.Build([&](std::vector<Capability<T>> first) {
+      auto& node = graph_.objects().template Make<internal::SourceNode<Source>>(
+          graph_, builder.node(), output, std::move(first[0]), std::move(source));
+      graph_.builder().AddSource(node);
+      builder.AddParticipant(node, [&node] { node.Open(); });
+      builder.node().checks_credit_itself = true;
+      return [&node] { node.Run(); };
+    });
+    return builder.StreamOf(output);
+  }
 }
 
 }  // namespace headway
