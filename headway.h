@@ -4,6 +4,7 @@
 // The one header that an application needs: the engine, and the library of steps.
 
 #include "engine/launch/cluster.h"
+#include "engine/launch/command_line.h"
 #include "engine/launch/run_from_args.h"
 #include "engine/run.h"
 #include "engine/runtime/run_monitor.h"

@@ -12,6 +12,7 @@ namespace headway::cli {
 namespace {
 
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+bool IsSpace(char c) { return c == ' ' || c == '\t' || c == '\n'; }
 bool IsNameStart(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 bool IsNamePart(char c) { return IsNameStart(c) || IsDigit(c); }
 bool IsNumberPart(char c) { return IsNamePart(c) || c == '.' || c == '+' || c == '-'; }
@@ -29,7 +30,9 @@ class Parser {
 
   absl::StatusOr<GetterCall> Parse() {
     GetterCall call;
-    call.library = TakeWhile([](char c) { return c != ':'; });
+    const size_t colon = FindGetter();
+    call.library = text_.substr(0, colon);
+    position_ = call.library.size();
     if (call.library.empty()) return Error("expected the file name of a library");
     if (AtEnd()) return call;
     ++position_;
@@ -43,6 +46,19 @@ class Parser {
   }
 
  private:
+  // Returns the ':' before the getter, or npos. The path of the library may contain others.
+  size_t FindGetter() const {
+    for (size_t colon = text_.find(':'); colon != text_.npos; colon = text_.find(':', colon + 1)) {
+      size_t end = colon + 1;
+      if (end == text_.size() || !IsNameStart(text_[end])) continue;
+      while (end < text_.size() && IsNamePart(text_[end])) ++end;
+      if (end == text_.size() || text_[end] == '(' || IsSpace(text_[end])) return colon;
+    }
+    // No getter, or a malformed one. A name has no '.' and no '/'.
+    const size_t last = text_.rfind(':');
+    return last != text_.npos && text_.find_first_of("./", last) == text_.npos ? last : text_.npos;
+  }
+
   bool AtEnd() const { return position_ == text_.size(); }
   char Peek() const { return AtEnd() ? '\0' : text_[position_]; }
   bool TakeIf(char c) {
@@ -59,9 +75,7 @@ class Parser {
   std::string_view TakeName() {
     return IsNameStart(Peek()) ? TakeWhile(IsNamePart) : std::string_view();
   }
-  void SkipSpaces() {
-    TakeWhile([](char c) { return c == ' ' || c == '\t' || c == '\n'; });
-  }
+  void SkipSpaces() { TakeWhile(IsSpace); }
 
   // After '('.
   absl::Status ParseArguments(std::vector<Literal>& arguments) {

@@ -20,7 +20,8 @@ struct GetterCall {
   std::vector<Literal> arguments = {};
 };
 
-// Parses <library>[:<getter>[(<literal>, ...)]]. The library's name ends at the first ':'. A
+// Parses <library>[:<getter>[(<literal>, ...)]]. The library's name ends at the first ':' that a
+// name follows, alone or with its arguments: the ':' in "a:b/libwords.so" belongs to the path. A
 // literal is a whole number (42, -1, 0x2a), a floating-point number (1.5, 1e-3), true, false, or a
 // string in single or double quotes with the escapes \\ \' \" \n \r \t \0 \xHH. InvalidArgument
 // shows the text with a caret below the error.

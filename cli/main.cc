@@ -154,34 +154,33 @@ int RunDataflow(const HeadwayGetter& getter, const GetterCall& call,
 
 // The arguments after `headway run`.
 int Run(const std::vector<std::string>& arguments) {
-  // Invalid flags are reported before the library is loaded. The library parses them again.
-  const bool has_target = !arguments.empty() && !arguments[0].starts_with('-');
-  const std::vector<std::string> flags(arguments.begin() + (has_target ? 1 : 0), arguments.end());
+  // Invalid flags are reported before the library is loaded. The library parses them again, and
+  // ignores words.
   const absl::StatusOr<internal::RunFlags> parsed =
-      internal::ParseRunFlags(flags, internal::ReadEnvironmentVariable);
-  if (parsed.ok() && parsed->help) {
+      internal::ParseRunFlags(arguments, internal::ReadEnvironmentVariable);
+  if (!parsed.ok()) return PrintUsageError(parsed.status());
+  if (parsed->help) {
     Print(stdout, std::string(kUsage) + kHelp + internal::RunFlagsHelp());
     return 0;
   }
-  if (!has_target) {
+  const std::vector<std::string>& words = parsed->words;
+  if (words.empty()) {
     return PrintError(std::string("no library is given\n") + kUsage, kUsageExitCode);
   }
-  if (!parsed.ok()) return PrintUsageError(parsed.status());
-  if (!parsed->words.empty()) {
+  if (words.size() > 1) {
     return PrintUsageError(
         internal::UsageError(absl::StrFormat("unknown argument '%s'; arguments of the dataflow are "
-                                             "those of its getter, and --help lists "
-                                             "the flags",
-                                             parsed->words[0])));
+                                             "those of its getter",
+                                             words[1])));
   }
 
-  const absl::StatusOr<GetterCall> call = ParseGetterCall(arguments[0]);
+  const absl::StatusOr<GetterCall> call = ParseGetterCall(words[0]);
   if (!call.ok()) return PrintUsageError(call.status());
   const absl::StatusOr<DataflowLibrary> library = DataflowLibrary::Load(call->library);
   if (!library.ok()) return PrintUsageError(library.status());
   const absl::StatusOr<const HeadwayGetter*> getter = library->Find(call->getter);
   if (!getter.ok()) return PrintUsageError(getter.status());
-  return RunDataflow(**getter, *call, flags);
+  return RunDataflow(**getter, *call, arguments);
 }
 
 int Main(const std::vector<std::string>& arguments) {

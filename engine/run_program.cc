@@ -16,6 +16,7 @@
 #include "engine/runtime/attempt.h"
 #include "engine/runtime/run_context.h"
 #include "engine/runtime/status_macros.h"
+#include "engine/runtime/stop_signals.h"
 #include "engine/worker.h"
 
 namespace headway::internal {
@@ -133,6 +134,8 @@ absl::Status RunAttempt(Attempt& attempt, Program program) {
 absl::Status Run(Program program, const Placement& placement, const RunOptions& options) {
   const int workers = placement.workers_per_process();
   HEADWAY_RETURN_IF_ERROR(ValidateOptions(workers, options));
+  std::optional<StopOnSignals> stop_on_signals;
+  if (options.stop_on_signals) stop_on_signals.emplace(options.stop);
   return placement.Place(options, [&](const RunOptions& run, std::unique_ptr<Transport> transport) {
     return RunProcess(program, run, workers, std::move(transport));
   });

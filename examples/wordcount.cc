@@ -1,5 +1,5 @@
 // Counts the words of text files. `wordcount [-w WORKERS] [-p PROCESSES] FILE...` prints `count
-// word`, the most frequent word first.
+// word`, the most frequent word first. The program has a flag of its own, and stops on Ctrl-C.
 #include <algorithm>
 #include <cstdio>
 #include <string>
@@ -36,17 +36,19 @@ auto MostFrequentFirst(std::string step_id) {
 }
 
 int main(int argc, char** argv) {
-  if (argc == 1) {
-    std::fputs("usage: wordcount [-w WORKERS] [-p PROCESSES] FILE...\n", stderr);
-    return 2;
-  }
-  const std::vector<std::string> files = ProgramArguments(argc, argv);
+  int64_t min_count = 1;
+  CommandLine line("wordcount [FLAG...] FILE...\n\nCounts the words of text files.",
+                   {.stop_on_signals = true});
+  line.AddFlag("min-count", &min_count, "print only words that occur so often");
+  if (absl::Status status = line.Parse(argc, argv); !status.ok()) return Finish(status);
+  if (line.arguments().empty()) return Finish(line.UsageError("no file is given"));
   Dataflow flow("wordcount", [&](Scope<>& scope) {
-    scope.Input("lines", FileLines(files))                                     //
-        | FlatMap("words", [](std::string_view line) { return Words(line); })  //
-        | CountFinal("count")                                                  //
-        | MostFrequentFirst("sort")                                            //
+    scope.Input("lines", FileLines(line.arguments()))                                //
+        | FlatMap("words", [](std::string_view text) { return Words(text); })        //
+        | CountFinal("count")                                                        //
+        | Filter("frequent", [&](auto count) { return count.second >= min_count; })  //
+        | MostFrequentFirst("sort")                                                  //
         | Output("out", StdOutSink());
   });
-  return Finish(RunFromArgs(flow, argc, argv));
+  return Finish(line.Run(flow));
 }

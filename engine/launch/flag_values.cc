@@ -30,11 +30,36 @@ bool IsAddress(std::string_view text) {
 
 }  // namespace
 
-absl::StatusOr<int> ParseNumber(std::string_view text, int min, int max) {
-  const std::optional<int> number = WholeNumber<int>(text);
+absl::StatusOr<int64_t> ParseInteger(std::string_view text, int64_t min, int64_t max) {
+  const std::optional<int64_t> number = WholeNumber<int64_t>(text);
   if (number.has_value() && *number >= min && *number <= max) return *number;
   return absl::InvalidArgumentError(
       absl::StrFormat("is not a whole number from %d to %d", min, max));
+}
+
+absl::StatusOr<int> ParseNumber(std::string_view text, int min, int max) {
+  const absl::StatusOr<int64_t> number = ParseInteger(text, min, max);
+  if (!number.ok()) return number.status();
+  return static_cast<int>(*number);
+}
+
+absl::StatusOr<double> ParseReal(std::string_view text) {
+  if (const std::optional<double> number = WholeNumber<double>(text)) return *number;
+  return absl::InvalidArgumentError("is not a number");
+}
+
+absl::StatusOr<absl::Duration> ParseAnyDuration(std::string_view text) {
+  absl::Duration duration;
+  if (absl::ParseDuration({text.data(), text.size()}, &duration)) return duration;
+  return absl::InvalidArgumentError("is not a duration with its unit, such as 500ms, 10s or 1m30s");
+}
+
+std::string FormatNumber(int64_t number) { return std::to_string(number); }
+
+std::string FormatNumber(double number) {
+  constexpr size_t kMaxLength = 32;
+  char text[kMaxLength];
+  return std::string(text, std::to_chars(text, text + kMaxLength, number).ptr);
 }
 
 absl::StatusOr<absl::Duration> ParsePositiveDuration(std::string_view text) {

@@ -92,7 +92,7 @@ ForkedChild::End ForkedChild::Reap() {
   } while (result != 0 && errno == EINTR);
   pid_ = 0;
   const bool was_killed = result == 0 && info.si_code != CLD_EXITED;
-  if (!was_killed && report.has_value()) return {.status = *report, .is_death = false};
+  if (!was_killed && report.has_value()) return {.status = *report, .is_death = false, .signal = 0};
 
   std::string what;
   if (result != 0) {
@@ -106,7 +106,8 @@ ForkedChild::End ForkedChild::Reap() {
                            info.si_status);
   }
   return {.status = absl::UnavailableError(absl::StrFormat("process %d %s", process_, what)),
-          .is_death = true};
+          .is_death = true,
+          .signal = was_killed ? info.si_status : 0};
 }
 
 }  // namespace headway::internal

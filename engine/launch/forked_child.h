@@ -24,6 +24,7 @@ class ForkedChild {
   struct End {
     absl::Status status;
     bool is_death;  // the child did not end by itself with a report
+    int signal;     // that killed it; 0: none
   };
 
   ForkedChild(int process, pid_t pid, FileDescriptor control)

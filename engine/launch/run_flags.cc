@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/cord.h"
 #include "absl/strings/str_format.h"
 #include "engine/launch/flag_values.h"
 #include "engine/runtime/status_macros.h"
@@ -11,7 +10,8 @@
 namespace headway::internal {
 namespace {
 
-constexpr char kUsagePayload[] = "headway/usage";
+constexpr char kUsageErrorEnd[] = "--help explains the flags";
+constexpr char kHelpEnd[] = "The line is about this process; with -p, about process 0.\n";
 
 // The flags so far, and their origins.
 struct Given {
@@ -33,24 +33,38 @@ absl::Status Assign(absl::StatusOr<Value> value, Target& target) {
   return absl::OkStatus();
 }
 
+// Formats the value of a flag that is not given; empty: there is none.
+using Default = std::string (*)(const RunOptions& defaults);
+
+std::string NoDefault(const RunOptions&) { return ""; }
+
 struct Flag {
   char letter;  // 0: no short form
   std::string_view name;
   std::string_view value;     // placeholder in the help; empty: the flag has no value
   std::string_view variable;  // environment variable; may be empty
   std::string_view help;
+  Default default_value;
   Store store;
 };
 
+std::string FormatBytes(int64_t bytes) {
+  constexpr int64_t kMiB = int64_t{1} << 20;
+  if (bytes % kMiB == 0) return absl::StrFormat("%dMiB", bytes / kMiB);
+  return absl::StrFormat("%d", bytes);
+}
+
 constexpr Flag kFlags[] = {
     {'w', "workers-per-process", "N", "HEADWAY_WORKERS_PER_PROCESS",
-     "threads in each process that run the dataflow (1)",
+     "threads in each process that run the dataflow",
+     [](const RunOptions& run) { return absl::StrFormat("%d", run.worker_count); },
      [](std::string_view value, const std::string&, Given& given) {
        return Assign(ParseNumber(value, 1, 256), given.flags.workers_per_process);
      }},
     {'p', "processes", "N", "HEADWAY_PROCESSES",
      "spawn N processes on this machine; without this flag and -a the dataflow runs in this "
      "process",
+     NoDefault,
      [](std::string_view value, const std::string& from, Given& given) {
        given.processes_from = from;
        return Assign(ParseNumber(value, 1, 256), given.flags.processes);
@@ -59,6 +73,7 @@ constexpr Flag kFlags[] = {
      "number of this process in the cluster: the index of its address, from 0. On Kubernetes it is "
      "the ordinal of the pod, if HEADWAY_POD_NAME is the pod's name (and HEADWAY_STATEFULSET_NAME "
      "that of its stateful set)",
+     NoDefault,
      [](std::string_view value, const std::string& from, Given& given) {
        given.process_id_from = from;
        return Assign(ParseNumber(value, 0, 65535), given.process_id);
@@ -66,6 +81,7 @@ constexpr Flag kFlags[] = {
     {'a', "addresses", "LIST", "HEADWAY_ADDRESSES",
      "addresses of all processes of a cluster, as in \"host:2101;host:2102\". Start every process, "
      "in any order, with the same flags except -i",
+     NoDefault,
      [](std::string_view value, const std::string& from, Given& given) {
        given.addresses_from = from;
        return Assign(ParseAddresses(value), given.flags.addresses);
@@ -74,6 +90,7 @@ constexpr Flag kFlags[] = {
      "file with the secret that proves membership in the cluster. HEADWAY_SECRET may hold the "
      "secret "
      "itself instead",
+     NoDefault,
      [](std::string_view value, const std::string&, Given& given) {
        given.flags.secret_file = value;
        return value.empty() ? absl::InvalidArgumentError("is not the name of a file")
@@ -81,31 +98,39 @@ constexpr Flag kFlags[] = {
      }},
     {0, "insecure", "", "",
      "allow addresses other than loopback without a secret. Any program that reaches them can join",
+     NoDefault,
      [](std::string_view, const std::string&, Given& given) {
        given.flags.run.cluster.insecure = true;
        return absl::OkStatus();
      }},
-    {0, "connect-timeout", "DURATION", "", "time limit for connecting all processes (30s)",
+    {0, "connect-timeout", "DURATION", "", "time limit for connecting all processes",
+     [](const RunOptions& run) { return absl::FormatDuration(run.cluster.connect_timeout); },
      [](std::string_view value, const std::string&, Given& given) {
        return Assign(ParsePositiveDuration(value), given.flags.run.cluster.connect_timeout);
      }},
-    {0, "peer-timeout", "DURATION", "", "silence after which a process counts as lost (10s)",
+    {0, "peer-timeout", "DURATION", "", "silence after which a process counts as lost",
+     [](const RunOptions& run) { return absl::FormatDuration(run.cluster.peer_timeout); },
      [](std::string_view value, const std::string&, Given& given) {
        return Assign(ParsePositiveDuration(value), given.flags.run.cluster.peer_timeout);
      }},
     {0, "max-bytes-in-flight", "BYTES", "",
-     "limit of memory for records between steps in each process, such as 64MiB (256MiB)",
+     "limit of memory for records between steps in each process, such as 64MiB",
+     [](const RunOptions& run) { return FormatBytes(run.max_bytes_in_flight); },
      [](std::string_view value, const std::string&, Given& given) {
        return Assign(ParseBytes(value), given.flags.run.max_bytes_in_flight);
      }},
-    {0, "epoch-length", "DURATION", "", "length of an epoch (10s)",
+    {0, "epoch-length", "DURATION", "", "length of an epoch",
+     [](const RunOptions& run) {
+       const auto* periodic = std::get_if<PeriodicEpochConfig>(&run.epoch_config);
+       return periodic == nullptr ? "" : absl::FormatDuration(periodic->epoch_length);
+     },
      [](std::string_view value, const std::string&, Given& given) {
        PeriodicEpochConfig epochs;
        HEADWAY_RETURN_IF_ERROR(Assign(ParsePositiveDuration(value), epochs.epoch_length));
        given.flags.run.epoch_config = epochs;
        return absl::OkStatus();
      }},
-    {'h', "help", "", "", "explain the flags",
+    {'h', "help", "", "", "explain the flags", NoDefault,
      [](std::string_view, const std::string&, Given& given) {
        given.flags.help = true;
        return absl::OkStatus();
@@ -117,61 +142,111 @@ std::string Spelling(const Flag& flag) {
   return absl::StrFormat("-%c/--%s", flag.letter, flag.name);
 }
 
-absl::Status StoreValue(const Flag& flag, const std::string& from, std::string_view value,
-                        Given& given) {
-  absl::Status stored = flag.store(value, from, given);
+std::string Spelling(const ProgramFlag& flag) {
+  return (flag.name.size() == 1 ? "-" : "--") + flag.name;
+}
+
+absl::Status Explain(const absl::Status& stored, std::string_view from, std::string_view value) {
   if (stored.ok()) return stored;
   return UsageError(absl::StrFormat("%s: '%s' %s", from, value, stored.message()));
 }
 
-// A flag, and the value that is attached to it, as in "-w3".
+// A flag, of the run or of the program, and the value that is attached to it, as in "-w3".
 struct Match {
-  const Flag* flag = nullptr;
+  const Flag* of_run = nullptr;
+  const ProgramFlag* of_program = nullptr;
   std::optional<std::string_view> value = std::nullopt;
+
+  bool found() const { return of_run != nullptr || of_program != nullptr; }
+  std::string spelling() const {
+    return of_run != nullptr ? Spelling(*of_run) : Spelling(*of_program);
+  }
+  // The placeholder of the value; empty: the flag has none.
+  std::string_view placeholder() const {
+    return of_run != nullptr ? of_run->value : std::string_view(of_program->value);
+  }
 };
 
-Match FindFlag(std::string_view argument) {
-  for (const Flag& flag : kFlags) {
-    if (argument.starts_with("--")) {
-      const std::string_view text = argument.substr(2);
-      const size_t equals = text.find('=');
-      if (text.substr(0, equals) != flag.name) continue;
-      if (equals == std::string_view::npos) return {.flag = &flag};
-      return {.flag = &flag, .value = text.substr(equals + 1)};
-    }
-    if (flag.letter != 0 && argument.size() > 1 && argument[0] == '-' &&
-        argument[1] == flag.letter) {
-      if (argument.size() == 2) return {.flag = &flag};
-      return {.flag = &flag, .value = argument.substr(2)};
-    }
+Match FindFlag(std::string_view argument, std::span<const ProgramFlag> program_flags) {
+  Match match;
+  std::string_view name;
+  if (argument.starts_with("--")) {
+    argument.remove_prefix(2);
+    const size_t equals = argument.find('=');
+    name = argument.substr(0, equals);
+    if (name.size() == 1) return match;
+    if (equals != std::string_view::npos) match.value = argument.substr(equals + 1);
+  } else {
+    name = argument.substr(1, 1);
+    if (argument.size() > 2) match.value = argument.substr(2);
   }
-  return {};
+  for (const Flag& flag : kFlags) {
+    const bool is_letter = name.size() == 1 && name[0] == flag.letter;
+    if (name == flag.name || is_letter) match.of_run = &flag;
+  }
+  for (const ProgramFlag& flag : program_flags) {
+    if (name == flag.name) match.of_program = &flag;
+  }
+  return match;
 }
 
-absl::Status ReadArguments(std::span<const std::string> arguments, Given& given) {
+// "-" and negative numbers begin like a flag.
+bool IsWord(std::string_view argument) {
+  if (!argument.starts_with('-') || argument == "-") return true;
+  const char next = argument[1];
+  return (next >= '0' && next <= '9') || next == '.';
+}
+
+// A mistake of the program, not of its user.
+absl::Status CheckProgramFlags(std::span<const ProgramFlag> flags) {
+  for (const ProgramFlag& flag : flags) {
+    const bool is_name = !flag.name.empty() && !flag.name.starts_with('-') &&
+                         flag.name.find('=') == std::string::npos;
+    const Match match = is_name ? FindFlag(Spelling(flag), flags) : Match{};
+    if (match.of_run == nullptr && match.of_program == &flag) continue;
+    return absl::FailedPreconditionError(
+        absl::StrFormat("the flag '%s' was added to the command line, but %s", Spelling(flag),
+                        !is_name ? "its name is empty, begins with '-' or contains '='"
+                        : match.of_run != nullptr ? "it is a flag of every run"
+                                                  : "it was added twice"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadArguments(std::span<const std::string> arguments,
+                           std::span<const ProgramFlag> program_flags, Given& given) {
   for (size_t i = 0; i < arguments.size(); ++i) {
-    const auto [flag, attached] = FindFlag(arguments[i]);
-    if (!arguments[i].starts_with('-')) {
+    if (arguments[i] == "--") {
+      given.flags.words.insert(given.flags.words.end(), arguments.begin() + i + 1, arguments.end());
+      break;
+    }
+    if (IsWord(arguments[i])) {
       given.flags.words.push_back(arguments[i]);
       continue;
     }
-    if (flag == nullptr) {
-      return UsageError(
-          absl::StrFormat("unknown argument '%s'; --help explains the flags", arguments[i]));
+    const Match match = FindFlag(arguments[i], program_flags);
+    if (!match.found()) {
+      return UsageError(absl::StrFormat(
+          "unknown flag '%s'; an argument that begins with '-' follows '--'", arguments[i]));
     }
-    std::string_view value = attached.value_or("");
-    if (flag->value.empty() && attached.has_value()) {
+    const std::string spelling = match.spelling();
+    std::string_view value = match.value.value_or("");
+    if (match.placeholder().empty() && match.value.has_value()) {
       return UsageError(
-          absl::StrFormat("%s takes no value, but '%s' gives one", Spelling(*flag), arguments[i]));
+          absl::StrFormat("%s takes no value, but '%s' gives one", spelling, arguments[i]));
     }
-    if (!flag->value.empty() && !attached.has_value()) {
+    if (!match.placeholder().empty() && !match.value.has_value()) {
       if (++i == arguments.size()) {
-        return UsageError(absl::StrFormat("%s needs a value: %s", Spelling(*flag), flag->value));
+        return UsageError(absl::StrFormat("%s needs a value: %s", spelling, match.placeholder()));
       }
       value = arguments[i];
     }
-    given.names.push_back(flag->name);
-    HEADWAY_RETURN_IF_ERROR(StoreValue(*flag, Spelling(*flag), value, given));
+    if (match.of_program != nullptr) {
+      HEADWAY_RETURN_IF_ERROR(Explain(match.of_program->store(value), spelling, value));
+      continue;
+    }
+    given.names.push_back(match.of_run->name);
+    HEADWAY_RETURN_IF_ERROR(Explain(match.of_run->store(value, spelling, given), spelling, value));
   }
   return absl::OkStatus();
 }
@@ -185,7 +260,7 @@ absl::Status ReadEnvironment(EnvironmentLookup environment, Given& given) {
     if (flag.variable.empty() || is_given(flag.name)) continue;
     const std::string variable(flag.variable);
     if (std::optional<std::string> value = environment(variable)) {
-      HEADWAY_RETURN_IF_ERROR(StoreValue(flag, variable, *value, given));
+      HEADWAY_RETURN_IF_ERROR(Explain(flag.store(*value, variable, given), variable, *value));
     }
   }
   if (is_given("secret-file")) return absl::OkStatus();
@@ -238,62 +313,97 @@ absl::Status Combine(EnvironmentLookup environment, Given& given) {
   return absl::OkStatus();
 }
 
+// Appends the explanation of a flag, in lines of a terminal.
+void AppendHelp(std::string_view text, std::string& help) {
+  constexpr size_t kIndent = 6;
+  constexpr size_t kLineEnd = 90;
+  size_t column = kLineEnd;
+  while (!text.empty()) {
+    const std::string_view word = text.substr(0, text.find(' '));
+    if (column + word.size() + 1 > kLineEnd) {
+      help += "\n" + std::string(kIndent - 1, ' ');
+      column = kIndent;
+    }
+    help += absl::StrFormat(" %s", word);
+    column += word.size() + 1;
+    text.remove_prefix(std::min(text.size(), word.size() + 1));
+  }
+  help += "\n";
+}
+
+bool EndsWith(const absl::Status& status, std::string_view end) {
+  const absl::string_view message = status.message();
+  return std::string_view(message.data(), message.size()).ends_with(end);
+}
+
 }  // namespace
 
 absl::StatusOr<RunFlags> ParseRunFlags(std::span<const std::string> arguments,
-                                       EnvironmentLookup environment) {
+                                       EnvironmentLookup environment, const RunOptions& defaults,
+                                       std::span<const ProgramFlag> program_flags) {
+  HEADWAY_RETURN_IF_ERROR(CheckProgramFlags(program_flags));
   for (const std::string& argument : arguments) {
+    if (argument == "--") break;
     // Help works in spite of invalid flags.
     if (argument == "-h" || argument == "--help") return RunFlags{.help = true};
   }
   Given given;
-  HEADWAY_RETURN_IF_ERROR(ReadArguments(arguments, given));
+  given.flags.workers_per_process = defaults.worker_count;
+  given.flags.run = defaults;
+  HEADWAY_RETURN_IF_ERROR(ReadArguments(arguments, program_flags, given));
   HEADWAY_RETURN_IF_ERROR(ReadEnvironment(environment, given));
   HEADWAY_RETURN_IF_ERROR(Combine(environment, given));
   return std::move(given.flags);
 }
 
-std::string RunFlagsHelp() {
-  constexpr size_t kIndent = 6;
-  constexpr size_t kLineEnd = 90;
+std::string ProgramFlagsHelp(std::span<const ProgramFlag> flags) {
+  std::string help;
+  for (const ProgramFlag& flag : flags) {
+    help += "  " + Spelling(flag);
+    if (!flag.value.empty()) help += " " + flag.value;
+    AppendHelp(flag.help, help);
+  }
+  return help;
+}
+
+std::string RunFlagsHelp(const RunOptions& defaults) {
   std::string help;
   for (const Flag& flag : kFlags) {
     help += flag.letter == 0 ? "  " : absl::StrFormat("  -%c, ", flag.letter);
     help += absl::StrFormat("--%s", flag.name);
     if (!flag.value.empty()) help += absl::StrFormat(" %s", flag.value);
     if (!flag.variable.empty()) help += absl::StrFormat("  [%s]", flag.variable);
-    size_t column = kLineEnd;
-    for (std::string_view rest = flag.help; !rest.empty();) {
-      const std::string_view word = rest.substr(0, rest.find(' '));
-      if (column + word.size() + 1 > kLineEnd) {
-        help += "\n" + std::string(kIndent - 1, ' ');
-        column = kIndent;
-      }
-      help += absl::StrFormat(" %s", word);
-      column += word.size() + 1;
-      rest.remove_prefix(std::min(rest.size(), word.size() + 1));
-    }
-    help += "\n";
+    const std::string default_value = flag.default_value(defaults);
+    AppendHelp(default_value.empty() ? std::string(flag.help)
+                                     : absl::StrFormat("%s (%s)", flag.help, default_value),
+               help);
   }
   help +=
       "\nA value may be attached or separate: -w3, -w 3, --workers-per-process=3. The environment\n"
-      "variable in brackets is used when the flag is not given.\n"
+      "variable in brackets is used when the flag is not given. \"--\" ends the flags.\n"
       "\nIf standard error is a terminal, it shows a status line while a dataflow runs: the "
       "earliest\n"
       "incomplete epoch, the records that sources emit per second, the bytes in flight between\n"
       "steps, and the lag, the time for which the earliest incomplete epoch has been behind the\n"
-      "sources. The line is about this process; with -p, about process 0.\n";
+      "sources. ";
+  help += kHelpEnd;
   return help;
 }
 
 absl::Status UsageError(std::string_view message) {
-  absl::Status status = absl::InvalidArgumentError(absl::StrFormat("%s", message));
-  status.SetPayload(kUsagePayload, absl::Cord());
-  return status;
+  return absl::InvalidArgumentError(absl::StrFormat("%s; %s", message, kUsageErrorEnd));
 }
 
 bool IsUsageError(const absl::Status& status) {
-  return status.GetPayload(kUsagePayload).has_value();
+  return absl::IsInvalidArgument(status) && EndsWith(status, kUsageErrorEnd);
+}
+
+absl::Status HelpStatus(std::string_view text, const RunOptions& defaults) {
+  return absl::CancelledError(absl::StrFormat("%s%s", text, RunFlagsHelp(defaults)));
+}
+
+bool IsHelp(const absl::Status& status) {
+  return absl::IsCancelled(status) && EndsWith(status, kHelpEnd);
 }
 
 }  // namespace headway::internal

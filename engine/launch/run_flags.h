@@ -1,6 +1,7 @@
 #ifndef HEADWAY_ENGINE_LAUNCH_RUN_FLAGS_H_
 #define HEADWAY_ENGINE_LAUNCH_RUN_FLAGS_H_
 
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -30,18 +31,37 @@ struct RunFlags {
 using EnvironmentLookup =
     absl::FunctionRef<std::optional<std::string>(const std::string& variable)>;
 
-// Parses the arguments after the program's name. A flag overrides its environment variable. Reads
-// no file, and prints nothing. InvalidArgument, a UsageError, names the flag or the variable, the
-// value, and the values that are allowed.
+// A flag of the program itself. Made by CommandLine::AddFlag.
+struct ProgramFlag {
+  std::string name;   // without dashes; a name of one character is given as -n
+  std::string value;  // placeholder in the help; empty: the flag has no value
+  std::string help;
+  // Stores a value. An error is the end of a sentence, as in flag_values.h.
+  std::function<absl::Status(std::string_view value)> store;
+};
+
+// Parses the arguments after the program's name. A flag overrides its environment variable, which
+// overrides `defaults`. An argument that does not begin with '-', "-", a negative number, and all
+// arguments after "--" are words. Reads no file, and prints nothing. InvalidArgument, a UsageError,
+// names the flag or the variable, the value, and the values that are allowed.
 absl::StatusOr<RunFlags> ParseRunFlags(std::span<const std::string> arguments,
-                                       EnvironmentLookup environment);
+                                       EnvironmentLookup environment,
+                                       const RunOptions& defaults = {},
+                                       std::span<const ProgramFlag> program_flags = {});
 
 // Returns the help for every flag, ready to print.
-std::string RunFlagsHelp();
+std::string RunFlagsHelp(const RunOptions& defaults = {});
+std::string ProgramFlagsHelp(std::span<const ProgramFlag> flags);
 
-// Makes an InvalidArgument that is marked as a usage error. Its ExitCode is 2.
+// Makes an InvalidArgument whose ExitCode is 2. A usage error ends with a reference to --help,
+// which is its mark: a payload would be shown by ToString.
 absl::Status UsageError(std::string_view message);
 bool IsUsageError(const absl::Status& status);
+
+// Makes the Cancelled status of --help, whose ExitCode is 0: its message is `text` and the help for
+// the flags of a run. The end of that help is the mark.
+absl::Status HelpStatus(std::string_view text, const RunOptions& defaults);
+bool IsHelp(const absl::Status& status);
 
 }  // namespace headway::internal
 

@@ -35,8 +35,6 @@
 namespace headway {
 namespace {
 
-constexpr char kHelpPayload[] = "headway/help";
-
 // Requests a stop once a descriptor is readable, until it is destroyed.
 class StopOnDescriptor {
  public:
@@ -142,7 +140,8 @@ absl::Status RunPlaced(internal::Program program, const internal::RunFlags& flag
   };
   const int workers = flags.workers_per_process;
   if (flags.processes.has_value()) {
-    return run_on(internal::SpawnedProcesses(*flags.processes, workers, stop_descriptor));
+    return run_on(internal::SpawnedProcesses(
+        *flags.processes, workers, {.stop_descriptor = stop_descriptor, .end_by_sigpipe = true}));
   }
   StopOnDescriptor stopper;
   HEADWAY_RETURN_IF_ERROR(stopper.Start(stop_descriptor, options.stop));
@@ -150,16 +149,10 @@ absl::Status RunPlaced(internal::Program program, const internal::RunFlags& flag
   return run_on(internal::ClusterMember(flags.addresses, flags.process_id, workers));
 }
 
-absl::StatusOr<internal::RunFlags> ParseArguments(int argc, char** argv) {
+absl::StatusOr<internal::RunFlags> ParseArguments(int argc, char** argv,
+                                                  const RunOptions& options) {
   const std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
-  return internal::ParseRunFlags(arguments, internal::ReadEnvironmentVariable);
-}
-
-absl::Status Help(std::string_view what) {
-  absl::Status help =
-      absl::CancelledError(absl::StrFormat("%s Flags:\n\n%s", what, internal::RunFlagsHelp()));
-  help.SetPayload(kHelpPayload, absl::Cord());
-  return help;
+  return internal::ParseRunFlags(arguments, internal::ReadEnvironmentVariable, options);
 }
 
 }  // namespace
@@ -175,28 +168,40 @@ std::optional<std::string> internal::ReadEnvironmentVariable(const std::string& 
   return value;
 }
 
-absl::Status RunFromArgs(const Dataflow& dataflow, int argc, char** argv) {
-  absl::StatusOr<internal::RunFlags> flags = ParseArguments(argc, argv);
+absl::Status internal::ExecuteWithFlags(absl::FunctionRef<absl::Status(Worker&)> program,
+                                        const RunFlags& flags) {
+  return RunPlaced(HostProgram(program), flags, -1, false);
+}
+
+absl::Status RunFromArgs(const Dataflow& dataflow, int argc, char** argv,
+                         const RunOptions& options) {
+  absl::StatusOr<internal::RunFlags> flags = ParseArguments(argc, argv, options);
   if (!flags.ok()) return flags.status();
-  if (flags->help) return Help(absl::StrFormat("Runs the dataflow '%s'.", dataflow.name()));
+  if (flags->help) {
+    return internal::HelpStatus(
+        absl::StrFormat("Runs the dataflow '%s'. Flags:\n\n", dataflow.name()), options);
+  }
   return internal::RunWithFlags(dataflow, *flags, -1);
 }
 
 absl::Status ExecuteFromArgs(int argc, char** argv,
-                             absl::FunctionRef<absl::Status(Worker&)> program) {
-  absl::StatusOr<internal::RunFlags> flags = ParseArguments(argc, argv);
+                             absl::FunctionRef<absl::Status(Worker&)> program,
+                             const RunOptions& options) {
+  absl::StatusOr<internal::RunFlags> flags = ParseArguments(argc, argv, options);
   if (!flags.ok()) return flags.status();
-  if (flags->help) return Help("Runs a program on each worker.");
-  return RunPlaced(internal::HostProgram(program), *flags, -1, false);
+  if (flags->help) {
+    return internal::HelpStatus("Runs a program on each worker. Flags:\n\n", options);
+  }
+  return internal::ExecuteWithFlags(program, *flags);
 }
 
 std::vector<std::string> ProgramArguments(int argc, char** argv) {
-  absl::StatusOr<internal::RunFlags> flags = ParseArguments(argc, argv);
+  absl::StatusOr<internal::RunFlags> flags = ParseArguments(argc, argv, {});
   return flags.ok() ? flags->words : std::vector<std::string>();
 }
 
 int ExitCode(const absl::Status& status) {
-  if (status.ok() || status.GetPayload(kHelpPayload).has_value()) return 0;
+  if (status.ok() || internal::IsHelp(status)) return 0;
   return internal::IsUsageError(status) ? 2 : 1;
 }
 

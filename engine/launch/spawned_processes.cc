@@ -35,7 +35,8 @@ absl::Status SpawnedProcesses::Place(const RunOptions& options, ProcessPart part
                             // The survivors of a failure notice it after at most the timeout.
                             .patience = options.cluster.peer_timeout + absl::Seconds(1),
                             .stop = options.stop,
-                            .stop_descriptor = stop_descriptor_},
+                            .stop_descriptor = command_.stop_descriptor,
+                            .end_by_sigpipe = command_.end_by_sigpipe},
                            run_child);
 }
 

@@ -9,12 +9,16 @@ namespace headway::internal {
 // Processes of this machine that the calling process forks and supervises.
 class SpawnedProcesses final : public Placement {
  public:
-  // The run is also stopped gracefully once `stop_descriptor` is readable (-1: absent; not owned,
-  // not read).
-  SpawnedProcesses(int process_count, int workers_per_process, int stop_descriptor = -1)
-      : process_count_(process_count),
-        workers_(workers_per_process),
-        stop_descriptor_(stop_descriptor) {}
+  // Requests of a command line: see ChildProcessesOptions.
+  struct Command {
+    int stop_descriptor = -1;
+    bool end_by_sigpipe = false;
+  };
+
+  SpawnedProcesses(int process_count, int workers_per_process)
+      : SpawnedProcesses(process_count, workers_per_process, Command{}) {}
+  SpawnedProcesses(int process_count, int workers_per_process, Command command)
+      : process_count_(process_count), workers_(workers_per_process), command_(command) {}
 
   int workers_per_process() const override { return workers_; }
 
@@ -24,7 +28,7 @@ class SpawnedProcesses final : public Placement {
  private:
   const int process_count_;
   const int workers_;
-  const int stop_descriptor_;
+  const Command command_;
 };
 
 }  // namespace headway::internal

@@ -28,6 +28,7 @@
 #include "engine/launch/stop_event.h"
 #include "engine/runtime/failure_origin.h"
 #include "engine/runtime/status_macros.h"
+#include "engine/runtime/stop_signals.h"
 
 namespace headway::internal {
 namespace {
@@ -101,14 +102,19 @@ class SignalsBlocked {
 // end, gives way to its cause, even if the cause is noticed later.
 class FirstFailure {
  public:
-  void Add(const absl::Status& status, bool is_death) {
-    if (status.ok()) return;
+  void Add(const ForkedChild::End& end) {
+    if (end.status.ok()) return;
     const auto now = SteadyClock::now();
     if (status_.ok()) time_ = now;
-    if ((IsLoss(status) || is_death) && !loss_time_.has_value()) loss_time_ = now;
-    if (status_.ok() || (Follows(status_) && !Follows(status))) status_ = status;
+    if ((IsLoss(end.status) || end.is_death) && !loss_time_.has_value()) loss_time_ = now;
+    if (status_.ok() || (Follows(status_) && !Follows(end.status))) {
+      status_ = end.status;
+      signal_ = end.signal;
+    }
   }
   const absl::Status& status() const { return status_; }
+  // The signal that killed the child whose death this is; 0: none.
+  int signal() const { return signal_; }
   // When the first failure of any kind was noticed.
   SteadyClock::time_point time() const { return time_; }
   // When the first loss of a process was noticed.
@@ -118,6 +124,7 @@ class FirstFailure {
   static bool Follows(const absl::Status& status) { return IsLoss(status) || IsTold(status); }
 
   absl::Status status_;
+  int signal_ = 0;
   SteadyClock::time_point time_;
   std::optional<SteadyClock::time_point> loss_time_;
 };
@@ -221,12 +228,14 @@ void Supervisor::Wait() {
 void Supervisor::Note(ForkedChild& child) {
   pollfd ended = {child.pidfd(), POLLIN, 0};
   if (poll(&ended, 1, 0) != 1) {
-    if (std::optional<absl::Status> report = child.ReadReport()) failure_.Add(*report, false);
+    if (std::optional<absl::Status> report = child.ReadReport()) {
+      failure_.Add({.status = *report, .is_death = false, .signal = 0});
+    }
     return;
   }
   const ForkedChild::End end = child.Reap();
   // The supervisor killed it, because of an earlier failure.
-  if (!(end.is_death && killed_)) failure_.Add(end.status, end.is_death);
+  if (!(end.is_death && killed_)) failure_.Add(end);
 }
 
 SteadyClock::time_point Supervisor::Deadline() const {
@@ -255,6 +264,7 @@ absl::Status Supervisor::WaitForAll() {
     }
     KillWhenPatienceEnds();
   }
+  if (options_.end_by_sigpipe && failure_.signal() == SIGPIPE) EndBySignal(SIGPIPE);
   return WithoutMark(failure_.status());
 }
 

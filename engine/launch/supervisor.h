@@ -18,6 +18,8 @@ struct ChildProcessesOptions {
   // owned, not read). In the children it is requested through this handle.
   StopHandle stop = {};
   int stop_descriptor = -1;
+  // If SIGPIPE killed a child, since the reader of its output has ended, it ends this process too.
+  bool end_by_sigpipe = false;
 };
 
 // Forks `process_count` children that are connected with each other by stream sockets, runs `body`

@@ -1,6 +1,5 @@
 #include "engine/runtime/config.h"
 
-#include <algorithm>
 #include <utility>
 #include <variant>
 
@@ -8,22 +7,17 @@
 
 namespace headway {
 
-void StopHandle::RequestStop() {
+void StopHandle::RequestStop() const {
   state_->requested.store(true, std::memory_order_seq_cst);
-  std::lock_guard lock(state_->mutex);
-  for (const std::function<void()>* listener : state_->listeners) (*listener)();
+  state_->listeners.CallAll();
 }
 
 StopListener::StopListener(const StopHandle& handle, std::function<void()> listener)
     : handle_(handle), listener_(std::move(listener)) {
-  std::lock_guard lock(handle_.state_->mutex);
-  handle_.state_->listeners.push_back(&listener_);
+  handle_.state_->listeners.Add(listener_);
 }
 
-StopListener::~StopListener() {
-  std::lock_guard lock(handle_.state_->mutex);
-  std::erase(handle_.state_->listeners, &listener_);
-}
+StopListener::~StopListener() { handle_.state_->listeners.Remove(listener_); }
 
 absl::Status internal::ValidateEpochConfig(const EpochConfig& config) {
   const auto* periodic = std::get_if<PeriodicEpochConfig>(&config);

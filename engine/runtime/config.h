@@ -6,15 +6,14 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <variant>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "comm/system/clock.h"
+#include "engine/runtime/listener_list.h"
 #include "progress/timestamp.h"
 
 namespace headway {
@@ -42,29 +41,30 @@ struct SourceEpochConfig {};
 using EpochConfig = std::variant<PeriodicEpochConfig, TestingEpochConfig, RecordCountEpochConfig,
                                  SourceEpochConfig>;
 
-// Stops runs gracefully, from any thread: sources stop, the current epoch is completed, and the run
-// returns OK. A stop is not the end of the input: no step sees its input as finished. Copies share
-// one request. Do not use it in a signal handler: it takes a lock.
+// Stops runs gracefully: sources stop, the current epoch is completed, and the run returns OK. A
+// stop is not the end of the input: no step sees its input as finished. Copies share one request.
+//
+// Thread safe. RequestStop and requested are also safe in a signal handler, if the handle outlives
+// the handler. For SIGINT and SIGTERM prefer RunOptions::stop_on_signals.
 class StopHandle {
  public:
   StopHandle() : state_(std::make_shared<State>()) {}
 
-  void RequestStop();
-  bool requested() const { return state_->requested.load(std::memory_order_acquire); }
+  void RequestStop() const;
+  bool requested() const { return state_->requested.load(std::memory_order_seq_cst); }
 
  private:
   friend class StopListener;
 
   struct State {
     std::atomic<bool> requested{false};
-    std::mutex mutex;
-    std::vector<const std::function<void()>*> listeners;
+    internal::ListenerList listeners;
   };
   std::shared_ptr<State> state_;
 };
 
-// Calls a function when a stop is requested, on the requesting thread. For entry points. Thread
-// safe.
+// Calls a function when a stop is requested, on the requesting thread, which may be in a signal
+// handler: the function must be safe there. For entry points. Thread safe.
 class StopListener {
  public:
   StopListener(const StopHandle& handle, std::function<void()> listener);
@@ -119,6 +119,9 @@ struct RunOptions {
   bool apply_in_epoch_order = false;
   Waiting waiting = Waiting::kSpinThenPark;
   StopHandle stop = {};
+  // SIGINT and SIGTERM request the stop; a second signal ends the process. With spawned processes
+  // they are signals to the parent. The handlers of the program are back when the run has ended.
+  bool stop_on_signals = false;
   ClusterConfig cluster = {};
   LogHook log_hook = nullptr;
   RunMonitor* monitor = nullptr;  // null: no statistics. Not owned; outlives the run

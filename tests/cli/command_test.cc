@@ -89,6 +89,7 @@ class Command {
     }
     return text;
   }
+  void CloseOutput() { out_.Close(); }
   void Signal(int number) { kill(pid_, number); }
   // As a terminal does it.
   void SignalGroup(int number) { kill(-pid_, number); }
@@ -233,6 +234,25 @@ TEST_CASE("output that does not reach its place is a failure") {
   for (const std::string closed : {"<&-", "2>&-"}) {
     CheckOutput(RunWith(closed, {kGetters, "-p2"}), "1\n2\n3\n");
   }
+}
+
+TEST_CASE("output that nobody reads ends the command by SIGPIPE, without a word") {
+  for (const std::string flag : {"-w2", "-p1", "-p3"}) {
+    CAPTURE(flag);
+    Command command({"run", kGetters + ":Lines(50000)", flag});
+    command.Read(1);
+    command.CloseOutput();
+    const Result result = command.Wait();
+    CHECK(result.signal == SIGPIPE);
+    CHECK(result.error.empty());
+  }
+}
+
+TEST_CASE("the library is the one word among the flags, and a word after two dashes") {
+  CheckOutput(Run({"-w2", kGetters, "-p1"}), "1\n2\n3\n");
+  CheckOutput(Run({"-w2", "--", kGetters}), "1\n2\n3\n");
+  CheckFails(Run({kGetters, "-5"}), 2, {"unknown argument '-5'"});
+  CheckFails(Run({"--", "-w2"}), 2, {"'-w2'", "No such file"});
 }
 
 TEST_CASE("flags that are wrong are usage errors, whatever the library") {

@@ -32,6 +32,19 @@ TEST_CASE("a getter is named, with or without arguments") {
   CHECK(call.arguments == std::vector<Literal>{"words.txt", int64_t{3}});
 }
 
+TEST_CASE("the path of a library may contain a colon, which no getter follows") {
+  for (const std::string library : {"a:b/l.so", "./l:1.so", "C:/l.so", "a:b:c/l.so"}) {
+    CAPTURE(library);
+    CHECK(ParseOk(library).library == library);
+    CHECK(ParseOk(library).getter == "flow");
+    CHECK(ParseOk(library + ":other").library == library);
+    CHECK(ParseOk(library + ":other").getter == "other");
+    const GetterCall call = ParseOk(library + ":other('a:b')");
+    CHECK(call.library == library);
+    CHECK(call.arguments == std::vector<Literal>{"a:b"});
+  }
+}
+
 TEST_CASE("literals are whole numbers, floating-point numbers, bools and strings") {
   const std::pair<std::string_view, Literal> cases[] = {
       {"0", int64_t{0}},

@@ -118,6 +118,35 @@ TEST_CASE("words that are no flags, nor their values, are the program's own") {
   CHECK(flags.workers_per_process == 3);
 }
 
+TEST_CASE("a dash and negative numbers are words, and so is everything after two dashes") {
+  const RunFlags flags = ParseOk({"-5", "-", "-w2", "-.5", "--", "-w3", "--help", "--"});
+  CHECK(flags.words == std::vector<std::string>{"-5", "-", "-.5", "-w3", "--help", "--"});
+  CHECK(flags.workers_per_process == 2);
+  // A value is a value, whatever it looks like.
+  CHECK(ParseOk({"--secret-file", "--"}).secret_file == "--");
+}
+
+TEST_CASE("the options of the program hold where neither a flag nor a variable is given") {
+  const RunOptions defaults = {.worker_count = 4,
+                               .epoch_config = PeriodicEpochConfig{absl::Seconds(3)},
+                               .max_bytes_in_flight = 5 << 20};
+  const auto parse = [&](const Arguments& arguments) {
+    absl::StatusOr<RunFlags> flags =
+        ParseRunFlags(arguments, [](const std::string&) { return std::nullopt; }, defaults);
+    CheckOk(flags.status());
+    return *flags;
+  };
+  CHECK(parse({}).workers_per_process == 4);
+  CHECK(parse({"-w2"}).workers_per_process == 2);
+  CHECK(parse({}).run.max_bytes_in_flight == 5 << 20);
+  CHECK(parse({"--max-bytes-in-flight=7"}).run.max_bytes_in_flight == 7);
+  const std::string help = RunFlagsHelp(defaults);
+  for (const char* part : {"run the dataflow (4)", "(5MiB)", "length of an epoch (3s)"}) {
+    CAPTURE(part);
+    CHECK(help.find(part) != std::string::npos);
+  }
+}
+
 TEST_CASE("a mistake is a usage error that says where it is, what was given and what is expected") {
   struct Mistake {
     Arguments arguments;
@@ -132,9 +161,9 @@ TEST_CASE("a mistake is a usage error that says where it is, what was given and 
       {{"-w"}, {}, {"-w/--workers-per-process needs a value"}},
       {{"-w3x"}, {}, {"'3x'"}},
       {{"-p", "-1"}, {}, {"-p/--processes: '-1'", "1 to 256"}},
-      {{"--workers=3"}, {}, {"unknown argument '--workers=3'", "--help"}},
-      {{"-x"}, {}, {"unknown argument '-x'"}},
-      {{"-"}, {}, {"unknown argument '-'"}},
+      {{"--workers=3"}, {}, {"unknown flag '--workers=3'", "--help"}},
+      {{"-x"}, {}, {"unknown flag '-x'", "follows '--'"}},
+      {{"--w", "3"}, {}, {"unknown flag '--w'"}},
       {{"--insecure=yes"}, {}, {"--insecure takes no value", "--insecure=yes"}},
       {{}, {{"HEADWAY_WORKERS_PER_PROCESS", ""}}, {"HEADWAY_WORKERS_PER_PROCESS: ''", "1 to 256"}},
       {{}, {{"HEADWAY_PROCESSES", "x"}}, {"HEADWAY_PROCESSES: 'x'"}},
@@ -168,6 +197,7 @@ TEST_CASE("a mistake is a usage error that says where it is, what was given and 
     const absl::Status status = Parse(mistake.arguments, mistake.environment).status();
     CheckError(status, absl::StatusCode::kInvalidArgument, mistake.parts);
     CHECK(IsUsageError(status));
+    CHECK(status.ToString() == "INVALID_ARGUMENT: " + std::string(status.message()));
   }
 }
 

@@ -120,7 +120,7 @@ TEST_CASE("a source without an end is stopped gracefully on all processes") {
         });
   });
   CheckOk(internal::Run(internal::DataflowProgram(flow),
-                        internal::SpawnedProcesses(2, 2, stop.out.get()), {}));
+                        internal::SpawnedProcesses(2, 2, {.stop_descriptor = stop.out.get()}), {}));
 }
 
 TEST_CASE("what is printed cannot get into a connection: a closed descriptor is refused") {
