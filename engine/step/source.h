@@ -43,10 +43,11 @@
 //   };
 //
 // RunOptions::epoch_config decides when epochs are closed. A source that knows better has a member
-// `EpochConfig epoch_config() const`, which it returns instead. With SourceEpochConfig its readers
-// close epochs themselves: Poll returns EndEpoch() after the last record of an epoch, or
-// AdvanceTo(epoch) to choose the next epoch by number. With any other config these close an epoch
-// early. Each worker has a reader, and an epoch is complete when all of them have closed it.
+// `EpochConfig epoch_config() const`, which takes precedence; it may return a std::optional. With
+// SourceEpochConfig its readers close epochs themselves: Poll returns EndEpoch() after the last
+// record of an epoch, or AdvanceTo(epoch) to choose the next epoch by number. With any other config
+// these close an epoch early. Each worker has a reader, and an epoch is complete when all of them
+// have closed it.
 //
 // A reader that returns Done has closed all epochs. The readers of other workers continue, and the
 // input ends with the last of them.
@@ -216,10 +217,12 @@ class SourceNode final : public SourceControl, public EpochParticipant {
   std::string Key() const { return std::to_string(graph_.worker().index()); }
 
   EpochConfig Epochs() const {
-    if constexpr (requires { EpochConfig(source_.epoch_config()); }) {
-      return source_.epoch_config();
+    const EpochConfig& of_run = graph_.worker().run().options().epoch_config;
+    if constexpr (requires { source_.epoch_config(); }) {
+      const std::optional<EpochConfig> own = source_.epoch_config();
+      return own.value_or(of_run);
     } else {
-      return graph_.worker().run().options().epoch_config;
+      return of_run;
     }
   }
 

@@ -1,26 +1,29 @@
 #ifndef HEADWAY_OPERATORS_IO_FILE_LINES_H_
 #define HEADWAY_OPERATORS_IO_FILE_LINES_H_
 
-#include <cstdint>
-#include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
-#include "absl/status/statusor.h"
-#include "engine/step/source.h"
+#include "engine/graph/scope.h"
 
 namespace headway {
 
-// The lines of text files, as Stream<std::string>, without their ends ("\n" or "\r\n"). The workers
-// share a file: it is divided into stripes, and a line belongs to the stripe in which it begins, so
-// one worker reads it. Bytes are not interpreted (any encoding). A line has at most 1 GiB, and the
-// last one needs no end.
+// The lines of text files, as Stream<std::string>, without their ends ("\n" or "\r\n"). Bytes are
+// not interpreted (any encoding). A line has at most 1 GiB, and the last one needs no end.
+//
+// The workers share the files by bytes: a large file in stripes of 1 MiB, a small one as a whole. A
+// line belongs to the stripe in which it begins, so one worker reads it. Worker 0 looks at the
+// sizes of all files when the dataflow is built, and tells the other workers. A file that grows
+// after that is read up to its size then. The files must be the same for all processes.
+//
+// A file whose size is unknown is read to its end by one worker: a pipe, a device, a file of /proc.
+// While a pipe is empty its reader is idle.
 //
 // Errors name the file. NotFound, PermissionDenied and others: it cannot be opened or read.
-// InvalidArgument: it is not a regular file (a directory, a pipe), or has a longer line. DataLoss:
-// it became shorter while it was read.
+// InvalidArgument: it is a directory, is compressed (gzip, bzip2, xz, zstd, lz4, zip), or has a
+// longer line. DataLoss: it became shorter while it was read.
 class FileLines {
  public:
   using Record = std::string;
@@ -28,44 +31,8 @@ class FileLines {
   explicit FileLines(std::string path) : paths_{std::move(path)} {}
   explicit FileLines(std::vector<std::string> paths) : paths_(std::move(paths)) {}
 
-  class Reader {
-   public:
-    Reader(Reader&&) noexcept;
-    Reader& operator=(Reader&&) noexcept;
-    ~Reader();
-
-    absl::StatusOr<SourceState> Poll(SourceOutput<std::string>& out);
-    std::string Snapshot() const;
-
-   private:
-    friend class FileLines;
-    Reader(std::vector<std::string> paths, const SourceContext& context);
-
-    // Sets `line` to the next line; returns false at the end of this worker's share.
-    absl::StatusOr<bool> Next(std::string_view* line);
-    absl::Status OpenFile();
-    // Moves to the first line that begins in the current stripe; returns false if no line does.
-    absl::StatusOr<bool> BeginStripe();
-    absl::Status Fill();
-
-    std::vector<std::string> paths_;
-    int worker_index_;
-    int worker_count_;
-    size_t file_ = 0;  // index into paths_
-    int descriptor_ = -1;
-    int64_t file_size_ = 0;
-    int64_t stripe_ = 0;
-    bool in_stripe_ = false;
-    // buffer_[begin_, end_) holds the bytes of the file from position_ on.
-    std::unique_ptr<char[]> buffer_;
-    size_t capacity_ = 0;
-    size_t begin_ = 0;
-    size_t end_ = 0;
-    int64_t position_ = 0;
-  };
-
-  absl::StatusOr<Reader> Open(const SourceContext& context,
-                              std::optional<std::string> resume_state);
+  // Scope::Input calls it.
+  Stream<std::string> AddTo(Scope<>& scope, std::string_view step_id) const;
 
  private:
   std::vector<std::string> paths_;

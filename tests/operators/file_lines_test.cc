@@ -6,12 +6,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/comm/test_seed.h"
@@ -197,8 +199,7 @@ TEST_CASE("a file that cannot be read is an error that names it, the step and a 
   for (const Bad& bad :
        {Bad{dir.Path("missing"), StatusCode::kNotFound},
         Bad{dir.Path(""), StatusCode::kInvalidArgument},
-        Bad{good + "/below", StatusCode::kFailedPrecondition},
-        Bad{"/dev/null", StatusCode::kInvalidArgument}, Bad{"", StatusCode::kNotFound}}) {
+        Bad{good + "/below", StatusCode::kFailedPrecondition}, Bad{"", StatusCode::kNotFound}}) {
     for (int workers : kWorkerCounts) {
       CAPTURE(workers);
       std::vector<std::string> lines;
@@ -269,6 +270,133 @@ TEST_CASE("a file that becomes shorter while it is read") {
     CheckError(status, StatusCode::kDataLoss,
                {"'" + path + "' became shorter", "step 'lines'", "on worker "});
   }
+}
+
+TEST_CASE("a file that grows while it is read has the lines that it had at first") {
+  TempDir dir;
+  const std::string content = LongLines(8 * kStripe) + "last\n";
+  for (Shape shape : {Shape{1, 1}, Shape{1, 3}, Shape{2, 2}}) {
+    CAPTURE(shape.processes);
+    CAPTURE(shape.workers);
+    const std::string other = dir.Write("other", LongLines(8 * kStripe));
+    const std::string path = dir.Write("growing", content);
+    std::vector<std::string> expected = ExpectedLines({other, path});
+    Collected<std::string> lines;
+    std::atomic<bool> grown{false};
+    Dataflow flow("lines", [&](Scope<>& scope) {
+      // Some workers open the second file after it has grown.
+      scope.Input("lines", FileLines({other, path})) | Inspect("grow", [&](std::string_view line) {
+        lines.Add(std::string(line));
+        if (!grown.exchange(true)) {
+          std::ofstream(path, std::ios::binary | std::ios::app) << LongLines(8 * kStripe);
+        }
+      });
+    });
+    CheckOk(RunInShape(flow, shape));
+    const bool equal = lines.Sorted() == expected;
+    CHECK_MESSAGE(equal, lines.size() << " lines instead of " << expected.size());
+  }
+}
+
+TEST_CASE("workers share small files by bytes, whatever their sizes are") {
+  TempDir dir;
+  std::vector<std::string> paths;
+  size_t bytes = 0;
+  // Every fourth file is large: a division by the number of files gives them all to one worker.
+  for (int i = 0; i < 80; ++i) {
+    const size_t size = i % 4 == 0 ? 40'000 : 100;
+    bytes += size;
+    paths.push_back(dir.Write("file" + std::to_string(i), std::string(size - 1, 'x') + "\n"));
+  }
+  for (Shape shape : {Shape{1, 4}, Shape{2, 2}}) {
+    std::array<std::atomic<size_t>, 4> read{};
+    Dataflow flow("lines", [&](Scope<>& scope) {
+      scope.Input("lines", FileLines(paths)) |
+          Inspect("count", [&read, worker = scope.worker_index()](std::string_view line) {
+            read[static_cast<size_t>(worker)] += line.size() + 1;
+          });
+    });
+    CheckOk(RunInShape(flow, shape));
+    for (const std::atomic<size_t>& share : read) {
+      CHECK(share >= bytes / 4 - 40'000);
+      CHECK(share <= bytes / 4 + 40'000);
+    }
+  }
+}
+
+TEST_CASE("files of unknown size are read to their ends by one worker") {
+  TempDir dir;
+  const std::string content = "first\n" + LongLines(100'000) + "last";
+  for (int workers : kWorkerCounts) {
+    CAPTURE(workers);
+    const std::string file = dir.Write("file", "a\nb\n");
+    const std::string pipe = dir.Path("pipe");
+    REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
+    std::thread writer([&] { std::ofstream(pipe, std::ios::binary) << content; });
+    std::vector<std::string> lines;
+    CheckOk(ReadLines({file, pipe, "/dev/null", "/proc/self/status", "/proc/sys/kernel/ostype"},
+                      {.worker_count = workers}, &lines));
+    writer.join();
+    const size_t status_lines = ExpectedLines({"/proc/self/status"}).size();
+    CHECK(lines.size() == 2 + 102 + status_lines + 1);
+    for (const char* line : {"first", "last", "a", "b", "Linux"}) {
+      CHECK(std::count(lines.begin(), lines.end(), line) == 1);
+    }
+    unlink(pipe.c_str());
+  }
+}
+
+TEST_CASE("a file that has fewer bytes than its size says ends there") {
+  // Its size is 4,096.
+  const std::string path = "/sys/devices/system/cpu/online";
+  if (!std::filesystem::exists(path)) return;
+  for (int workers : kWorkerCounts) {
+    std::vector<std::string> lines;
+    CheckOk(ReadLines({path, path}, {.worker_count = workers}, &lines));
+    CHECK(lines.size() == 2);
+  }
+}
+
+TEST_CASE("lines of a pipe move on while its writer waits") {
+  TempDir dir;
+  const std::string path = dir.Path("pipe");
+  REQUIRE(mkfifo(path.c_str(), 0600) == 0);
+  Collected<std::string> lines;
+  std::atomic<int> seen{0};
+  std::thread writer([&] {
+    std::ofstream pipe(path);
+    for (int line = 0; line < 50; ++line) {
+      while (seen < line) std::this_thread::yield();
+      pipe << line << std::endl;
+    }
+  });
+  Dataflow flow("lines", [&](Scope<>& scope) {
+    scope.Input("lines", FileLines(path)) | Inspect("see", [&](std::string_view line) {
+      CHECK(line == std::to_string(seen));
+      ++seen;
+    });
+  });
+  CheckOk(RunMain(flow));
+  writer.join();
+  CHECK(seen == 50);
+}
+
+TEST_CASE("compressed files and directories are errors that name them") {
+  TempDir dir;
+  const std::string gzip("\x1f\x8b\x08\0\0\0\0\0\0\x03\n\n", 12);
+  const std::string zstd = "\x28\xb5\x2f\xfd\n";
+  for (int workers : kWorkerCounts) {
+    CAPTURE(workers);
+    std::vector<std::string> lines;
+    CheckError(ReadLines({dir.Write("log.gz", gzip)}, {.worker_count = workers}, &lines),
+               StatusCode::kInvalidArgument,
+               {"'" + dir.Path("log.gz") + "' is compressed (gzip)", "step 'lines'"});
+    CheckError(ReadLines({dir.Write("log", zstd)}, {.worker_count = workers}, &lines),
+               StatusCode::kInvalidArgument, {"'" + dir.Path("log") + "' is compressed (zstd)"});
+    CheckError(ReadLines({dir.Path("")}, {.worker_count = workers}, &lines),
+               StatusCode::kInvalidArgument, {"'" + dir.Path("") + "' is a directory"});
+  }
+  CheckLines({dir.Write("text", "BZh is not enough\nPK\n\x1f\n")});
 }
 
 TEST_CASE("a file that is removed while it is read is read to its end") {
