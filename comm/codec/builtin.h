@@ -20,10 +20,17 @@
 
 namespace headway {
 
-template <class T>
-void RequireCodec();
-
 namespace internal {
+
+// Of codec_check.h.
+template <class Record, class... Ts>
+constexpr auto CheckCodecsOf(TypeList<Ts...> types);
+
+// Fails to compile if a member has no codec.
+template <class T, class Fields>
+void RequireCodecs(Fields) {
+  static_assert(CheckCodecsOf<T>(Fields()));
+}
 
 template <class T>
 concept CanEncode = requires(const T& value, Encoder& encoder) {
@@ -342,19 +349,13 @@ struct DecodeFields {
 template <class T>
 struct BuiltinCodec<T, CodecKind::kFields> {
   static void Encode(const T& value, Encoder& encoder) {
-    RequireCodecs(FieldTypes<T>());
+    RequireCodecs<T>(FieldTypes<T>());
     VisitFields(value, EncodeFields{encoder});
   }
 
   static bool Decode(Decoder& decoder, T* value) {
-    RequireCodecs(FieldTypes<T>());
+    RequireCodecs<T>(FieldTypes<T>());
     return VisitFields(*value, DecodeFields{decoder});
-  }
-
- private:
-  template <class... Fields>
-  static void RequireCodecs(TypeList<Fields...>) {
-    (RequireCodec<Fields>(), ...);
   }
 };
 

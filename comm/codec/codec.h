@@ -7,6 +7,7 @@
 
 #include "comm/codec/buffer.h"
 #include "comm/codec/builtin.h"
+#include "comm/codec/codec_check.h"
 #include "comm/codec/fields.h"
 
 // The encoding of values as bytes, for records that are exchanged between processes or kept in a
@@ -32,12 +33,13 @@
 // (Encoder::AppendLength). The format of a trivially copyable type includes its padding and is that
 // of the platform: both ends run the same program. A type that is, or visibly contains, a pointer
 // or a view has no codec. A type is written field by field if one of its fields, such as a bool,
-// needs a codec of its own. Up to 13 fields of an aggregate are inspected for this, and no members
-// of classes.
+// needs a codec of its own. Up to 65 fields of an aggregate are inspected for this, and no members
+// of classes. Durations and time points of std::chrono are trivially copyable.
 //
-// An aggregate needs no code if it has up to 12 fields and no base class.
-// HEADWAY_CODEC_FIELDS(Type, members...) serves more fields, other classes, and a type that
-// contains a container of itself. Otherwise, specialize Codec.
+// An aggregate needs no code if it has up to 64 fields, and base classes without members at most.
+// HEADWAY_CODEC_FIELDS(Type, members...) serves more fields, base classes with members (name their
+// members too), classes with private members, and a type that contains a container of itself.
+// Otherwise, specialize Codec.
 
 namespace headway {
 
@@ -65,16 +67,11 @@ concept Encodable = internal::CanEncode<T> && internal::CanDecode<T>;
 template <class T>
 concept BitwiseEncodable = Encodable<T> && internal::Bitwise<T>;
 
-// Fails to compile, with a sentence that suggests a fix, if T is not Encodable.
+// Fails to compile if T is not Encodable. The first error is one sentence about the part of T that
+// lacks a codec; the lines around it name the part, as in Member<2, std::string_view>.
 template <class T>
 void RequireCodec() {
-  constexpr bool kHasCodec =
-      Encodable<T>;  // a name of its own keeps the compiler from explaining the concept
-  static_assert(
-      kHasCodec,
-      "this record type crosses an exchange and needs a Codec: make it trivially copyable or an "
-      "aggregate of types that have one, write HEADWAY_CODEC_FIELDS(Type, members...), or "
-      "specialize headway::Codec");
+  static_assert(internal::CheckCodec<T>());
 }
 
 // The encoding of one value.

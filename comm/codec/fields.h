@@ -5,6 +5,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "comm/codec/field_lists.h"
+
 // The fields of a record type, for code that handles them one by one: Codec and StableHash. Fields
 // come from one line, HEADWAY_CODEC_FIELDS, or for an aggregate from the language: the number of
 // initializers that it takes counts them, and a structured binding names them.
@@ -78,44 +80,48 @@ struct BaseProbe {
   operator U() const;
 };
 
-inline constexpr int kAggregateFieldsMax = 12;
+// The same for base classes without members.
+template <class T>
+struct EmptyBaseProbe {
+  template <class U>
+    requires(std::is_base_of_v<U, T> && !std::is_same_v<U, T> && std::is_empty_v<U>)
+  operator U() const;
+};
 
-#define HEADWAY_INTERNAL_FOR_EACH_FIELD_COUNT(X)      \
-  X(1, {}, )                                          \
-  X(2, {}, {}, )                                      \
-  X(3, {}, {}, {}, )                                  \
-  X(4, {}, {}, {}, {}, )                              \
-  X(5, {}, {}, {}, {}, {}, )                          \
-  X(6, {}, {}, {}, {}, {}, {}, )                      \
-  X(7, {}, {}, {}, {}, {}, {}, {}, )                  \
-  X(8, {}, {}, {}, {}, {}, {}, {}, {}, )              \
-  X(9, {}, {}, {}, {}, {}, {}, {}, {}, {}, )          \
-  X(10, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, )     \
-  X(11, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, ) \
-  X(12, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, )
+inline constexpr int kAggregateFieldsMax = 64;
 
-// True if the field after the first `count` can be initialized with a Probe. A pair of braces
-// stands for exactly one field, whatever its type; other initializers may spread over the elements
-// of an array.
+// True if the initializer after the first `count` may be a Probe. A pair of braces stands for
+// exactly one field, whatever its type; other initializers may spread over the elements of an
+// array.
 template <class T, class Probe, int count>
 constexpr bool FieldAccepts() {
-  if constexpr (count == 0) return requires { T{Probe()}; };
-#define HEADWAY_INTERNAL_CASE(n, ...) \
-  if constexpr (count == n) return requires { T{__VA_ARGS__ Probe()}; };
-  HEADWAY_INTERNAL_FOR_EACH_FIELD_COUNT(HEADWAY_INTERNAL_CASE)
+  if constexpr (count == 0) {
+    return requires { T{Probe()}; };
+  }
+#define HEADWAY_INTERNAL_CASE(n)                                 \
+  else if constexpr (count == n) {                               \
+    return requires { T{HEADWAY_INTERNAL_BRACES_##n Probe()}; }; \
+  }
+  HEADWAY_INTERNAL_FOR_EACH_COUNT(HEADWAY_INTERNAL_CASE)
 #undef HEADWAY_INTERNAL_CASE
 }
 
-// True if T has at least `count` fields.
+// True if T takes at least `count` initializers, one for each base class and field.
 template <class T, int count>
 constexpr bool HasFields() {
-#define HEADWAY_INTERNAL_CASE(n, ...) \
-  if constexpr (count == n) return requires { T{__VA_ARGS__}; };
-  HEADWAY_INTERNAL_FOR_EACH_FIELD_COUNT(HEADWAY_INTERNAL_CASE)
+  if constexpr (count == 0) {
+    return true;
+  }
+#define HEADWAY_INTERNAL_CASE(n)                         \
+  else if constexpr (count == n) {                       \
+    return requires { T{HEADWAY_INTERNAL_BRACES_##n}; }; \
+  }
+  HEADWAY_INTERNAL_FOR_EACH_COUNT(HEADWAY_INTERNAL_CASE)
 #undef HEADWAY_INTERNAL_CASE
-  return false;
+  else {
+    return false;
+  }
 }
-#undef HEADWAY_INTERNAL_FOR_EACH_FIELD_COUNT
 
 template <class T, int count = 0>
 constexpr int CountFields() {
@@ -126,17 +132,28 @@ constexpr int CountFields() {
   }
 }
 
+// The number of base classes, which come before the fields; -1 if one of them may have members.
+template <class T, int count = 0>
+constexpr int CountEmptyBases() {
+  if constexpr (count >= kAggregateFieldsMax || !FieldAccepts<T, BaseProbe<T>, count>()) {
+    return count;
+  } else if constexpr (FieldAccepts<T, EmptyBaseProbe<T>, count>()) {
+    return CountEmptyBases<T, count + 1>();
+  } else {
+    return -1;
+  }
+}
+
 // The number of fields of an aggregate; 0 when a structured binding cannot name them all: there are
-// none or too many, there is a base class, or a field has no implicit default.
+// none or too many, a base class has members, or a field has no implicit default.
 template <class T>
 constexpr int AggregateFields() {
   if constexpr (!std::is_aggregate_v<T> || std::is_union_v<T> || std::is_array_v<T>) {
     return 0;
-  } else if constexpr (FieldAccepts<T, BaseProbe<T>, 0>()) {
-    return 0;
   } else {
+    constexpr int kBases = CountEmptyBases<T>();
     constexpr int kCount = CountFields<T>();
-    return FieldAccepts<T, AnyProbe, kCount>() ? 0 : kCount;
+    return kBases < 0 || FieldAccepts<T, AnyProbe, kCount>() ? 0 : kCount - kBases;
   }
 }
 
@@ -155,43 +172,15 @@ decltype(auto) VisitFields(T& record, Visitor&& visitor) {
   } else {
     constexpr int kCount = AggregateFields<Record>();
     static_assert(kCount >= 1 && kCount <= kAggregateFieldsMax);
-    if constexpr (kCount == 1) {
-      auto& [a] = record;
-      return visitor(a);
-    } else if constexpr (kCount == 2) {
-      auto& [a, b] = record;
-      return visitor(a, b);
-    } else if constexpr (kCount == 3) {
-      auto& [a, b, c] = record;
-      return visitor(a, b, c);
-    } else if constexpr (kCount == 4) {
-      auto& [a, b, c, d] = record;
-      return visitor(a, b, c, d);
-    } else if constexpr (kCount == 5) {
-      auto& [a, b, c, d, e] = record;
-      return visitor(a, b, c, d, e);
-    } else if constexpr (kCount == 6) {
-      auto& [a, b, c, d, e, f] = record;
-      return visitor(a, b, c, d, e, f);
-    } else if constexpr (kCount == 7) {
-      auto& [a, b, c, d, e, f, g] = record;
-      return visitor(a, b, c, d, e, f, g);
-    } else if constexpr (kCount == 8) {
-      auto& [a, b, c, d, e, f, g, h] = record;
-      return visitor(a, b, c, d, e, f, g, h);
-    } else if constexpr (kCount == 9) {
-      auto& [a, b, c, d, e, f, g, h, i] = record;
-      return visitor(a, b, c, d, e, f, g, h, i);
-    } else if constexpr (kCount == 10) {
-      auto& [a, b, c, d, e, f, g, h, i, j] = record;
-      return visitor(a, b, c, d, e, f, g, h, i, j);
-    } else if constexpr (kCount == 11) {
-      auto& [a, b, c, d, e, f, g, h, i, j, k] = record;
-      return visitor(a, b, c, d, e, f, g, h, i, j, k);
-    } else {
-      auto& [a, b, c, d, e, f, g, h, i, j, k, l] = record;
-      return visitor(a, b, c, d, e, f, g, h, i, j, k, l);
+    if constexpr (kCount == 0) {
     }
+#define HEADWAY_INTERNAL_CASE(n)                 \
+  else if constexpr (kCount == n) {              \
+    auto& [HEADWAY_INTERNAL_NAMES_##n] = record; \
+    return visitor(HEADWAY_INTERNAL_NAMES_##n);  \
+  }
+    HEADWAY_INTERNAL_FOR_EACH_COUNT(HEADWAY_INTERNAL_CASE)
+#undef HEADWAY_INTERNAL_CASE
   }
 }
 

@@ -25,7 +25,7 @@
 //   give both sides of a join the same type. A clock that only one machine has is no key.
 // - pair, tuple, array, vector, set, map, optional, variant: by their elements; the order in an
 //   unordered container does not count.
-// - aggregates: by their fields, if they have up to 12 and no base class, or by the line
+// - aggregates: by their fields, if they are as codec.h describes, or by the line
 //   HEADWAY_CODEC_FIELDS.
 // - other types: by a function next to the type, found by argument-dependent lookup, or a public
 //   member. It uses StableHash for the parts; its result is mixed once more.

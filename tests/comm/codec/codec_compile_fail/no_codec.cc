@@ -1,4 +1,5 @@
 // expect: this record type crosses an exchange and needs a Codec
+// names: Member<2, std::unique_ptr<int
 
 // Must not compile, with the sentence of RequireCodec: a record that owns a unique_ptr has no
 // codec.
