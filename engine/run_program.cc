@@ -81,6 +81,9 @@ void RunWorker(Attempt& attempt, int local_index, Program program) {
       Worker worker(attempt, local_index);
       const absl::Status status = program(worker);
       if (!status.ok()) attempt.failure().Report(status);
+      attempt.EndProgram();
+      // A failure is the attempt's, which has it already.
+      worker.StepWhile([&] { return attempt.HasProgramsUnderWay(); }).IgnoreError();
     } catch (...) {
       ReportCurrentException(attempt, attempt.run().topology().first_worker() + local_index);
     }

@@ -106,6 +106,7 @@ void Worker::Remove(uint32_t id) {
   std::erase(context_.active_graphs(), by_id_[id]);
   by_id_[id] = nullptr;
   graphs_.erase(id);
+  context_.attempt().channel_credits().Remove(id);
   if (internal::Network* network = context_.attempt().network()) network->RemoveDataflow(id);
 }
 
@@ -303,9 +304,14 @@ void Worker::DeliverPending(Graph& graph) {
 
 void Worker::Drop(const internal::Message& message) {
   switch (message.kind()) {
-    case MessageKind::kBatch:
-      context_.ReturnToPool(message.block()->charged_bytes);
+    case MessageKind::kBatch: {
+      const internal::Block& block = *message.block();
+      context_.attempt().channel_credits().AddDropped(
+          message.dataflow(), message.channel(), context_.local_index(),
+          context_.run().topology().LocalIndex(block.sender), block.charged_bytes);
+      context_.ReturnToPool(block.charged_bytes);
       break;
+    }
     case MessageKind::kIncomingBatch:
       context_.remote()->ReturnBytes(message.dataflow(), message.channel(), *message.block());
       break;
@@ -334,7 +340,9 @@ bool Worker::HasWork() {
   }
   if (!starving) return false;
   context_.attempt().flow_control().SetStarving();
-  return context_.PoolHasRoom();
+  const auto& graphs = context_.active_graphs();
+  return std::any_of(graphs.begin(), graphs.end(),
+                     [](Graph* graph) { return graph->credit().MayContinueAny(); });
 }
 
 void Worker::Sleep(absl::Duration timeout) {

@@ -86,10 +86,10 @@ absl::Status Tracker::Finish(std::function<std::string(LocationId)> describe) {
   const auto location_count = static_cast<uint32_t>(core_.locations.size());
   std::vector<GraphEdge> edges;
   for (const TrackerCore::Edge& edge : core_.edges) edges.push_back({edge.from, edge.to});
-  in_cycle_ = FindComponents(location_count, edges).in_cycle;
+  const std::vector<bool> in_cycle = FindComponents(location_count, edges).in_cycle;
   core_.edges = {};
 
-  for (const auto& scope : scopes_) scope->Finish(in_cycle_);
+  for (const auto& scope : scopes_) scope->Finish(in_cycle);
   core_.with_touched.clear();
   core_.waiting = core_.locations;
   PromoteWaiting();

@@ -115,9 +115,6 @@ class Tracker {
   // deterministic order. Valid until the next Propagate.
   std::span<const LocationId> changed() const { return core_.changed.span(); }
 
-  // Returns true iff a path leads from `location` back to it. After Finish.
-  bool IsInCycle(LocationId location) const { return in_cycle_[location]; }
-
   // Returns true iff no time is outstanding anywhere, as far as this worker knows, and no change
   // waits to be published. O(1).
   bool Complete() const { return core_.outstanding == 0 && !HasPending(); }
@@ -160,7 +157,6 @@ class Tracker {
 
   internal::TrackerCore core_;
   std::vector<std::unique_ptr<internal::ScopeTrackerBase>> scopes_;
-  std::vector<bool> in_cycle_;          // by location, since Finish
   std::vector<uint32_t> change_bytes_;  // by location, since Finish
 };
 

@@ -74,4 +74,18 @@ int64_t ChannelCredits::InFlight(int sender) const {
   return At(sender, workers_).Get() - taken;
 }
 
+int64_t ChannelCredits::Sent() const {
+  int64_t sent = 0;
+  for (int sender = 0; sender < workers_; ++sender) sent += At(sender, workers_).Get();
+  return sent;
+}
+
+int64_t ChannelCredits::Taken() const {
+  int64_t taken = 0;
+  for (int receiver = 0; receiver < workers_; ++receiver) {
+    for (int sender = 0; sender < workers_; ++sender) taken += At(receiver, sender).Get();
+  }
+  return taken;
+}
+
 }  // namespace headway::internal

@@ -141,6 +141,10 @@ class ChannelCredits {
   // Bytes that `sender` has sent on the channel and no receiver has taken yet.
   int64_t InFlight(int sender) const;
 
+  // Bytes that all workers of the process have sent, and those of them that were taken.
+  int64_t Sent() const;
+  int64_t Taken() const;
+
   // Returns true if `sender` may send although the shared pool is full.
   bool HasRoom(int sender) const { return InFlight(sender) < kExclusiveBytes; }
 

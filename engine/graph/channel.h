@@ -65,6 +65,10 @@ class ChannelBase : public Flushable {
   void CountTaken(const Block& block);
   // Another process has taken `bytes` that this worker sent it.
   void AddCredit(int64_t bytes) { account_->AddReturned(bytes); }
+  const ChannelCredits& credits() const { return account_->credits(); }
+
+  // A node of a cycle sends on the channel.
+  void SetTouchesCycle() { touches_cycle_ = true; }
 
   // Takes a batch of another process.
   virtual void AcceptRemote(Block* block);
@@ -82,8 +86,9 @@ class ChannelBase : public Flushable {
   void Deliver(int worker, Block* block, PlainSizes plain);
   void DeliverRemote(int worker, const PackedBatch& batch);
   // Returns true if batches should hold no more memory than their records need: the pool is full,
-  // and batches in a cycle count against the limit of the cycle however few records they have.
-  bool WantsSmallBlocks() { return target_.node().in_cycle && !graph_.worker().PoolHasRoom(); }
+  // and a cycle makes batches of few records. Those that stay in it count against its limit, and
+  // those that leave it wait for the exclusive credit of their channel.
+  bool WantsSmallBlocks() { return touches_cycle_ && !graph_.worker().PoolHasRoom(); }
   // Fails the run because of a malformed or misdirected batch of another process.
   void RefuseRemote(int sender, std::string_view why);
 
@@ -92,6 +97,7 @@ class ChannelBase : public Flushable {
 
  private:
   uint32_t id_ = 0;
+  bool touches_cycle_ = false;
   std::optional<ChannelAccount> account_;  // set by Register
 };
 

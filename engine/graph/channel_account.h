@@ -37,6 +37,8 @@ class ChannelAccount {
   // Returns true if this worker may send another batch although the pool is full.
   bool HasExclusiveCredit() const { return credits_->HasRoom(worker_.local_index()); }
 
+  const ChannelCredits& credits() const { return *credits_; }
+
  private:
   WorkerContext& worker_;
   const std::shared_ptr<ChannelCredits> credits_;

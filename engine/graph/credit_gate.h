@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/graph/node.h"
+#include "engine/graph/node_cycles.h"
 #include "engine/graph/run_queue.h"
 #include "engine/graph/step_errors.h"
 #include "engine/runtime/worker_context.h"
@@ -22,11 +23,14 @@ class CreditGate {
   CreditGate(WorkerContext& worker, StepErrors& errors, RunQueue& queue)
       : worker_(worker), errors_(errors), queue_(queue) {}
 
-  // Returns true if the port may send more. A port in a cycle always may, until the cycle has
-  // amplified past the limit; then the run fails with ResourceExhausted.
+  // Returns true if the port may send more. A port in a cycle needs no credit for the batches that
+  // stay in the cycle, until these exceed the limit; then the run fails with ResourceExhausted.
   bool HasCredit(OutputPortBase& port) {
     return port.hold_count == 0 && HasCreditApartFromHolds(port);
   }
+  // The same for a port that the host feeds. If there is no credit, the worker wakes for it: the
+  // host may sleep in StepOrPark until there is some.
+  bool HostHasCredit(OutputPortBase& port);
   // Returns true if a transform that multiplies records may continue to send through the port:
   // there is credit, and no transform downstream of it has stopped.
   bool MayContinue(OutputPortBase& port, const Resumable& transform);
@@ -35,6 +39,7 @@ class CreditGate {
   void Await(Node& node) {
     node.active = true;
     blocked_.push_back(&node);
+    waits_ = true;
   }
   // Moves the nodes that wait to the run queue.
   void Retry() {
@@ -48,13 +53,20 @@ class CreditGate {
   void Register(Resumable& transform) { transform.build_index = resumable_count_++; }
   // Keeps a transform that stopped within a batch; Resume continues it.
   void AddStalled(Resumable& transform);
-  // Lets the transforms that stopped continue, downstream first. Returns true if any did.
-  bool Resume();
+  // Begins a step: lets the transforms that stopped continue, downstream first. Returns true if any
+  // did. REQUIRES: !empty().
+  bool BeginStep();
+  // Ends a step. REQUIRES: !empty().
+  void EndStep();
 
-  bool empty() const { return blocked_.empty() && stalled_.empty(); }
+  // Returns true if nothing waits for credit, except perhaps since the step under way began.
+  bool empty() const { return !waits_; }
+  // Returns true if something that waits for credit can have some now: the worker does not park
+  // then.
+  bool MayContinueAny() const;
 
-  // The channels of the graph, whose exclusive credit raises the limit of a cycle.
-  void set_channel_count(size_t count) { channel_count_ = count; }
+  // The cycles of the graph. Found when its build ends.
+  NodeCycles& cycles() { return cycles_; }
 
  private:
   bool HasCreditApartFromHolds(OutputPortBase& port) {
@@ -62,15 +74,23 @@ class CreditGate {
   }
   // The same while the shared pool is full.
   bool HasCreditWithoutRoom(OutputPortBase& port);
+  static bool HasExclusiveCredit(const OutputPortBase& port);
+  // Returns true if a transform downstream of `transform` has stopped in a batch of the port.
+  bool IsStalledBehind(const OutputPortBase& port, const Resumable& transform) const;
   void CheckCycle(const OutputPortBase& port);
+  bool Resume();
 
   WorkerContext& worker_;
   StepErrors& errors_;
   RunQueue& queue_;
-  size_t channel_count_ = 0;
+  NodeCycles cycles_;
   std::vector<Node*> blocked_;
   std::vector<Resumable*> stalled_;  // downstream first
   uint32_t resumable_count_ = 0;
+  // Ports for which the host asked in vain: since the last step began, and before that.
+  std::vector<OutputPortBase*> asked_;
+  std::vector<OutputPortBase*> asked_before_;
+  bool waits_ = false;  // a list is not empty, or was not when the step began
 };
 
 }  // namespace headway::internal

@@ -73,7 +73,7 @@ inline bool Graph::Propagate() {
 bool Graph::Step() {
   queue_.BeginStep();
   bool did_work = Propagate();
-  if (!credit_.empty()) did_work |= credit_.Resume();
+  if (!credit_.empty()) did_work |= credit_.BeginStep();
   did_work |= RunActiveNodes();
   // An activation that failed has taken batches that it did not pass on: its progress is not
   // published.
@@ -81,10 +81,7 @@ bool Graph::Step() {
   if (outbox_.Publish(tracker_)) did_work = needs_propagation_ = true;
   did_work |= Propagate();
   if (!queue_.empty() || outbox_.unsent() || tracker_.HasPending()) queue_.MarkActive();
-  if (!credit_.empty()) {
-    worker_.attempt().flow_control().SetStarving();
-    queue_.MarkActive();
-  }
+  if (!credit_.empty()) credit_.EndStep();
   return did_work;
 }
 

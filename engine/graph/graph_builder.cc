@@ -44,7 +44,6 @@ void GraphBuilder::AddChannel(ChannelBase& channel) {
   const auto id = static_cast<uint32_t>(channels.size());
   channel.Register(id, graph_.worker().attempt().channel_credits().Of(graph_.id(), id));
   channels.push_back(&channel);
-  graph_.credit_.set_channel_count(channels.size());
 }
 
 void GraphBuilder::AddLedger(CapabilityLedgerBase& ledger) {
@@ -148,7 +147,6 @@ void GraphBuilder::WatchFrontiers() {
   for (const std::unique_ptr<Node>& node : graph_.parts_.nodes) {
     for (InputPortBase* input : node->inputs) {
       if (input->watches_frontier) watchers[input->location].push_back(node.get());
-      node->in_cycle |= tracker.IsInCycle(input->location);
     }
   }
   for (SourceControl* source : graph_.parts().sources) {
@@ -162,6 +160,7 @@ absl::Status GraphBuilder::Finish() {
   if (absl::Status status = CheckLogic(); !status.ok()) return status;
   for (auto& [step_id, start] : starts_) graph_.errors().Guard(step_id, start);
   ResolvePorts();
+  graph_.credit_.cycles().Find(graph_.parts_.nodes);
   LinkCompletion();
   absl::Status status = graph_.tracker_.Finish([this](LocationId location) {
     return location < location_names_.size() && !location_names_[location].empty()

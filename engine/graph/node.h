@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/functional/function_ref.h"
 #include "comm/memory/block.h"
 #include "progress/product.h"
 #include "progress/tracker.h"
@@ -29,12 +30,16 @@ class Node {
   absl::AnyInvocable<void()> logic;
   std::vector<InputPortBase*> inputs;
   std::vector<OutputPortBase*> outputs;
-  bool active = false;    // in the run queue, or waiting for credit
-  bool in_cycle = false;  // runs without credit: pausing it could stop the cycle for ever
+  bool active = false;                // in the run queue, or waiting for credit
   bool checks_credit_itself = false;  // runs without credit: a source closes epochs
   bool takes_nothing = false;         // leaves batches in its inputs until it is activated again
   bool woken = false;                 // by another thread, and the logic did not reset it yet
   int taken = 0;                      // batches taken in this activation
+  // The cycle that the node belongs to. Such a node runs without credit for the batches that stay
+  // in the cycle: pausing it could stop the cycle for ever.
+  static constexpr int kNoCycle = -1;
+  int cycle = kNoCycle;
+  bool in_cycle() const { return cycle != kNoCycle; }
 
  private:
   const std::string step_id_;
@@ -60,6 +65,8 @@ class Resumable {
   virtual bool Done() const = 0;
   // Returns true if records of a batch that came through `port` are left.
   virtual bool Holds(const OutputPortBase& port) const = 0;
+  // Returns true if `f` is true for one of the ports through which the rest came.
+  virtual bool AnyPort(absl::FunctionRef<bool(const OutputPortBase&)> f) const = 0;
 
   // Set by CreditGate::Register. Transforms further downstream have larger ones.
   uint32_t build_index = 0;

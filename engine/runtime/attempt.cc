@@ -34,6 +34,7 @@ Attempt::Attempt(RunContext& run, const Fabric::Options& rings)
       channel_credits_(run.topology().workers_per_process),
       graph_comparison_(run.topology().workers_per_process + run.topology().process_count - 1),
       stop_agreement_(run.topology().workers_per_process, run.topology().process_count),
+      programs_(run.topology().workers_per_process),
       activation_gate_(std::make_shared<ActivationGate>(fabric_)),
       stop_listener_(std::in_place, run.options().stop, [this] { fabric_.WakeAll(); }) {
   if (RunMonitor* monitor = run.monitor()) {
@@ -47,6 +48,14 @@ Attempt::Attempt(RunContext& run, const Fabric::Options& rings)
 Attempt::~Attempt() {
   CloseToThreads();
   if (RunMonitor* monitor = run_.monitor()) monitor->EndAttempt();
+}
+
+void Attempt::EndProgram() {
+  if (programs_.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
+  // An activation is not lost by a worker that is about to sleep. No dataflow has this number.
+  for (int index = 0; index < run_.topology().workers_per_process; ++index) {
+    fabric_.Activate(index, ~uint64_t{0});
+  }
 }
 
 void Attempt::CloseToThreads() {

@@ -1,6 +1,7 @@
 #ifndef HEADWAY_ENGINE_RUNTIME_ATTEMPT_H_
 #define HEADWAY_ENGINE_RUNTIME_ATTEMPT_H_
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -54,6 +55,12 @@ class Attempt {
     process_names_ = std::move(process_names);
   }
 
+  // A worker of this process has ended its program. Wakes the others if it was the last.
+  void EndProgram();
+  // Returns true while some worker of this process has not ended its program. Until then all others
+  // receive, since its batches for them hold credit.
+  bool HasProgramsUnderWay() const { return programs_.load(std::memory_order_acquire) > 0; }
+
   // Closes the activation gate and stops listening for a stop. No other thread is inside either
   // when this returns. Call it before the objects go that other threads would wake.
   void CloseToThreads();
@@ -75,6 +82,7 @@ class Attempt {
   StopAgreement stop_agreement_;
   Network* network_ = nullptr;
   std::vector<std::string> process_names_;  // empty until there is a network
+  std::atomic<int> programs_;               // of workers of this process, not ended yet
   const std::shared_ptr<ActivationGate> activation_gate_;
   std::optional<StopListener> stop_listener_;
 };

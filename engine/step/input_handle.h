@@ -99,7 +99,7 @@ class InputHandle {
   // Returns true if the dataflow can take more within max_bytes_in_flight. A host that may be
   // faster than the dataflow steps the worker until it is true.
   bool HasCredit() const {
-    return state_->output == nullptr || state_->graph->credit().HasCredit(*state_->output);
+    return state_->output == nullptr || state_->graph->credit().HostHasCredit(*state_->output);
   }
 
   // Made by Scope::Input. A handle belongs to one dataflow at a time.

@@ -109,8 +109,11 @@ class ResumableReceiver final : public Receiver<D, T>, public Resumable {
 
   bool Done() const override { return rests_.empty(); }
   bool Holds(const OutputPortBase& port) const override {
+    return AnyPort([&](const OutputPortBase& held) { return &held == &port; });
+  }
+  bool AnyPort(absl::FunctionRef<bool(const OutputPortBase&)> f) const override {
     return std::any_of(rests_.begin(), rests_.end(),
-                       [&](const Rest& rest) { return rest.hold.port == &port; });
+                       [&](const Rest& rest) { return f(*rest.hold.port); });
   }
   Tee<R, T>& tee() { return output_.tee(); }
 

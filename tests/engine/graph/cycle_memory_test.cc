@@ -13,6 +13,7 @@
 
 #include "tests/engine/run_helpers.h"
 #include "tests/engine/thread_cluster.h"
+#include "tests/engine/worker_pair.h"
 #include "tests/sanitizers.h"
 
 namespace headway {
@@ -208,6 +209,67 @@ TEST_CASE("small batches of every kind of record arrive, in other processes too"
   CheckArrivesInShapes<std::string>();
   CheckArrivesInShapes<std::vector<uint64_t>>();
   CheckArrivesInShapes<OwnedNumber>();
+}
+
+// Turns each number down to zero, and returns what goes round.
+Stream<uint64_t> Countdown(Scope<>& scope, const Stream<uint64_t>& numbers) {
+  auto [loop, again] = scope.Feedback<uint64_t>("loop", 1);
+  const Stream<uint64_t> all = numbers | Merge("all", again);
+  all | Filter("more", [](uint64_t x) { return x > 0; }) |
+      Map("turn", [](uint64_t x) { return x - 1; }) | ConnectLoop(loop);
+  return all;
+}
+
+TEST_CASE("a cycle of one record does not amplify, whatever other dataflows have in flight") {
+  constexpr size_t kOthers = 20;
+  WorkerPair pair({.max_bytes_in_flight = 1});
+  InputHandle<uint64_t> to_cycle[2];
+  std::vector<InputHandle<uint64_t>> to_others[2];
+  uint64_t count = 0;
+  Collected<uint64_t> turned;
+  for (Worker* worker : {&pair.first, &pair.second}) {
+    const auto index = static_cast<size_t>(worker->index());
+    CheckOk(worker->Build("cycle", [&](Scope<>& scope) {
+      Countdown(scope, scope.Input(to_cycle[index])) | CollectInto("turned", turned);
+    }));
+    to_others[index].resize(kOthers);
+    for (size_t i = 0; i < kOthers; ++i) {
+      CheckOk(worker->Build("other " + std::to_string(i), [&](Scope<>& scope) {
+        scope.Input(to_others[index][i]) | TakeOn(1, count);
+      }));
+    }
+  }
+  for (InputHandle<uint64_t>& other : to_others[0]) CHECK(UseUpCredit(other) > 0);
+  CHECK(pair.attempt.flow_control().InFlight() >= int64_t{kOthers} * internal::kExclusiveBytes);
+  to_cycle[0].Send(5);
+  to_cycle[0].Flush();
+  for (int i = 0; i < 10; ++i) CheckOk(pair.first.Step());
+  CHECK(turned.Sorted() == std::vector<uint64_t>{0, 1, 2, 3, 4, 5});
+}
+
+TEST_CASE("a cycle waits for a slower step that its records leave to, and takes a bounded memory") {
+  constexpr uint64_t kTurnsOfOne = 20'000;
+  WorkerPair pair({.max_bytes_in_flight = 1});
+  InputHandle<uint64_t> inputs[2];
+  uint64_t count = 0;
+  for (Worker* worker : {&pair.first, &pair.second}) {
+    CheckOk(worker->Build("cycle", [&](Scope<>& scope) {
+      Countdown(scope, scope.Input(inputs[worker->index()])) | TakeOn(1, count);
+    }));
+  }
+  inputs[0].Send(kTurnsOfOne);
+  for (InputHandle<uint64_t>& input : inputs) input.Close();
+  // The second worker takes nothing meanwhile.
+  do {
+    CheckOk(pair.first.Step());
+  } while (pair.first.did_work());
+  CHECK(pair.attempt.flow_control().InFlight() < 2 * internal::kExclusiveBytes);
+  for (uint64_t i = 0; i < kTurnsOfOne && pair.first.HasDataflows(); ++i) {
+    CheckOk(pair.second.Step());
+    CheckOk(pair.first.Step());
+  }
+  CHECK_FALSE(pair.first.HasDataflows());
+  CHECK(count == kTurnsOfOne + 1);
 }
 
 }  // namespace
