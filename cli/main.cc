@@ -15,6 +15,7 @@
 #include "cli/dataflow_library.h"
 #include "cli/getter.h"
 #include "cli/stop_signals.h"
+#include "comm/system/output.h"
 #include "engine/launch/export_interface.h"
 #include "engine/launch/run_flags.h"
 #include "engine/launch/run_from_args.h"
@@ -46,15 +47,13 @@ constexpr char kHelp[] =
     "1 if it failed, 2 if the command cannot be understood.\n"
     "\n";
 
-void Print(std::FILE* file, std::string_view text) {
-  std::fwrite(text.data(), 1, text.size(), file);
-}
+void Print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
 int PrintError(std::string_view message, int exit_code) {
   std::string text = "headway: ";
   text += message;
   if (!text.ends_with('\n')) text += '\n';
-  Print(stderr, text);
+  internal::WriteAll(STDERR_FILENO, text);
   return exit_code;
 }
 
@@ -92,10 +91,9 @@ void OccupyStandardDescriptors() {
 // Flushes standard output. Returns `exit_code`, or 1 if that fails.
 int FlushOutput(int exit_code) {
   const bool failed_before = std::ferror(stdout) != 0;
-  const bool failed_now = std::fflush(stdout) != 0;
-  if (exit_code != 0 || (!failed_now && !failed_before))
-    return exit_code;  // the first failure is reported
-  const std::string why = failed_before ? "an earlier write failed" : std::strerror(errno);
+  const int error = internal::FlushStream(stdout);
+  if (exit_code != 0 || (error == 0 && !failed_before)) return exit_code;  // reported already
+  const std::string why = failed_before ? "an earlier write failed" : std::strerror(error);
   return PrintError("cannot write to standard output: " + why, 1);
 }
 
@@ -160,7 +158,7 @@ int Run(const std::vector<std::string>& arguments) {
       internal::ParseRunFlags(arguments, internal::ReadEnvironmentVariable);
   if (!parsed.ok()) return PrintUsageError(parsed.status());
   if (parsed->help) {
-    Print(stdout, std::string(kUsage) + kHelp + internal::RunFlagsHelp());
+    Print(std::string(kUsage) + kHelp + internal::RunFlagsHelp());
     return 0;
   }
   const std::vector<std::string>& words = parsed->words;
@@ -188,7 +186,7 @@ int Main(const std::vector<std::string>& arguments) {
   if (command == "run") return Run({arguments.begin() + 1, arguments.end()});
   if (command == "--help" || command == "-h" || command == "help") return Run({"--help"});
   if (command == "--version") {
-    Print(stdout, std::string("headway ") + Version() + "\n");
+    Print(std::string("headway ") + Version() + "\n");
     return 0;
   }
   const std::string what =

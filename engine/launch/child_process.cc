@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "comm/system/output.h"
 #include "engine/runtime/failure_origin.h"
 
 namespace headway::internal {
@@ -91,7 +92,8 @@ absl::Status RunBody(int process, std::span<const int> sockets, ChildBody body) 
 absl::Status FlushOutput(int process) {
   const bool failed_before = std::ferror(stdout) != 0 || std::cout.bad();
   // The first failure has the reason: the two may share a buffer.
-  if (std::fflush(nullptr) == 0 && std::cout.flush() && !failed_before) return absl::OkStatus();
+  if (FlushStream(stdout) == 0 && std::fflush(nullptr) == 0 && std::cout.flush() && !failed_before)
+    return absl::OkStatus();
   return absl::DataLossError(
       absl::StrFormat("process %d could not write its output: %s", process,
                       failed_before ? "an earlier write failed" : std::strerror(errno)));

@@ -24,6 +24,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
+#include "comm/system/output.h"
 #include "engine/launch/forked_child.h"
 #include "engine/launch/stop_event.h"
 #include "engine/runtime/failure_origin.h"
@@ -160,6 +161,7 @@ absl::Status Supervisor::Start(ChildBody body) {
   stop_event_ = *std::move(stop_event);
   // Otherwise every child would write the buffered output again.
   std::cout.flush();
+  FlushStream(stdout);
   std::fflush(nullptr);
   const pid_t parent = getpid();
   children_.reserve(options_.process_count);

@@ -9,6 +9,8 @@
 #include <cstdio>
 #include <string_view>
 
+#include "comm/system/output.h"
+
 namespace headway {
 namespace {
 
@@ -28,25 +30,16 @@ std::string_view FirstPiece(std::string_view text, size_t max_bytes) {
   return text.substr(0, end + 1);
 }
 
-// Returns the error number, or 0.
-int WriteAll(int descriptor, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t count = write(descriptor, text.data(), text.size());
-    if (count < 0 && errno != EINTR) return errno;
-    if (count > 0) text.remove_prefix(static_cast<size_t>(count));
-  }
-  return 0;
-}
-
 // Bypasses stdio, which writes whole pages and cuts lines.
 int WriteLines(std::string_view lines) {
-  if (std::fflush(stdout) != 0) return errno;  // the program's own output comes first
+  // The program's own output comes first.
+  if (const int error = internal::FlushStream(stdout); error != 0) return error;
   const int descriptor = fileno(stdout);
   const size_t max_piece = MaxPieceOf(descriptor);
   int error = 0;
   while (error == 0 && !lines.empty()) {
     const std::string_view piece = FirstPiece(lines, max_piece);
-    error = WriteAll(descriptor, piece);
+    error = internal::WriteAll(descriptor, piece);
     lines.remove_prefix(piece.size());
   }
   return error;

@@ -12,8 +12,9 @@ namespace headway {
 // Prints each record on a line of its own to the process's standard output, as record_text.h
 // describes: numbers, strings, and std types of these. Another record type needs a function
 // `std::string ToString(const Record&)` beside it. Lines of several workers do not mix, nor do
-// lines of several processes in a file, or in a pipe if they have at most PIPE_BUF (4,096) bytes.
-// The order of lines between workers is not fixed. Errors: the write fails.
+// lines of several processes in a file, or in a pipe if they have at most PIPE_BUF (4,096) bytes. A
+// full pipe is waited for, also one that does not block. The order of lines between workers is not
+// fixed. Errors: the write fails.
 class StdOutSink {
  public:
   class Writer {

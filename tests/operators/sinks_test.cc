@@ -1,11 +1,16 @@
 // Sinks that cannot write, the times of flushes, and flushes that are pending.
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstdint>
+#include <cstdio>
 #include <functional>
 #include <limits>
 #include <memory>
@@ -115,6 +120,44 @@ TEST_CASE("standard output on a full disk is an error of the step that prints") 
     }));
     CHECK(InChildWithOutputTo("/dev/null",
                               [&] { return RunMain(flow, {.worker_count = workers}).ok(); }));
+  }
+}
+
+TEST_CASE("a full pipe that does not block is waited for") {
+  constexpr int kRecords = 40'000;
+  for (int workers : {1, 3}) {
+    CAPTURE(workers);
+    int ends[2];
+    REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
+    REQUIRE(fcntl(ends[1], F_SETFL, O_NONBLOCK) == 0);
+    std::fflush(stdout);  // otherwise the child prints it, too
+    const pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+      bool good = dup2(ends[1], STDOUT_FILENO) >= 0;
+      Dataflow flow("flow", [&](Scope<>& scope) {
+        scope.Input("numbers", NumbersOfEachWorker(kRecords)) | Output("out", StdOutSink());
+      });
+      good = good && RunMain(flow, {.worker_count = workers}).ok();
+      _exit(good ? 0 : 1);
+    }
+    close(ends[1]);
+    // The reader is slow: it begins when the pipe is full.
+    int unread = 0;
+    pollfd end = {.fd = ends[0], .events = 0, .revents = 0};
+    while (ioctl(ends[0], FIONREAD, &unread) == 0 && unread < 60'000 && poll(&end, 1, 0) == 0) {
+      std::this_thread::yield();
+    }
+    int64_t lines = 0;
+    char buffer[4096];
+    for (ssize_t count; (count = read(ends[0], buffer, sizeof(buffer))) > 0;) {
+      lines += std::count(buffer, buffer + count, '\n');
+    }
+    close(ends[0]);
+    int result = 0;
+    REQUIRE(waitpid(child, &result, 0) == child);
+    CHECK(result == 0);
+    CHECK(lines == kRecords * workers);
   }
 }
 
