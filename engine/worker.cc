@@ -211,10 +211,10 @@ void Worker::ShowStatistics() {
   for (const auto& [id, graph] : graphs_) {
     if (!graph->completion().is_watched()) continue;
     for (internal::SourceControl* source : graph->parts().sources) {
-      source_epoch = std::max(source_epoch, source->epoch());
+      if (source->epoch() < kStopEpoch) source_epoch = std::max(source_epoch, source->epoch());
     }
     for (Epoch time : graph->completion().frontier().elements()) {
-      epoch = std::min(epoch, time);
+      if (time < kStopEpoch) epoch = std::min(epoch, time);
     }
   }
   statistics_->records.store(context_.source_records(), std::memory_order_relaxed);
@@ -368,6 +368,7 @@ void Worker::Sleep(absl::Duration timeout) {
   }
   // The caller checks its condition before the next sleep, so the same request ends only one.
   stop_seen_ = context_.run().stop_requested();
+  if (stop_seen_) StopSources();  // those that are idle do not run
 }
 
 // ---- For entry points ----
@@ -386,16 +387,22 @@ std::vector<internal::SourceControl*> Worker::Sources() const {
   return sources;
 }
 
+void Worker::StopSources() {
+  for (const auto& [id, graph] : graphs_) {
+    for (internal::SourceControl* source : graph->parts().sources) source->Stop();
+  }
+}
+
 bool Worker::HasDataflowsFedByHand() const {
   return std::any_of(graphs_.begin(), graphs_.end(),
                      [](const auto& entry) { return !entry.second->completion().is_watched(); });
 }
 
-bool Worker::CompletedBefore(Epoch epoch) const {
-  return std::all_of(graphs_.begin(), graphs_.end(), [epoch](const auto& entry) {
+bool Worker::CompletedStop() const {
+  return std::all_of(graphs_.begin(), graphs_.end(), [](const auto& entry) {
     Graph& graph = *entry.second;
     if (graph.HasUnsentProgress()) return false;  // peers still need it
-    return !graph.completion().is_watched() || !graph.completion().frontier().LessThan(epoch);
+    return !graph.completion().is_watched() || !graph.completion().frontier().LessThan(kStopEpoch);
   });
 }
 

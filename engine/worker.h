@@ -81,10 +81,13 @@ class Worker {
   // instead of waiting for ever.
   void EndBuilding();
   std::vector<internal::SourceControl*> Sources() const;
+  // Stops the sources of all dataflows. Sources also see the request when they run.
+  void StopSources();
   // Returns true if a dataflow without sources is running.
   bool HasDataflowsFedByHand() const;
-  // Returns true if every record of the epochs before `epoch` has left the dataflows with sources.
-  bool CompletedBefore(Epoch epoch) const;
+  // Returns true if every epoch before kStopEpoch is complete in the dataflows with sources, on all
+  // workers: a graceful stop has worked off everything.
+  bool CompletedStop() const;
 
  private:
   absl::Status SteppedByOperator() const;

@@ -75,7 +75,7 @@ void BM_RoundTrip(benchmark::State& state) {
     while (!counter.lost) {
       if (!other.Poll(counter)) std::this_thread::yield();
       for (; answered < counter.frames; ++answered) {
-        other.Send(0, {.frame_class = FrameClass::kProgress, .head = encoder.Stop(false, 0)});
+        other.Send(0, {.frame_class = FrameClass::kProgress, .head = encoder.Stop()});
       }
       other.Flush();
     }
@@ -84,7 +84,7 @@ void BM_RoundTrip(benchmark::State& state) {
   Counter counter;
   uint64_t sent = 0;
   for (auto _ : state) {
-    mesh->Send(1, {.frame_class = FrameClass::kProgress, .head = encoder.Stop(false, 0)});
+    mesh->Send(1, {.frame_class = FrameClass::kProgress, .head = encoder.Stop()});
     mesh->Flush();
     ++sent;
     while (counter.frames < sent) {

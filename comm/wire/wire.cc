@@ -182,8 +182,8 @@ std::span<const std::byte> FrameEncoder::Graph(uint32_t dataflow,
   return state_->Finish(wire::Body::Graph, wire::CreateGraph(state_->builder, dataflow, vector));
 }
 
-std::span<const std::byte> FrameEncoder::Stop(bool agreed, uint64_t epoch) {
-  return state_->Finish(wire::Body::Stop, wire::CreateStop(state_->builder, agreed, epoch));
+std::span<const std::byte> FrameEncoder::Stop() {
+  return state_->Finish(wire::Body::Stop, wire::CreateStop(state_->builder));
 }
 
 std::span<const std::byte> FrameEncoder::Hello(const HelloFields& fields) {

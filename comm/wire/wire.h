@@ -24,7 +24,7 @@ struct Returned;
 namespace headway::internal {
 
 // The version of the frames. Processes of different versions refuse each other.
-inline constexpr uint32_t kWireVersion = 2;
+inline constexpr uint32_t kWireVersion = 3;
 
 // The size of a frame, its address in memory and the address of its records are multiples of this.
 inline constexpr size_t kFrameAlignment = 64;
@@ -92,7 +92,7 @@ class FrameEncoder {
   };
   std::span<const std::byte> Credit(std::span<const ReturnedBytes> returned);
   std::span<const std::byte> Graph(uint32_t dataflow, std::span<const std::string> steps);
-  std::span<const std::byte> Stop(bool agreed, uint64_t epoch);
+  std::span<const std::byte> Stop();
   std::span<const std::byte> Hello(const HelloFields& fields);
   std::span<const std::byte> Proof(std::span<const std::byte> mac);
   std::span<const std::byte> Heartbeat();

@@ -568,26 +568,8 @@ inline flatbuffers::Offset<Graph> CreateGraphDirect(
 
 struct Stop FLATBUFFERS_FINAL_CLASS : private flatbuffers::Table {
   typedef StopBuilder Builder;
-  enum FlatBuffersVTableOffset FLATBUFFERS_VTABLE_UNDERLYING_TYPE {
-    VT_AGREED = 4,
-    VT_EPOCH = 6
-  };
-  bool agreed() const {
-    return GetField<uint8_t>(VT_AGREED, 0) != 0;
-  }
-  bool mutate_agreed(bool _agreed = 0) {
-    return SetField<uint8_t>(VT_AGREED, static_cast<uint8_t>(_agreed), 0);
-  }
-  uint64_t epoch() const {
-    return GetField<uint64_t>(VT_EPOCH, 0);
-  }
-  bool mutate_epoch(uint64_t _epoch = 0) {
-    return SetField<uint64_t>(VT_EPOCH, _epoch, 0);
-  }
   bool Verify(flatbuffers::Verifier &verifier) const {
     return VerifyTableStart(verifier) &&
-           VerifyField<uint8_t>(verifier, VT_AGREED, 1) &&
-           VerifyField<uint64_t>(verifier, VT_EPOCH, 8) &&
            verifier.EndTable();
   }
 };
@@ -596,12 +578,6 @@ struct StopBuilder {
   typedef Stop Table;
   flatbuffers::FlatBufferBuilder &fbb_;
   flatbuffers::uoffset_t start_;
-  void add_agreed(bool agreed) {
-    fbb_.AddElement<uint8_t>(Stop::VT_AGREED, static_cast<uint8_t>(agreed), 0);
-  }
-  void add_epoch(uint64_t epoch) {
-    fbb_.AddElement<uint64_t>(Stop::VT_EPOCH, epoch, 0);
-  }
   explicit StopBuilder(flatbuffers::FlatBufferBuilder &_fbb)
         : fbb_(_fbb) {
     start_ = fbb_.StartTable();
@@ -614,12 +590,8 @@ struct StopBuilder {
 };
 
 inline flatbuffers::Offset<Stop> CreateStop(
-    flatbuffers::FlatBufferBuilder &_fbb,
-    bool agreed = false,
-    uint64_t epoch = 0) {
+    flatbuffers::FlatBufferBuilder &_fbb) {
   StopBuilder builder_(_fbb);
-  builder_.add_epoch(epoch);
-  builder_.add_agreed(agreed);
   return builder_.Finish();
 }
 

@@ -172,7 +172,7 @@ absl::Status GraphBuilder::Finish() {
   graph_.queue_.Open();
   graph_.ActivateWatchers();
   graph_.description_ = describer_.Take();
-  const std::vector<std::string> lines = graph_.description_.Lines();
+  const std::vector<std::string> lines = graph_.description_.Lines(graph_.name());
   status = worker.attempt().graph_comparison().Compare(
       graph_.id(), worker.attempt().Describe(worker.index()), lines);
   if (Network* network = worker.attempt().network()) {

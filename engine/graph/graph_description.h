@@ -30,11 +30,17 @@ struct GraphDescription {
   struct Step {
     std::string id;             // with the ids of the steps that it is part of
     std::vector<Input> inputs;  // empty for transforms
+    // Of operators and cycles: how times advance, where they do not stay as they are.
+    std::vector<std::string> summaries;
+    size_t output_count = 0;
+    size_t use_count = 0;  // streams that the step uses
   };
   // A stream from one step to another; transforms are steps too.
   struct Edge {
     size_t from;  // index of a step
+    size_t output;
     size_t to;
+    size_t input;
     std::string_view record_type;
   };
 
@@ -42,9 +48,10 @@ struct GraphDescription {
   std::vector<Step> steps;
   std::vector<Edge> edges;
 
-  // One line for each step and each input of a step, in build order: the form that is compared
-  // between workers and sent to other processes. Equal graphs have equal lines.
-  std::vector<std::string> Lines() const;
+  // One line for the name of the dataflow, each step with its inputs and summaries, and each
+  // stream, in build order: the form that is compared between workers and sent to other processes.
+  // Graphs have equal lines iff their steps, connections and times are the same.
+  std::vector<std::string> Lines(const std::string& dataflow) const;
 };
 
 // Collects the description of a graph that is being built, and finds steps and streams in it.
@@ -56,6 +63,8 @@ class GraphDescriber {
   void AddStep(std::string_view id);
   // REQUIRES: a step `id` was added.
   void AddInput(std::string_view id, GraphDescription::Input input);
+  // REQUIRES: a step `id` was added.
+  void AddSummary(std::string_view id, std::string summary);
   // The step `id` is where the records of `stream`, the address of its tee, come from.
   void AddStream(const void* stream, std::string_view id);
   // `stream` has the records of `same`, at other times.
@@ -71,7 +80,11 @@ class GraphDescriber {
  private:
   GraphDescription description_;
   std::map<std::string, size_t, std::less<>> step_index_;
-  std::unordered_map<const void*, size_t> producer_;  // of a stream: index of a step
+  struct Producer {
+    size_t step;
+    size_t output;
+  };
+  std::unordered_map<const void*, Producer> producer_;  // of a stream
 };
 
 }  // namespace headway::internal

@@ -180,6 +180,21 @@ class Scope {
   LocationId end_ = 0;
 };
 
+namespace internal {
+
+// A summary in words, for the comparison of graphs: the effect on the first time. `summary` is
+// empty if nothing goes along the path.
+template <class T>
+std::string DescribeSummary(const std::optional<typename TimestampTraits<T>::Summary>& summary) {
+  if (!summary.has_value()) return "no path";
+  const T first = TimestampTraits<T>::Minimum();
+  const std::optional<T> later = TimestampTraits<T>::ResultsIn(first, *summary);
+  return "a path that advances time " + TimestampTraits<T>::Format(first) + " to " +
+         (later.has_value() ? TimestampTraits<T>::Format(*later) : "none");
+}
+
+}  // namespace internal
+
 template <class D, class T>
 void Stream<D, T>::AddReceiver(std::string_view full_id, internal::Receiver<D, T>& receiver) const {
   internal::Graph& graph = scope_->graph();

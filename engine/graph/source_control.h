@@ -18,9 +18,10 @@ class SourceControl {
   // The earliest epoch whose completion the source awaits before it can emit, or close its epoch;
   // nullopt if it awaits none.
   virtual std::optional<Epoch> AwaitedEpoch() = 0;
-  // Graceful stop: the source emits nothing more, closes the epochs before `epoch`, and keeps its
-  // capability at `epoch`, so that nothing sees the end of the input.
-  virtual void StopAt(Epoch epoch) = 0;
+  // Graceful stop: the source emits nothing more, closes the epochs before kStopEpoch, and keeps
+  // its capability there, so that nothing sees the end of the input. Without effect the second
+  // time.
+  virtual void Stop() = 0;
 };
 
 }  // namespace headway::internal

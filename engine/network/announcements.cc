@@ -34,14 +34,6 @@ void Announcements::RemoveDataflow(uint32_t dataflow) {
   waiting_.store(true);
 }
 
-void Announcements::StopAt(uint64_t epoch) {
-  std::lock_guard lock(mutex_);
-  FrameEncoder encoder;
-  const std::span<const std::byte> frame = encoder.Stop(true, epoch);
-  frames_.emplace_back(frame.begin(), frame.end());
-  waiting_.store(true);
-}
-
 void Announcements::Send(DataflowTable& table) {
   std::lock_guard lock(mutex_);
   BuildLocked(table);

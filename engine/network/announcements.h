@@ -13,8 +13,8 @@
 
 namespace headway::internal {
 
-// The announcements that workers make, off the hot path: dataflows that were built or removed, and
-// the epoch to stop at. They wait here for the next pump.
+// The announcements that workers make, off the hot path: dataflows that were built or removed. They
+// wait here for the next pump.
 //
 // Thread safety: all methods. The holder of the pump's lock calls those that take the table.
 class Announcements {
@@ -27,8 +27,6 @@ class Announcements {
   void AddDataflow(uint32_t dataflow, ProgressLayout layout, const std::vector<std::string>& steps);
   // A worker has removed a dataflow, after its last round of progress.
   void RemoveDataflow(uint32_t dataflow);
-  // The workers of this process can end at `epoch`.
-  void StopAt(uint64_t epoch);
 
   // Returns true if something waits.
   bool waiting() const { return waiting_.load(); }

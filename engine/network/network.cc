@@ -43,11 +43,6 @@ std::vector<std::string> Network::ProcessNames() const {
   return names;
 }
 
-void Network::AnnounceStopAt(uint64_t epoch) {
-  announcements_.StopAt(epoch);
-  pump_.Run(true);
-}
-
 bool Network::ExchangeFrames() {
   Transport& transport = peers_.transport();
   received_ = false;
@@ -137,7 +132,7 @@ void Network::OnFrame(int process, const IncomingFrame& frame) {
       remote_graphs_.Compare(process, frame);
       return;
     case wire::Body::Stop:
-      signals_.OnStop(process, *frame.frame);
+      signals_.OnStop();
       return;
     case wire::Body::Goodbye:
       signals_.OnGoodbye(process);

@@ -64,8 +64,6 @@ class Network final : private Transport::Handler, private FramePump::Work {
     announcements_.AddDataflow(dataflow, std::move(layout), steps);
   }
   void RemoveDataflow(uint32_t dataflow) { announcements_.RemoveDataflow(dataflow); }
-  // Tells the other processes that the workers of this one can end at `epoch`.
-  void AnnounceStopAt(uint64_t epoch);
 
   // Ends the connections. A run that went well says goodbye, and waits for the goodbyes of all
   // other processes; a failed one sends the cause. Call it after the workers have ended. Returns

@@ -9,9 +9,7 @@
 namespace headway::internal {
 
 RunSignals::RunSignals(Peers& peers)
-    : peers_(peers),
-      ended_(static_cast<size_t>(peers.topology().process_count)),
-      agreed_(static_cast<size_t>(peers.topology().process_count)) {
+    : peers_(peers), ended_(static_cast<size_t>(peers.topology().process_count)) {
   ended_[static_cast<size_t>(peers.topology().process)] = true;
 }
 
@@ -21,26 +19,13 @@ void RunSignals::Send() {
     peers_.SendToAll(FrameClass::kAbort, encoder_.Abort(attempt.failure().status()));
   }
   if (attempt.run().stop_requested() && !std::exchange(stop_sent_, true)) {
-    peers_.SendToAll(FrameClass::kControl, encoder_.Stop(false, 0));
+    peers_.SendToAll(FrameClass::kControl, encoder_.Stop());
   }
 }
 
 void RunSignals::SendGoodbye() { peers_.SendToAll(FrameClass::kGoodbye, encoder_.Goodbye()); }
 
-void RunSignals::OnStop(int process, const wire::Frame& frame) {
-  const wire::Stop& stop = *frame.body_as_Stop();
-  Attempt& attempt = peers_.attempt();
-  attempt.run().RequestStop();
-  if (stop.agreed()) {
-    if (agreed_[static_cast<size_t>(process)]) {
-      peers_.Refuse(process, "a second epoch to stop at");
-    } else {
-      agreed_[static_cast<size_t>(process)] = true;
-      attempt.stop_agreement().ProposeOfProcess(stop.epoch());
-    }
-  }
-  attempt.fabric().WakeAll();
-}
+void RunSignals::OnStop() { peers_.attempt().run().RequestStop(); }
 
 void RunSignals::OnAbort(int process, const wire::Frame& frame) {
   ended_[static_cast<size_t>(process)] = true;

@@ -9,8 +9,8 @@
 
 namespace headway::internal {
 
-// The signals by which processes end together: a stop request, the epoch to stop at, an abort with
-// the cause of a failure, a goodbye, and the loss of a connection.
+// The signals by which processes end together: a stop request, an abort with the cause of a
+// failure, a goodbye, and the loss of a connection.
 //
 // Thread safety: none; the holder of the pump's lock uses it.
 class RunSignals {
@@ -23,7 +23,7 @@ class RunSignals {
   // Sends the last frame of a run that ended well.
   void SendGoodbye();
 
-  void OnStop(int process, const wire::Frame& frame);
+  void OnStop();
   void OnAbort(int process, const wire::Frame& frame);
   void OnGoodbye(int process) { ended_[static_cast<size_t>(process)] = true; }
   void OnLoss(int process, const absl::Status& cause);
@@ -34,8 +34,7 @@ class RunSignals {
  private:
   Peers& peers_;
   FrameEncoder encoder_;
-  std::vector<bool> ended_;   // by process
-  std::vector<bool> agreed_;  // by process: it has sent its epoch to stop at
+  std::vector<bool> ended_;  // by process
   bool stop_sent_ = false;
   bool abort_sent_ = false;
 };

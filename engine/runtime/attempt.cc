@@ -33,7 +33,6 @@ Attempt::Attempt(RunContext& run, const Fabric::Options& rings)
                     run.options().max_bytes_in_flight / run.topology().process_count),
       channel_credits_(run.topology().workers_per_process),
       graph_comparison_(run.topology().workers_per_process + run.topology().process_count - 1),
-      stop_agreement_(run.topology().workers_per_process, run.topology().process_count),
       programs_(run.topology().workers_per_process),
       activation_gate_(std::make_shared<ActivationGate>(fabric_)),
       stop_listener_(std::in_place, run.options().stop, [this] { fabric_.WakeAll(); }) {

@@ -15,7 +15,6 @@
 #include "engine/runtime/failure.h"
 #include "engine/runtime/graph_comparison.h"
 #include "engine/runtime/run_context.h"
-#include "engine/runtime/stop_agreement.h"
 
 namespace headway::internal {
 
@@ -39,7 +38,6 @@ class Attempt {
   FlowControl& flow_control() { return flow_control_; }
   ChannelCreditTable& channel_credits() { return channel_credits_; }
   GraphComparison& graph_comparison() { return graph_comparison_; }
-  StopAgreement& stop_agreement() { return stop_agreement_; }
   const std::shared_ptr<ActivationGate>& activation_gate() const { return activation_gate_; }
 
   // The first failure of any worker, or of the network, ends the attempt: every worker returns it
@@ -79,7 +77,6 @@ class Attempt {
   FlowControl flow_control_;
   ChannelCreditTable channel_credits_;
   GraphComparison graph_comparison_;
-  StopAgreement stop_agreement_;
   Network* network_ = nullptr;
   std::vector<std::string> process_names_;  // empty until there is a network
   std::atomic<int> programs_;               // of workers of this process, not ended yet

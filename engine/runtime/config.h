@@ -41,8 +41,14 @@ struct SourceEpochConfig {};
 using EpochConfig = std::variant<PeriodicEpochConfig, TestingEpochConfig, RecordCountEpochConfig,
                                  SourceEpochConfig>;
 
-// Stops runs gracefully: sources stop, the current epoch is completed, and the run returns OK. A
-// stop is not the end of the input: no step sees its input as finished. Copies share one request.
+// The epoch to which a graceful stop moves all sources. Every epoch before it becomes complete, and
+// no step sees its input as finished. Times from here on are reserved: a stop does not wait for
+// them.
+inline constexpr Epoch kStopEpoch = Epoch{3} << 62;
+
+// Stops runs gracefully. Sources emit nothing more. The run works off all that they have emitted,
+// also at later times, and flushes it; then it returns OK. A stop is not the end of the input: no
+// step sees its input as finished. Copies share one request.
 //
 // Thread safe. RequestStop and requested are also safe in a signal handler, if the handle outlives
 // the handler. For SIGINT and SIGTERM prefer RunOptions::stop_on_signals.

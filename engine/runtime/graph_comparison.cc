@@ -30,10 +30,9 @@ absl::Status GraphComparison::Compare(uint32_t dataflow, const std::string& buil
     const std::string theirs = i < graph.steps.size() ? graph.steps[i] : "nothing";
     if (mine != theirs) {
       status = absl::InvalidArgumentError(
-          absl::StrFormat("workers build different dataflows: as step number %d %s has %s where %s "
-                          "has %s; the function that builds a dataflow must do the same on every "
-                          "worker",
-                          i, builder, mine, graph.first_builder, theirs));
+          absl::StrFormat("workers build different dataflows: %s has %s where %s has %s; the "
+                          "function that builds a dataflow must do the same on every worker",
+                          builder, mine, graph.first_builder, theirs));
     }
   }
   if (status.ok() && ended_.has_value() && ended_->dataflow_count <= dataflow) {

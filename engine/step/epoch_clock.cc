@@ -77,12 +77,14 @@ void EpochClock::Finish() {
   capability_.Drop();
 }
 
-void EpochClock::StopAt(Epoch epoch) {
-  if (capability_.held() && epoch > capability_.time()) AdvanceTo(epoch);
+void EpochClock::Stop() {
+  if (finished() || epoch() >= kStopEpoch) return;
+  participant_.TellClosed(epoch());
+  capability_.Downgrade(kStopEpoch);
 }
 
 std::optional<Epoch> EpochClock::AwaitedEpoch() {
-  if (finished()) return std::nullopt;
+  if (finished() || epoch() >= kStopEpoch) return std::nullopt;
   const bool must_pause = MustPause();
   const bool lengthened = is_timed() && IsDue(graph_.worker().NowNanos()) && !closed_.empty();
   return must_pause || lengthened ? std::optional(closed_.front()) : std::nullopt;

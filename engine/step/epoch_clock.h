@@ -42,8 +42,8 @@ class EpochClock {
   void Advance(std::optional<Epoch> next);
   // Closes the last epoch.
   void Finish();
-  // Closes the epochs before `epoch`, which stays open.
-  void StopAt(Epoch epoch);
+  // Closes the epochs before kStopEpoch, which stays open. The last call.
+  void Stop();
   // The earliest epoch whose completion the source awaits before it can emit, or close its epoch;
   // nullopt if it awaits none.
   std::optional<Epoch> AwaitedEpoch();

@@ -133,6 +133,7 @@ std::pair<LoopHandle<D, T>, Stream<D, T>> Scope<T>::Feedback(
   output.location = AddLocation("the cycle '" + node.step_id() + "'");
   node.outputs.push_back(&output);
   node.logic = [] {};
+  graph_.builder().describer().AddSummary(node.step_id(), internal::DescribeSummary<T>(summary));
   graph_.builder().describer().AddStream(&output.tee(), node.step_id());
   return {LoopHandle<D, T>(*this, node, output, std::move(summary)),
           Stream<D, T>(*this, output.tee(), output.location, {&output})};

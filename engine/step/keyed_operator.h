@@ -36,7 +36,8 @@ struct FirstOfPair {
 //
 // A timer is a pair of a key and a time. A key may have any number of timers; setting one twice has
 // no effect. A clock timer fires when the run's clock reaches its time, or when the input ends, if
-// that is earlier. An epoch timer fires when its epoch is complete at the step. Timers are state:
+// that is earlier. An epoch timer fires when its epoch is complete at the step. A graceful stop
+// completes all epochs, so epoch timers fire; clock timers remain state. Timers are state:
 // snapshots contain them. Timers exist in the root scope only, and none can be set once the input
 // has ended. All timers that are due fire in one activation, those that their functions set for a
 // time that is due included.
@@ -189,6 +190,7 @@ class KeyedStep {
 
   void FireDueClockTimers() {
     if (held_.empty() || state_.clock_timers().empty()) return;
+    if (held_[0].time() >= kStopEpoch) return;  // the run stops, and waits for no more records
     Clock& clock = graph_.worker().run().clock();
     const CapabilityRef<T> time = input_.RightAt(held_[0].time());
     const int64_t now = absl::ToUnixNanos(clock.Now());

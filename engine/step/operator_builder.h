@@ -101,6 +101,9 @@ class OperatorBuilder {
   // How times at an input appear at an output: unchanged unless said otherwise; nullopt says that
   // nothing goes from there to there.
   void SetSummary(size_t input, size_t output, std::optional<Summary> summary) {
+    graph_.builder().describer().AddSummary(
+        node_.step_id(), absl::StrFormat("%s from input %d to output %d",
+                                         internal::DescribeSummary<T>(summary), input, output));
     summaries_.push_back({input, output, std::move(summary)});
   }
 

@@ -35,6 +35,18 @@ class ProbeHandle {
     return state_->attached && (!state_->frontier.has_value() || state_->frontier->empty());
   }
 
+  // The earliest times at which records may still arrive: one, or none, in the root scope; none if
+  // no more records will arrive. That of a probe without a stream is the first time of all.
+  Antichain<T> frontier() const {
+    Antichain<T> times;
+    if (state_->frontier.has_value()) {
+      for (const T& time : state_->frontier->elements()) times.Insert(time);
+    } else if (!state_->attached) {
+      times.Insert(TimestampTraits<T>::Minimum());
+    }
+    return times;
+  }
+
   // Called by the step Probe. Attaching a handle again while its dataflow lives is an
   // InvalidArgument failure.
   template <class D>

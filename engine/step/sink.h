@@ -41,6 +41,10 @@
 
 namespace headway {
 
+// The record type of the stream that Output returns. There are no such records: the frontier of the
+// stream says which epochs are flushed.
+struct Flushed {};
+
 // Whether a flush is done.
 struct FlushState {
   static FlushState Done() { return {}; }
@@ -145,7 +149,10 @@ class SinkNode final : public EpochParticipant {
 
 }  // namespace internal
 
-// Gives the stream's records to a sink. `Output("out", sink)`.
+// Gives the stream's records to a sink. `Output("out", sink)`. Returns a stream without records,
+// whose frontier passes a time when this worker and all others have flushed its records:
+//
+//   stream | Output("out", sink) | Probe(flushed);
 template <class Sink>
 auto Output(std::string step_id, Sink sink) {
   return DefineStep(
@@ -155,11 +162,12 @@ auto Output(std::string step_id, Sink sink) {
         NodeInput<D, T>& input = builder.AddInput(stream, pact::Pipeline{});
         // No record leaves through this output. Its capabilities keep epochs open until they are
         // closed.
-        builder.template AddOutput<char>();
+        auto& flushed = builder.template AddOutput<Flushed>();
         auto& node = builder.graph().objects().template Make<internal::SinkNode<D, T, Sink>>(
             builder.graph(), builder.node(), input, std::move(of_worker));
         builder.AddParticipant(node, [&node] { node.Open(); });
         builder.BuildWithoutCapabilities([&node] { node.Run(); });
+        return builder.StreamOf(flushed);
       });
 }
 

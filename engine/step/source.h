@@ -149,17 +149,18 @@ class SourceNode final : public SourceControl, public EpochParticipant {
   Node& node() override { return node_; }
   Epoch epoch() const override { return clock_.epoch(); }
   std::optional<Epoch> AwaitedEpoch() override { return clock_.AwaitedEpoch(); }
-  void StopAt(Epoch epoch) override {
-    stopped_ = true;
+  void Stop() override {
+    if (std::exchange(stopped_, true)) return;
     try {
-      graph_.errors().Guard(step_id(), [&] { clock_.StopAt(epoch); });
+      graph_.errors().Guard(step_id(), [&] { clock_.Stop(); });
     } catch (const StepFailed&) {  // the run has the failure
     }
     graph_.queue().MarkActive();
   }
 
   void Run() {
-    if (clock_.finished() || stopped_ || graph_.worker().run().stop_requested()) return;
+    if (graph_.worker().run().stop_requested()) Stop();
+    if (clock_.finished() || stopped_) return;
     clock_.CloseDueEpochs();
     if (!graph_.credit().HasCredit(output_)) {
       graph_.credit().Await(node_);

@@ -280,8 +280,6 @@ std::vector<Attack> Attacks(std::mt19937_64& random) {
                      {Copy(encoder.Credit(too_much))},
                      false,
                      {kMalformed}});
-  const Bytes agreed = Copy(encoder.Stop(true, 3));
-  attacks.push_back({"two epochs to stop at", {agreed, agreed}, false, {kMalformed}});
   const std::vector<FrameEncoder::ReturnedBytes> to_nobody = {{0, 0, 77, 1}};
   attacks.push_back({"credit for a worker that is not there",
                      {Copy(encoder.Credit(to_nobody))},
@@ -335,7 +333,7 @@ TEST_CASE("frames with wrong bits end the run with an error, whichever they are"
       Copy(encoder.Progress(ChangeOfEpoch(0, 1))),
       Copy(encoder.Credit(returned)),
       Copy(encoder.Graph(0, std::vector<std::string>{"inp", kStep})),
-      Copy(encoder.Stop(true, 3)),
+      Copy(encoder.Stop()),
       Copy(encoder.Abort(absl::InternalError("made up"))),
   };
   std::vector<std::unique_ptr<Victim>> victims;

@@ -279,6 +279,39 @@ TEST_CASE("an epoch stays open while its flush is pending") {
   }
 }
 
+TEST_CASE("the stream that Output returns passes an epoch when its flush is done") {
+  Collected<std::string> notes;
+  ManualClock clock;
+  CheckOk(Execute({.run = {.clock = &clock}}, [&](Worker& worker) -> absl::Status {
+    InputHandle<int> input;
+    ProbeHandle<> written, flushed;
+    HEADWAY_RETURN_IF_ERROR(worker.Build("flow", [&](Scope<>& scope) {
+      scope.Input(input) | Probe(written) | Output("out", SlowSink{&notes, 1, absl::Seconds(10)}) |
+          Probe(flushed);
+    }));
+    auto step = [&] {
+      for (int i = 0; i < 100; ++i) CheckOk(worker.Step());
+    };
+    CHECK(flushed.frontier().Contains(0));
+    input.Send(1);
+    input.AdvanceTo(3);
+    step();
+    CHECK(notes.InOrder() == std::vector<std::string>{"1", "pending"});
+    CHECK(written.frontier().Contains(3));
+    CHECK(flushed.frontier().Contains(0));
+    CHECK(flushed.LessThan(1));
+    clock.Advance(absl::Seconds(10));
+    step();
+    CHECK(notes.InOrder().back() == "done");
+    CHECK(flushed.frontier().Contains(3));
+    input.Close();
+    step();
+    CHECK(flushed.frontier().empty());
+    CHECK(flushed.Done());
+    return absl::OkStatus();
+  }));
+}
+
 TEST_CASE("nothing is written while a flush is pending, and the worker does not spin for it") {
   Collected<std::string> notes;
   ManualClock clock;

@@ -193,7 +193,7 @@ TEST_CASE("classes overtake each other in the order of urgency, but not a frame 
   SendGoodbye(meshes[0], 1);
   SendBatch(meshes[0], 1, 1, 64, 0);
   SendProgress(meshes[0], 1, 0);
-  meshes[0].Send(1, {.frame_class = FrameClass::kControl, .head = encoder.Stop(false, 0)});
+  meshes[0].Send(1, {.frame_class = FrameClass::kControl, .head = encoder.Stop()});
   meshes[0].Send(
       1, {.frame_class = FrameClass::kAbort, .head = encoder.Abort(absl::InternalError("x"))});
   CHECK_FALSE(meshes[0].Flush());

@@ -166,7 +166,7 @@ TEST_CASE("processes that build different dataflows are told the step") {
   }
 }
 
-TEST_CASE("a stop that is asked of one process ends all of them at one epoch") {
+TEST_CASE("a stop that is asked of one process ends all of them, and loses nothing") {
   ForEachCluster([](Mesh mesh, Shape shape) {
     std::vector<StopHandle> stops(static_cast<size_t>(shape.processes));
     Collected<int64_t> seen;

@@ -286,9 +286,8 @@ TEST_CASE("workers that build different graphs") {
         scope.Input("numbers", NumbersOfEachWorker(10)) |
             Exchange(scope.worker_index() == odd ? "here" : "there");
       });
-      CheckError(
-          RunMain(other_id, {.worker_count = workers}), StatusCode::kInvalidArgument,
-          {"different dataflows", "on worker ", "step 'here'", "step 'there'", "step number 1"});
+      CheckError(RunMain(other_id, {.worker_count = workers}), StatusCode::kInvalidArgument,
+                 {"different dataflows", "on worker ", "step 'here'", "step 'there'"});
       Dataflow more("flow", [&](Scope<>& scope) {
         auto numbers = scope.Input("numbers", NumbersOfEachWorker(10));
         if (scope.worker_index() == odd) numbers | Map("more", Same);
@@ -297,6 +296,75 @@ TEST_CASE("workers that build different graphs") {
                  {"different dataflows", "step 'more'", "nothing"});
     }
   }
+}
+
+TEST_CASE(
+    "workers that connect the same steps differently are told the first stream that differs") {
+  Dataflow flow("flow", [](Scope<>& scope) {
+    auto a = scope.Input("a", NumbersOfEachWorker(10));
+    auto b = scope.Input("b", NumbersOfEachWorker(10));
+    if (scope.worker_index() == 1) std::swap(a, b);
+    a | Exchange("x");
+    b | Exchange("y");
+  });
+  CheckError(RunMain(flow, {.worker_count = 2}), StatusCode::kInvalidArgument,
+             {"different dataflows", "from output 0 of step 'a' to input 0 of step 'x'",
+              "from output 0 of step 'b' to input 0 of step 'x'"});
+}
+
+TEST_CASE("workers that use another output of the same step are told the stream") {
+  Dataflow flow("flow", [](Scope<>& scope) {
+    auto numbers = scope.Input("numbers", NumbersOfEachWorker(10));
+    OperatorBuilder<Epoch> builder(scope, "two");
+    auto& in = builder.AddInput(numbers, pact::Pipeline{});
+    auto& first = builder.AddOutput<int64_t>();
+    auto& second = builder.AddOutput<int64_t>();
+    builder.BuildWithoutCapabilities([&in] { in.ForEach([](const auto&, auto&) {}); });
+    builder.StreamOf(scope.worker_index() == 0 ? first : second) | Exchange("spread");
+  });
+  CheckError(RunMain(flow, {.worker_count = 2}), StatusCode::kInvalidArgument,
+             {"output 0 of step 'two'", "output 1 of step 'two'"});
+}
+
+TEST_CASE("workers that close another cycle, or advance its time by another summary") {
+  auto loops = [](Scope<>& scope, Epoch by, bool swapped) {
+    auto numbers = scope.Input("numbers", NumbersOfEachWorker(10));
+    auto [first, first_again] = scope.Feedback<int64_t>("first", by);
+    auto [second, second_again] = scope.Feedback<int64_t>("second", 1);
+    auto none = numbers | Merge("all", first_again, second_again) |
+                Filter("none", [](int64_t) { return false; });
+    none | ConnectLoop(swapped ? second : first);
+    none | ConnectLoop(swapped ? first : second);
+  };
+  Dataflow other_summary(
+      "flow", [&](Scope<>& scope) { loops(scope, scope.worker_index() == 0 ? 2 : 1000, false); });
+  CheckError(RunMain(other_summary, {.worker_count = 2}), StatusCode::kInvalidArgument,
+             {"step 'first'", "advances time 0 to 1000", "advances time 0 to 2"});
+  Dataflow other_cycle("flow", [&](Scope<>& scope) { loops(scope, 1, scope.worker_index() == 0); });
+  CheckError(RunMain(other_cycle, {.worker_count = 2}), StatusCode::kInvalidArgument,
+             {"to input 0 of step 'first'", "to input 0 of step 'second'"});
+}
+
+TEST_CASE("workers whose operators promise other times for an output") {
+  Dataflow flow("flow", [](Scope<>& scope) {
+    auto numbers = scope.Input("numbers", NumbersOfEachWorker(10));
+    OperatorBuilder<Epoch> builder(scope, "own");
+    auto& in = builder.AddInput(numbers, pact::Pipeline{});
+    builder.AddOutput<int64_t>();
+    if (scope.worker_index() == 0) builder.SetSummary(0, 0, std::nullopt);
+    builder.BuildWithoutCapabilities([&in] { in.ForEach([](const auto&, auto&) {}); });
+  });
+  CheckError(RunMain(flow, {.worker_count = 2}), StatusCode::kInvalidArgument,
+             {"step 'own' with no path from input 0 to output 0"});
+}
+
+TEST_CASE("workers that give a dataflow different names") {
+  absl::Status status = Execute({.workers = 2}, [](Worker& worker) {
+    return worker.Build(worker.index() == 0 ? "one" : "another", [](Scope<>& scope) {
+      scope.Input("numbers", NumbersOfEachWorker(10)) | Exchange("spread");
+    });
+  });
+  CheckError(status, StatusCode::kInvalidArgument, {"named 'one'", "named 'another'"});
 }
 
 TEST_CASE("workers that build graphs whose records are of different types") {

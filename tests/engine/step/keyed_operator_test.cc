@@ -400,5 +400,34 @@ TEST_CASE("all records of a key are on one worker, whatever worker they come fro
   }
 }
 
+TEST_CASE("a graceful stop fires epoch timers, and neither clock timers nor the end") {
+  InBothOrders([](RunOptions options) {
+    StopHandle stop = options.stop;
+    Collected<std::pair<Epoch, Keyed>> collected;
+    auto record = [](Step& step, const CapabilityRef<Epoch>& time, Keyed record) {
+      step.SetTimer(time, record.first, time.time() + 1000);
+      step.SetTimer(record.first, absl::InfiniteFuture());
+    };
+    Dataflow flow("flow", [&](Scope<>& scope) {
+      auto pairs = scope.Input("pairs", NumbersOfEachWorker(std::numeric_limits<int64_t>::max())) |
+                   Map("pair", [stop](int64_t x) mutable {
+                     if (x == 500) stop.RequestStop();
+                     return Keyed(x % 3, x);
+                   });
+      TimerStep(
+          pairs,
+          {.record = record, .has_clock_timer = true, .has_epoch_timer = true, .at_end = true}) |
+          CollectWithTime("collect", collected);
+    });
+    options.epoch_config = TestingEpochConfig{};
+    CheckOk(RunMain(flow, options));
+    CHECK(collected.size() >= 501);
+    for (const auto& [time, key, at] : FiredOf(collected)) {
+      CHECK(static_cast<Epoch>(at) == time);
+      CHECK(key >= 0);
+    }
+  });
+}
+
 }  // namespace
 }  // namespace headway
