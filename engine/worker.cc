@@ -120,18 +120,29 @@ absl::Status Worker::SteppedByOperator() const {
 
 absl::Status Worker::Step() {
   if (!stepping_.empty()) return SteppedByOperator();
+  context_.set_waiting_host(nullptr);
   did_work_ = StepOnce();
+  if (wake_ != nullptr) LeaveToHost();
   return context_.attempt().failure().status();
 }
 
 absl::Status Worker::StepOrPark(absl::Duration timeout) {
+  absl::Status status = StepOrSleep(timeout);
+  if (wake_ != nullptr) wake_->LeaveForStep();
+  return status.ok() ? context_.attempt().failure().status() : status;
+}
+
+// The failure of a step that did work is that of the next one, or of the caller.
+absl::Status Worker::StepOrSleep(absl::Duration timeout) {
   if (!stepping_.empty()) return SteppedByOperator();
   did_work_ = StepOnce();
-  if (context_.failed()) return context_.attempt().failure().status();
   if (did_work_) {
     idle_.Worked();
-  } else if (context_.run().options().waiting == Waiting::kSpinThenPark &&
-             idle_.Idle() == internal::IdleStrategy::Decision::kSleep) {
+    return absl::OkStatus();
+  }
+  if (context_.failed()) return context_.attempt().failure().status();
+  if (context_.run().options().waiting == Waiting::kSpinThenPark &&
+      idle_.Idle() == internal::IdleStrategy::Decision::kSleep) {
     Sleep(timeout);
     idle_.Woke();
   }
@@ -345,7 +356,8 @@ bool Worker::HasWork() {
                      [](Graph* graph) { return graph->credit().MayContinueAny(); });
 }
 
-void Worker::Sleep(absl::Duration timeout) {
+// Returns the longest time that the worker may sleep.
+std::optional<std::chrono::nanoseconds> Worker::PrepareSleep(absl::Duration timeout) {
   const int64_t now = context_.NowNanos();
   if (idle_.TrimIsDue(now)) endpoint_.pool().Trim();
   if (endpoint_.pool().CanTrim()) {
@@ -355,12 +367,16 @@ void Worker::Sleep(absl::Duration timeout) {
     timeout = std::min(timeout, absl::Nanoseconds(context_.timers().next_nanos() - now));
     if (context_.run().options().clock != nullptr) timeout = std::min(timeout, kForeignClockPoll);
   }
-  std::optional<std::chrono::nanoseconds> limit;
-  if (timeout != absl::InfiniteDuration()) limit = absl::ToChronoNanoseconds(timeout);
   // Only a worker that made room has a reason to wake those that wait for it.
   if (context_.TakeMadeRoom() && context_.attempt().flow_control().TakeStarvingBeforePark()) {
     endpoint_.WakeAll();
   }
+  if (timeout == absl::InfiniteDuration()) return std::nullopt;
+  return absl::ToChronoNanoseconds(timeout);
+}
+
+void Worker::Sleep(absl::Duration timeout) {
+  const std::optional<std::chrono::nanoseconds> limit = PrepareSleep(timeout);
   const auto has_work = [this] { return HasWork(); };
   internal::Network* network = context_.attempt().network();
   if (network == nullptr || !network->TryWait(endpoint_, limit, has_work)) {
@@ -369,6 +385,30 @@ void Worker::Sleep(absl::Duration timeout) {
   // The caller checks its condition before the next sleep, so the same request ends only one.
   stop_seen_ = context_.run().stop_requested();
   if (stop_seen_) StopSources();  // those that are idle do not run
+}
+
+absl::StatusOr<int> Worker::wake_fd() {
+  if (wake_ == nullptr) {
+    internal::Network* network = context_.attempt().network();
+    absl::StatusOr<std::unique_ptr<internal::WakeDescriptor>> made =
+        internal::WakeDescriptor::Create(endpoint_,
+                                         network != nullptr ? network->descriptor() : -1);
+    if (!made.ok()) return made.status();
+    wake_ = *std::move(made);
+  }
+  return wake_->descriptor();
+}
+
+void Worker::LeaveToHost() {
+  const auto has_work = [this] { return HasWork(); };
+  // Nothing that the network withholds may stay there, and nothing that it was woken for.
+  internal::Network* network = context_.attempt().network();
+  if (network != nullptr && !did_work_) {
+    network->TryWait(endpoint_, std::chrono::nanoseconds::zero(), has_work);
+  }
+  wake_->Leave(PrepareSleep(absl::InfiniteDuration()), has_work);
+  context_.set_waiting_host(&endpoint_.parker());
+  stop_seen_ = context_.run().stop_requested();
 }
 
 // ---- For entry points ----

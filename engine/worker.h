@@ -1,21 +1,25 @@
 #ifndef HEADWAY_ENGINE_WORKER_H_
 #define HEADWAY_ENGINE_WORKER_H_
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "engine/graph/graph.h"
 #include "engine/graph/scope.h"
 #include "engine/runtime/idle_strategy.h"
 #include "engine/runtime/pending_frames.h"
+#include "engine/runtime/wake_descriptor.h"
 #include "engine/runtime/worker_context.h"
 
 namespace headway {
@@ -53,21 +57,30 @@ class Worker {
   absl::Status Cancel(std::string_view name);
 
   // Receives frames from other workers, runs the active operators and publishes progress. Never
-  // waits. FailedPrecondition, without a step, if an operator of the worker calls this.
+  // waits. A call does a bounded amount of work. FailedPrecondition, without a step, if an operator
+  // of the worker calls this.
   absl::Status Step();
 
   // Steps while `condition()` is true. Waits for work (see Waiting) after a step without any.
   template <class Condition>
   absl::Status StepWhile(Condition&& condition) {
     while (condition()) {
-      absl::Status status = StepOrPark();
+      absl::Status status = StepOrSleep(absl::InfiniteDuration());
       if (!status.ok()) return status;
     }
+    if (wake_ != nullptr) wake_->LeaveForStep();
     return context_.attempt().failure().status();
   }
 
   // Takes one step. If it did no work, waits for work, at most for `timeout`.
   absl::Status StepOrPark(absl::Duration timeout = absl::InfiniteDuration());
+
+  // A descriptor that is readable when Step has something to do: frames, timers, activations, or a
+  // request to stop. It is for hosts with an event loop of their own (poll, epoll, libuv, Asio).
+  // Wait until it is readable, among the host's descriptors, and take a step; never read from it.
+  // The worker owns it. A step may find nothing to do. A worker that is never asked for it pays
+  // nothing. ResourceExhausted: the system is out of descriptors.
+  absl::StatusOr<int> wake_fd();
 
   // Returns true if a dataflow is running. A dataflow that is complete on all workers is removed.
   bool HasDataflows() const { return !graphs_.empty(); }
@@ -109,7 +122,10 @@ class Worker {
   void Drop(const internal::Message& message);
 
   // Waiting.
+  absl::Status StepOrSleep(absl::Duration timeout);
+  std::optional<std::chrono::nanoseconds> PrepareSleep(absl::Duration timeout);
   void Sleep(absl::Duration timeout);
+  void LeaveToHost();
   bool HasWork();
 
   // Returns null if the dataflow is not built yet, or is removed.
@@ -129,6 +145,7 @@ class Worker {
   uint32_t step_count_ = 0;
   internal::CurrentThread thread_;
   internal::IdleStrategy idle_;
+  std::unique_ptr<internal::WakeDescriptor> wake_;  // null: the host has not asked for it
   bool stop_seen_ = false;                        // the last sleep ended after the request to stop
   internal::WorkerStatistics* const statistics_;  // null: the run has no monitor
 };

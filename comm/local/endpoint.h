@@ -119,6 +119,19 @@ class Endpoint {
     parker_->ParkElsewhere([&] { return HasIncoming() || has_work(); }, [&] { wait(timeout); });
   }
 
+  // The same for a worker that leaves its thread to a host (Parker::ParkOutside). Returns the
+  // longest time until it has to be called again, which is `timeout` or less; zero if there is
+  // work. From now on a wake-up makes the event of the parker readable.
+  template <class HasWork>
+  std::optional<std::chrono::nanoseconds> ParkOutside(
+      std::optional<std::chrono::nanoseconds> timeout, HasWork&& has_work) {
+    if (!Flush()) timeout = std::min(timeout.value_or(kSpillRetry), kSpillRetry);
+    parker_->ParkOutside();
+    if (HasIncoming() || has_work()) timeout = std::chrono::nanoseconds::zero();
+    return timeout;
+  }
+  Parker& parker() { return *parker_; }
+
   // Makes this worker run TakeActivations soon, and wakes it. A token that already waits is not
   // added again. Thread-safe; a thread that may outlive the endpoint uses Fabric::Activate.
   void ActivateFromAnyThread(uint64_t token);

@@ -1,6 +1,7 @@
 #include "comm/local/parker.h"
 
 #include <linux/futex.h>
+#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,7 +24,28 @@ void Parker::Wait(std::optional<std::chrono::nanoseconds> timeout) {
           timeout.has_value() ? &limit : nullptr, nullptr, 0);
 }
 
+void Parker::ParkOutside() {
+  // A waker that has yet to write makes the event readable for nothing.
+  if (event_is_set_ || parked_.load(std::memory_order_relaxed) != kOutside) {
+    eventfd_t count;
+    eventfd_read(event_.get(), &count);
+    event_is_set_ = false;
+  }
+  parked_.exchange(kOutside, std::memory_order_seq_cst);
+  Fence();
+}
+
+void Parker::WakeSelf() {
+  if (event_is_set_) return;
+  event_is_set_ = true;
+  eventfd_write(event_.get(), 1);
+}
+
 void Parker::Wake(uint32_t parked) {
+  if (parked == kOutside) {
+    eventfd_write(event_.get(), 1);
+    return;
+  }
   if (parked == kElsewhere) {
     waker_();
     return;

@@ -8,6 +8,8 @@
 #include <optional>
 #include <utility>
 
+#include "comm/system/file_descriptor.h"
+
 namespace headway::internal {
 
 // Spin hint: the processor leaves more to the other thread of the core.
@@ -51,6 +53,18 @@ class alignas(64) Parker {
     parked_.store(0, std::memory_order_relaxed);
   }
 
+  // Announces that the owner leaves its thread to a host until its next call: a wake-up makes the
+  // event readable. Forgets earlier wake-ups. The caller then checks its inboxes, and calls
+  // WakeSelf if it finds something. REQUIRES: SetEvent was called.
+  void ParkOutside();
+  // Makes the event readable.
+  void WakeSelf();
+
+  // The eventfd of ParkOutside. Non-blocking. It is closed with the parker: a thread that wakes the
+  // owner may outlive it.
+  void SetEvent(FileDescriptor event) { event_ = std::move(event); }
+  int event() const { return event_.get(); }
+
   // Sets the function that wakes an owner in ParkElsewhere. It must be thread-safe, and may be
   // called when the owner is awake again. REQUIRES: before the first park and the first wake-up.
   void SetWaker(std::function<void()> waker) { waker_ = std::move(waker); }
@@ -72,12 +86,15 @@ class alignas(64) Parker {
  private:
   static constexpr uint32_t kHere = 1;
   static constexpr uint32_t kElsewhere = 2;
+  static constexpr uint32_t kOutside = 3;
 
   void Wait(std::optional<std::chrono::nanoseconds> timeout);
   void Wake(uint32_t parked);
 
   std::atomic<uint32_t> parked_{0};
   std::function<void()> waker_;
+  FileDescriptor event_;       // not open: the owner never parks outside
+  bool event_is_set_ = false;  // by the owner
 };
 
 #if defined(__SANITIZE_THREAD__)

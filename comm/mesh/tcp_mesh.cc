@@ -302,6 +302,8 @@ void TcpMesh::Wait(std::optional<std::chrono::nanoseconds> timeout) {
 
 void TcpMesh::Wake() { loop_->Wake(); }
 
+int TcpMesh::descriptor() const { return loop_->descriptor(); }
+
 void TcpMesh::Close(absl::Duration timeout) {
   doorkeeper_.reset();
   std::vector<Link*> links;

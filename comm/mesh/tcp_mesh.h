@@ -72,6 +72,7 @@ class TcpMesh final : public Transport {
   bool Poll(Handler& handler) override;
   void Wait(std::optional<std::chrono::nanoseconds> timeout) override;
   void Wake() override;
+  int descriptor() const override;
   void Close(absl::Duration timeout) override;
 
  private:

@@ -88,6 +88,8 @@ void EventLoop::Wake() {
   if (!woken_.exchange(true, std::memory_order_acq_rel)) uv_async_send(&handles_->wake);
 }
 
+int EventLoop::descriptor() const { return uv_backend_fd(&handles_->loop); }
+
 int64_t EventLoop::now_ms() const { return static_cast<int64_t>(uv_now(&handles_->loop)); }
 
 struct Watcher::State {

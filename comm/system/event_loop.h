@@ -43,6 +43,10 @@ class EventLoop {
   // Ends a Wait, or the next one. Thread safe.
   void Wake();
 
+  // A descriptor that is readable when an event is ready, or Wake was called since the last Poll or
+  // Wait. It reflects the watched events as of then.
+  int descriptor() const;
+
   // Milliseconds since some fixed moment, monotonic, as of the last Poll, Wait or ReadClock.
   int64_t now_ms() const;
 

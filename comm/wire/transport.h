@@ -54,7 +54,7 @@ struct IncomingFrame {
 // ends learn of it. Frames to a process whose link is lost are dropped.
 //
 // Thread safety: one thread at a time calls the methods, and the workers take turns. Any thread may
-// call Wake, process_id, process_count and Describe at any time.
+// call Wake, descriptor, process_id, process_count and Describe at any time.
 class Transport {
  public:
   // Receives frames in the order of arrival. Heartbeats are internal to the transport.
@@ -96,6 +96,10 @@ class Transport {
 
   // Ends a Wait. Thread safe.
   virtual void Wake() = 0;
+
+  // A descriptor that is readable when Wait would end, for hosts that wait by themselves; -1: there
+  // is none. Thread safe.
+  virtual int descriptor() const { return -1; }
 
   // Writes the queued frames, ends the connections and waits for the peers to end them too, at most
   // for `timeout`. Only TakeWritten may be called afterwards.

@@ -31,6 +31,7 @@ class RunQueue {
   // Schedules the node for the time when the clock has reached `nanos`.
   void ActivateAt(Node& node, int64_t nanos) {
     worker_.timers().Add(nanos, graph_id_, node.index());
+    worker_.WakeHost();
   }
   // Queues nodes that waited for credit. They count as active already.
   void Append(const std::vector<Node*>& nodes) {
@@ -39,18 +40,18 @@ class RunQueue {
 
   // Puts the graph in the worker's list of graphs to step. Without effect before Open.
   void MarkActive() {
-    if (!stepped_ && open_) {
-      stepped_ = true;
-      worker_.active_graphs().push_back(&graph_);
-    }
+    if (phase_ != Phase::kIdle) return;
+    phase_ = Phase::kActive;
+    worker_.active_graphs().push_back(&graph_);
+    worker_.WakeHost();
   }
   // Lets the worker step the graph: its build is over.
   void Open() {
-    open_ = true;
+    phase_ = Phase::kIdle;
     MarkActive();
   }
   // The worker has taken the graph from its list.
-  void BeginStep() { stepped_ = false; }
+  void BeginStep() { phase_ = Phase::kIdle; }
 
   bool empty() const { return nodes_.empty(); }
   size_t size() const { return nodes_.size(); }
@@ -65,11 +66,12 @@ class RunQueue {
   }
 
  private:
+  enum class Phase : uint8_t { kBuilding, kIdle, kActive };
+
   Graph& graph_;
   WorkerContext& worker_;
   const uint32_t graph_id_;
-  bool open_ = false;
-  bool stepped_ = false;
+  Phase phase_ = Phase::kBuilding;
   std::vector<Node*> nodes_;
 };
 

@@ -58,6 +58,9 @@ class Network final : private Transport::Handler, private FramePump::Work {
     return pump_.TryWait(worker, timeout, has_work);
   }
 
+  // Transport::descriptor.
+  int descriptor() const { return peers_.transport().descriptor(); }
+
   // Announcements::AddDataflow and RemoveDataflow.
   void AddDataflow(uint32_t dataflow, ProgressLayout layout,
                    const std::vector<std::string>& steps) {

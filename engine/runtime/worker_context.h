@@ -64,6 +64,14 @@ class WorkerContext {
   // The graphs that ask to be stepped. A graph adds itself at most once.
   std::vector<Graph*>& active_graphs() { return active_graphs_; }
   TimerQueue& timers() { return timers_; }
+  // Tells a host that waits for the worker's descriptor (Worker::wake_fd) that it made work itself,
+  // by an input or an activator.
+  void WakeHost() {
+    if (waiting_host_ != nullptr) [[unlikely]]
+      waiting_host_->WakeSelf();
+  }
+  // `parker` is that of the worker while the host waits; otherwise null.
+  void set_waiting_host(Parker* parker) { waiting_host_ = parker; }
 
   // ---- Statistics ----
 
@@ -83,6 +91,7 @@ class WorkerContext {
   uint64_t source_records_ = 0;
   std::vector<Graph*> active_graphs_;
   TimerQueue timers_;
+  Parker* waiting_host_ = nullptr;
 };
 
 }  // namespace headway::internal

@@ -12,8 +12,11 @@ namespace headway {
 // The place of a step, source or sink in its run. Made by the engine on each worker, while the
 // dataflow is built. Copyable; a copy may outlive the call that received it, and ends with the run.
 struct StepContext {
-  int worker_index = 0;      // 0 to worker_count - 1
-  int worker_count = 1;      // of the whole run, over all processes
+  int worker_index = 0;  // 0 to worker_count - 1
+  int worker_count = 1;  // of the whole run, over all processes
+  // Among the workers of this process, from 0. The worker with 0 owns the resources that a process
+  // has once, such as a port.
+  int local_worker_index = 0;
   std::string step_id = {};  // full: with the ids of the steps that it is part of
   Clock* clock = nullptr;    // of the run, and never null in one
   // Wakes the worker and runs the step, from any thread. A source that is woken is polled though
@@ -30,6 +33,7 @@ inline StepContext ContextOf(Graph& graph, Node& node) {
   WorkerContext& worker = graph.worker();
   return {.worker_index = worker.index(),
           .worker_count = worker.count(),
+          .local_worker_index = worker.local_index(),
           .step_id = node.step_id(),
           .clock = &worker.run().clock(),
           .activator = Activator(graph, node).thread_activator()};

@@ -1,6 +1,8 @@
 #include "comm/local/parker.h"
 
 #include <doctest/doctest.h>
+#include <poll.h>
+#include <sys/eventfd.h>
 
 #include <atomic>
 #include <chrono>
@@ -39,6 +41,37 @@ TEST_CASE("a wake-up finds nobody unless the owner is parked") {
   });
   CHECK(woken);
   CHECK_FALSE(parker.WakeIfParked());
+}
+
+bool IsReadable(const Parker& parker) {
+  pollfd polled = {parker.event(), POLLIN, 0};
+  return poll(&polled, 1, 0) == 1;
+}
+
+TEST_CASE("an owner that waits outside finds its event readable after a wake-up, once") {
+  Parker parker;
+  parker.SetEvent(FileDescriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)));
+  Parker::Fence();
+  CHECK_FALSE(parker.WakeIfParked());
+  CHECK_FALSE(IsReadable(parker));
+  for (int round = 0; round < 3; ++round) {
+    parker.ParkOutside();
+    CHECK_FALSE(IsReadable(parker));
+    parker.Unpark();
+    parker.Unpark();
+    CHECK(IsReadable(parker));
+    parker.ParkOutside();
+    CHECK_FALSE(IsReadable(parker));
+    parker.WakeSelf();
+    CHECK(IsReadable(parker));
+  }
+  // A sleep on the thread takes the place of the wait outside.
+  parker.ParkOutside();
+  parker.Park(std::nullopt, [&] {
+    parker.Unpark();
+    return false;
+  });
+  CHECK_FALSE(IsReadable(parker));
 }
 
 // Without a time limit: a lost wake-up hangs the test.
