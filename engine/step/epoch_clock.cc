@@ -68,6 +68,13 @@ void EpochClock::Advance(std::optional<Epoch> next) {
             "that epoch or a later one",
             *next, epoch())));
   }
+  if (next.has_value() && *next >= kStopEpoch) {
+    graph_.errors().FailAndThrow(
+        node_.step_id(),
+        absl::FailedPreconditionError(absl::StrFormat(
+            "its reader returned SourceState::AdvanceTo(%d); an epoch must be less than %d", *next,
+            kStopEpoch)));
+  }
   const Epoch to = next.value_or(epoch() + 1);
   if (to != epoch()) AdvanceTo(to);
 }

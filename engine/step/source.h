@@ -70,8 +70,8 @@ struct SourceState {
   static SourceState Idle(absl::Duration wait) { return {.wait = wait}; }
   // More, in the next epoch: the current one has no more records of this reader.
   static SourceState EndEpoch() { return {.ends_epoch = true}; }
-  // The same with the number of the next epoch. An epoch before out.epoch() ends the run with
-  // FailedPrecondition; out.epoch() itself is like More.
+  // The same with the number of the next epoch. An epoch before out.epoch(), or from kStopEpoch on,
+  // ends the run with FailedPrecondition; out.epoch() itself is like More.
   static SourceState AdvanceTo(Epoch epoch) { return {.ends_epoch = true, .next_epoch = epoch}; }
 
   bool done = false;

@@ -156,8 +156,14 @@ TEST_CASE("a reader may choose epochs by number, far apart and other ones on eac
   }
 }
 
-TEST_CASE("a reader cannot go back to an earlier epoch") {
+TEST_CASE("a reader cannot go back to an earlier epoch, nor to one beyond all epochs") {
   Seen seen;
+  const PollFunction beyond = [](int, int64_t, SourceOutput<int64_t>&) {
+    return SourceState::AdvanceTo(UINT64_MAX);
+  };
+  CheckError(RunPolled(beyond, {.epoch_config = SourceEpochConfig{}}, seen),
+             absl::StatusCode::kFailedPrecondition,
+             {"step 'numbers'", "SourceState::AdvanceTo(18446744073709551615); an epoch must be"});
   const PollFunction back = [](int, int64_t poll, SourceOutput<int64_t>&) {
     return SourceState::AdvanceTo(poll == 0 ? 7 : 5);
   };
