@@ -6,8 +6,8 @@
 namespace headway::cli {
 
 // Installs handlers of SIGINT and SIGTERM: the first signal makes the returned descriptor readable,
-// a second one ends the process. An ignored signal stays ignored. ResourceExhausted: the system is
-// out of descriptors.
+// a second one ends the process, also as process 1 of a container. An ignored signal stays ignored.
+// ResourceExhausted: the system is out of descriptors.
 //
 // REQUIRES: it is called once, before the process has other threads.
 absl::StatusOr<int> HandleStopSignals();

@@ -107,9 +107,12 @@ std::vector<std::thread> StartThreads(Attempt& attempt, Program program) {
       });
     }
   } catch (const std::system_error& error) {
-    attempt.failure().Report(absl::ResourceExhaustedError(
-        absl::StrFormat("cannot start the thread of worker %d: %s; use fewer workers",
-                        threads.size() + 1, error.what())));
+    attempt.failure().Report(absl::ResourceExhaustedError(absl::StrFormat(
+        "cannot start the thread of %s: %s; use fewer workers, or allow more threads "
+        "(ulimit -u)",
+        attempt.Describe(attempt.run().topology().first_worker() +
+                         static_cast<int>(threads.size()) + 1),
+        error.what())));
   } catch (const std::bad_alloc&) {
     attempt.failure().ReportOutOfMemory();
   }
@@ -167,7 +170,9 @@ absl::Status RunProcess(Program program, const RunOptions& options, int workers,
         "not enough memory for the connections of %d workers; use fewer workers", workers));
   } catch (const std::system_error& error) {
     return absl::ResourceExhaustedError(
-        absl::StrFormat("cannot start the network's watchdog: %s", error.what()));
+        absl::StrFormat("process %d cannot start the thread of the network's watchdog: %s; allow "
+                        "more threads (ulimit -u)",
+                        topology.process, error.what()));
   }
   return RunAttempt(*attempt, program);
 }

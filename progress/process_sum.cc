@@ -24,7 +24,7 @@ ProcessSum::ProcessSum(ProgressLayout layout, int workers, int worker_count)
     // All workers begin with equal counts.
     const int64_t own = int64_t{change.delta()} * workers / worker_count;
     if (layout_.only_capabilities[change.location()] && own != 0) {
-      capabilities_[PointOf(change)] += own;
+      capabilities_.Add(PointOf(change), own);
     }
   }
 }
@@ -44,10 +44,8 @@ void ProcessSum::Add(std::span<const std::byte> round) {
   for (RoundReader reader(round, layout_.change_bytes); !reader.done(); reader.Next()) {
     const EncodedChange change = reader.change();
     if (!layout_.only_capabilities[change.location()]) continue;
-    const auto count = capabilities_.try_emplace(PointOf(change)).first;
-    count->second += change.delta();
-    HEADWAY_DCHECK(count->second >= 0);  // T1: a worker drops only capabilities that it has
-    if (count->second == 0) capabilities_.erase(count);
+    [[maybe_unused]] const int64_t count = capabilities_.Add(PointOf(change), change.delta());
+    HEADWAY_DCHECK(count >= 0);  // T1: a worker drops only capabilities that it has
   }
 }
 
@@ -67,7 +65,7 @@ bool ProcessSum::TakesTheLast(std::span<const std::byte> net) const {
     const EncodedChange change = reader.change();
     if (change.delta() >= 0) continue;
     if (!layout_.only_capabilities[change.location()]) return true;
-    if (!capabilities_.contains(PointOf(change))) return true;
+    if (!capabilities_.Contains(PointOf(change))) return true;
   }
   return false;
 }

@@ -1,14 +1,13 @@
 #ifndef HEADWAY_PROGRESS_PROCESS_SUM_H_
 #define HEADWAY_PROGRESS_PROCESS_SUM_H_
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
+#include "progress/point_counts.h"
 #include "progress/round.h"
 #include "progress/round_sum.h"
 
@@ -78,8 +77,7 @@ class ProcessSum {
   std::span<const uint32_t> change_bytes() const { return layout_.change_bytes; }
 
  private:
-  // A location and a time.
-  using Point = std::array<uint64_t, 5>;
+  using Point = internal::PointCounts::Point;
 
   bool TakesTheLast(std::span<const std::byte> net) const;
   Point PointOf(internal::EncodedChange change) const;
@@ -87,7 +85,7 @@ class ProcessSum {
   const ProgressLayout layout_;
   const bool may_wait_;
   RoundSum sum_;
-  absl::flat_hash_map<Point, int64_t> capabilities_;  // of this process
+  internal::PointCounts capabilities_;  // of this process
   bool is_due_ = false;
   bool is_due_known_ = false;  // is_due_ is up to date
 };

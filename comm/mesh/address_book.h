@@ -41,6 +41,10 @@ class AddressBook {
     return remote_allowed_ || address.IsLoopback();
   }
 
+  // Returns true if the address of a process is a name, whose meaning may change, and not a number.
+  // REQUIRES: Check returned OK.
+  bool IsNamed(int process) const { return !IsNumeric(hosts_[static_cast<size_t>(process)]); }
+
   // The name of a process in messages.
   std::string Name(int process) const { return DescribeProcess(process, addresses_); }
   std::span<const std::string> addresses() const { return addresses_; }

@@ -1,19 +1,23 @@
 #include "comm/mesh/candidate.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
-#include <vector>
 
 #include "comm/system/socket.h"
 #include "comm/wire/wire.h"
 
 namespace headway::internal {
 
-void SendAbort(Link& link, const absl::Status& cause) {
+void SendAbort(Link& link, const absl::Status& cause, std::span<const std::byte> before) {
   constexpr size_t kMaxMessageBytes = 2048;  // so that it fits in a frame of the handshake
   FrameEncoder encoder;
   const std::string message(cause.message().substr(0, kMaxMessageBytes));
-  link.Send({.frame_class = FrameClass::kAbort,
-             .head = encoder.Abort(absl::Status(cause.code(), message))});
+  const std::span<const std::byte> abort = encoder.Abort(absl::Status(cause.code(), message));
+  // Sent together, since an Abort overtakes frames that are sent before it.
+  std::vector<std::byte> frames(before.begin(), before.end());
+  frames.insert(frames.end(), abort.begin(), abort.end());
+  link.Send({.frame_class = FrameClass::kAbort, .head = frames});
   link.Flush();
 }
 
@@ -66,8 +70,11 @@ Candidate::Outcome Candidate::Step(int64_t now_ms) {
   return outcome;
 }
 
-bool Candidate::IsDone() const {
-  return origin_ == Origin::kLate ? peer().has_value() : handshake_.done();
+std::unique_ptr<Link> Candidate::Refuse(const absl::Status& why) {
+  // A proof helps who guesses secrets, so a stranger gets none.
+  if (outcome_ == Outcome::kDropped) withheld_.clear();
+  SendAbort(*link_, why, withheld_);
+  return TakeLink();
 }
 
 Candidate::Outcome Candidate::ReadFrames() {
@@ -78,7 +85,7 @@ Candidate::Outcome Candidate::ReadFrames() {
       status_ = std::move(status);
       return handshake_.refused() ? Outcome::kRefused : Outcome::kDropped;
     }
-    if (IsDone()) return Outcome::kDone;
+    if (handshake_.done()) return Outcome::kDone;
     switch (result) {
       case FrameReader::Result::kMore:
         break;
@@ -95,16 +102,24 @@ Candidate::Outcome Candidate::ReadFrames() {
 
 absl::Status Candidate::HandleFrames() {
   std::vector<std::byte> reply;
-  while (!IsDone()) {
+  const absl::Status status = ShakeHands(&reply);
+  // Also if this end refuses the peer: the peer needs the Proof to believe the reason.
+  if (origin_ == Origin::kLate) {
+    std::ranges::copy(reply, std::back_inserter(withheld_));
+  } else if (!reply.empty()) {
+    link_->Send({.frame_class = FrameClass::kControl, .head = reply});
+    link_->Flush();
+  }
+  return status;
+}
+
+absl::Status Candidate::ShakeHands(std::vector<std::byte>* reply) {
+  while (!handshake_.done()) {
     const auto frame = link_->reader().Next(kMaxHandshakeFrameBytes);
     if (!frame.ok()) return frame.status();
     if (!frame->has_value()) break;
-    absl::Status status = handshake_.Receive(*(*frame)->frame, (*frame)->bytes, &reply);
+    absl::Status status = handshake_.Receive(*(*frame)->frame, (*frame)->bytes, reply);
     if (!status.ok()) return status;
-  }
-  if (!reply.empty() && origin_ != Origin::kLate) {
-    link_->Send({.frame_class = FrameClass::kControl, .head = reply});
-    link_->Flush();
   }
   return absl::OkStatus();
 }

@@ -1,12 +1,14 @@
 #ifndef HEADWAY_COMM_MESH_CANDIDATE_H_
 #define HEADWAY_COMM_MESH_CANDIDATE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "comm/mesh/link.h"
@@ -19,8 +21,9 @@ inline constexpr int64_t kHandshakeMs = 5'000;
 // The time that a refused link stays open, so that the peer can read the reason.
 inline constexpr int64_t kFarewellMs = 1'000;
 
-// Sends the peer the reason why this process gives up, if the link still works.
-void SendAbort(Link& link, const absl::Status& cause);
+// Sends the peer the reason why this process gives up, if the link still works. `before` are frames
+// that go first.
+void SendAbort(Link& link, const absl::Status& cause, std::span<const std::byte> before = {});
 
 // A connection that is not part of the mesh yet: it connects, or shakes hands.
 //
@@ -31,7 +34,7 @@ class Candidate {
     kGiven,     // a socket that the caller has connected; there is no other
     kDialed,    // this process connects to the peer's address
     kAccepted,  // anybody
-    kLate,      // accepted by a complete cluster; done after its Hello
+    kLate,      // accepted by a complete cluster; it gets no Proof before Refuse
   };
 
   // `options` and `addresses` are those of the cluster, and outlive the candidate. `expected` may
@@ -41,9 +44,9 @@ class Candidate {
 
   enum class Outcome {
     kPending,
-    kDone,     // the link is ready (unless kLate); frames may have arrived behind the handshake
-    kRefused,  // one end refuses the other, and both know
-    kDropped,  // it ended, timed out, or is not a Headway process
+    kDone,     // the peer has proved itself; frames may have arrived behind the handshake
+    kRefused,  // one end refuses the other, and both belong to the cluster
+    kDropped,  // it ended, timed out, or has not proved that it belongs to the cluster
   };
   // Proceeds as far as possible, until the outcome is not kPending. status() explains the last two.
   Outcome Advance(int64_t now_ms);
@@ -53,23 +56,30 @@ class Candidate {
   std::optional<int> expected() const { return expected_; }
   // The process that the peer's Hello claims to be.
   std::optional<int> peer() const { return handshake_.peer(); }
+  // Returns true if the peer's Hello differs, and the peer has not proved itself yet.
+  bool differs() const { return handshake_.differs(); }
   const absl::Status& status() const { return status_; }
   int64_t deadline_ms() const { return deadline_ms_; }
   Link& link() { return *link_; }
+  bool has_link() const { return link_ != nullptr; }
   std::unique_ptr<Link> TakeLink() { return std::move(link_); }
+  // Tells a late peer why it is refused. If it has proved itself, a Proof goes first, so that it
+  // believes the reason. Returns the link.
+  std::unique_ptr<Link> Refuse(const absl::Status& why);
 
  private:
   Outcome Step(int64_t now_ms);
   Outcome Drop(absl::Status status);
-  bool IsDone() const;
   Outcome ReadFrames();
   absl::Status HandleFrames();
+  absl::Status ShakeHands(std::vector<std::byte>* reply);
 
   const Origin origin_;
   const std::optional<int> expected_;
   std::unique_ptr<Link> link_;
   Handshake handshake_;
   const int64_t deadline_ms_;
+  std::vector<std::byte> withheld_;  // the Proof for a late peer
   bool connecting_;
   Outcome outcome_ = Outcome::kPending;
   absl::Status status_;

@@ -13,7 +13,6 @@ namespace {
 constexpr int64_t kFirstPauseMs = 5;
 constexpr int64_t kMaxPauseMs = 500;
 constexpr int64_t kLookPauseMs = 20;
-constexpr int64_t kFirstNewsPauseMs = 1'000;
 
 }  // namespace
 
@@ -42,13 +41,7 @@ bool Dialer::Failed(const absl::Status& status, int64_t now_ms) {
     due_ms_ += pause_ms_;
   }
   last_error_ = std::string(status.message());
-  const bool is_news = last_error_ != last_news_ && now_ms >= news_due_ms_;
-  if (is_news) {
-    last_news_ = last_error_;
-    news_due_ms_ = now_ms + news_pause_ms_;
-    news_pause_ms_ = std::max(2 * news_pause_ms_, kFirstNewsPauseMs);
-  }
-  return is_news;
+  return news_.Passes(last_error_, now_ms);
 }
 
 }  // namespace headway::internal

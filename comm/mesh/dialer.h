@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "comm/mesh/address_book.h"
+#include "comm/mesh/news_limit.h"
 #include "comm/system/file_descriptor.h"
 
 namespace headway::internal {
@@ -45,9 +46,7 @@ class Dialer {
   int64_t due_ms_ = 0;
   int64_t pause_ms_ = 0;
   std::string last_error_;
-  std::string last_news_;
-  int64_t news_due_ms_ = 0;
-  int64_t news_pause_ms_ = 0;
+  NewsLimit news_;
 };
 
 }  // namespace headway::internal

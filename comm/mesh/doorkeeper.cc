@@ -21,14 +21,20 @@ Doorkeeper::Doorkeeper(const MeshOptions& options, std::span<const std::string> 
       loop_(loop),
       slabs_(slabs),
       written_(written),
-      listener_(std::move(listener)) {}
+      listener_(std::move(listener)),
+      refusals_(options.process_count) {}
 
 void Doorkeeper::Serve(absl::FunctionRef<bool(int)> is_there) {
   if (listener_ != nullptr) AcceptNew();
   std::erase_if(candidates_, [&](const std::unique_ptr<Candidate>& candidate) {
     const Candidate::Outcome outcome = candidate->Advance(loop_.now_ms());
     const std::optional<int> peer = candidate->peer();
-    if (outcome == Candidate::Outcome::kRefused) {
+    if (outcome == Candidate::Outcome::kPending) {
+      // A process in the place of a lost one is let go before it proves anything.
+      return peer.has_value() && !candidate->differs() && !is_there(*peer);
+    }
+    const bool lacks_secret = absl::IsPermissionDenied(candidate->status());
+    if (outcome == Candidate::Outcome::kRefused || lacks_secret) {
       Refuse(*candidate, candidate->status());
     } else if (outcome == Candidate::Outcome::kDone && is_there(*peer)) {
       Refuse(
@@ -38,7 +44,7 @@ void Doorkeeper::Serve(absl::FunctionRef<bool(int)> is_there) {
               "if that one is gone, start again when its silence was noticed, in at most %s",
               book_.Name(*peer), absl::FormatDuration(options_.peer_timeout))));
     }
-    return outcome != Candidate::Outcome::kPending;
+    return true;
   });
   std::erase_if(farewells_, [&](const Farewell& farewell) {
     const bool ended = farewell.link->readable() && farewell.link->Discard();
@@ -64,12 +70,11 @@ void Doorkeeper::AcceptNew() {
 }
 
 void Doorkeeper::Refuse(Candidate& candidate, const absl::Status& why) {
-  if (options_.log) {
+  if (refusals_.Note(candidate.peer(), why, loop_.now_ms()) && options_.log) {
     options_.log(absl::StrFormat("a process that connected to the complete cluster was refused: %s",
                                  why.message()));
   }
-  std::unique_ptr<Link> link = candidate.TakeLink();
-  SendAbort(*link, why);
+  std::unique_ptr<Link> link = candidate.Refuse(why);
   link->EndSending();
   if (farewells_.size() == kMaxCandidates) farewells_.erase(farewells_.begin());
   farewells_.push_back({std::move(link), loop_.now_ms() + kFarewellMs});

@@ -13,14 +13,16 @@
 #include "comm/mesh/candidate.h"
 #include "comm/mesh/link.h"
 #include "comm/mesh/listener.h"
+#include "comm/mesh/refusals.h"
 #include "comm/system/event_loop.h"
 #include "comm/wire/mesh_options.h"
 
 namespace headway::internal {
 
 // Answers processes that connect to a complete cluster. A second process with the id of a connected
-// one learns so, instead of waiting in vain. Nobody is admitted: the doorkeeper sends no Proof,
-// reads nothing after a Hello, and answers a few at a time.
+// one learns so, instead of waiting in vain. Nobody is admitted. In a cluster with a secret, only a
+// peer that has proved itself gets a Proof, and with it the reason why it is refused. A few are
+// answered at a time.
 //
 // Thread safety: that of its loop.
 class Doorkeeper {
@@ -51,6 +53,7 @@ class Doorkeeper {
   std::unique_ptr<Listener> listener_;  // null: no descriptors were left
   std::vector<std::unique_ptr<Candidate>> candidates_;
   std::vector<Farewell> farewells_;  // that their peers have not read yet
+  Refusals refusals_;
 };
 
 }  // namespace headway::internal

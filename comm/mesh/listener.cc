@@ -14,7 +14,7 @@ Listener::Place::Place(EventLoop& loop, FileDescriptor listening)
 absl::StatusOr<std::unique_ptr<Listener>> Listener::Create(
     EventLoop& loop, std::span<const SocketAddress> addresses) {
   auto listener = std::make_unique<Listener>();
-  absl::Status failure = absl::UnavailableError("its host has no address");
+  absl::Status failure = absl::NotFoundError("its host has no address");
   for (const SocketAddress& address : addresses) {
     absl::StatusOr<FileDescriptor> socket = Listen(address);
     if (socket.ok()) {
@@ -22,7 +22,7 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Create(
     } else if (socket.status().code() != absl::StatusCode::kNotFound) {
       return socket.status();
     } else {
-      failure = absl::UnavailableError(socket.status().message());
+      failure = socket.status();
     }
   }
   if (listener->places_.empty()) return failure;

@@ -18,8 +18,8 @@ namespace headway::internal {
 // Thread safety: that of its loop.
 class Listener {
  public:
-  // Listens at the addresses that this machine has. Unavailable: it has none of them, or one is in
-  // use.
+  // Listens at the addresses that this machine has. NotFound: it has none of them. Unavailable: one
+  // is in use.
   static absl::StatusOr<std::unique_ptr<Listener>> Create(EventLoop& loop,
                                                           std::span<const SocketAddress> addresses);
 

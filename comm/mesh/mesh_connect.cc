@@ -20,6 +20,8 @@ constexpr size_t kMaxStrangers = 64;
 constexpr int64_t kTwinMs = 2'000;
 // The period of polling the stop request.
 constexpr int64_t kStopPollMs = 50;
+// The pause between attempts to listen at an own name.
+constexpr int64_t kListenPauseMs = 250;
 
 int64_t Now(EventLoop& loop) {
   loop.Poll();
@@ -36,7 +38,8 @@ MeshConnector::MeshConnector(const MeshOptions& options, std::span<const std::st
       written_(written),
       deadline_ms_(Now(loop) + ToMilliseconds(options.connect_timeout)),
       book_(options, addresses),
-      links_(static_cast<size_t>(std::max(options.process_count, 1))) {}
+      links_(static_cast<size_t>(std::max(options.process_count, 1))),
+      refusals_(std::max(options.process_count, 1)) {}
 
 absl::StatusOr<MeshConnector::Links> MeshConnector::OverAddresses() {
   if (absl::Status status = CheckOptions(); !status.ok()) return status;
@@ -112,18 +115,42 @@ AddressBook::Addresses MeshConnector::FindOwn() {
   }
 }
 
-absl::Status MeshConnector::StartListening() {
-  const auto fail = [this](const absl::Status& status) {
-    if (absl::IsCancelled(status)) return status;
-    return absl::Status(status.code(), absl::StrFormat("%s: %s", book_.Name(options_.process_id),
-                                                       std::string(status.message())));
-  };
+// Listens at the own address. NotFound: its name is not known, or not that of this machine, which
+// may change.
+absl::Status MeshConnector::TryToListen() {
   const auto addresses = FindOwn();
-  if (!addresses.ok()) return fail(addresses.status());
+  if (absl::IsUnavailable(addresses.status())) {
+    return absl::NotFoundError(addresses.status().message());
+  }
+  if (!addresses.ok()) return addresses.status();
   absl::StatusOr<std::unique_ptr<Listener>> listener = Listener::Create(loop_, *addresses);
-  if (!listener.ok()) return fail(listener.status());
-  listener_ = *std::move(listener);
-  return absl::OkStatus();
+  if (listener.ok()) {
+    listener_ = *std::move(listener);
+    return absl::OkStatus();
+  }
+  if (!absl::IsNotFound(listener.status()) || book_.IsNamed(options_.process_id)) {
+    return listener.status();
+  }
+  return absl::UnavailableError(listener.status().message());
+}
+
+absl::Status MeshConnector::StartListening() {
+  while (true) {
+    const absl::Status status = TryToListen();
+    if (status.ok() || absl::IsCancelled(status)) return status;
+    const std::string why =
+        absl::StrFormat("%s: %s", book_.Name(options_.process_id), status.message());
+    if (!absl::IsNotFound(status)) return absl::Status(status.code(), why);
+    if (refusals_.Note(options_.process_id, status, loop_.now_ms())) {
+      Log(absl::StrFormat("cannot listen yet: %s", why));
+    }
+    const int64_t again_ms = std::min(loop_.now_ms() + kListenPauseMs, deadline_ms_);
+    while (loop_.now_ms() < again_ms) {
+      if (absl::Status stopped = CheckStop(); !stopped.ok()) return stopped;
+      WaitForEvents(again_ms);
+    }
+    if (loop_.now_ms() >= deadline_ms_) return absl::UnavailableError(why);
+  }
 }
 
 // Returns the reason why this process cannot listen at its address. If another process of the
@@ -202,6 +229,7 @@ absl::Status MeshConnector::DialMissing() {
 
 void MeshConnector::DialFailed(int process, const absl::Status& status) {
   Dialer& dialer = dialers_[static_cast<size_t>(process)];
+  if (absl::IsPermissionDenied(status)) refusals_.Note(process, status, loop_.now_ms());
   if (!dialer.Failed(status, loop_.now_ms())) return;
   Log(absl::StrFormat("%s cannot be reached yet: %s", book_.Name(process), dialer.last_error()));
 }
@@ -209,24 +237,33 @@ void MeshConnector::DialFailed(int process, const absl::Status& status) {
 absl::Status MeshConnector::AcceptNew() {
   if (listener_ == nullptr) return absl::OkStatus();
   absl::StatusOr<std::vector<Listener::Accepted>> accepted = listener_->Accept();
-  if (!accepted.ok()) return accepted.status();
+  if (!accepted.ok()) {
+    // Strangers may not use up the descriptors of the cluster.
+    return DropOldestStranger() ? absl::OkStatus() : accepted.status();
+  }
   for (Listener::Accepted& each : *accepted) {
     if (book_.Allows(each.peer)) {
       AddCandidate(Candidate::Origin::kAccepted, std::nullopt, std::move(each.socket),
                    loop_.now_ms() + kHandshakeMs);
     } else {
-      Log(absl::StrFormat("a connection from %s was dropped: the cluster has no secret",
-                          each.peer.ToString()));
+      const absl::Status why = absl::PermissionDeniedError("the cluster has no secret");
+      if (!refusals_.Note(std::nullopt, why, loop_.now_ms())) continue;
+      Log(absl::StrFormat("a connection from %s was dropped: %s", each.peer.ToString(),
+                          why.message()));
     }
   }
-  // The oldest strangers make way.
-  while (candidates_.size() > links_.size() + kMaxStrangers) {
-    const auto oldest = std::ranges::find(candidates_, Candidate::Origin::kAccepted,
-                                          [](const auto& each) { return each->origin(); });
-    if (oldest == candidates_.end()) break;
-    candidates_.erase(oldest);
+  while (candidates_.size() > links_.size() + kMaxStrangers && DropOldestStranger()) {
   }
   return absl::OkStatus();
+}
+
+// Returns false if no accepted connection is left.
+bool MeshConnector::DropOldestStranger() {
+  const auto oldest = std::ranges::find(candidates_, Candidate::Origin::kAccepted,
+                                        [](const auto& each) { return each->origin(); });
+  if (oldest == candidates_.end()) return false;
+  candidates_.erase(oldest);
+  return true;
 }
 
 absl::Status MeshConnector::AdvanceCandidates() {
@@ -243,6 +280,7 @@ absl::Status MeshConnector::AdvanceCandidates() {
         break;
       case Candidate::Outcome::kDropped:
         if (candidate.origin() == Candidate::Origin::kGiven) {
+          if (absl::IsPermissionDenied(candidate.status())) return candidate.status();
           return absl::Status(candidate.status().code(),
                               absl::StrFormat("%s: %s", book_.Name(*candidate.expected()),
                                               std::string(candidate.status().message())));
@@ -275,12 +313,20 @@ absl::Status MeshConnector::TakeDone(Candidate& candidate) {
     }
   }
   link = candidate.TakeLink();
-  return absl::OkStatus();
+  // A complete cluster sends the reason why it refuses this process right behind its Proof.
+  return CheckLink(process);
 }
 
 void MeshConnector::TakeDropped(const Candidate& candidate) {
   if (candidate.origin() == Candidate::Origin::kDialed) {
     DialFailed(*candidate.expected(), candidate.status());
+    return;
+  }
+  const std::optional<int> claimed = candidate.peer();
+  if (!refusals_.Note(claimed, candidate.status(), loop_.now_ms())) return;
+  if (claimed.has_value()) {
+    Log(absl::StrFormat("a connection that claims to be %s was refused: %s", book_.Name(*claimed),
+                        candidate.status().message()));
   } else {
     Log(absl::StrFormat("a connection was dropped: %s", candidate.status().message()));
   }
@@ -343,16 +389,29 @@ void MeshConnector::WaitForEvents(int64_t until_ms) {
 
 absl::Status MeshConnector::TimedOut() const {
   std::vector<std::string> missing;
+  absl::StatusCode code = absl::StatusCode::kUnavailable;
   for (int process = 0; process < options_.process_count; ++process) {
     if (!IsMissing(process)) continue;
-    const auto index = static_cast<size_t>(process);
-    const std::string& why = index < dialers_.size() ? dialers_[index].last_error() : "";
-    missing.push_back(why.empty() ? book_.Name(process)
-                                  : absl::StrFormat("%s: %s", book_.Name(process), why));
+    const absl::Status why = WhyMissing(process);
+    if (absl::IsPermissionDenied(why)) code = why.code();
+    missing.push_back(why.ok() ? book_.Name(process)
+                               : absl::StrFormat("%s: %s", book_.Name(process), why.message()));
   }
-  return absl::UnavailableError(absl::StrFormat(
-      "%s still misses, after %s, %s", book_.Name(options_.process_id),
-      absl::FormatDuration(options_.connect_timeout), absl::StrJoin(missing, ", ")));
+  return absl::Status(
+      code, absl::StrFormat("%s still misses, after %s, %s", book_.Name(options_.process_id),
+                            absl::FormatDuration(options_.connect_timeout),
+                            absl::StrJoin(missing, ", ")));
+}
+
+// A refusal says more than a later attempt that found nobody.
+absl::Status MeshConnector::WhyMissing(int process) const {
+  if (const absl::Status& refusal = refusals_.last(process); !refusal.ok()) {
+    return absl::Status(refusal.code(), absl::StrFormat("a process in its place was refused: %s",
+                                                        std::string(refusal.message())));
+  }
+  const auto index = static_cast<size_t>(process);
+  if (index >= dialers_.size() || dialers_[index].last_error().empty()) return absl::OkStatus();
+  return absl::UnavailableError(dialers_[index].last_error());
 }
 
 void MeshConnector::Log(std::string_view message) const {

@@ -16,6 +16,7 @@
 #include "comm/mesh/dialer.h"
 #include "comm/mesh/link.h"
 #include "comm/mesh/listener.h"
+#include "comm/mesh/refusals.h"
 #include "comm/system/event_loop.h"
 #include "comm/system/file_descriptor.h"
 #include "comm/wire/mesh_options.h"
@@ -26,8 +27,11 @@ namespace headway::internal {
 // for the processes with greater ids and dials those with smaller ids, until all have shaken hands
 // or the time is over. The last process listens too, for processes with its id: a process that
 // finds its own address in use dials it, to learn if another process has its id. Strangers are
-// dropped. A process of the cluster that differs ends the attempt, for all processes that can be
-// reached.
+// dropped, and have no other effect than the reasons that Refusals keeps. A process of the cluster
+// that differs ends the attempt, for all processes that can be reached.
+//
+// The names of a cluster may be published after its processes have started. So a process whose own
+// name is unknown, or still leads to another machine, tries again until the time is over.
 //
 // Thread safety: that of its loop. For one use.
 class MeshConnector {
@@ -50,10 +54,12 @@ class MeshConnector {
   absl::Status CheckStop() const;
   AddressBook::Addresses FindOwn();
   absl::Status StartListening();
+  absl::Status TryToListen();
   absl::Status AskForTwin(absl::Status cannot_listen);
   absl::StatusOr<Links> Run();
   absl::Status DialMissing();
   absl::Status AcceptNew();
+  bool DropOldestStranger();
   absl::Status AdvanceCandidates();
   absl::Status TakeDone(Candidate& candidate);
   void TakeDropped(const Candidate& candidate);
@@ -64,6 +70,7 @@ class MeshConnector {
   bool Complete() const;
   void WaitForEvents(int64_t until_ms);
   absl::Status TimedOut() const;
+  absl::Status WhyMissing(int process) const;
   absl::Status Fail(absl::Status status);
   void AddCandidate(Candidate::Origin origin, std::optional<int> expected, FileDescriptor socket,
                     int64_t deadline_ms);
@@ -80,6 +87,7 @@ class MeshConnector {
   std::unique_ptr<Listener> listener_;  // null if the sockets are given
   std::vector<std::unique_ptr<Candidate>> candidates_;
   Links links_;
+  Refusals refusals_;
 };
 
 }  // namespace headway::internal

@@ -33,6 +33,7 @@ absl::Status MeshConnector::Fail(absl::Status status) {
   const int64_t until_ms = std::min(deadline_ms_, loop_.now_ms() + kLingerMs);
   while (true) {
     std::erase_if(candidates_, [&](const std::unique_ptr<Candidate>& candidate) {
+      if (!candidate->has_link()) return true;  // it is among the links above
       const Candidate::Outcome outcome = candidate->Advance(loop_.now_ms());
       if (outcome == Candidate::Outcome::kPending) return false;
       if (outcome == Candidate::Outcome::kDropped) {

@@ -278,8 +278,10 @@ void TcpMesh::CheckTimes() {
       if (now_ms >= peer->close_at_ms) peer->link.reset();
       continue;
     }
-    if (!peer->goodbye_queued) link->KeepAlive(options_.peer_timeout);
-    if (peer->said_goodbye) continue;
+    // A process that has said goodbye waits for the goodbyes of the others, and shows until then
+    // that it lives. After both goodbyes nothing more is expected of the peer.
+    if (peer->said_goodbye && peer->goodbye_queued) continue;
+    link->KeepAlive(options_.peer_timeout);
     if (was_away) link->set_last_heard_ms(now_ms);
     if (now_ms - link->last_heard_ms() >= timeout_ms) {
       Lose(*peer,

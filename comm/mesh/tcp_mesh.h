@@ -27,10 +27,10 @@ class Link;
 // The transport of a process of a cluster: one stream connection to each other process, on one
 // libuv loop that has no thread of its own.
 //
-// A link is lost if it ends before both Goodbyes (Unavailable), if the peer is silent for
-// peer_timeout (Unavailable), or if the peer sends a malformed frame (InvalidArgument). The peer is
-// told the reason, if it still reads. The end of the run, such as the answer to an Abort, is the
-// caller's part.
+// A link is lost if it ends before both Goodbyes, if the peer is silent for peer_timeout before
+// both Goodbyes (both Unavailable), or if the peer sends a malformed frame (InvalidArgument). The
+// peer is told the reason, if it still reads. The end of the run, such as the answer to an Abort,
+// is the caller's part.
 //
 // The mesh keeps listening at its address, for processes with the id of a connected one: they are
 // told so, and end (Doorkeeper).

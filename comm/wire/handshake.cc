@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "check.h"
 #include "comm/system/address.h"
+#include "comm/wire/printable.h"
 #include "comm/wire/wire_generated.h"
 
 namespace headway::internal {
@@ -47,42 +48,69 @@ Handshake::Handshake(const MeshOptions& options, std::span<const std::string> ad
 absl::Status Handshake::Receive(const wire::Frame& frame, std::span<const std::byte> bytes,
                                 std::vector<std::byte>* reply) {
   HEADWAY_DCHECK(!done_ && !refused_);
-  const auto refuse = [this](absl::Status status) {
-    refused_ = true;
-    return status;
-  };
   if (frame.body_type() == wire::Body::Hello && peer_hello_.empty()) {
-    if (absl::Status status = CheckHello(ReadHello(frame)); !status.ok()) return refuse(status);
-    peer_hello_.assign(bytes.begin(), bytes.end());
-    std::span<const std::byte> mac;
-    std::array<std::byte, kMacBytes> own_mac;
-    if (!options_.secret.empty()) {
-      own_mac = Mac(end_);
-      mac = own_mac;
-    }
-    const std::span<const std::byte> proof = encoder_.Proof(mac);
-    reply->insert(reply->end(), proof.begin(), proof.end());
-    return absl::OkStatus();
+    return ReceiveHello(ReadHello(frame), bytes, reply);
   }
   if (frame.body_type() == wire::Body::Proof && !peer_hello_.empty()) {
     const auto* mac = frame.body_as_Proof()->mac();
-    if (absl::Status status =
-            CheckProof({reinterpret_cast<const std::byte*>(mac->data()), mac->size()});
-        !status.ok()) {
-      return refuse(status);
-    }
-    done_ = true;
-    return absl::OkStatus();
+    return ReceiveProof({reinterpret_cast<const std::byte*>(mac->data()), mac->size()});
   }
   if (frame.body_type() == wire::Body::Abort && !peer_hello_.empty()) {
-    const absl::Status status = ReadAbort(frame);
-    return refuse(
-        absl::Status(status.code(), absl::StrFormat("%s: %s", DescribeProcess(*peer_, addresses_),
-                                                    std::string(status.message()))));
+    return ReceiveAbort(ReadAbort(frame));
   }
   return absl::InvalidArgumentError(
       absl::StrFormat("a frame of kind %d is not allowed at this point of the handshake",
                       static_cast<int>(frame.body_type())));
+}
+
+absl::Status Handshake::Refuse(absl::Status status) {
+  refused_ = true;
+  return status;
+}
+
+std::string Handshake::PeerName() const {
+  if (!peer_.has_value()) return "a process with an id beyond the list of addresses";
+  return DescribeProcess(*peer_, addresses_);
+}
+
+absl::Status Handshake::ReceiveHello(const HelloFields& hello, std::span<const std::byte> bytes,
+                                     std::vector<std::byte>* reply) {
+  difference_ = CheckHello(hello);
+  // Without a secret at this end any peer is believed. A peer without one can prove nothing.
+  if (!difference_.ok() && options_.secret.empty()) return Refuse(difference_);
+  if (!options_.secret.empty() && !hello.secret) {
+    return absl::PermissionDeniedError(
+        absl::StrFormat("%s has no secret, and %s has one", PeerName(),
+                        DescribeProcess(options_.process_id, addresses_)));
+  }
+  peer_hello_.assign(bytes.begin(), bytes.end());
+  std::span<const std::byte> mac;
+  std::array<std::byte, kMacBytes> own_mac;
+  if (!options_.secret.empty()) {
+    own_mac = Mac(end_);
+    mac = own_mac;
+  }
+  const std::span<const std::byte> proof = encoder_.Proof(mac);
+  reply->insert(reply->end(), proof.begin(), proof.end());
+  return absl::OkStatus();
+}
+
+absl::Status Handshake::ReceiveProof(std::span<const std::byte> mac) {
+  if (absl::Status status = CheckProof(mac); !status.ok()) return status;
+  if (!difference_.ok()) return Refuse(difference_);
+  done_ = true;
+  return absl::OkStatus();
+}
+
+absl::Status Handshake::ReceiveAbort(const absl::Status& cause) {
+  if (options_.secret.empty()) {
+    return Refuse(absl::Status(
+        cause.code(), absl::StrFormat("%s: %s", PeerName(), std::string(cause.message()))));
+  }
+  if (speaks_other_version_) return difference_;
+  return absl::PermissionDeniedError(
+      absl::StrFormat("%s has ended the handshake without a proof that it has the secret of %s",
+                      PeerName(), DescribeProcess(options_.process_id, addresses_)));
 }
 
 absl::Status Handshake::CheckHello(const HelloFields& hello) {
@@ -91,7 +119,8 @@ absl::Status Handshake::CheckHello(const HelloFields& hello) {
   }
   const std::string peer = DescribeProcess(static_cast<int>(hello.process), addresses_);
   const std::string own = DescribeProcess(options_.process_id, addresses_);
-  if (hello.version != kWireVersion) {
+  speaks_other_version_ = hello.version != kWireVersion;
+  if (speaks_other_version_) {
     return absl::FailedPreconditionError(
         absl::StrFormat("%s speaks version %d of the protocol, and %s version %d: run the same "
                         "release of Headway everywhere",
@@ -99,8 +128,8 @@ absl::Status Handshake::CheckHello(const HelloFields& hello) {
   }
   if (hello.cluster != options_.cluster) {
     return absl::FailedPreconditionError(
-        absl::StrFormat("%s belongs to the cluster '%s', and %s to '%s'", peer, hello.cluster, own,
-                        options_.cluster));
+        absl::StrFormat("%s belongs to the cluster '%s', and %s to '%s'", peer,
+                        Printable(hello.cluster), own, options_.cluster));
   }
   if (hello.generation != options_.generation) {
     return absl::FailedPreconditionError(
@@ -130,10 +159,9 @@ absl::Status Handshake::CheckHello(const HelloFields& hello) {
         "%s answers at the address of %s: the processes differ in the list of addresses", peer,
         DescribeProcess(*expected_, addresses_)));
   }
-  if (hello.secret == options_.secret.empty()) {
+  if (hello.secret && options_.secret.empty()) {
     return absl::PermissionDeniedError(
-        hello.secret ? absl::StrFormat("%s has a secret, and %s has none", peer, own)
-                     : absl::StrFormat("%s has no secret, and %s has one", peer, own));
+        absl::StrFormat("%s has a secret, and %s has none", peer, own));
   }
   return absl::OkStatus();
 }
@@ -146,8 +174,10 @@ absl::Status Handshake::CheckProof(std::span<const std::byte> mac) const {
       sodium_memcmp(mac.data(), expected.data(), expected.size()) == 0) {
     return absl::OkStatus();
   }
+  // Another version may prove itself in another way.
+  if (speaks_other_version_) return difference_;
   return absl::PermissionDeniedError(
-      absl::StrFormat("%s and %s have different secrets", DescribeProcess(*peer_, addresses_),
+      absl::StrFormat("%s and %s have different secrets", PeerName(),
                       DescribeProcess(options_.process_id, addresses_)));
 }
 

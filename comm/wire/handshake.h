@@ -29,6 +29,10 @@ Nonce RandomNonce();
 // of the sender's end. The nonces in the Hellos make a proof valid for one connection only; the end
 // makes it useless for its receiver.
 //
+// In a cluster with a secret nothing is believed before the proof. A Hello that differs is answered
+// with a Proof all the same. If both ends prove themselves, each refuses the other because of the
+// difference; else the peer is a stranger.
+//
 // This is the state of one end. It does no input and output itself.
 //
 // Thread safety: none.
@@ -47,8 +51,9 @@ class Handshake {
   // Takes a verified frame of the peer, and adds frames to send to `reply`. Errors end the
   // handshake; refused() classifies them.
   //
-  // FailedPrecondition: the peer's Hello differs. PermissionDenied: its secret differs.
-  // InvalidArgument: the frame is not allowed here. Or the status in the peer's Abort.
+  // FailedPrecondition: the peer's Hello differs. PermissionDenied: the peer has not proved that it
+  // has the secret. InvalidArgument: the frame is not allowed here. Or, without a secret, the
+  // status in the peer's Abort. Messages hold text of the peer only if refused().
   absl::Status Receive(const wire::Frame& frame, std::span<const std::byte> bytes,
                        std::vector<std::byte>* reply);
 
@@ -56,11 +61,20 @@ class Handshake {
   bool done() const { return done_; }
   // The process that the peer's Hello claims to be, if it names one.
   std::optional<int> peer() const { return peer_; }
-  // Returns true if Receive failed because one end refuses the other, false if the peer is not a
-  // Headway process.
+  // Returns true if Receive failed because one end refuses the other, and both belong to the
+  // cluster as far as its secret tells. False if the peer is a stranger: its failure proves
+  // nothing.
   bool refused() const { return refused_; }
+  // Returns true if the peer's Hello differs, and its Proof has not arrived yet.
+  bool differs() const { return !difference_.ok(); }
 
  private:
+  absl::Status ReceiveHello(const HelloFields& hello, std::span<const std::byte> bytes,
+                            std::vector<std::byte>* reply);
+  absl::Status ReceiveProof(std::span<const std::byte> mac);
+  absl::Status ReceiveAbort(const absl::Status& cause);
+  absl::Status Refuse(absl::Status status);
+  std::string PeerName() const;
   absl::Status CheckHello(const HelloFields& hello);
   absl::Status CheckProof(std::span<const std::byte> mac) const;
   std::array<std::byte, kMacBytes> Mac(End prover) const;
@@ -73,6 +87,8 @@ class Handshake {
   std::vector<std::byte> hello_;
   std::vector<std::byte> peer_hello_;
   std::optional<int> peer_;
+  absl::Status difference_;  // of the peer's Hello; believed once the peer has proved itself
+  bool speaks_other_version_ = false;  // the peer; `difference_` says it without its text
   bool done_ = false;
   bool refused_ = false;
 };

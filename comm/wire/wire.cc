@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_format.h"
 #include "check.h"
+#include "comm/wire/printable.h"
 #include "comm/wire/wire_generated.h"
 
 namespace headway::internal {
@@ -12,6 +13,9 @@ namespace {
 
 using flatbuffers::FlatBufferBuilder;
 using flatbuffers::Offset;
+
+// The most bytes of the message of an Abort, at both ends.
+constexpr size_t kMaxMessageBytes = 16 * 1024;
 
 absl::Status Malformed(std::string_view what) {
   return absl::InvalidArgumentError(absl::StrFormat("malformed frame: %s", what));
@@ -210,7 +214,6 @@ std::span<const std::byte> FrameEncoder::Goodbye() {
 }
 
 std::span<const std::byte> FrameEncoder::Abort(const absl::Status& status) {
-  constexpr size_t kMaxMessageBytes = 16 * 1024;
   std::string message(status.message());
   if (message.size() > kMaxMessageBytes) message.resize(kMaxMessageBytes);
   auto text = state_->builder.CreateString(message);
@@ -268,7 +271,8 @@ absl::Status ReadAbort(const wire::Frame& frame) {
   if (abort.code() <= 0 || abort.code() > static_cast<int>(absl::StatusCode::kUnauthenticated)) {
     code = absl::StatusCode::kUnknown;
   }
-  return absl::Status(code, abort.message()->str());
+  const std::string_view message(abort.message()->c_str(), abort.message()->size());
+  return absl::Status(code, Printable(message, kMaxMessageBytes));
 }
 
 }  // namespace headway::internal

@@ -116,7 +116,8 @@ absl::StatusOr<const wire::Frame*> VerifyFrame(std::span<const std::byte> bytes)
 // The fields of a Hello in a verified frame. REQUIRES: its body is one.
 HelloFields ReadHello(const wire::Frame& frame);
 
-// The status in an Abort in a verified frame; never OK. REQUIRES: its body is one.
+// The status in an Abort in a verified frame; never OK. Its message is Printable. REQUIRES: its
+// body is one.
 absl::Status ReadAbort(const wire::Frame& frame);
 
 }  // namespace headway::internal

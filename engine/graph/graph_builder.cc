@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <memory>
+#include <set>
 #include <utility>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "engine/graph/channel.h"
 #include "engine/graph/source_control.h"
@@ -76,7 +76,7 @@ bool GraphBuilder::HasSuccessor(LocationId location) const {
 
 bool GraphBuilder::Reaches(const std::vector<OutputPortBase*>& ports,
                            const OutputPortBase& loop) const {
-  absl::flat_hash_set<const OutputPortBase*> seen(ports.begin(), ports.end());
+  std::set<const OutputPortBase*> seen(ports.begin(), ports.end());
   std::vector<const OutputPortBase*> left(ports.begin(), ports.end());
   while (!left.empty()) {
     const OutputPortBase* const from = left.back();
@@ -162,11 +162,13 @@ absl::Status GraphBuilder::Finish() {
   ResolvePorts();
   graph_.credit_.cycles().Find(graph_.parts_.nodes);
   LinkCompletion();
-  absl::Status status = graph_.tracker_.Finish([this](LocationId location) {
-    return location < location_names_.size() && !location_names_[location].empty()
-               ? location_names_[location]
-               : absl::StrCat("location ", location);
-  });
+  // The tracker describes locations in errors after the build, and so without the builder.
+  absl::Status status =
+      graph_.tracker_.Finish([names = std::move(location_names_)](LocationId location) {
+        return location < names.size() && !names[location].empty()
+                   ? names[location]
+                   : absl::StrCat("location ", location);
+      });
   if (!status.ok()) return status;
   WatchFrontiers();
   graph_.queue_.Open();

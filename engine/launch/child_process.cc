@@ -13,6 +13,7 @@
 #include <exception>
 #include <iostream>
 #include <new>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -64,15 +65,24 @@ void ResetSignals(const sigset_t& blocked_by_parent) {
 }
 
 // Requests the stop when the parent does, on a thread that ends with the process.
-void ListenForStop(int control, StopHandle stop) {
-  std::thread([control, stop = std::move(stop)]() mutable {
-    char byte;
-    ssize_t count;
-    do {
-      count = read(control, &byte, 1);
-    } while (count < 0 && errno == EINTR);
-    if (count == 1) stop.RequestStop();
-  }).detach();
+// ResourceExhausted: the system is out of threads.
+absl::Status ListenForStop(int process, int control, StopHandle stop) {
+  try {
+    std::thread([control, stop = std::move(stop)]() mutable {
+      char byte;
+      ssize_t count;
+      do {
+        count = read(control, &byte, 1);
+      } while (count < 0 && errno == EINTR);
+      if (count == 1) stop.RequestStop();
+    }).detach();
+  } catch (const std::system_error& error) {
+    return absl::ResourceExhaustedError(
+        absl::StrFormat("process %d cannot start the thread that waits for a request to stop: %s; "
+                        "use fewer processes, or allow more threads (ulimit -u)",
+                        process, error.what()));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status RunBody(int process, std::span<const int> sockets, ChildBody body) {
@@ -119,7 +129,9 @@ void ChildProcess::Run(const sigset_t& blocked_by_parent, ChildBody body) && {
   std::vector<int> descriptors;
   for (FileDescriptor& socket : sockets) descriptors.push_back(socket.Release());
   absl::Status status = RunBody(process, descriptors, [&](int own, std::span<const int> others) {
-    ListenForStop(control.get(), stop);
+    if (absl::Status listening = ListenForStop(own, control.get(), stop); !listening.ok()) {
+      return listening;
+    }
     return body(own, others);
   });
   status.Update(FlushOutput(process));

@@ -34,7 +34,8 @@ struct ClusterOptions {
 //   InvalidArgument     invalid options; the processes build different dataflows
 //   Unavailable         this process's address is in use; another process cannot be reached within
 //                       run.cluster.connect_timeout, or is lost later
-//   PermissionDenied    a process proves a wrong secret, or none
+//   PermissionDenied    within run.cluster.connect_timeout, another process did not prove that it
+//                       has the secret; or it has one, and this process has none
 //   FailedPrecondition  the processes differ in version, counts, the cluster's name or the list of
 //                       addresses; two have the same proc_id; a standard descriptor is closed
 //   any                 the first failure of any worker of any process

@@ -60,7 +60,9 @@ class StopOnDescriptor {
       });
     } catch (const std::system_error& error) {
       return absl::ResourceExhaustedError(absl::StrFormat(
-          "cannot start the thread that waits for a request to stop: %s", error.what()));
+          "cannot start the thread that waits for a request to stop: %s; allow more threads "
+          "(ulimit -u)",
+          error.what()));
     }
     return absl::OkStatus();
   }
@@ -72,14 +74,23 @@ class StopOnDescriptor {
   std::thread thread_;
 };
 
-// Reads the first line of the file.
+// Reads the first line of the file, which may be a pipe. A file without an end, such as /dev/zero,
+// is an error.
 absl::Status ReadSecret(const std::string& file, std::string& secret) {
+  constexpr size_t kMaxSecretBytes = 4096;
   std::ifstream in(file);
   if (!in) {
     return internal::UsageError(
         absl::StrFormat("cannot read the secret from '%s': %s", file, std::strerror(errno)));
   }
-  std::getline(in, secret);
+  for (char next = 0; in.get(next) && next != '\n';) {
+    if (secret.size() == kMaxSecretBytes) {
+      return internal::UsageError(absl::StrFormat(
+          "cannot read the secret from '%s': its first line is longer than %d bytes", file,
+          kMaxSecretBytes));
+    }
+    secret += next;
+  }
   if (in.bad()) {
     return internal::UsageError(absl::StrFormat(
         "cannot read the secret from '%s': it is not a file that can be read", file));

@@ -36,24 +36,24 @@ void Announcements::RemoveDataflow(uint32_t dataflow) {
 
 void Announcements::Send(DataflowTable& table) {
   std::lock_guard lock(mutex_);
-  BuildLocked(table);
+  BuildAndSendLocked(table);
   for (const uint32_t id : removals_) table.Remove(id);
   removals_.clear();
-  for (const std::vector<std::byte>& frame : frames_) {
-    peers_.SendToAll(FrameClass::kControl, frame);
-  }
-  frames_.clear();
   waiting_.store(false);
 }
 
 void Announcements::Build(DataflowTable& table) {
   std::lock_guard lock(mutex_);
-  BuildLocked(table);
+  BuildAndSendLocked(table);
 }
 
-void Announcements::BuildLocked(DataflowTable& table) {
+void Announcements::BuildAndSendLocked(DataflowTable& table) {
   for (NewDataflow& added : new_dataflows_) table.Build(added.id, std::move(added.layout));
   new_dataflows_.clear();
+  for (const std::vector<std::byte>& frame : frames_) {
+    peers_.SendToAll(FrameClass::kControl, frame);
+  }
+  frames_.clear();
 }
 
 }  // namespace headway::internal

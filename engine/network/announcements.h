@@ -32,7 +32,8 @@ class Announcements {
   bool waiting() const { return waiting_.load(); }
   // Changes the table, and sends the frames to all processes.
   void Send(DataflowTable& table);
-  // Adds the new dataflows only.
+  // Adds the new dataflows, and sends the frames. A frame about a dataflow goes behind its graph,
+  // so this precedes the first one.
   void Build(DataflowTable& table);
 
  private:
@@ -41,7 +42,7 @@ class Announcements {
     ProgressLayout layout;
   };
 
-  void BuildLocked(DataflowTable& table);
+  void BuildAndSendLocked(DataflowTable& table);
 
   Peers& peers_;
   std::atomic<bool> waiting_{false};

@@ -3,8 +3,8 @@
 #include <array>
 #include <cstring>
 
+#include "absl/strings/str_format.h"
 #include "comm/wire/wire_generated.h"
-#include "engine/network/dataflow_table.h"
 
 namespace headway::internal {
 
@@ -20,15 +20,16 @@ void BatchRelay::Send(const Message& message) {
   std::memcpy(fields.time.data(), block.time, sizeof(block.time));
   const size_t payload = PadToFrameAlignment(size_t{batch.front_bytes} + batch.back_bytes);
   const auto head = EncodeBatchHead(fields, static_cast<uint32_t>(payload));
-  peers_.transport().Send(peers_.topology().ProcessOf(static_cast<int>(batch.target)),
-                          {.frame_class = FrameClass::kData,
-                           .head = head,
-                           .body = &block,
-                           .front_bytes = batch.front_bytes,
-                           .back_bytes = batch.back_bytes});
+  const int process = peers_.topology().ProcessOf(static_cast<int>(batch.target));
+  credit_.AddSent(process, block.charged_bytes);
+  peers_.transport().Send(process, {.frame_class = FrameClass::kData,
+                                    .head = head,
+                                    .body = &block,
+                                    .front_bytes = batch.front_bytes,
+                                    .back_bytes = batch.back_bytes});
 }
 
-void BatchRelay::Deliver(int process, const IncomingFrame& frame) {
+bool BatchRelay::Accepts(int process, const IncomingFrame& frame) {
   const wire::Batch& batch = *frame.frame->body_as_Batch();
   const Topology& topology = peers_.topology();
   const auto target = static_cast<int>(batch.target());
@@ -36,15 +37,39 @@ void BatchRelay::Deliver(int process, const IncomingFrame& frame) {
   if (target < 0 || target >= topology.worker_count() || !topology.IsLocal(target) || sender < 0 ||
       sender >= topology.worker_count() || topology.ProcessOf(sender) != process) {
     peers_.Refuse(process, "a batch from or for a worker that does not exist");
-    return;
+    return false;
   }
-  if (batch.dataflow() >= kMaxDataflows || batch.charged_bytes() < batch.records()->size()) {
-    peers_.Refuse(
-        process,
-        "a batch with a dataflow number beyond the limit, or with fewer charged bytes than it has");
-    return;
+  if (!graphs_.Knows(process, batch.dataflow())) {
+    peers_.Refuse(process, "a batch of a dataflow that it has not announced");
+    return false;
   }
+  // The charge is the memory of the sender's block, header included.
+  if (batch.record_count() == 0 || batch.charged_bytes() < sizeof(Block) ||
+      batch.charged_bytes() < batch.records()->size()) {
+    peers_.Refuse(process, "a batch without records, or with fewer charged bytes than it has");
+    return false;
+  }
+  return HasCredit(process, batch.charged_bytes());
+}
+
+bool BatchRelay::HasCredit(int process, int64_t bytes) {
+  const int64_t in_flight = credit_.AddReceived(process, bytes);
+  const int64_t limit = credit_.Limit(table_.location_count());
+  if (in_flight <= limit) return true;
+  peers_.attempt().failure().Report(absl::ResourceExhaustedError(absl::StrFormat(
+      "%s exceeds its credit: process %d holds %d bytes of batches from it that no worker has "
+      "taken, and the limit is %d. Let its steps emit less in one call, or raise "
+      "max_bytes_in_flight in every process",
+      peers_.transport().Describe(process), peers_.topology().process, in_flight, limit)));
+  return false;
+}
+
+void BatchRelay::Deliver(int process, const IncomingFrame& frame) {
+  if (!Accepts(process, frame)) return;
+  const wire::Batch& batch = *frame.frame->body_as_Batch();
   // The block's header overwrites the head of the frame: read all fields first.
+  const auto target = static_cast<int>(batch.target());
+  const auto sender = static_cast<uint16_t>(batch.sender());
   const uint32_t dataflow = batch.dataflow();
   const uint32_t channel = batch.channel();
   const uint32_t charged_bytes = batch.charged_bytes();
@@ -56,9 +81,9 @@ void BatchRelay::Deliver(int process, const IncomingFrame& frame) {
   Block* block = frame.slab->PlaceBlock(records, batch.records()->size());
   block->record_count = record_count;
   block->charged_bytes = charged_bytes;
-  block->sender = static_cast<uint16_t>(sender);
+  block->sender = sender;
   std::memcpy(block->time, time.data(), time.size());
-  endpoint_.Send(topology.LocalIndex(target), Message::Incoming(dataflow, channel, block));
+  endpoint_.Send(peers_.topology().LocalIndex(target), Message::Incoming(dataflow, channel, block));
 }
 
 }  // namespace headway::internal

@@ -3,7 +3,10 @@
 
 #include "comm/local/endpoint.h"
 #include "comm/wire/transport.h"
+#include "engine/network/dataflow_table.h"
 #include "engine/network/peers.h"
+#include "engine/network/remote_credit.h"
+#include "engine/network/remote_graphs.h"
 
 namespace headway::internal {
 
@@ -13,17 +16,26 @@ namespace headway::internal {
 // Thread safety: none; the holder of the pump's lock uses it.
 class BatchRelay {
  public:
-  // `endpoint` is the network's. Both outlive the relay.
-  BatchRelay(Peers& peers, Endpoint& endpoint) : peers_(peers), endpoint_(endpoint) {}
+  // `endpoint` is the network's. All outlive the relay.
+  BatchRelay(Peers& peers, Endpoint& endpoint, RemoteCredit& credit, const DataflowTable& table,
+             const RemoteGraphs& graphs)
+      : peers_(peers), endpoint_(endpoint), credit_(credit), table_(table), graphs_(graphs) {}
 
   // Sends the batch of a kOutgoingBatch, whose block goes to the transport.
   void Send(const Message& message);
-  // Delivers the batch in a frame to its worker, or refuses it.
+  // Delivers the batch in a frame to its worker, or refuses it. A process that exceeds its credit
+  // fails the run.
   void Deliver(int process, const IncomingFrame& frame);
 
  private:
+  bool Accepts(int process, const IncomingFrame& frame);
+  bool HasCredit(int process, int64_t bytes);
+
   Peers& peers_;
   Endpoint& endpoint_;
+  RemoteCredit& credit_;
+  const DataflowTable& table_;
+  const RemoteGraphs& graphs_;
 };
 
 }  // namespace headway::internal

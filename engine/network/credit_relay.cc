@@ -8,15 +8,18 @@
 
 namespace headway::internal {
 
-CreditRelay::CreditRelay(Peers& peers, Endpoint& endpoint)
+CreditRelay::CreditRelay(Peers& peers, Endpoint& endpoint, RemoteCredit& credit)
     : peers_(peers),
       endpoint_(endpoint),
+      credit_(credit),
       returned_(static_cast<size_t>(peers.topology().process_count)),
       due_bytes_(kExclusiveBytes / 2 / (peers.topology().process_count - 1)) {}
 
 void CreditRelay::Add(const Message& message) {
   const auto [sender, bytes] = message.returned();
+  if (bytes == 0) return;  // a batch that came as several counts once
   const int process = peers_.topology().ProcessOf(static_cast<int>(sender));
+  credit_.AddTaken(process, bytes);
   auto& returned = returned_[static_cast<size_t>(process)];
   auto same = std::find_if(returned.begin(), returned.end(), [&](const auto& entry) {
     return entry.dataflow == message.dataflow() && entry.channel == message.channel() &&
@@ -43,20 +46,21 @@ void CreditRelay::Send() {
 
 void CreditRelay::Deliver(int process, const wire::Frame& frame) {
   const Topology& topology = peers_.topology();
-  // Workers send meanwhile, so the count may be too high, never too low.
-  const int64_t in_flight = peers_.attempt().flow_control().InFlight();
-  auto most = static_cast<uint64_t>(std::max<int64_t>(in_flight, 0));
   for (const wire::Returned* returned : *frame.body_as_Credit()->returned()) {
     const auto worker = static_cast<int>(returned->worker());
     if (worker < 0 || worker >= topology.worker_count() || !topology.IsLocal(worker)) {
       peers_.Refuse(process, "credit for a worker that does not exist");
       return;
     }
-    if (returned->bytes() > most) {
+    // No batch is charged less. Smaller returns would become far more messages than batches.
+    if (returned->bytes() < sizeof(Block)) {
+      peers_.Refuse(process, "credit for less than a batch");
+      return;
+    }
+    if (!credit_.AddReturned(process, returned->bytes())) {
       peers_.Refuse(process, "credit for more than it was sent");
       return;
     }
-    most -= returned->bytes();
     for (uint64_t left = returned->bytes(); left > 0;) {
       const auto bytes = static_cast<uint32_t>(std::min<uint64_t>(left, UINT32_MAX));
       endpoint_.Send(

@@ -7,6 +7,7 @@
 #include "comm/local/endpoint.h"
 #include "comm/wire/wire.h"
 #include "engine/network/peers.h"
+#include "engine/network/remote_credit.h"
 
 namespace headway::internal {
 
@@ -16,8 +17,8 @@ namespace headway::internal {
 // Thread safety: none; the holder of the pump's lock uses it.
 class CreditRelay {
  public:
-  // `endpoint` is the network's. Both outlive the relay.
-  CreditRelay(Peers& peers, Endpoint& endpoint);
+  // `endpoint` is the network's. All outlive the relay.
+  CreditRelay(Peers& peers, Endpoint& endpoint, RemoteCredit& credit);
 
   // Adds a kReturnedBytes to the sum.
   void Add(const Message& message);
@@ -33,6 +34,7 @@ class CreditRelay {
  private:
   Peers& peers_;
   Endpoint& endpoint_;
+  RemoteCredit& credit_;
   FrameEncoder encoder_;
   std::vector<std::vector<FrameEncoder::ReturnedBytes>> returned_;  // by process
   int64_t bytes_ = 0;                                               // in returned_

@@ -5,6 +5,7 @@
 namespace headway::internal {
 
 void DataflowTable::Build(uint32_t id, ProgressLayout layout) {
+  location_count_ += layout.change_bytes.size();
   AtOrNew(id).outgoing.emplace(std::move(layout), topology_.workers_per_process,
                                topology_.worker_count());
 }
@@ -16,6 +17,9 @@ void DataflowTable::Remove(uint32_t id) {
 void DataflowTable::ForgetRemoved() {
   std::erase_if(removed_, [this](uint32_t id) {
     if (dataflows_[id]->has_news || !dataflows_[id]->delayed.empty()) return false;
+    if (dataflows_[id]->outgoing.has_value()) {
+      location_count_ -= dataflows_[id]->outgoing->change_bytes().size();
+    }
     dataflows_[id].reset();
     if (is_forgotten_.size() <= id) is_forgotten_.resize(id + 1);
     is_forgotten_[id] = true;

@@ -22,6 +22,7 @@ struct DataflowProgress {
   bool has_news = false;               // its outgoing rounds wait in OutgoingProgress
   std::vector<std::byte> delayed;      // incoming rounds that a worker has no room for
   size_t delayed_sum_bytes = 0;        // size of `delayed` after it was summed last
+  size_t delayed_unbuilt_bytes = 0;    // added to `delayed` before it was built here
   int removals = 0;                    // by workers of this process
 };
 
@@ -44,6 +45,9 @@ class DataflowTable {
     return id < dataflows_.size() && dataflows_[id] != nullptr &&
            dataflows_[id]->outgoing.has_value();
   }
+  // The number of locations of the dataflows that are built and not forgotten. Each channel has one
+  // of its own.
+  size_t location_count() const { return location_count_; }
   bool IsForgotten(uint32_t id) const { return id < is_forgotten_.size() && is_forgotten_[id]; }
 
   // REQUIRES: it is in the table.
@@ -56,6 +60,7 @@ class DataflowTable {
   std::vector<std::unique_ptr<DataflowProgress>> dataflows_;  // null: nothing is known of it
   std::vector<uint32_t> removed_;                             // by all workers, and not forgotten
   std::vector<bool> is_forgotten_;
+  size_t location_count_ = 0;
 };
 
 }  // namespace headway::internal

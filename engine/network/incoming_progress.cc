@@ -1,6 +1,7 @@
 #include "engine/network/incoming_progress.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_format.h"
 #include "comm/wire/wire_generated.h"
@@ -11,7 +12,8 @@ namespace headway::internal {
 namespace {
 
 // Delayed rounds of a dataflow above the first limit are summed. If their sum is above the second,
-// the run fails.
+// the run fails. Rounds of dataflows that are not built here cannot be summed; the second limit is
+// that of all of them together.
 constexpr size_t kSumDelayedBytes = size_t{1} << 20;
 constexpr size_t kMaxDelayedBytes = size_t{64} << 20;
 
@@ -30,8 +32,8 @@ void IncomingProgress::Deliver(int process, const wire::Frame& frame) {
 
 void IncomingProgress::DeliverRound(int process, uint32_t dataflow,
                                     std::span<const std::byte> round) {
-  if (dataflow >= kMaxDataflows) {
-    peers_.Refuse(process, "progress of a dataflow number beyond the limit");
+  if (!graphs_.Knows(process, dataflow)) {
+    peers_.Refuse(process, "progress of a dataflow that it has not announced");
     return;
   }
   // The process sent it before it learned that the dataflow is complete.
@@ -50,7 +52,11 @@ void IncomingProgress::Delay(uint32_t id, std::span<const std::byte> round) {
   std::vector<std::byte>& delayed = dataflow.delayed;
   if (delayed.empty()) with_delayed_.push_back(id);
   if (delayed.size() + round.size() > kMaxDelayedBytes) SumDelayed(dataflow);
-  if (delayed.size() + round.size() > kMaxDelayedBytes) {
+  if (!table_.IsBuilt(id)) {
+    dataflow.delayed_unbuilt_bytes += round.size();
+    unbuilt_bytes_ += round.size();
+  }
+  if (std::max(delayed.size() + round.size(), unbuilt_bytes_) > kMaxDelayedBytes) {
     peers_.attempt().failure().Report(absl::ResourceExhaustedError(absl::StrFormat(
         "process %d: a worker does not keep up with the progress of the other processes, which no "
         "longer fits in %d bytes",
@@ -81,7 +87,8 @@ void IncomingProgress::DeliverDelayed() {
     if (!endpoint_.TryPublishProgress(id, dataflow.delayed)) return;
     dataflow.delayed.clear();
     dataflow.delayed_sum_bytes = 0;
-    with_delayed_.erase(with_delayed_.begin());
+    unbuilt_bytes_ -= std::exchange(dataflow.delayed_unbuilt_bytes, 0);
+    with_delayed_.pop_front();
   }
 }
 

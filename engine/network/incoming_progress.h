@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <span>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "comm/wire/wire.h"
 #include "engine/network/dataflow_table.h"
 #include "engine/network/peers.h"
+#include "engine/network/remote_graphs.h"
 
 namespace headway::internal {
 
@@ -20,8 +22,9 @@ namespace headway::internal {
 class IncomingProgress {
  public:
   // `endpoint` is the network's. All outlive this.
-  IncomingProgress(Peers& peers, DataflowTable& table, Endpoint& endpoint)
-      : peers_(peers), table_(table), endpoint_(endpoint) {}
+  IncomingProgress(Peers& peers, DataflowTable& table, Endpoint& endpoint,
+                   const RemoteGraphs& graphs)
+      : peers_(peers), table_(table), endpoint_(endpoint), graphs_(graphs) {}
 
   // Publishes the rounds in a frame, or refuses them.
   void Deliver(int process, const wire::Frame& frame);
@@ -38,8 +41,10 @@ class IncomingProgress {
   Peers& peers_;
   DataflowTable& table_;
   Endpoint& endpoint_;
-  std::vector<uint32_t> with_delayed_;  // dataflows, oldest first
-  std::vector<std::byte> round_;        // scratch of Deliver
+  const RemoteGraphs& graphs_;
+  std::deque<uint32_t> with_delayed_;  // dataflows, oldest first
+  size_t unbuilt_bytes_ = 0;           // delayed for dataflows that were not built here
+  std::vector<std::byte> round_;       // scratch of Deliver
 };
 
 }  // namespace headway::internal

@@ -22,11 +22,12 @@ Network::Network(Attempt& attempt, std::unique_ptr<Transport> transport)
       announcements_(peers_),
       endpoint_(&attempt.fabric(), peers_.topology().workers_per_process),
       dataflows_(peers_.topology()),
-      batches_(peers_, endpoint_),
-      credit_(peers_, endpoint_),
-      outgoing_progress_(peers_, dataflows_),
-      incoming_progress_(peers_, dataflows_, endpoint_),
+      remote_credit_(peers_.topology(), attempt.run().options().max_bytes_in_flight),
       remote_graphs_(peers_),
+      batches_(peers_, endpoint_, remote_credit_, dataflows_, remote_graphs_),
+      credit_(peers_, endpoint_, remote_credit_),
+      outgoing_progress_(peers_, dataflows_),
+      incoming_progress_(peers_, dataflows_, endpoint_, remote_graphs_),
       signals_(peers_),
       pump_(*this, attempt.fabric().parker(endpoint_index())) {
   for (int index = 0; index <= endpoint_index(); ++index) {
@@ -76,6 +77,7 @@ void Network::TakeFromWorkers() {
 void Network::TakeMessage(const Message& message) {
   switch (message.kind()) {
     case MessageKind::kOutgoingBatch:
+      if (!dataflows_.IsBuilt(message.dataflow())) announcements_.Build(dataflows_);
       batches_.Send(message);
       break;
     case MessageKind::kReturnedBytes:

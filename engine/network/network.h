@@ -21,6 +21,7 @@
 #include "engine/network/incoming_progress.h"
 #include "engine/network/outgoing_progress.h"
 #include "engine/network/peers.h"
+#include "engine/network/remote_credit.h"
 #include "engine/network/remote_graphs.h"
 #include "engine/network/run_signals.h"
 
@@ -92,11 +93,12 @@ class Network final : private Transport::Handler, private FramePump::Work {
   // Guarded by the pump's lock.
   Endpoint endpoint_;
   DataflowTable dataflows_;
+  RemoteCredit remote_credit_;
+  RemoteGraphs remote_graphs_;
   BatchRelay batches_;
   CreditRelay credit_;
   OutgoingProgress outgoing_progress_;
   IncomingProgress incoming_progress_;
-  RemoteGraphs remote_graphs_;
   RunSignals signals_;
   bool received_ = false;  // anything, in this exchange
 

@@ -14,14 +14,16 @@ void RemoteGraphs::Compare(int process, const IncomingFrame& frame) {
     peers_.Refuse(process, "the graph of a dataflow number beyond the limit");
     return;
   }
-  if (!seen_[static_cast<size_t>(process)].insert(graph.dataflow()).second) {
-    peers_.Refuse(process, "a second graph of a dataflow");
+  if (graph.dataflow() != announced_[static_cast<size_t>(process)]) {
+    peers_.Refuse(process, "the graph of a dataflow out of turn");
     return;
   }
+  ++announced_[static_cast<size_t>(process)];
+  constexpr size_t kMinStepBytes = 8;  // of a step in a frame: its offset and its size
   std::vector<std::string> steps;
   size_t bytes = 0;
   for (const flatbuffers::String* step : *graph.steps()) {
-    bytes += step->size();
+    bytes += step->size() + kMinStepBytes;
     // Offsets of a FlatBuffer may share bytes, and so ask for far more memory than the frame has.
     if (bytes > frame.bytes.size()) {
       peers_.Refuse(process, "a graph whose steps overlap");

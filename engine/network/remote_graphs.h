@@ -4,27 +4,32 @@
 #include <cstdint>
 #include <vector>
 
-#include "absl/container/flat_hash_set.h"
 #include "comm/wire/transport.h"
 #include "engine/network/peers.h"
 
 namespace headway::internal {
 
-// Compares the graphs that other processes announce with those of this process.
+// Compares the graphs that other processes announce with those of this process. A process announces
+// its dataflows in the order of their numbers, each before the first frame about it.
 //
 // Thread safety: none; the holder of the pump's lock uses it.
 class RemoteGraphs {
  public:
   // `peers` outlives this.
   explicit RemoteGraphs(Peers& peers)
-      : peers_(peers), seen_(static_cast<size_t>(peers.topology().process_count)) {}
+      : peers_(peers), announced_(static_cast<size_t>(peers.topology().process_count)) {}
 
   // Compares the graph in a frame, or refuses it. A difference fails the run.
   void Compare(int process, const IncomingFrame& frame);
 
+  // Returns true if `process` has announced the dataflow.
+  bool Knows(int process, uint32_t dataflow) const {
+    return dataflow < announced_[static_cast<size_t>(process)];
+  }
+
  private:
   Peers& peers_;
-  std::vector<absl::flat_hash_set<uint32_t>> seen_;  // by process: dataflows
+  std::vector<uint32_t> announced_;  // by process: the number of dataflows
 };
 
 }  // namespace headway::internal

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_format.h"
+#include "comm/wire/printable.h"
 
 namespace headway::internal {
 namespace {
@@ -16,13 +17,26 @@ absl::Status NotBuilt(const std::string& ended, uint32_t dataflow, const std::st
 
 }  // namespace
 
+size_t GraphComparison::BuiltGraph::bytes() const {
+  size_t bytes = sizeof(*this);
+  for (const std::string& step : steps) bytes += sizeof(step) + step.size();
+  return bytes;
+}
+
 absl::Status GraphComparison::Compare(uint32_t dataflow, const std::string& builder,
                                       const std::vector<std::string>& steps) {
   std::lock_guard lock(mutex_);
   BuiltGraph& graph = graphs_[dataflow];
   if (graph.built_count++ == 0) {
+    if (bytes_ > kMaxBytes) {
+      return absl::ResourceExhaustedError(absl::StrFormat(
+          "%s has built dataflow number %d, and others are so far behind that the descriptions of "
+          "the dataflows between exceed %d bytes; build the same dataflows on every worker",
+          builder, dataflow, kMaxBytes));
+    }
     graph.first_builder = builder;
     graph.steps = steps;
+    bytes_ += graph.bytes();
   }
   absl::Status status;
   for (size_t i = 0; status.ok() && i < std::max(steps.size(), graph.steps.size()); ++i) {
@@ -32,13 +46,16 @@ absl::Status GraphComparison::Compare(uint32_t dataflow, const std::string& buil
       status = absl::InvalidArgumentError(
           absl::StrFormat("workers build different dataflows: %s has %s where %s has %s; the "
                           "function that builds a dataflow must do the same on every worker",
-                          builder, mine, graph.first_builder, theirs));
+                          builder, Printable(mine), graph.first_builder, Printable(theirs)));
     }
   }
   if (status.ok() && ended_.has_value() && ended_->dataflow_count <= dataflow) {
     status = NotBuilt(ended_->builder, dataflow, builder);
   }
-  if (graph.built_count == builder_count_) graphs_.erase(dataflow);
+  if (graph.built_count == builder_count_) {
+    bytes_ -= graph.bytes();
+    graphs_.erase(dataflow);
+  }
   return status;
 }
 

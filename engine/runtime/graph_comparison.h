@@ -1,6 +1,7 @@
 #ifndef HEADWAY_ENGINE_RUNTIME_GRAPH_COMPARISON_H_
 #define HEADWAY_ENGINE_RUNTIME_GRAPH_COMPARISON_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <mutex>
@@ -23,7 +24,9 @@ class GraphComparison {
 
   // Compares a dataflow with the one that the first builder built under the same number. Each entry
   // of `steps` describes one step. InvalidArgument: a step differs, or a worker has ended without
-  // building the dataflow.
+  // building the dataflow. ResourceExhausted: the builders are too far apart; the descriptions of
+  // dataflows that some have built and others have not exceed kMaxBytes.
+  static constexpr size_t kMaxBytes = size_t{64} << 20;
   absl::Status Compare(uint32_t dataflow, const std::string& builder,
                        const std::vector<std::string>& steps);
 
@@ -33,6 +36,8 @@ class GraphComparison {
 
  private:
   struct BuiltGraph {
+    size_t bytes() const;
+
     int built_count = 0;
     std::string first_builder;
     std::vector<std::string> steps;
@@ -45,6 +50,7 @@ class GraphComparison {
   const int builder_count_;
   std::mutex mutex_;                       // guards the members below
   std::map<uint32_t, BuiltGraph> graphs_;  // by number; until every builder has built it
+  size_t bytes_ = 0;                       // of graphs_
   std::optional<Ended> ended_;             // the worker that ended with the fewest dataflows
 };
 

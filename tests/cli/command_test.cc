@@ -54,10 +54,11 @@ class Command {
     std::map<std::string, std::string> environment = {};
     int terminal = -1;          // its standard error output, unless it is -1
     std::string redirect = {};  // of descriptors, by a shell
+    std::string prefix = {};    // a command that starts it
   };
   explicit Command(std::vector<std::string> arguments) : Command({}, std::move(arguments)) {}
   Command(const Setting& setting, std::vector<std::string> arguments) {
-    const std::string script = "exec \"$0\" \"$@\" " + setting.redirect;
+    const std::string script = "exec " + setting.prefix + " \"$0\" \"$@\" " + setting.redirect;
     arguments.insert(arguments.begin(), {"sh", "-c", script, HEADWAY_TEST_COMMAND});
     std::vector<char*> argv;
     for (std::string& argument : arguments) argv.push_back(argument.data());
@@ -317,6 +318,23 @@ TEST_CASE("a second signal ends a run at once, and no process is left") {
     command.SignalGroup(SIGTERM);
     CHECK(command.Wait().signal != 0);  // and its output ends: no child holds it
     while (waitpid(-1, nullptr, 0) > 0) {
+    }
+  }
+}
+
+TEST_CASE("as process 1 of a container, a run ends with the second signal too") {
+  const std::string container = "unshare --user --map-root-user --pid --fork --kill-child";
+  if (std::system((container + " true 2> /dev/null").c_str()) != 0) {
+    MESSAGE("skipped, as this needs a namespace of processes");
+    return;
+  }
+  for (const int number : {SIGINT, SIGTERM}) {
+    for (const std::string flag : {"-w1", "-p2"}) {
+      Command command({.prefix = container}, {"run", kGetters + ":Stuck", flag});
+      CHECK(command.Read(6) == "begun\n");
+      command.SignalGroup(number == SIGINT ? SIGTERM : SIGINT);
+      command.SignalGroup(number);
+      CHECK(command.Wait().exit_code == 128 + number);
     }
   }
 }

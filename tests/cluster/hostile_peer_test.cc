@@ -14,6 +14,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "comm/wire/handshake.h"
+#include "comm/wire/wire_generated.h"
 #include "headway.h"
 #include "progress/compact_rounds.h"
 #include "tests/cluster/test_cluster.h"
@@ -80,6 +81,15 @@ class RawPeer {
     REQUIRE(size.ok());
     ReadExactly(internal::kSizePrefixBytes, *size);
     return {frame_, *size};
+  }
+
+  // The first Graph of the other end; skips what precedes it.
+  std::span<const std::byte> ReceiveGraph() {
+    while (true) {
+      const std::span<const std::byte> bytes = Receive();
+      const auto* frame = flatbuffers::GetSizePrefixedRoot<wire::Frame>(bytes.data());
+      if (frame->body_type() == wire::Body::Graph) return bytes;
+    }
   }
 
   void ShakeHands(const internal::MeshOptions& options, std::span<const std::string> addresses) {
@@ -218,8 +228,8 @@ std::vector<Attack> Attacks(std::mt19937_64& random) {
   const Bytes half_frame(heartbeat.begin(), heartbeat.begin() + 40);
   const Bytes records = RandomBytes(random, 640);
   const Bytes not_rounds(64, std::byte{0xFF});
-  const Bytes graph = Copy(encoder.Graph(0, std::vector<std::string>{"inp", "another"}));
-  const Bytes second_graph = Copy(encoder.Graph(1, std::vector<std::string>{"inp"}));
+  const Bytes graph = Copy(encoder.Graph(1, std::vector<std::string>{"inp", "another"}));
+  const Bytes first_graph = Copy(encoder.Graph(0, std::vector<std::string>{"inp"}));
   std::vector<Attack> attacks = {
       {"nothing", {}, false, {kLost}},
       {"an end without a goodbye", {}, true, {kLost}},
@@ -234,12 +244,22 @@ std::vector<Attack> Attacks(std::mt19937_64& random) {
        {Copy(encoder.Hello({.process = 1, .process_count = 2, .workers_per_process = 1}))},
        false,
        {kMalformed}},
-      {"another graph", {graph}, false, {kMalformed}},
+      {"a graph that the other end never builds", {graph}, false, {kMalformed, kLost}},
       {"a graph of a dataflow that cannot be",
        {Copy(encoder.Graph(UINT32_MAX, std::vector<std::string>{"inp"}))},
        false,
        {kMalformed}},
-      {"a second graph of a dataflow", {second_graph, second_graph}, false, {kMalformed}},
+      {"a second graph of a dataflow", {first_graph}, false, {kMalformed}},
+      {"a graph out of turn",
+       {Copy(encoder.Graph(2, std::vector<std::string>{"inp"}))},
+       false,
+       {kMalformed}},
+      {"a goodbye, and silence", {Copy(encoder.Goodbye())}, false, {kLost}},
+      {"batches of a dataflow that it has not announced",
+       {Batch({.dataflow = 5, .sender = 1, .record_count = 1, .charged_bytes = 704}, records)},
+       false,
+       {kMalformed}},
+      {"empty batches", {Batch({.sender = 1, .charged_bytes = 64}, {})}, false, {kMalformed}},
       {"progress that is none", {Copy(encoder.Progress(not_rounds))}, false, {kMalformed}},
       {"progress of a location that is not there",
        {Copy(encoder.Progress(ChangeOfEpoch(0, 1000)))},
@@ -297,6 +317,8 @@ struct Victim {
     peer = std::make_unique<RawPeer>(cluster.addresses()[0]);
     internal::MeshOptions options{.process_id = 1, .process_count = 2};
     peer->ShakeHands(options, cluster.addresses());
+    // The same program describes its dataflow in the same way.
+    peer->Send(peer->ReceiveGraph());
   }
   TestCluster cluster;
   std::unique_ptr<RawPeer> peer;

@@ -74,6 +74,8 @@ void CheckEndedInTime(const Outcome& outcome, absl::Duration timeout = kConnectT
   CHECK(outcome.took < timeout + kToEnd);
 }
 
+// In a cluster with a secret, one that cannot prove it is refused and waited for: the processes
+// that have it name it when their time is over.
 TEST_CASE("a process that does not belong to the others is refused, and all say why") {
   const std::vector<Refusal> refusals = Refusals();
   std::vector<std::unique_ptr<TestCluster>> clusters;

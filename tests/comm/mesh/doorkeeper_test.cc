@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "comm/wire/wire_generated.h"
 #include "tests/comm/mesh/mesh_helpers.h"
 
 namespace headway::internal {
@@ -104,6 +105,39 @@ TEST_CASE("one without the secret of a cluster at work is told that") {
   addresses[1] = other.addresses()[0];
   const absl::Status status = running.Start(options, addresses);
   CHECK_MESSAGE(absl::IsPermissionDenied(status), status.ToString());
+  // With another secret it cannot believe the refusal, and tries until its time is over.
+  options.secret = "another";
+  options.connect_timeout = absl::Seconds(2);
+  const absl::Status other_secret = running.Start(options, addresses);
+  CHECK_MESSAGE(absl::IsPermissionDenied(other_secret), other_secret.ToString());
+  CHECK(other_secret.message().find("process 0") != std::string::npos);
+  running.CheckAtWork();
+}
+
+TEST_CASE("a stranger gets no proof of a secret from a cluster at work, whatever it claims") {
+  MeshOptions options = TestOptions(2);
+  options.secret = "a secret";
+  Running running(2, options);
+  FrameEncoder encoder;
+  for (const uint32_t claimed : {0U, 1U, 7U}) {
+    FileDescriptor stranger = ConnectTo(running.ports.addresses()[0]);
+    HelloFields hello = HelloOf(options, static_cast<int>(claimed));
+    hello.secret = true;
+    Write(stranger.get(), encoder.Hello(hello));
+    Write(stranger.get(), encoder.Proof(std::vector<std::byte>(kMacBytes)));
+    std::vector<wire::Body> kinds;
+    std::atomic<bool> ended{false};
+    std::thread reading([&] {
+      for (auto frame = ReadFrame(stranger.get()); !frame.empty();
+           frame = ReadFrame(stranger.get())) {
+        kinds.push_back(flatbuffers::GetSizePrefixedRoot<wire::Frame>(frame.data())->body_type());
+      }
+      ended = true;
+    });
+    running.PollUntil([&] { return ended.load(); });
+    reading.join();
+    CHECK(kinds == std::vector{wire::Body::Hello, wire::Body::Abort});
+  }
   running.CheckAtWork();
 }
 

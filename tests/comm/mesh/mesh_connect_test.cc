@@ -1,9 +1,12 @@
 #include "comm/mesh/mesh_connect.h"
 
+#include <dlfcn.h>
 #include <doctest/doctest.h>
+#include <netdb.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <mutex>
@@ -50,6 +53,10 @@ TEST_CASE(
     for (const bool over_addresses : {false, true}) {
       MeshOptions options = TestOptions(2);
       options.secret = "secret";
+      // The time for a process that proves the secret runs out.
+      if (difference.code == absl::StatusCode::kPermissionDenied) {
+        options.connect_timeout = absl::Milliseconds(500);
+      }
       const auto change = [&](MeshOptions& own) {
         if (own.process_id == 1) difference.change(own);
       };
@@ -203,6 +210,160 @@ TEST_CASE("an unknown host and wrong options are errors that say so") {
   options.cluster = std::string(kMaxClusterNameBytes + 1, 'x');
   CHECK(absl::IsInvalidArgument(TcpMesh::Connect(options, ports.addresses()).status()));
   CHECK(absl::IsInvalidArgument(TcpMesh::FromSockets(TestOptions(2), {}).status()));
+}
+
+// Process 0 of a cluster with a secret, which waits for process 1.
+struct Start {
+  explicit Start(absl::Duration connect_timeout = absl::Seconds(30)) {
+    options.secret = "secret";
+    options.connect_timeout = connect_timeout;
+    MeshOptions own = options;
+    own.process_id = 0;
+    own.log = log.hook();
+    thread = std::thread([this, own] { first = TcpMesh::Connect(own, ports.addresses()); });
+  }
+  ~Start() {
+    if (thread.joinable()) thread.join();
+  }
+  HelloFields HelloOfOne() const {
+    HelloFields hello = HelloOf(options, 1);
+    hello.secret = true;
+    return hello;
+  }
+  // Connects, sends frames, and waits until the other end has enough of it.
+  void Attack(const std::vector<Bytes>& frames) const {
+    FileDescriptor stranger = ConnectTo(ports.addresses()[0]);
+    for (const Bytes& frame : frames) Write(stranger.get(), frame);
+    Drain(stranger.get());
+  }
+
+  const ReservedPorts ports{2};
+  MeshOptions options = TestOptions(2);
+  Log log;
+  MeshOr first = absl::UnknownError("");
+  std::thread thread;
+};
+
+Bytes Copied(std::span<const std::byte> frame) { return {frame.begin(), frame.end()}; }
+
+// Frames of strangers that know the protocol, and not the secret.
+std::vector<std::vector<Bytes>> Attacks(const HelloFields& good) {
+  FrameEncoder encoder;
+  const auto hello = [&](const std::function<void(HelloFields&)>& change) {
+    HelloFields changed = good;
+    change(changed);
+    return Copied(encoder.Hello(changed));
+  };
+  const Bytes proof = Copied(encoder.Proof(Bytes(kMacBytes)));
+  const Bytes no_proof = Copied(encoder.Proof({}));
+  const Bytes abort = Copied(encoder.Abort(absl::InternalError("made up")));
+  std::vector<std::vector<Bytes>> attacks = {{hello([](HelloFields& h) { h.secret = false; })}};
+  const std::function<void(HelloFields&)> changes[] = {
+      [](HelloFields&) {},
+      [](HelloFields& h) { ++h.version; },
+      [](HelloFields& h) { h.process = 0; },
+      [](HelloFields& h) { h.process = 77; },
+      [](HelloFields& h) { h.process_count = 3; },
+      [](HelloFields& h) { h.generation = 7; },
+      [](HelloFields& h) { h.workers_per_process = 9; },
+      [](HelloFields& h) { h.cluster = "made up"; },
+  };
+  for (const auto& change : changes) {
+    for (const Bytes& next : {proof, no_proof, abort}) attacks.push_back({hello(change), next});
+  }
+  return attacks;
+}
+
+TEST_CASE("strangers that know the protocol, and not the secret, do not disturb a start") {
+  Start start;
+  for (const std::vector<Bytes>& attack : Attacks(start.HelloOfOne())) start.Attack(attack);
+  start.options.process_id = 1;
+  MeshOr second = TcpMesh::Connect(start.options, start.ports.addresses());
+  start.thread.join();
+  CHECK_MESSAGE(start.first.ok(), start.first.status().ToString());
+  CHECK_MESSAGE(second.ok(), second.status().ToString());
+  CHECK(start.log.text.find("claims to be process 1") != std::string::npos);
+  CHECK(start.log.text.find("made up") == std::string::npos);
+  CHECK(std::ranges::count(start.log.text, '\n') < 10);  // the rate is limited
+}
+
+TEST_CASE("a process that was refused, and never came, is named when the time is over") {
+  Start start(absl::Seconds(1));
+  for (const std::vector<Bytes>& attack : Attacks(start.HelloOfOne())) start.Attack(attack);
+  start.thread.join();
+  const absl::Status status = start.first.status();
+  CHECK_MESSAGE(absl::IsPermissionDenied(status), status.ToString());
+  CHECK(status.message().find("still misses, after 1s, process 1 (" + start.ports.addresses()[1] +
+                              "): a process in its place was refused: ") != std::string::npos);
+  CHECK(status.message().find("made up") == std::string::npos);
+}
+
+// getaddrinfo for the tests below: the host "late.test" is unknown at first, then at an address of
+// another machine, and then of this one.
+std::atomic<int> lookups_of_late_host = 0;
+
+}  // namespace
+}  // namespace headway::internal
+
+extern "C" int getaddrinfo(const char* host, const char* port, const addrinfo* hints,
+                           addrinfo** found) {
+  using Lookup = int (*)(const char*, const char*, const addrinfo*, addrinfo**);
+  static const auto system = reinterpret_cast<Lookup>(dlsym(RTLD_NEXT, "getaddrinfo"));
+  if (host != nullptr && std::string_view(host) == "late.test") {
+    switch (headway::internal::lookups_of_late_host++) {
+      case 0:
+        return EAI_AGAIN;
+      case 1:
+        return EAI_NONAME;
+      case 2:
+        host = "192.0.2.1";
+        break;
+      default:
+        host = "127.0.0.1";
+    }
+  }
+  return system(host, port, hints, found);
+}
+
+namespace headway::internal {
+namespace {
+
+TEST_CASE("a process waits until its own name is known, and is that of its machine") {
+  const ReservedPorts ports(2);
+  std::vector<std::string> addresses = ports.addresses();
+  for (std::string& address : addresses) address.replace(0, address.find(':'), "late.test");
+  MeshOptions options = TestOptions(2);
+  options.secret = "secret";
+  options.process_id = 0;
+  Log log;
+  options.log = log.hook();
+  lookups_of_late_host = 0;
+  MeshOr first = absl::UnknownError("");
+  std::thread starting([&] { first = TcpMesh::Connect(options, addresses); });
+  MeshOptions other = options;
+  other.process_id = 1;
+  const MeshOr second = TcpMesh::Connect(other, ports.addresses());
+  starting.join();
+  CHECK_MESSAGE(first.ok(), first.status().ToString());
+  CHECK_MESSAGE(second.ok(), second.status().ToString());
+  CHECK(lookups_of_late_host >= 4);
+  CHECK(log.text.find("cannot listen yet: process 0 (late.test:") != std::string::npos);
+}
+
+TEST_CASE("a process whose own name stays unknown says so at the end, or stops when it is asked") {
+  const ReservedPorts ports(2);
+  const std::vector<std::string> addresses = {"no-such-host.invalid:1", ports.addresses()[1]};
+  MeshOptions options = TestOptions(2);
+  options.connect_timeout = absl::InfiniteDuration();
+  std::atomic<bool> waits = false;
+  options.log = [&](std::string_view) { waits = true; };
+  options.stop_requested = [&] { return waits.load(); };
+  CHECK(absl::IsCancelled(TcpMesh::Connect(options, addresses).status()));
+  options.stop_requested = nullptr;
+  options.connect_timeout = absl::Milliseconds(300);
+  const absl::Status status = TcpMesh::Connect(options, addresses).status();
+  CHECK_MESSAGE(absl::IsUnavailable(status), status.ToString());
+  CHECK(status.message().find("cannot resolve host 'no-such-host.invalid'") != std::string::npos);
 }
 
 TEST_CASE("strangers do not disturb a start") {

@@ -390,6 +390,29 @@ TEST_CASE("idle connections are kept alive, and a silent peer is given up") {
   CHECK(recorder.losses.size() == 1);
 }
 
+TEST_CASE("a peer that has said goodbye shows that it lives until it was answered") {
+  MeshOptions options = TestOptions(2);
+  options.peer_timeout = absl::Milliseconds(400);
+  Meshes meshes = Pairs(options);
+  SendGoodbye(meshes[1], 0);
+  const auto start = std::chrono::steady_clock::now();
+  while (std::chrono::steady_clock::now() - start < std::chrono::milliseconds(1200)) {
+    for (size_t i = 0; i < 2; ++i) {
+      meshes[i].Flush();
+      meshes[i].Poll(meshes.recorders[i]);
+      meshes[i].Wait(std::chrono::milliseconds(1));
+    }
+  }
+  for (const Recorder& recorder : meshes.recorders) CHECK(recorder.losses.empty());
+  // Now it is silent, and process 0 still waits for something.
+  Recorder& recorder = meshes.recorders[0];
+  while (recorder.losses.empty()) {
+    meshes[0].Poll(recorder);
+    meshes[0].Wait(std::nullopt);  // returns for the timeouts
+  }
+  CHECK(recorder.losses[0].second == absl::UnavailableError("process 1: nothing heard for 400ms"));
+}
+
 TEST_CASE("a wake-up ends a wait, also one that comes later") {
   Meshes meshes = Pairs(TestOptions(2));
   Recorder recorder;

@@ -95,7 +95,6 @@ TEST_CASE("two processes that differ both refuse, and both say in what") {
   struct Difference {
     std::function<void(MeshOptions&)> change;  // of process 1
     const char* message[2];
-    absl::StatusCode code = absl::StatusCode::kFailedPrecondition;
   };
   const Difference differences[] = {
       {[](MeshOptions& o) { o.generation = 5; },
@@ -115,24 +114,54 @@ TEST_CASE("two processes that differ both refuse, and both say in what") {
       {[](MeshOptions& o) { o.process_id = 0; },
        {"two processes have the id of process 0 (a:1)",
         "two processes have the id of process 0 (a:1)"}},
-      {[](MeshOptions& o) { o.secret = "s"; },
-       {"process 1 (b:2) has a secret, and process 0 (a:1) has none",
-        "process 0 (a:1) has no secret, and process 1 (b:2) has one"},
-       absl::StatusCode::kPermissionDenied},
   };
   for (const Difference& difference : differences) {
-    Pair pair;
-    difference.change(pair.options[1]);
-    pair.Run();
-    for (int i = 0; i < 2; ++i) {
-      CHECK(pair.status[i] == absl::Status(difference.code, difference.message[i]));
-      CHECK(pair.end[i]->refused());
-      CHECK_FALSE(pair.end[i]->done());
+    for (const char* secret : {"", "s"}) {  // which both prove
+      Pair pair;
+      for (MeshOptions& options : pair.options) options.secret = secret;
+      difference.change(pair.options[1]);
+      pair.Run();
+      for (int i = 0; i < 2; ++i) {
+        CHECK(pair.status[i] == absl::FailedPreconditionError(difference.message[i]));
+        CHECK(pair.end[i]->refused());
+        CHECK_FALSE(pair.end[i]->done());
+      }
     }
   }
 }
 
-TEST_CASE("another secret is refused by both") {
+TEST_CASE("an end without a secret refuses one that has a secret, which takes it for a stranger") {
+  Pair pair;
+  pair.options[1].secret = "s";
+  pair.Run();
+  CHECK(pair.status[0] ==
+        absl::PermissionDeniedError("process 1 (b:2) has a secret, and process 0 (a:1) has none"));
+  CHECK(pair.end[0]->refused());
+  CHECK(pair.status[1] ==
+        absl::PermissionDeniedError("process 0 (a:1) has no secret, and process 1 (b:2) has one"));
+  CHECK_FALSE(pair.end[1]->refused());
+}
+
+TEST_CASE("a difference is not believed of a peer that does not prove that it has the secret") {
+  const std::function<void(MeshOptions&)> changes[] = {
+      [](MeshOptions& o) { o.generation = 5; },
+      [](MeshOptions& o) { o.cluster = "\x1b[31m"; },
+      [](MeshOptions& o) { o.process_count = 3; },
+      [](MeshOptions& o) { o.process_id = 0; },
+  };
+  for (const auto& change : changes) {
+    Pair pair;
+    pair.options[0].secret = "s";
+    pair.options[1].secret = "guessed";
+    change(pair.options[1]);
+    pair.Run();
+    CHECK(absl::IsPermissionDenied(pair.status[0]));
+    CHECK(pair.status[0].message().find("have different secrets") != std::string::npos);
+    CHECK_FALSE(pair.end[0]->refused());
+  }
+}
+
+TEST_CASE("with another secret, each takes the other for a stranger") {
   Pair pair;
   pair.options[0].secret = "s";
   pair.options[1].secret = "t";
@@ -141,13 +170,15 @@ TEST_CASE("another secret is refused by both") {
         absl::PermissionDeniedError("process 1 (b:2) and process 0 (a:1) have different secrets"));
   CHECK(pair.status[1] ==
         absl::PermissionDeniedError("process 0 (a:1) and process 1 (b:2) have different secrets"));
-  CHECK(pair.end[0]->refused());
-  CHECK(pair.end[1]->refused());
+  CHECK_FALSE(pair.end[0]->refused());
+  CHECK_FALSE(pair.end[1]->refused());
 }
 
 // A peer of process 0, played by a test.
 struct Peer {
-  MeshOptions options{.process_id = 0, .process_count = 2, .cluster = "c", .secret = "s"};
+  explicit Peer(const char* secret = "s") { options.secret = secret; }
+
+  MeshOptions options{.process_id = 0, .process_count = 2, .cluster = "c"};
   Handshake handshake{options, kAddresses, End::kAcceptor, std::nullopt, RandomNonce()};
   FrameEncoder encoder;
   std::vector<std::byte> reply;
@@ -157,13 +188,13 @@ struct Peer {
             .process_count = 2,
             .workers_per_process = 1,
             .cluster = "c",
-            .secret = true,
+            .secret = !options.secret.empty(),
             .nonce = RandomNonce()};
   }
 };
 
 TEST_CASE("another version, an id that is too large and the wrong process are refused") {
-  Peer peer;
+  Peer peer("");
   HelloFields hello = peer.Hello();
   hello.version = kWireVersion + 1;
   CHECK(
@@ -172,7 +203,7 @@ TEST_CASE("another version, an id that is too large and the wrong process are re
           "process 1 (b:2) speaks version %d of the protocol, and process 0 (a:1) version %d: run "
           "the same release of Headway everywhere",
           kWireVersion + 1, kWireVersion)));
-  Peer large;
+  Peer large("");
   hello = large.Hello();
   hello.process = 0xFFFFFFFF;
   CHECK(Feed(large.handshake, large.encoder.Hello(hello), &large.reply) ==
@@ -243,12 +274,27 @@ TEST_CASE("what does not belong in a handshake ends it without blaming the clust
   strange([](FrameEncoder& encoder) { return encoder.Hello({.process = 1}); }, true);
 }
 
-TEST_CASE("the refusal of the other end is told with its reason") {
-  Peer peer;
+TEST_CASE("the refusal of the other end is told with its reason, as one line") {
+  Peer peer("");
   REQUIRE(Feed(peer.handshake, peer.encoder.Hello(peer.Hello()), &peer.reply).ok());
-  CHECK(Feed(peer.handshake, peer.encoder.Abort(absl::FailedPreconditionError("two of me")),
-             &peer.reply) == absl::FailedPreconditionError("process 1 (b:2): two of me"));
+  CHECK(Feed(peer.handshake, peer.encoder.Abort(absl::FailedPreconditionError("two of\nme")),
+             &peer.reply) == absl::FailedPreconditionError("process 1 (b:2): two of\\x0ame"));
   CHECK(peer.handshake.refused());
+}
+
+TEST_CASE("a refusal without a proof of the secret has no effect, and its reason is not told") {
+  for (const bool other_version : {false, true}) {
+    Peer peer;
+    HelloFields hello = peer.Hello();
+    if (other_version) ++hello.version;
+    REQUIRE(Feed(peer.handshake, peer.encoder.Hello(hello), &peer.reply).ok());
+    const absl::Status status = Feed(
+        peer.handshake, peer.encoder.Abort(absl::FailedPreconditionError("made up")), &peer.reply);
+    CHECK_FALSE(peer.handshake.refused());
+    CHECK(status.message().find("made up") == std::string::npos);
+    CHECK(status.message().find(other_version ? "speaks version" : "without a proof") !=
+          std::string::npos);
+  }
 }
 
 TEST_CASE("a Hello with the longest name fits in a frame of a handshake") {

@@ -65,6 +65,8 @@ TEST_CASE("a file with the secret that cannot be read, or holds none, is a usage
              {"/dev/null", "no secret"});
   CheckError(Run(flow, {"--secret-file=/"}), absl::StatusCode::kInvalidArgument,
              {"'/'", "not a file that can be read"});
+  CheckError(Run(flow, {"--secret-file=/dev/zero"}), absl::StatusCode::kInvalidArgument,
+             {"/dev/zero", "longer than 4096 bytes"});
 }
 
 TEST_CASE("a program that runs from its arguments shows its status on a terminal") {

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "comm/wire/wire_generated.h"
@@ -13,64 +14,113 @@
 namespace headway {
 namespace {
 
-TEST_CASE("credit is believed up to what is in flight, all entries of a frame together") {
+// Sends a batch of worker 0 to worker 1, of process 1.
+void SendBatch(Process& process, internal::Endpoint& worker, uint32_t charged_bytes) {
+  internal::Block* block = worker.pool().Get();
+  block->record_count = 1;
+  block->charged_bytes = charged_bytes;
+  worker.Send(
+      process.network->endpoint_index(),
+      internal::Message::Outgoing(0, 0, block, {.target = 1, .front_bytes = 64, .back_bytes = 0}));
+  worker.Flush();
+  process.Pump();
+}
+
+TEST_CASE("credit is believed up to what a process was sent and has not returned") {
   for (const bool too_much : {false, true}) {
     Process process;
     internal::Endpoint worker(&process.attempt.fabric(), 0);
-    process.attempt.flow_control().AddSent(0, 1000);
-    const std::vector<FrameEncoder::ReturnedBytes> returned = {
-        {.dataflow = 0, .channel = 0, .worker = 0, .bytes = 600},
-        {.dataflow = 0, .channel = 1, .worker = 0, .bytes = too_much ? 401U : 400U}};
+    SendBatch(process, worker, 400);
+    SendBatch(process, worker, 600);
     FrameEncoder encoder;
-    process.Receive(encoder.Credit(returned));
-    if (too_much) {
-      CheckError(process.attempt.failure().status(), absl::StatusCode::kInvalidArgument,
-                 {"process 1", "credit for more than it was sent"});
-      continue;
-    }
-    CHECK_FALSE(process.attempt.failure().occurred());
     uint32_t credit = 0;
+    for (const uint32_t bytes : {600U, too_much ? 401U : 400U}) {
+      const std::vector<FrameEncoder::ReturnedBytes> returned = {
+          {.dataflow = 0, .channel = 0, .worker = 0, .bytes = bytes}};
+      process.Receive(encoder.Credit(returned));
+    }
     worker.Receive([&](const internal::Message& message, int) {
       CHECK(message.kind() == internal::MessageKind::kCredit);
       credit += message.credited().bytes;
     });
-    CHECK(credit == 1000);
+    if (too_much) {
+      CheckError(process.attempt.failure().status(), absl::StatusCode::kInvalidArgument,
+                 {"process 1", "credit for more than it was sent"});
+    } else {
+      CHECK_FALSE(process.attempt.failure().occurred());
+      CHECK(credit == 1000);
+    }
   }
+}
+
+TEST_CASE("credit in smaller pieces than batches ends the run: they would be many messages") {
+  Process process;
+  internal::Endpoint worker(&process.attempt.fabric(), 0);
+  SendBatch(process, worker, 1000);
+  FrameEncoder encoder;
+  const std::vector<FrameEncoder::ReturnedBytes> returned = {
+      {.dataflow = 0, .channel = 0, .worker = 0, .bytes = 1}};
+  process.Receive(encoder.Credit(returned));
+  CheckError(process.attempt.failure().status(), absl::StatusCode::kInvalidArgument,
+             {"process 1", "credit for less than a batch"});
 }
 
 TEST_CASE("credit for a dataflow that the worker has not built ends the run") {
   Process process;
+  internal::Endpoint fellow(&process.attempt.fabric(), 0);
+  SendBatch(process, fellow, 1000);
+  fellow.Close();
   Worker worker(process.attempt, 0);
-  process.attempt.flow_control().AddSent(0, 1000);
   FrameEncoder encoder;
   const std::vector<FrameEncoder::ReturnedBytes> returned = {
-      {.dataflow = 3, .channel = 0, .worker = 0, .bytes = 1}};
+      {.dataflow = 3, .channel = 0, .worker = 0, .bytes = 64}};
   process.Receive(encoder.Credit(returned));
   CheckError(worker.Step(), absl::StatusCode::kInvalidArgument,
              {"process 1", "credit for dataflow number 3", "worker 0"});
 }
 
-TEST_CASE(
-    "a batch that counts for less than it holds, or of a dataflow that cannot be, ends the run") {
-  constexpr uint32_t kPayload = 1024;
+TEST_CASE("frames about a dataflow that its process has not announced end the run") {
+  FrameEncoder encoder;
+  const std::vector<std::string> none;
+  Bytes batch = Copy(internal::EncodeBatchHead(
+      {.dataflow = 1, .sender = 1, .record_count = 1, .charged_bytes = 64}, 0));
+  const std::pair<Bytes, std::string> cases[] = {
+      {batch, "a batch of a dataflow that it has not announced"},
+      {ProgressFrame(1, {{0, 1, 5}}), "progress of a dataflow that it has not announced"},
+      {Copy(encoder.Graph(2, none)), "the graph of a dataflow out of turn"},
+      {Copy(encoder.Graph(0, none)), "the graph of a dataflow out of turn"},
+  };
+  for (const auto& [frame, what] : cases) {
+    Process process;
+    process.Announce(1);
+    process.Receive(frame);
+    CheckError(process.attempt.failure().status(), absl::StatusCode::kInvalidArgument,
+               {"process 1", what});
+  }
+}
+
+TEST_CASE("a batch that counts for less than it holds, or holds nothing, ends the run") {
   struct Case {
-    uint32_t dataflow;
+    uint32_t payload_bytes;
     uint32_t charged_bytes;
+    uint32_t record_count;
     bool good;
   };
-  for (const Case& each : {Case{0, kPayload, true}, Case{0, kPayload - 1, false},
-                           Case{internal::kMaxDataflows, kPayload, false}}) {
+  for (const Case& each :
+       {Case{1024, 1024, 1, true}, Case{1024, 1023, 1, false}, Case{1024, 1024, 0, false},
+        Case{0, 64, 1, true}, Case{0, 0, 1, false}, Case{0, 63, 1, false}}) {
     Process process;
+    process.Announce(1);
     internal::Endpoint worker(&process.attempt.fabric(), 0);
-    const auto head = internal::EncodeBatchHead({.dataflow = each.dataflow,
+    const auto head = internal::EncodeBatchHead({.dataflow = 0,
                                                  .channel = 0,
                                                  .sender = 1,
                                                  .target = 0,
-                                                 .record_count = 1,
+                                                 .record_count = each.record_count,
                                                  .charged_bytes = each.charged_bytes},
-                                                kPayload);
+                                                each.payload_bytes);
     Bytes frame = Copy(head);
-    frame.resize(head.size() + kPayload);
+    frame.resize(head.size() + each.payload_bytes);
     process.Receive(frame);
     CHECK(process.attempt.failure().occurred() != each.good);
     if (!each.good) {

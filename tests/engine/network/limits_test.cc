@@ -30,6 +30,7 @@ TEST_CASE("rounds that a worker has no room for are added up, and none is lost")
   Process process;
   internal::Endpoint worker(&process.attempt.fabric(), 0);
   process.Build(0);
+  process.Announce(1);
   // One time after the other comes and goes; unsummed these are 8 MiB.
   constexpr uint64_t kTimes = 1 << 18;
   constexpr uint64_t kTimesPerRound = 1 << 12;
@@ -70,6 +71,7 @@ Bytes LargeFrame(uint32_t dataflow) {
 TEST_CASE("progress that a worker does not read ends the run when it is too much") {
   Process process;
   internal::Endpoint worker(&process.attempt.fabric(), 0);
+  process.Announce(4);
   const Bytes frame = LargeFrame(3);
   const int fit = static_cast<int>(kFewFrames) + kRoundsPerLimit;
   for (int i = 0; i < fit; ++i) process.Receive(frame);
@@ -79,9 +81,25 @@ TEST_CASE("progress that a worker does not read ends the run when it is too much
              {"process 0", "does not keep up with the progress of the other processes"});
 }
 
+TEST_CASE(
+    "progress of many dataflows that nobody has built ends the run when all of it is too much") {
+  Process process;
+  internal::Endpoint worker(&process.attempt.fabric(), 0);
+  constexpr uint32_t kDataflows = 2 * kRoundsPerLimit;
+  process.Announce(kDataflows);
+  uint32_t received = 0;
+  while (received < kDataflows && !process.attempt.failure().occurred()) {
+    process.Receive(LargeFrame(received++));
+  }
+  CHECK(received == kFewFrames + kRoundsPerLimit + 1);
+  CheckError(process.attempt.failure().status(), absl::StatusCode::kResourceExhausted,
+             {"process 0", "does not keep up with the progress of the other processes"});
+}
+
 TEST_CASE("progress of dataflows that a worker never builds ends the run when it is too much") {
   Process process;
   Worker worker(process.attempt, 0);
+  process.Announce(5);
   const Bytes frames[] = {LargeFrame(3), LargeFrame(4)};
   absl::Status status;
   int received = 0;
@@ -92,6 +110,86 @@ TEST_CASE("progress of dataflows that a worker never builds ends the run when it
   CHECK(received == kRoundsPerLimit);  // each takes a little more than its bytes
   CheckError(status, absl::StatusCode::kResourceExhausted,
              {"worker 0", "has not built dataflow number"});
+}
+
+Bytes BatchFrame(const internal::BatchFields& fields, uint32_t payload_bytes) {
+  Bytes frame = Copy(internal::EncodeBatchHead(fields, payload_bytes));
+  frame.resize(frame.size() + payload_bytes);
+  return frame;
+}
+
+TEST_CASE("batches beyond the credit of their process end the run, whatever they hold") {
+  constexpr int64_t kLimit = 1 << 20;
+  for (const uint32_t payload : {0U, 64U, 64U << 10}) {
+    CAPTURE(payload);
+    Process process(1, 2, {.max_bytes_in_flight = kLimit});
+    Worker worker(process.attempt, 0);  // builds nothing
+    process.Announce(1);
+    // A large charge stands for many batches, which would take long.
+    const uint32_t charged = 1 << 20;
+    const Bytes frame =
+        BatchFrame({.sender = 1, .record_count = 1, .charged_bytes = charged}, payload);
+    int64_t received = 0;
+    absl::Status status;
+    for (; status.ok() && received < 1000; ++received) {
+      process.Receive(frame);
+      status = worker.Step();
+    }
+    CHECK(received * charged > 2 * kLimit);
+    CHECK(received < 100);
+    CheckError(status, absl::StatusCode::kResourceExhausted,
+               {"process 1", "exceeds its credit", "process 0 holds", "raise max_bytes_in_flight"});
+  }
+}
+
+TEST_CASE("bytes that were taken are credit again") {
+  Process process(1, 2, {.max_bytes_in_flight = 1});
+  internal::Endpoint worker(&process.attempt.fabric(), 0);
+  process.Announce(1);
+  constexpr uint32_t kCharged = 1 << 20;
+  const Bytes frame = BatchFrame({.sender = 1, .record_count = 1, .charged_bytes = kCharged}, 64);
+  for (int i = 0; i < 1000; ++i) {
+    process.Receive(frame);
+    worker.Receive([&](const internal::Message& message, int) { worker.Recycle(message.block()); });
+    worker.Send(process.network->endpoint_index(),
+                internal::Message::Returned(0, 0, {.sender = 1, .bytes = kCharged}));
+    worker.Flush();
+    process.Pump();
+  }
+  CHECK_FALSE(process.attempt.failure().occurred());
+}
+
+TEST_CASE("a process that announces far more dataflows than this one builds ends the run") {
+  Process process;
+  FrameEncoder encoder;
+  const std::vector<std::string> steps = {std::string(size_t{1} << 20, 'x')};
+  uint32_t announced = 0;
+  while (announced < 200 && !process.attempt.failure().occurred()) {
+    process.Receive(encoder.Graph(announced++, steps));
+  }
+  CHECK(announced > 60);
+  CHECK(announced < 70);
+  CheckError(process.attempt.failure().status(), absl::StatusCode::kResourceExhausted,
+             {"process 1", "has built dataflow number", "so far behind"});
+}
+
+TEST_CASE("a worker's batches and progress leave behind the description of their dataflow") {
+  Process process;
+  internal::Endpoint worker(&process.attempt.fabric(), 0);
+  process.Build(0);
+  REQUIRE(worker.TryPublishProgress(0, AsRound({{0, 1, 5}})));
+  internal::Block* block = worker.pool().Get();
+  block->record_count = 1;
+  block->charged_bytes = block->memory_bytes();
+  worker.Send(
+      process.network->endpoint_index(),
+      internal::Message::Outgoing(0, 0, block, {.target = 1, .front_bytes = 64, .back_bytes = 0}));
+  process.Pump();
+  worker.Flush();
+  process.Pump();
+  const auto events = process.transport->TakeEvents();
+  REQUIRE(events.size() == 3);
+  CHECK(events[0].sent == FrameClass::kControl);
 }
 
 // Processes share the 64 KiB of a channel's exclusive credit, so each may withhold a part of it.
@@ -140,6 +238,7 @@ TEST_CASE("who waits for all looks again soon while a fellow has no room for pro
   Process process(2);
   internal::Endpoint worker(&process.attempt.fabric(), 0);
   internal::Endpoint fellow(&process.attempt.fabric(), 1);  // does not read
+  process.Announce(1);
   for (size_t i = 0; i <= kFewFrames; ++i) process.Receive(ProgressFrame(0, {{0, 1, i}}));
   worker.ReceiveProgress([](int, uint32_t, std::span<const std::byte>) {});
   const auto events = EventsOfWait(process, worker);

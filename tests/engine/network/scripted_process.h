@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "check.h"
+#include "comm/memory/block_pool.h"
 #include "comm/memory/slab.h"
 #include "engine/network/network.h"
 #include "engine/runtime/attempt.h"
@@ -38,7 +39,10 @@ class ScriptedTransport final : public internal::Transport {
  public:
   explicit ScriptedTransport(int processes)
       : process_count_(processes), pool_(internal::SlabPool::Create()) {}
-  ~ScriptedTransport() override { pool_->Release(); }
+  ~ScriptedTransport() override {
+    while (internal::Block* block = written_.PopFront()) internal::BlockPool::FreeBlock(block);
+    pool_->Release();
+  }
 
   // The next Poll gets this frame.
   void Arrive(std::span<const std::byte> frame) {
@@ -72,6 +76,14 @@ class ScriptedTransport final : public internal::Transport {
     return std::exchange(events_, {});
   }
 
+  // The frames of that class that were sent, in order.
+  std::vector<Bytes> control_frames() const {
+    std::lock_guard lock(mutex_);
+    return control_frames_;
+  }
+  // The number of slabs that hold frames.
+  size_t slabs() const { return pool_->outstanding(); }
+
   int process_id() const override { return 0; }
   int process_count() const override { return process_count_; }
   std::string Describe(int process) const override {
@@ -80,6 +92,8 @@ class ScriptedTransport final : public internal::Transport {
   void Send(int, const OutgoingFrame& frame) override {
     std::lock_guard lock(mutex_);
     events_.push_back({.sent = frame.frame_class, .waited = {}});
+    if (frame.frame_class == FrameClass::kControl) control_frames_.push_back(Copy(frame.head));
+    if (frame.body != nullptr) written_.PushBack(frame.body);
   }
   bool Flush() override {
     std::lock_guard lock(mutex_);
@@ -90,7 +104,10 @@ class ScriptedTransport final : public internal::Transport {
     std::lock_guard lock(mutex_);
     return backed_up_ && frame_class == FrameClass::kProgress ? size_t{1} << 20 : 0;
   }
-  BlockList TakeWritten() override { return {}; }
+  BlockList TakeWritten() override {
+    std::lock_guard lock(mutex_);
+    return std::move(written_);
+  }
   bool Poll(Handler& handler) override {
     std::deque<Bytes> frames;
     {
@@ -130,6 +147,8 @@ class ScriptedTransport final : public internal::Transport {
   bool backed_up_ = false;
   bool makes_room_ = false;
   std::vector<Event> events_;
+  std::vector<Bytes> control_frames_;
+  BlockList written_;
 };
 
 inline constexpr uint32_t kChangeBytes = 16;
@@ -168,6 +187,13 @@ struct Process {
     network->AddDataflow(id,
                          {.change_bytes = {kChangeBytes}, .only_capabilities = {}, .initial = {}},
                          std::vector<std::string>{});
+  }
+  // Process 1 announces its dataflows below `count`, which have no steps.
+  void Announce(uint32_t count) {
+    FrameEncoder encoder;
+    for (uint32_t id = 0; id < count; ++id) {
+      Receive(encoder.Graph(id, std::vector<std::string>{}));
+    }
   }
   // Everything that has arrived so far is dealt with afterwards. The watchdog may be pumping, and
   // then Pump leaves the rest to it.

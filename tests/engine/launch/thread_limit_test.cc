@@ -1,0 +1,56 @@
+// Runs in which the system starts no more threads.
+#include <dlfcn.h>
+#include <doctest/doctest.h>
+#include <errno.h>
+#include <pthread.h>
+
+#include <atomic>
+#include <string>
+
+#include "engine/launch/cluster.h"
+#include "tests/engine/run_helpers.h"
+
+#ifndef HEADWAY_SANITIZED  // the sanitizers have a pthread_create of their own
+
+namespace headway {
+namespace {
+// The threads that may still be started; negative: any number. A forked process has its own.
+std::atomic<int> threads_left = -1;
+}  // namespace
+}  // namespace headway
+
+extern "C" int pthread_create(pthread_t* thread, const pthread_attr_t* attributes,
+                              void* (*start)(void*), void* argument) {
+  using Create = int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
+  static const auto system = reinterpret_cast<Create>(dlsym(RTLD_NEXT, "pthread_create"));
+  if (headway::threads_left == 0) return EAGAIN;
+  if (headway::threads_left > 0) --headway::threads_left;
+  return system(thread, attributes, start, argument);
+}
+
+namespace headway {
+namespace {
+
+TEST_CASE("a thread that the system does not start is an error that says whose it is") {
+  const Dataflow flow("numbers", [](Scope<>& scope) {
+    scope.Input("numbers", NumbersOfEachWorker(10)) | Exchange("spread");
+  });
+  const auto check = [](const absl::Status& status, const std::string& what) {
+    threads_left = -1;
+    CheckError(status, absl::StatusCode::kResourceExhausted,
+               {what, "Resource temporarily unavailable", "ulimit -u"});
+  };
+  threads_left = 1;
+  check(RunMain(flow, {.worker_count = 3}), "cannot start the thread of worker 2");
+  const std::string threads[] = {"thread that waits for a request to stop",
+                                 "thread of the network's watchdog", "thread of worker"};
+  for (int left = 0; left < 3; ++left) {
+    threads_left = left;
+    check(SpawnCluster(flow, {.proc_count = 2, .worker_count_per_proc = 2}), threads[left]);
+  }
+}
+
+}  // namespace
+}  // namespace headway
+
+#endif  // HEADWAY_SANITIZED
