@@ -2,6 +2,7 @@
 #define HEADWAY_ENGINE_DATAFLOW_H_
 
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "absl/functional/any_invocable.h"
@@ -16,13 +17,23 @@ class Dataflow {
  public:
   using BuildFunction = absl::AnyInvocable<void(Scope<>&) const>;
 
-  Dataflow(std::string name, BuildFunction build)
-      : name_(std::move(name)), build_(std::move(build)) {}
+  template <class BuildFn>
+  Dataflow(std::string name, BuildFn build)
+      : name_(std::move(name)), build_(Checked(std::move(build))) {}
 
   const std::string& name() const { return name_; }
   void Build(Scope<>& scope) const { build_(scope); }
 
  private:
+  // Its deduced result makes the sentence the first error.
+  template <class BuildFn>
+  static auto Checked(BuildFn build) {
+    static_assert(std::is_invocable_v<const BuildFn&, Scope<>&>,
+                  "Dataflow: the function must take (Scope<>& scope), and must not change its "
+                  "captures (no mutable lambda), since several workers call it at once");
+    return build;
+  }
+
   std::string name_;
   BuildFunction build_;
 };

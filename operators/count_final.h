@@ -26,6 +26,10 @@ auto CountFinal(std::string step_id, KeyFn key = {}) {
         static_assert(std::is_invocable_v<KeyFn&, ReadType<D>>,
                       "CountFinal: the function must take one record of the stream, with "
                       "std::string_view for its strings");
+        static_assert(StableKey<internal::KeyOf<KeyFn, D>>,
+                      "CountFinal: the key must have a stable hash and ==: numbers, strings, std "
+                      "types and aggregates of them have both, and a type of your own needs "
+                      "uint64_t HeadwayStableHash(const Type&) and operator==");
         static_assert(TimestampTraits<T>::kTotallyOrdered,
                       "CountFinal belongs into the root scope");
         KeyedOperator<int64_t, D, T, KeyFn> keyed(stream, id, std::move(key_of));

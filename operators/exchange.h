@@ -4,8 +4,10 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
+#include "comm/codec/stable_hash.h"
 #include "engine/step/define_step.h"
 #include "engine/step/operator_builder.h"
 
@@ -20,6 +22,13 @@ auto Exchange(std::string step_id, KeyFn key = {}) {
   return DefineStep(
       std::move(step_id), std::move(key),
       []<class D, class T>(const Stream<D, T>& stream, std::string_view id, KeyFn key_of) {
+        static_assert(std::is_invocable_v<KeyFn&, ReadType<D>>,
+                      "Exchange: the function must take one record of the stream, with "
+                      "std::string_view for its strings, and return its key");
+        static_assert(StableHashable<std::decay_t<std::invoke_result_t<KeyFn&, ReadType<D>>>>,
+                      "Exchange: the key must have a stable hash: numbers, strings, std types and "
+                      "aggregates of them have one, and a type of your own needs uint64_t "
+                      "HeadwayStableHash(const Type&) beside it");
         OperatorBuilder<T> builder(stream.scope(), id);
         NodeInput<D, T>& input = builder.AddInput(stream, pact::Exchange{std::move(key_of)});
         NodeOutput<D, T>& output = builder.template AddOutputAt<D>(input);

@@ -21,6 +21,8 @@ auto KeyOn(std::string step_id, KeyFn key) {
                       "KeyOn: the function must take one record of the stream, with "
                       "std::string_view for its strings");
         using Key = std::invoke_result_t<KeyFn&, ReadType<D>>;
+        static_assert(!std::is_void_v<Key>,
+                      "KeyOn: the function must return the key of the record");
         return stream |
                Map(std::move(id), [key_of = std::move(key_of)](TakeType<D> record) mutable {
                  if constexpr (std::is_reference_v<TakeType<D>>) {

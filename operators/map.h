@@ -45,6 +45,9 @@ auto Map(std::string step_id, F f) {
         static_assert(std::is_invocable_v<F&, TakeType<D>>,
                       "Map: the function must take one record of the stream, with "
                       "std::string_view for its strings");
+        static_assert(!std::is_void_v<std::invoke_result_t<F&, TakeType<D>>>,
+                      "Map: the function must return the new record; use Inspect for a function "
+                      "that returns nothing");
         using R = RecordOfT<std::invoke_result_t<F&, TakeType<D>>>;
         if constexpr (std::is_same_v<D, R> && std::is_same_v<Batch<D>, VectorBatch<D>> &&
                       std::is_trivially_copyable_v<D>) {

@@ -32,12 +32,18 @@ auto StatefulMap(std::string step_id, F f) {
         using K = std::remove_cvref_t<decltype(std::declval<D>().first)>;
         using KeyTaken = std::remove_cvref_t<decltype(std::declval<ReadType<D>>().first)>;
         using V = std::remove_cvref_t<decltype(std::declval<TakeType<D>>().second)>;
+        static_assert(StableKey<K>,
+                      "StatefulMap: the key must have a stable hash and ==: numbers, strings, std "
+                      "types and aggregates of them have both, and a type of your own needs "
+                      "uint64_t HeadwayStableHash(const Type&) and operator==");
         static_assert(std::is_default_constructible_v<S> && Encodable<S>,
                       "StatefulMap: the state must be default-constructible and have a Codec, "
                       "since it is kept as bytes: make it an aggregate of types that have one, "
                       "write HEADWAY_CODEC_FIELDS(Type, members...), or specialize headway::Codec");
         static_assert(std::is_invocable_v<F&, std::optional<S>&, V&&>,
                       "StatefulMap: the function must take (std::optional<State>&, value)");
+        static_assert(!std::is_void_v<std::invoke_result_t<F&, std::optional<S>&, V&&>>,
+                      "StatefulMap: the function must return the result for the record");
         using R = RecordOfT<std::invoke_result_t<F&, std::optional<S>&, V&&>>;
         KeyedOperator<S, D, T, FirstOfPair> keyed(stream, id, FirstOfPair());
         auto& output = keyed.template AddOutput<std::pair<K, R>>();

@@ -36,9 +36,8 @@ constexpr auto FailWithoutCodec() {
                 "std::vector or a value");
   static_assert(kRefers || !kHasTooMuch,
                 "this record type crosses an exchange and needs a Codec: an aggregate has one if "
-                "it has up to 64 fields, none of them constant or a reference, and no base class "
-                "with members; write HEADWAY_CODEC_FIELDS(Type, members...) with the members of "
-                "the base class too");
+                "it has up to 64 plain fields and no base class with members; write "
+                "HEADWAY_CODEC_FIELDS(Type, members...) with the members of the base class too");
   static_assert(kRefers || kHasTooMuch || kIsReceived,
                 "this record type crosses an exchange and needs a Codec: it needs a default "
                 "constructor too, since a record is constructed before it is decoded");

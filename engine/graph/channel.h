@@ -47,6 +47,17 @@ struct Gather {};
 
 namespace internal {
 
+template <class Pact>
+inline constexpr bool kIsPact = false;
+template <>
+inline constexpr bool kIsPact<pact::Pipeline> = true;
+template <class KeyFn>
+inline constexpr bool kIsPact<pact::Exchange<KeyFn>> = true;
+template <>
+inline constexpr bool kIsPact<pact::Broadcast> = true;
+template <>
+inline constexpr bool kIsPact<pact::Gather> = true;
+
 // The part of a channel that does not depend on the record type: its account, and delivery to
 // workers of this and of other processes. Belongs to the worker's thread.
 class ChannelBase : public Flushable {

@@ -192,10 +192,14 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
 template <class D, class T, class KeyFn>
 Channel<D, T>& MakeChannel(pact::Exchange<KeyFn> exchange, Graph& graph, InputPortBase& target,
                            ScopeTracker<T>& tracker) {
-  RequireCodec<D>();
   static_assert(std::is_invocable_v<KeyFn&, ReadType<D>>,
-                "the key function of an exchange must take one record of its stream, with "
-                "std::string_view for its strings");
+                "pact::Exchange: the key function must take one record of its stream, with "
+                "std::string_view for its strings, and return its key");
+  static_assert(StableHashable<std::decay_t<std::invoke_result_t<KeyFn&, ReadType<D>>>>,
+                "pact::Exchange: the key must have a stable hash: numbers, strings, std types and "
+                "aggregates of them have one, and a type of your own needs uint64_t "
+                "HeadwayStableHash(const Type&) beside it");
+  RequireCodec<D>();
   return graph.objects().Make<ExchangeChannel<D, T, KeyFn>>(graph, target, tracker,
                                                             std::move(exchange.key));
 }

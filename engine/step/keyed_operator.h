@@ -23,6 +23,12 @@
 
 namespace headway {
 
+namespace internal {
+// The type of the keys that a function reads from records of a stream, as state keeps them.
+template <class KeyFn, class D>
+using KeyOf = RecordOfT<KeyInBatch<D, std::invoke_result_t<KeyFn&, ReadType<D>>>>;
+}  // namespace internal
+
 // The first element of a pair, as a key.
 struct FirstOfPair {
   template <class Pair>
@@ -277,6 +283,15 @@ class KeyedStep {
 // partitions the stream twice: leave it out.
 template <class S, class D, class T, class KeyFn>
 class KeyedOperator {
+  static_assert(std::is_invocable_v<KeyFn&, ReadType<D>>,
+                "KeyedOperator: the key function must take one record of the stream, with "
+                "std::string_view for its strings, and return its key");
+  static_assert(
+      StableKey<internal::KeyOf<KeyFn, D>>,
+      "KeyedOperator: the key must have a stable hash and ==: numbers, strings, std types "
+      "and aggregates of them have both, and a type of your own needs uint64_t "
+      "HeadwayStableHash(const Type&) and operator==");
+
  public:
   using Step = KeyedStep<S, D, T, KeyFn>;
 
@@ -294,21 +309,39 @@ class KeyedOperator {
   Step& step() { return step_; }
 
   // The function for the batches of the input. The keys of a batch are on this worker.
-  void OnBatch(typename Step::OnBatch f) { step_.on_batch_ = std::move(f); }
+  template <class F>
+  void OnBatch(F f) {
+    static_assert(std::is_invocable_v<F&, const CapabilityRef<T>&, Batch<D>&>,
+                  "KeyedOperator: OnBatch must get a function of (const CapabilityRef<T>& time, "
+                  "Batch<D>& batch)");
+    step_.on_batch_ = std::move(f);
+  }
   // The functions for timers. Their `time` is the epoch of an epoch timer, and the first epoch that
   // is not complete at the step for a clock timer.
-  void OnClockTimer(typename Step::OnClockTimer f) {
+  template <class F>
+  void OnClockTimer(F f) {
     RequireRootScope();
+    static_assert(
+        std::is_invocable_v<F&, const CapabilityRef<T>&, const typename Step::K&, absl::Time>,
+        "KeyedOperator: OnClockTimer must get a function of (const CapabilityRef<T>& time, "
+        "const Key& key, absl::Time at)");
     step_.on_clock_timer_ = std::move(f);
   }
-  void OnEpochTimer(typename Step::OnEpochTimer f) {
+  template <class F>
+  void OnEpochTimer(F f) {
     RequireRootScope();
+    static_assert(std::is_invocable_v<F&, const CapabilityRef<T>&, const typename Step::K&, Epoch>,
+                  "KeyedOperator: OnEpochTimer must get a function of (const CapabilityRef<T>& "
+                  "time, const Key& key, Epoch epoch)");
     step_.on_epoch_timer_ = std::move(f);
   }
   // The function for the end of the input, after all batches and timers. A graceful stop is not the
   // end of the input.
-  void AtEnd(typename Step::AtEnd f) {
+  template <class F>
+  void AtEnd(F f) {
     RequireRootScope();
+    static_assert(std::is_invocable_v<F&, const CapabilityRef<T>&>,
+                  "KeyedOperator: AtEnd must get a function of (const CapabilityRef<T>& time)");
     step_.at_end_ = std::move(f);
   }
 

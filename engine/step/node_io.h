@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <span>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -87,12 +88,16 @@ class NodeInput : public internal::InputPortBase {
   // operator is scheduled again for the rest. The batch may be taken (moved from) by f.
   template <class F>
   void ForEach(F&& f) {
+    static_assert(std::is_invocable_v<F&, const CapabilityRef<T>&, Batch<D>&>,
+                  "NodeInput::ForEach: the function must take (const CapabilityRef<T>& time, "
+                  "Batch<D>& batch), for a stream of D at times of type T");
     while (MayTakeAnother()) {
       internal::Block* block = TakeBlock();
       T time = block->Time<T>();
       tracker_.Record(location, time, -1);
       Batch<D> batch(&graph_.worker().endpoint(), block);
-      f(CapabilityRef<T>(time, outputs_, &graph_, &node_), batch);
+      const CapabilityRef<T> right(time, outputs_, &graph_, &node_);
+      f(right, batch);
     }
   }
 

@@ -65,6 +65,9 @@ class OperatorBuilder {
 
   template <class D, class Pact>
   NodeInput<D, T>& AddInput(const Stream<D, T>& stream, Pact pact) {
+    static_assert(internal::kIsPact<Pact>,
+                  "AddInput: the pact must be pact::Pipeline{}, pact::Exchange{key}, "
+                  "pact::Broadcast{} or pact::Gather{}");
     auto& input = graph_.objects().Make<NodeInput<D, T>>(graph_, node_, scope_.tracker());
     input.location = scope_.AddLocation(
         absl::StrFormat("input %d of step '%s'", node_.inputs.size(), node_.step_id()));
@@ -113,6 +116,9 @@ class OperatorBuilder {
   // Ends the build with an operator that starts with a capability for each output.
   template <class Constructor>
   void Build(Constructor&& constructor) {
+    static_assert(std::is_invocable_v<Constructor, std::vector<Capability<T>>>,
+                  "OperatorBuilder::Build: the constructor must take std::vector<Capability<T>>, "
+                  "one for each output, and return the logic, a function without arguments");
     std::vector<Capability<T>> capabilities;
     for (size_t i = 0; i < ledgers_.size(); ++i) {
       const T first = FirstTime();
@@ -130,6 +136,9 @@ class OperatorBuilder {
   // without capabilities, and costs the progress protocol nothing at the start.
   template <class Logic>
   void BuildWithoutCapabilities(Logic&& logic) {
+    static_assert(std::is_invocable_v<std::decay_t<Logic>&>,
+                  "OperatorBuilder::BuildWithoutCapabilities: the logic must be a function without "
+                  "arguments");
     Connect();
     node_.logic = std::forward<Logic>(logic);
   }

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -22,22 +23,37 @@ namespace headway {
 
 namespace internal {
 
+// Constructor takes `Given...` and returns the logic, a function of `Taken...`.
+template <class Constructor, class... Given>
+concept Constructs = std::is_invocable_v<Constructor&, Given...> &&
+                     !std::is_void_v<std::invoke_result_t<Constructor&, Given...>>;
+template <class Logic, class... Taken>
+concept RunsOn = std::is_invocable_v<Logic&, Taken...>;
+
 template <class R, class Pact, class Constructor>
 auto DefineUnary(std::string step_id, Pact pact, Constructor constructor, bool watch_frontier) {
-  return DefineStep(std::move(step_id), std::move(pact), std::move(constructor), watch_frontier,
-                    []<class D, class T>(const Stream<D, T>& stream, std::string_view id,
-                                         Pact of_input, Constructor construct, bool watches) {
-                      OperatorBuilder<T> builder(stream.scope(), id);
-                      NodeInput<D, T>& input = builder.AddInput(stream, std::move(of_input));
-                      NodeOutput<R, T>& output = builder.template AddOutput<R>();
-                      if (!watches) builder.IgnoreFrontier(0);
-                      builder.Build([&](std::vector<Capability<T>> first) {
-                        return [&input, &output, logic = construct(std::move(first[0]))]() mutable {
-                          logic(input, output);
-                        };
-                      });
-                      return builder.StreamOf(output);
-                    });
+  return DefineStep(
+      std::move(step_id), std::move(pact), std::move(constructor), watch_frontier,
+      []<class D, class T>(const Stream<D, T>& stream, std::string_view id, Pact of_input,
+                           Constructor construct, bool watches) {
+        static_assert(Constructs<Constructor, Capability<T>>,
+                      "Unary and UnaryFrontier: the constructor must take a Capability<T> and "
+                      "return the logic");
+        using Logic = std::invoke_result_t<Constructor&, Capability<T>>;
+        static_assert(RunsOn<Logic, NodeInput<D, T>&, NodeOutput<R, T>&>,
+                      "Unary and UnaryFrontier: the logic must take (NodeInput<D, T>& in, "
+                      "NodeOutput<R, T>& out), for streams of D to R at times of type T");
+        OperatorBuilder<T> builder(stream.scope(), id);
+        NodeInput<D, T>& input = builder.AddInput(stream, std::move(of_input));
+        NodeOutput<R, T>& output = builder.template AddOutput<R>();
+        if (!watches) builder.IgnoreFrontier(0);
+        builder.Build([&](std::vector<Capability<T>> first) {
+          return [&input, &output, logic = construct(std::move(first[0]))]() mutable {
+            logic(input, output);
+          };
+        });
+        return builder.StreamOf(output);
+      });
 }
 
 template <class R, class E, class T, class Pact1, class Pact2, class Constructor>
@@ -48,6 +64,14 @@ auto DefineBinary(std::string step_id, Stream<E, T> other, Pact1 pact1, Pact2 pa
       std::move(constructor), watch_frontiers,
       []<class D>(const Stream<D, T>& left, std::string_view id, const Stream<E, T>& right,
                   Pact1 of_left, Pact2 of_right, Constructor construct, bool watches) {
+        static_assert(Constructs<Constructor, Capability<T>>,
+                      "Binary and BinaryFrontier: the constructor must take a Capability<T> and "
+                      "return the logic");
+        using Logic = std::invoke_result_t<Constructor&, Capability<T>>;
+        static_assert(RunsOn<Logic, NodeInput<D, T>&, NodeInput<E, T>&, NodeOutput<R, T>&>,
+                      "Binary and BinaryFrontier: the logic must take (NodeInput<D, T>& in, "
+                      "NodeInput<E, T>& other_in, NodeOutput<R, T>& out), for streams of D and E "
+                      "to R at times of type T");
         OperatorBuilder<T> builder(left.scope(), id);
         NodeInput<D, T>& input1 = builder.AddInput(left, std::move(of_left));
         NodeInput<E, T>& input2 = builder.AddInput(right, std::move(of_right));
@@ -88,22 +112,29 @@ auto UnaryFrontier(std::string step_id, Pact pact, Constructor constructor) {
 // first capability.
 template <class R, class Pact, class Constructor>
 auto UnaryNotify(std::string step_id, Pact pact, Constructor constructor) {
-  return DefineStep(std::move(step_id), std::move(pact), std::move(constructor),
-                    []<class D, class T>(const Stream<D, T>& stream, std::string_view id,
-                                         Pact of_input, Constructor construct) {
-                      OperatorBuilder<T> builder(stream.scope(), id);
-                      NodeInput<D, T>& input = builder.AddInput(stream, std::move(of_input));
-                      NodeOutput<R, T>& output = builder.template AddOutput<R>();
-                      builder.Build([&](std::vector<Capability<T>> first) {
-                        auto notificator = std::make_unique<Notificator<T>>();
-                        auto logic = construct(std::move(first[0]), *notificator);
-                        return [&input, &output, notificator = std::move(notificator),
-                                logic = std::move(logic)]() mutable {
-                          logic(input, output, *notificator);
-                        };
-                      });
-                      return builder.StreamOf(output);
-                    });
+  return DefineStep(
+      std::move(step_id), std::move(pact), std::move(constructor),
+      []<class D, class T>(const Stream<D, T>& stream, std::string_view id, Pact of_input,
+                           Constructor construct) {
+        static_assert(internal::Constructs<Constructor, Capability<T>, Notificator<T>&>,
+                      "UnaryNotify: the constructor must take (Capability<T>, Notificator<T>&) and "
+                      "return the logic");
+        using Logic = std::invoke_result_t<Constructor&, Capability<T>, Notificator<T>&>;
+        static_assert(
+            internal::RunsOn<Logic, NodeInput<D, T>&, NodeOutput<R, T>&, Notificator<T>&>,
+            "UnaryNotify: the logic must take (NodeInput<D, T>& in, NodeOutput<R, T>& out, "
+            "Notificator<T>& notificator), for streams of D to R at times of type T");
+        OperatorBuilder<T> builder(stream.scope(), id);
+        NodeInput<D, T>& input = builder.AddInput(stream, std::move(of_input));
+        NodeOutput<R, T>& output = builder.template AddOutput<R>();
+        builder.Build([&](std::vector<Capability<T>> first) {
+          auto notificator = std::make_unique<Notificator<T>>();
+          auto logic = construct(std::move(first[0]), *notificator);
+          return [&input, &output, notificator = std::move(notificator),
+                  logic = std::move(logic)]() mutable { logic(input, output, *notificator); };
+        });
+        return builder.StreamOf(output);
+      });
 }
 
 // stream | Binary<R>("id", other, pact, other_pact, constructor): logic(in, other_in, out), which
@@ -123,6 +154,41 @@ auto BinaryFrontier(std::string step_id, Stream<E, T> other, Pact1 pact1, Pact2 
   return internal::DefineBinary<R>(std::move(step_id), std::move(other), std::move(pact1),
                                    std::move(pact2), std::move(constructor),
                                    /*watch_frontiers=*/true);
+}
+
+// An operator with two inputs that is notified when a time is complete: logic(in, other_in, out,
+// notificator). notificator.Next(in.frontier(), other_in.frontier()) returns the capability of a
+// time that is complete at both inputs. The constructor is that of UnaryNotify.
+template <class R, class E, class T, class Pact1, class Pact2, class Constructor>
+auto BinaryNotify(std::string step_id, Stream<E, T> other, Pact1 pact1, Pact2 pact2,
+                  Constructor constructor) {
+  return DefineStep(
+      std::move(step_id), std::move(other), std::move(pact1), std::move(pact2),
+      std::move(constructor),
+      []<class D>(const Stream<D, T>& left, std::string_view id, const Stream<E, T>& right,
+                  Pact1 of_left, Pact2 of_right, Constructor construct) {
+        static_assert(internal::Constructs<Constructor, Capability<T>, Notificator<T>&>,
+                      "BinaryNotify: the constructor must take (Capability<T>, Notificator<T>&) "
+                      "and return the logic");
+        using Logic = std::invoke_result_t<Constructor&, Capability<T>, Notificator<T>&>;
+        static_assert(internal::RunsOn<Logic, NodeInput<D, T>&, NodeInput<E, T>&, NodeOutput<R, T>&,
+                                       Notificator<T>&>,
+                      "BinaryNotify: the logic must take (NodeInput<D, T>& in, NodeInput<E, T>& "
+                      "other_in, NodeOutput<R, T>& out, Notificator<T>& notificator), for streams "
+                      "of D and E to R at times of type T");
+        OperatorBuilder<T> builder(left.scope(), id);
+        NodeInput<D, T>& input1 = builder.AddInput(left, std::move(of_left));
+        NodeInput<E, T>& input2 = builder.AddInput(right, std::move(of_right));
+        NodeOutput<R, T>& output = builder.template AddOutput<R>();
+        builder.Build([&](std::vector<Capability<T>> first) {
+          auto notificator = std::make_unique<Notificator<T>>();
+          auto logic = construct(std::move(first[0]), *notificator);
+          return
+              [&input1, &input2, &output, notificator = std::move(notificator),
+               logic = std::move(logic)]() mutable { logic(input1, input2, output, *notificator); };
+        });
+        return builder.StreamOf(output);
+      });
 }
 
 }  // namespace headway

@@ -1,6 +1,7 @@
 #ifndef HEADWAY_ENGINE_STEP_SINK_H_
 #define HEADWAY_ENGINE_STEP_SINK_H_
 
+#include <concepts>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -57,6 +58,24 @@ struct FlushState {
 
 namespace internal {
 
+template <class Sink>
+concept IsSink = requires(Sink& sink, const SinkContext& context) {
+  typename decltype(sink.Open(context))::value_type;
+};
+
+template <class Sink>
+using WriterOf = typename decltype(std::declval<Sink&>().Open(SinkContext{}))::value_type;
+
+template <class Writer, class D>
+concept WritesRecord = requires(Writer& writer, const Batch<D>& batch) {
+  { writer.Write(batch[0]) } -> std::convertible_to<absl::Status>;
+};
+
+template <class Writer>
+concept Flushes = requires(Writer& writer) {
+  { writer.Flush() } -> std::convertible_to<absl::StatusOr<FlushState>>;
+};
+
 // Writes the records of an input, and flushes them before their epoch is closed.
 template <class D, class T, class Sink>
 class SinkNode final : public EpochParticipant {
@@ -93,7 +112,7 @@ class SinkNode final : public EpochParticipant {
   }
 
  private:
-  using Writer = typename decltype(std::declval<Sink&>().Open(SinkContext{}))::value_type;
+  using Writer = WriterOf<Sink>;
 
   void Check(const absl::Status& status) {
     if (!status.ok()) graph_.errors().FailAndThrow(step_id(), status);
@@ -158,6 +177,16 @@ auto Output(std::string step_id, Sink sink) {
   return DefineStep(
       std::move(step_id), std::move(sink),
       []<class D, class T>(const Stream<D, T>& stream, std::string_view id, Sink of_worker) {
+        static_assert(internal::IsSink<Sink>,
+                      "Output: the sink must be an object with absl::StatusOr<Writer> Open(const "
+                      "SinkContext&), such as StdOutSink(); for a function use Inspect");
+        using Writer = internal::WriterOf<Sink>;
+        static_assert(internal::WritesRecord<Writer, D>,
+                      "Output: the sink's Writer must have absl::Status Write(record) for the "
+                      "records of the stream, with std::string_view for strings");
+        static_assert(internal::Flushes<Writer>,
+                      "Output: the sink's Writer must have absl::Status Flush(), or "
+                      "absl::StatusOr<FlushState> Flush()");
         OperatorBuilder<T> builder(stream.scope(), id);
         NodeInput<D, T>& input = builder.AddInput(stream, pact::Pipeline{});
         // No record leaves through this output. Its capabilities keep epochs open until they are

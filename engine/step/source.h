@@ -1,6 +1,7 @@
 #ifndef HEADWAY_ENGINE_STEP_SOURCE_H_
 #define HEADWAY_ENGINE_STEP_SOURCE_H_
 
+#include <concepts>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -122,6 +123,21 @@ class SourceOutput {
 
 namespace internal {
 
+template <class Source>
+concept IsSource = requires(Source& source, const SourceContext& context) {
+  typename Source::Record;
+  typename decltype(source.Open(context, std::nullopt))::value_type;
+};
+
+template <class Source>
+using ReaderOf =
+    typename decltype(std::declval<Source&>().Open(SourceContext{}, std::nullopt))::value_type;
+
+template <class Reader, class D>
+concept PollsRecords = requires(Reader& reader, SourceOutput<D>& output) {
+  { reader.Poll(output) } -> std::convertible_to<absl::StatusOr<SourceState>>;
+};
+
 // Polls the reader of a source, and knows its position.
 template <class Source>
 class SourceNode final : public SourceControl, public EpochParticipant {
@@ -212,8 +228,7 @@ class SourceNode final : public SourceControl, public EpochParticipant {
   }
 
  private:
-  using Reader =
-      typename decltype(std::declval<Source&>().Open(SourceContext{}, std::nullopt))::value_type;
+  using Reader = ReaderOf<Source>;
 
   std::string Key() const { return std::to_string(graph_.worker().index()); }
 
@@ -269,6 +284,13 @@ auto Scope<T>::Input(std::string_view step_id, Source source) {
   if constexpr (requires { source.AddTo(*this, step_id); }) {
     return source.AddTo(*this, step_id);
   } else {
+    static_assert(internal::IsSource<Source>,
+                  "Input: the source must be an object with a type Record and "
+                  "absl::StatusOr<Reader> Open(const SourceContext&, std::optional<std::string>); "
+                  "for the records of a container use TestingSource(vector)");
+    static_assert(internal::PollsRecords<internal::ReaderOf<Source>, typename Source::Record>,
+                  "Input: the source's Reader must have absl::StatusOr<SourceState> "
+                  "Poll(SourceOutput<Record>&)");
     OperatorBuilder<T> builder(*this, step_id);
     auto& output = builder.template AddOutput<typename Source::Record>();
     builder.Build([&](std::vector<Capability<T>> first) {

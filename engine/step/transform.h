@@ -181,6 +181,8 @@ Stream<R, T> AddTransform(const Stream<D, T>& stream, std::string_view step_id, 
 // records of a batch but not their number. Cheaper per batch than Transform.
 template <class D, class T, class Body>
 Stream<D, T> TransformInPlace(const Stream<D, T>& stream, std::string_view step_id, Body body) {
+  static_assert(std::is_invocable_v<Body&, Batch<D>&>,
+                "TransformInPlace: the body must take Batch<D>& batch, for a stream of D");
   if constexpr (internal::kHasWideForm<D>) {
     if (internal::HasWideVectors()) {
       return internal::AddTransform<D, internal::WideInPlaceReceiver<D, T, Body>>(stream, step_id,
@@ -196,6 +198,9 @@ Stream<D, T> TransformInPlace(const Stream<D, T>& stream, std::string_view step_
 // records as it takes; for transforms that multiply records, prefer TransformResumable.
 template <class R, class D, class T, class Body>
 Stream<R, T> Transform(const Stream<D, T>& stream, std::string_view step_id, Body body) {
+  static_assert(std::is_invocable_v<Body&, Batch<D>&, TransformOutput<R, T>&>,
+                "Transform: the body must take (Batch<D>& batch, TransformOutput<R, T>& output), "
+                "for streams of D to R at times of type T");
   return internal::AddTransform<R, internal::TransformReceiver<D, R, T, Body>>(stream, step_id,
                                                                                std::move(body));
 }

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -156,6 +157,9 @@ class ResumableReceiver final : public Receiver<D, T>, public Resumable {
 // continue. A position is default-constructed for each batch and never moved.
 template <class R, class Position, class D, class T, class Body>
 Stream<R, T> TransformResumable(const Stream<D, T>& stream, std::string_view step_id, Body body) {
+  static_assert(std::is_invocable_r_v<bool, Body&, Batch<D>&, Position&, ResumableOutput<R, T>&>,
+                "TransformResumable: the body must take (Batch<D>& batch, Position& position, "
+                "ResumableOutput<R, T>& output) and return true when the batch is done");
   return internal::AddTransform<R, internal::ResumableReceiver<D, R, T, Position, Body>>(
       stream, step_id, std::move(body));
 }
