@@ -30,6 +30,7 @@
 #include "operators/io/stdout.h"
 #include "operators/io/testing.h"
 #include "operators/io/thread_input.h"
+#include "operators/io/unordered_input.h"
 #include "operators/key_on.h"
 #include "operators/map.h"
 #include "operators/merge.h"
