@@ -3,30 +3,21 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <atomic>
 
 #include "engine/launch/stop_event.h"
+#include "engine/runtime/stop_signals.h"
 
 namespace headway::cli {
 namespace {
-
-// Shells report a process that a signal ended as this plus the number of the signal.
-constexpr int kExitCodeOfSignals = 128;
 
 int stop_descriptor = -1;
 std::atomic<bool> stopping = false;
 
 void OnSignal(int number) {
   const int saved_errno = errno;
-  if (stopping.exchange(true)) {
-    // A signal without a handler has no effect on the first process of a container.
-    if (getpid() == 1) _exit(kExitCodeOfSignals + number);
-    // The signal is blocked until this handler returns; then it ends the process.
-    signal(number, SIG_DFL);
-    raise(number);
-  }
+  if (stopping.exchange(true)) internal::EndBySignal(number);
   eventfd_write(stop_descriptor, 1);
   errno = saved_errno;
 }

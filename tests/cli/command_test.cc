@@ -334,7 +334,9 @@ TEST_CASE("as process 1 of a container, a run ends with the second signal too") 
       CHECK(command.Read(6) == "begun\n");
       command.SignalGroup(number == SIGINT ? SIGTERM : SIGINT);
       command.SignalGroup(number);
-      CHECK(command.Wait().exit_code == 128 + number);
+      // If both are pending when the process runs, either may be the second one.
+      const int exit_code = command.Wait().exit_code;
+      CHECK((exit_code == 128 + SIGINT || exit_code == 128 + SIGTERM));
     }
   }
 }
