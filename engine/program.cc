@@ -28,6 +28,7 @@ absl::Status RunUntilDone(Worker& worker) {
 absl::Status DataflowProgram::operator()(Worker& worker) const {
   HEADWAY_RETURN_IF_ERROR(
       worker.Build(dataflow_.name(), [&](Scope<>& scope) { dataflow_.Build(scope); }));
+  worker.EndBuilding();
   return RunUntilDone(worker);
 }
 

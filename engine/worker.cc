@@ -25,7 +25,8 @@ namespace {
 
 // A busy worker reads the clock for its timers once in so many steps.
 constexpr uint32_t kStepsPerClockRead = 16;
-// A clock that the host moves does not wake a sleeping worker: with timers, it wakes this often.
+// A clock that the host moves does not wake a sleeping worker: with timers or running dataflows, it
+// wakes this often.
 constexpr absl::Duration kForeignClockPoll = absl::Milliseconds(1);
 
 }  // namespace
@@ -40,6 +41,7 @@ Worker::Worker(internal::Attempt& attempt, int local_index)
                 attempt.run().topology(), context_.index(),
                 internal::EachHasAProcessor(attempt.run().topology().workers_per_process)),
             attempt.run().clock(), thread_),
+      stalls_(context_),
       statistics_(attempt.run().monitor() != nullptr
                       ? &attempt.run().monitor()->OfWorker(local_index)
                       : nullptr) {}
@@ -52,6 +54,14 @@ Worker::~Worker() {
 
 absl::Status Worker::Build(std::string_view name, absl::FunctionRef<void(Scope<>&)> build) {
   if (context_.failed()) return context_.attempt().failure().status();
+  if (stalls_.host_has_returned()) {
+    context_.attempt().failure().Report(absl::FailedPreconditionError(
+        absl::StrFormat("dataflow '%s' on %s: an operator builds it after the worker's function "
+                        "has returned; build "
+                        "it before, since the other workers build nothing more",
+                        name, context_.attempt().Describe(index()))));
+    return context_.attempt().failure().status();
+  }
   const auto id = static_cast<uint32_t>(by_id_.size());
   if (context_.attempt().network() != nullptr && id >= internal::kMaxDataflows) {
     context_.attempt().failure().Report(absl::ResourceExhaustedError(absl::StrFormat(
@@ -95,6 +105,7 @@ absl::Status Worker::Cancel(std::string_view name) {
   }
   for (auto entry = graphs_.rbegin(); entry != graphs_.rend(); ++entry) {
     if (entry->second->name() != name) continue;
+    context_.attempt().stall_board().NoteCancel(entry->first, context_.attempt().Describe(index()));
     Remove(entry->first);
     return absl::OkStatus();
   }
@@ -121,7 +132,7 @@ absl::Status Worker::SteppedByOperator() const {
 absl::Status Worker::Step() {
   if (!stepping_.empty()) return SteppedByOperator();
   context_.set_waiting_host(nullptr);
-  did_work_ = StepOnce();
+  last_step_.did_work = StepOnce();
   if (wake_ != nullptr) LeaveToHost();
   return context_.attempt().failure().status();
 }
@@ -135,8 +146,8 @@ absl::Status Worker::StepOrPark(absl::Duration timeout) {
 // The failure of a step that did work is that of the next one, or of the caller.
 absl::Status Worker::StepOrSleep(absl::Duration timeout) {
   if (!stepping_.empty()) return SteppedByOperator();
-  did_work_ = StepOnce();
-  if (did_work_) {
+  last_step_.did_work = StepOnce();
+  if (last_step_.did_work) {
     idle_.Worked();
     return absl::OkStatus();
   }
@@ -185,7 +196,8 @@ inline bool Worker::ApplyActivations() {
 inline bool Worker::RunTimers() {
   internal::TimerQueue& timers = context_.timers();
   // Reading the clock costs more than a step; an idle worker has the time.
-  if (timers.empty() || (++step_count_ % kStepsPerClockRead != 0 && did_work_)) return false;
+  if (timers.empty() || (++last_step_.number % kStepsPerClockRead != 0 && last_step_.did_work))
+    return false;
   return timers.TakeDue(context_.NowNanos(), [this](uint32_t id, uint32_t node) {
     if (Graph* graph = Find(id)) graph->ActivateByIndex(node);
   });
@@ -376,12 +388,19 @@ std::optional<std::chrono::nanoseconds> Worker::PrepareSleep(absl::Duration time
 }
 
 void Worker::Sleep(absl::Duration timeout) {
+  const bool needs_message = timeout == absl::InfiniteDuration() && context_.timers().empty();
+  const absl::Duration until_look = stalls_.BeforeSleep(idle_.TakeWorked(), needs_message, graphs_);
+  if (until_look < timeout) {
+    const bool has_foreign_clock = context_.run().options().clock != nullptr;
+    timeout = has_foreign_clock ? std::min(until_look, kForeignClockPoll) : until_look;
+  }
   const std::optional<std::chrono::nanoseconds> limit = PrepareSleep(timeout);
   const auto has_work = [this] { return HasWork(); };
   internal::Network* network = context_.attempt().network();
   if (network == nullptr || !network->TryWait(endpoint_, limit, has_work)) {
     endpoint_.Park(limit, has_work);
   }
+  stalls_.AfterSleep();
   // The caller checks its condition before the next sleep, so the same request ends only one.
   stop_seen_ = context_.run().stop_requested();
   if (stop_seen_) StopSources();  // those that are idle do not run
@@ -403,7 +422,7 @@ void Worker::LeaveToHost() {
   const auto has_work = [this] { return HasWork(); };
   // Nothing that the network withholds may stay there, and nothing that it was woken for.
   internal::Network* network = context_.attempt().network();
-  if (network != nullptr && !did_work_) {
+  if (network != nullptr && !last_step_.did_work) {
     network->TryWait(endpoint_, std::chrono::nanoseconds::zero(), has_work);
   }
   wake_->Leave(PrepareSleep(absl::InfiniteDuration()), has_work);
@@ -414,6 +433,7 @@ void Worker::LeaveToHost() {
 // ---- For entry points ----
 
 void Worker::EndBuilding() {
+  stalls_.NoteHostReturned();
   absl::Status status = context_.attempt().graph_comparison().EndBuilding(
       context_.attempt().Describe(index()), static_cast<uint32_t>(by_id_.size()));
   if (!status.ok()) context_.attempt().failure().Report(status);
@@ -429,7 +449,10 @@ std::vector<internal::SourceControl*> Worker::Sources() const {
 
 void Worker::StopSources() {
   for (const auto& [id, graph] : graphs_) {
-    for (internal::SourceControl* source : graph->parts().sources) source->Stop();
+    for (internal::SourceControl* source : graph->parts().sources) {
+      source->Stop();
+      context_.timers().Remove(id, source->node().index());
+    }
   }
 }
 

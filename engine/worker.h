@@ -21,6 +21,7 @@
 #include "engine/runtime/pending_frames.h"
 #include "engine/runtime/wake_descriptor.h"
 #include "engine/runtime/worker_context.h"
+#include "engine/stall_watch.h"
 
 namespace headway {
 
@@ -89,7 +90,7 @@ class Worker {
 
   internal::Attempt& attempt() { return context_.attempt(); }
   // Returns true if the last step did work.
-  bool did_work() const { return did_work_; }
+  bool did_work() const { return last_step_.did_work; }
   // Declares that this worker builds no more dataflows. If another worker does, the run fails
   // instead of waiting for ever.
   void EndBuilding();
@@ -141,11 +142,15 @@ class Worker {
   internal::PendingFrames pending_;
   std::vector<internal::Graph*> stepping_;  // of the step under way
   std::vector<uint64_t> activations_;       // scratch of ApplyActivations
-  bool did_work_ = false;
-  uint32_t step_count_ = 0;
+  struct LastStep {
+    bool did_work = false;
+    uint32_t number = 0;  // of the steps with timers
+  };
+  LastStep last_step_;
   internal::CurrentThread thread_;
   internal::IdleStrategy idle_;
   std::unique_ptr<internal::WakeDescriptor> wake_;  // null: the host has not asked for it
+  internal::StallWatch stalls_;
   bool stop_seen_ = false;                        // the last sleep ended after the request to stop
   internal::WorkerStatistics* const statistics_;  // null: the run has no monitor
 };

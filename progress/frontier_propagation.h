@@ -51,6 +51,8 @@ class FrontierPropagation {
   // Delivers announcements to the successors, until none is left in this scope.
   void DeliverAnnouncements();
 
+  LocationId LocationOf(uint32_t index) const { return graph_[index].id; }
+
   // Promote: promotes places from TrackerCore::waiting, from `begin` on, while they are in this
   // scope and no announcement is pending. Returns the position where it stopped.
   size_t PromoteRun(size_t begin);
@@ -90,6 +92,9 @@ class CrossEdgeTo final : public CrossEdge<T> {
     } else {
       scope_->RetractSource(to_, map_(time));
     }
+  }
+  bool LeadsTo(const T& time, const PointInTime& point) const override {
+    return scope_->LocationOf(to_) == point.location && map_(time) == point.Time<U>();
   }
 
  private:

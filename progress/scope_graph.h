@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "progress/holdup.h"
 #include "progress/implied_frontier.h"
 #include "progress/location_id.h"
 #include "progress/timestamp.h"
@@ -30,6 +31,8 @@ struct CrossEdge {
   virtual ~CrossEdge() = default;
   // `time` joined (`added`) or left the implied frontier of `from`.
   virtual void Deliver(const T& time, bool added) = 0;
+  // Returns true iff `time` at `from` results in `point`.
+  virtual bool LeadsTo(const T& time, const PointInTime& point) const = 0;
   uint32_t from = 0;
 };
 
@@ -99,6 +102,9 @@ class ScopeGraph {
   std::span<const Edge> EdgesFrom(const Place<T>& place) const {
     return {edges_.data() + place.edges_begin, place.edge_count};
   }
+
+  // The edges to other scopes, sorted by origin.
+  std::span<const std::unique_ptr<CrossEdge<T>>> cross_edges() const { return cross_edges_; }
 
   // Passes a change of the implied frontier of `index` to the other scopes.
   void DeliverAcross(uint32_t index, const T& time, bool added) {

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -115,6 +116,15 @@ class ScopeTracker final : public internal::ScopeTrackerBase {
   size_t PromoteRun(size_t begin) override { return propagation_.PromoteRun(begin); }
   void ReportChanges() override { watched_.ReportChanges(); }
   void ReportWatched() override { watched_.ReportAll(); }
+  void AppendFrontier(LocationId location,
+                      std::vector<internal::PointInTime>* points) const override;
+  void AppendSupport(const internal::PointInTime& point,
+                     std::vector<internal::PointInTime>* points) const override;
+  std::optional<std::string> OutstandingTime(const internal::PointInTime& point) const override {
+    const T time = point.Time<T>();
+    if (!internal::Contains(counts_.frontier(IndexOf(point.location)), time)) return std::nullopt;
+    return Traits::Format(time);
+  }
 
   absl::Status FrontierViolation(const Place& place, const T& time) const;
 
@@ -256,6 +266,40 @@ absl::Status ScopeTracker<T>::FrontierViolation(const Place& place, const T& tim
                              Traits::Format(time) + ", which is before its frontier {" + frontier +
                              "}: an operator used a capability after dropping it, or the workers "
                              "built different graphs");
+}
+
+// Holdups.
+
+template <Timestamp T>
+void ScopeTracker<T>::AppendFrontier(LocationId location,
+                                     std::vector<internal::PointInTime>* points) const {
+  for (const T& time : graph_[IndexOf(location)].implied.elements()) {
+    points->push_back(internal::PointInTime::Of(location, time));
+  }
+}
+
+template <Timestamp T>
+void ScopeTracker<T>::AppendSupport(const internal::PointInTime& point,
+                                    std::vector<internal::PointInTime>* points) const {
+  if (Owns(point.location)) {
+    const uint32_t to = IndexOf(point.location);
+    for (const Place& from : graph_.places()) {
+      for (const internal::ScopeEdge<T>& edge : graph_.EdgesFrom(from)) {
+        if (edge.to != to) continue;
+        for (const T& time : from.implied.elements()) {
+          if (Traits::ResultsIn(time, edge.summary) == point.Time<T>()) {
+            points->push_back(internal::PointInTime::Of(from.id, time));
+          }
+        }
+      }
+    }
+  }
+  for (const auto& edge : graph_.cross_edges()) {
+    const Place& from = graph_[edge->from];
+    for (const T& time : from.implied.elements()) {
+      if (edge->LeadsTo(time, point)) points->push_back(internal::PointInTime::Of(from.id, time));
+    }
+  }
 }
 
 // Instantiated in scope_tracker.cc.

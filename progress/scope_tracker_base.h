@@ -3,9 +3,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "progress/holdup.h"
 #include "progress/round.h"
 
 namespace headway::internal {
@@ -71,6 +74,16 @@ class ScopeTrackerBase {
 
   // Adds every watched location to TrackerCore::changed.
   virtual void ReportWatched() = 0;
+
+  // The search for holdups, see Tracker::FindHoldups.
+
+  // Appends the elements of the implied frontier of a location of this scope.
+  virtual void AppendFrontier(LocationId location, std::vector<PointInTime>* points) const = 0;
+  // Appends the elements of the implied frontiers of this scope from which an edge, also one to
+  // another scope, leads to `point`.
+  virtual void AppendSupport(const PointInTime& point, std::vector<PointInTime>* points) const = 0;
+  // The time of the point, of this scope, as text; nullopt unless it is itself outstanding.
+  virtual std::optional<std::string> OutstandingTime(const PointInTime& point) const = 0;
 
  private:
   const int time_depth_;

@@ -1,6 +1,7 @@
 #include "progress/tracker.h"
 
 #include <bit>
+#include <set>
 
 #include "progress/cycles.h"
 
@@ -55,6 +56,7 @@ using internal::FindComponents;
 using internal::FindCycle;
 using internal::FindFault;
 using internal::GraphEdge;
+using internal::PointInTime;
 using internal::RoundFault;
 using internal::RoundReader;
 using internal::ScopeTrackerBase;
@@ -179,6 +181,29 @@ absl::Status Tracker::MalformedRound(const RoundFault& fault) const {
           core_.Describe(fault.location));
   }
   return absl::OkStatus();
+}
+
+std::vector<Holdup> Tracker::FindHoldups(std::span<const LocationId> locations, size_t max) const {
+  std::vector<PointInTime> points;
+  for (const LocationId location : locations) {
+    core_.locations[location].scope->AppendFrontier(location, &points);
+  }
+  std::set<PointInTime> seen(points.begin(), points.end());
+  std::vector<Holdup> holdups;
+  while (!points.empty() && holdups.size() < max) {
+    const PointInTime point = points.back();
+    points.pop_back();
+    const ScopeTrackerBase& scope = *core_.locations[point.location].scope;
+    if (std::optional<std::string> time = scope.OutstandingTime(point)) {
+      holdups.push_back({point.location, *std::move(time)});
+    }
+    std::vector<PointInTime> support;
+    for (const auto& each : scopes_) each->AppendSupport(point, &support);
+    for (const PointInTime& each : support) {
+      if (seen.insert(each).second) points.push_back(each);
+    }
+  }
+  return holdups;
 }
 
 absl::Status Tracker::Propagate() {

@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "check.h"
+#include "progress/holdup.h"
 #include "progress/location_id.h"
 #include "progress/prefetch.h"
 #include "progress/product.h"
@@ -137,6 +138,11 @@ class Tracker {
 
   // All counts, as a round.
   std::vector<std::byte> EncodeCounts() const;
+
+  // The outstanding times that hold back the frontiers of `locations`: those from which a path
+  // leads to one of their elements. At most `max`; a search visits every edge for each element on
+  // the way.
+  std::vector<Holdup> FindHoldups(std::span<const LocationId> locations, size_t max) const;
 
   size_t location_count() const { return core_.locations.size(); }
 

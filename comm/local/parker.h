@@ -69,6 +69,9 @@ class alignas(64) Parker {
   // called when the owner is awake again. REQUIRES: before the first park and the first wake-up.
   void SetWaker(std::function<void()> waker) { waker_ = std::move(waker); }
 
+  // Returns true if the owner has announced that it is parked, and no wake-up came since.
+  bool is_parked() const { return parked_.load(std::memory_order_seq_cst) != 0; }
+
   // Wakes the owner if it is parked, after the caller's earlier writes.
   void Unpark() {
     Fence();

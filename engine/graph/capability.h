@@ -35,6 +35,12 @@ class CapabilityLedgerBase {
   void Unref() {
     if (--references_ == 0) delete this;
   }
+  // The capabilities of this worker that are held now.
+  int64_t held_count() const { return held_count_; }
+  LocationId location() const { return location_; }
+  // REQUIRES: open().
+  const Node& node() const { return *node_; }
+
   void Fail(std::string_view message) {
     if (open())
       graph_->errors().Fail(node_->step_id(), absl::FailedPreconditionError(std::string(message)));
@@ -45,6 +51,7 @@ class CapabilityLedgerBase {
   Node* node_;
   LocationId location_;
   int references_ = 1;  // the graph's
+  int64_t held_count_ = 0;
 };
 
 template <class T>
@@ -54,10 +61,13 @@ class CapabilityLedger : public CapabilityLedgerBase {
       : CapabilityLedgerBase(graph, node, location), tracker_(tracker) {}
 
   void Record(const T& time, int delta) {
+    held_count_ += delta;
     if (!open()) return;
     tracker_->Record(location_, time, delta);
     graph_->queue().MarkActive();
   }
+  // A capability that the tracker counts already was made.
+  void CountInitial() { ++held_count_; }
   void RecordMove(const T& from, const T& to) {
     if (!open()) return;
     tracker_->RecordMove(location_, from, to);
@@ -78,6 +88,7 @@ struct CapabilityFactory {
   }
   template <class T>
   static Capability<T> Adopt(CapabilityLedger<T>& ledger, const T& time) {
+    ledger.CountInitial();
     return Capability<T>(&ledger, time);
   }
 };

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/graph/channel.h"
 #include "engine/graph/source_control.h"
+#include "engine/graph/stall.h"
 #include "engine/network/remote_sender.h"
 #include "progress/process_sum.h"
 
@@ -63,6 +64,12 @@ void GraphBuilder::AtStart(const std::string& step_id, absl::AnyInvocable<void()
 void GraphBuilder::NameLocation(LocationId location, std::string name) {
   if (location_names_.size() <= location) location_names_.resize(location + 1);
   location_names_[location] = std::move(name);
+}
+
+std::string GraphBuilder::NameOf(LocationId location) const {
+  return location < location_names_.size() && !location_names_[location].empty()
+             ? location_names_[location]
+             : absl::StrCat("location ", location);
 }
 
 void GraphBuilder::MarkSuccessor(LocationId location) {
@@ -162,13 +169,11 @@ absl::Status GraphBuilder::Finish() {
   ResolvePorts();
   graph_.credit_.cycles().Find(graph_.parts_.nodes);
   LinkCompletion();
-  // The tracker describes locations in errors after the build, and so without the builder.
-  absl::Status status =
-      graph_.tracker_.Finish([names = std::move(location_names_)](LocationId location) {
-        return location < names.size() && !names[location].empty()
-                   ? names[location]
-                   : absl::StrCat("location ", location);
-      });
+  // The tracker keeps the function, and the builder ends with the build.
+  absl::Status status = graph_.tracker_.Finish([&graph = graph_](LocationId location) {
+    return graph.builder_ != nullptr ? graph.builder_->NameOf(location)
+                                     : NameOfLocation(graph.parts(), location);
+  });
   if (!status.ok()) return status;
   WatchFrontiers();
   graph_.queue_.Open();

@@ -44,6 +44,7 @@ class GraphBuilder {
 
   // Names a location in error messages.
   void NameLocation(LocationId location, std::string name);
+  std::string NameOf(LocationId location) const;
   // Notes that a path continues from a location. Records leave the dataflow at locations without
   // one.
   void MarkSuccessor(LocationId location);

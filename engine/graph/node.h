@@ -33,6 +33,7 @@ class Node {
   bool active = false;                // in the run queue, or waiting for credit
   bool checks_credit_itself = false;  // runs without credit: a source closes epochs
   bool takes_nothing = false;         // leaves batches in its inputs until it is activated again
+  bool flushes = false;               // a sink: holds an epoch until it is flushed
   bool woken = false;                 // by another thread, and the logic did not reset it yet
   int taken = 0;                      // batches taken in this activation
   // The cycle that the node belongs to. Such a node runs without credit for the batches that stay

@@ -15,6 +15,8 @@ class SourceControl {
   virtual Node& node() = 0;
   // The epoch in which the source would emit now.
   virtual Epoch epoch() const = 0;
+  // Returns true if the source emits nothing more: its input has ended, or it was stopped.
+  virtual bool ended() const = 0;
   // The earliest epoch whose completion the source awaits before it can emit, or close its epoch;
   // nullopt if it awaits none.
   virtual std::optional<Epoch> AwaitedEpoch() = 0;

@@ -33,11 +33,13 @@ std::string StatusText::Update(const RunStatistics& statistics, absl::Duration n
   const auto records = static_cast<double>(statistics.records - last_records_);
   last_time_ = now;
   last_records_ = statistics.records;
-  return absl::StrFormat("epoch %d | %s records/s | %s in flight | lag %.1fs",
-                         statistics.epoch.value_or(statistics.source_epoch),
-                         FormatRate(seconds > 0 ? records / seconds : 0),
-                         FormatBytes(statistics.bytes_in_flight),
-                         absl::ToDoubleSeconds(Lag(statistics, now)));
+  std::string text = absl::StrFormat("epoch %d | %s records/s | %s in flight | lag %.1fs",
+                                     statistics.epoch.value_or(statistics.source_epoch),
+                                     FormatRate(seconds > 0 ? records / seconds : 0),
+                                     FormatBytes(statistics.bytes_in_flight),
+                                     absl::ToDoubleSeconds(Lag(statistics, now)));
+  if (!statistics.stall.empty()) text += " | " + statistics.stall;
+  return text;
 }
 
 absl::Duration StatusText::Lag(const RunStatistics& statistics, absl::Duration now) {

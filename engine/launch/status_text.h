@@ -14,8 +14,9 @@ namespace headway::internal {
 //
 //   epoch 12 | 1.25M records/s | 3.4 MiB in flight | lag 1.5s
 //
-// The rate is that since the previous update. The lag is the time since the sources left the
-// earliest incomplete epoch; 0 while they are in it.
+// While a dataflow stands still, the line ends with the reason. The rate is that since the previous
+// update. The lag is the time since the sources left the earliest incomplete epoch; 0 while they
+// are in it.
 //
 // Thread safety: none.
 class StatusText {

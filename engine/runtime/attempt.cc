@@ -33,11 +33,12 @@ Attempt::Attempt(RunContext& run, const Fabric::Options& rings)
                     run.options().max_bytes_in_flight / run.topology().process_count),
       channel_credits_(run.topology().workers_per_process),
       graph_comparison_(run.topology().workers_per_process + run.topology().process_count - 1),
+      stall_board_(fabric_, run.topology().workers_per_process),
       programs_(run.topology().workers_per_process),
       activation_gate_(std::make_shared<ActivationGate>(fabric_)),
       stop_listener_(std::in_place, run.options().stop, [this] { fabric_.WakeAll(); }) {
   if (RunMonitor* monitor = run.monitor()) {
-    monitor->BeginAttempt(&flow_control_);
+    monitor->BeginAttempt(&flow_control_, &stall_board_);
   } else if (run.options().monitor != nullptr) {
     failure_.Report(absl::InvalidArgumentError(
         "RunOptions::monitor watches another run that is still under way; give each run its own"));

@@ -15,6 +15,7 @@
 #include "engine/runtime/failure.h"
 #include "engine/runtime/graph_comparison.h"
 #include "engine/runtime/run_context.h"
+#include "engine/runtime/stall_board.h"
 
 namespace headway::internal {
 
@@ -38,6 +39,7 @@ class Attempt {
   FlowControl& flow_control() { return flow_control_; }
   ChannelCreditTable& channel_credits() { return channel_credits_; }
   GraphComparison& graph_comparison() { return graph_comparison_; }
+  StallBoard& stall_board() { return stall_board_; }
   const std::shared_ptr<ActivationGate>& activation_gate() const { return activation_gate_; }
 
   // The first failure of any worker, or of the network, ends the attempt: every worker returns it
@@ -77,6 +79,7 @@ class Attempt {
   FlowControl flow_control_;
   ChannelCreditTable channel_credits_;
   GraphComparison graph_comparison_;
+  StallBoard stall_board_;
   Network* network_ = nullptr;
   std::vector<std::string> process_names_;  // empty until there is a network
   std::atomic<int> programs_;               // of workers of this process, not ended yet

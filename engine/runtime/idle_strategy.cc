@@ -82,7 +82,7 @@ void IdleStrategy::Woke() {
 bool IdleStrategy::TrimIsDue(int64_t now) {
   if (now - trim_checked_nanos_ < absl::ToInt64Nanoseconds(kTrimPeriod)) return false;
   trim_checked_nanos_ = now;
-  return !std::exchange(worked_since_trim_, false);
+  return !TakeWorked(kForTrim);
 }
 
 void IdleStrategy::Yield(int64_t now) {

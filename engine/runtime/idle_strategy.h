@@ -56,7 +56,7 @@ class IdleStrategy {
   void Worked() {
     polls_ = 0;
     idle_since_nanos_ = -1;
-    worked_since_trim_ = true;
+    worked_ = kForTrim | kForStalls;
   }
   // A step did no work. Returns kPoll if the worker is to step again, perhaps after a yield or a
   // move, and kSleep if it is to sleep.
@@ -66,9 +66,20 @@ class IdleStrategy {
 
   // The worker is about to sleep at `now`. Returns true if its pool is to be trimmed first.
   bool TrimIsDue(int64_t now);
+  // Returns true if a step did work since the last call.
+  bool TakeWorked() { return TakeWorked(kForStalls); }
 
  private:
+  // The parties that ask whether the worker did work.
+  static constexpr uint8_t kForTrim = 1;
+  static constexpr uint8_t kForStalls = 2;
+
   void Yield(int64_t now);
+  bool TakeWorked(uint8_t party) {
+    const bool worked = (worked_ & party) != 0;
+    worked_ &= static_cast<uint8_t>(~party);
+    return worked;
+  }
 
   const Limits limits_;
   Clock& clock_;
@@ -81,7 +92,7 @@ class IdleStrategy {
   int64_t moved_nanos_ = 0;        // when it last moved
   int64_t move_period_nanos_ = 0;  // least time between two moves
   int64_t trim_checked_nanos_ = 0;
-  bool worked_since_trim_ = false;
+  uint8_t worked_ = 0;  // since each party last asked
 };
 
 }  // namespace headway::internal

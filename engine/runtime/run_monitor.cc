@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/runtime/stall_board.h"
+
 namespace headway {
 
 using internal::WorkerStatistics;
@@ -25,15 +27,18 @@ void RunMonitor::End() {
   has_run_ = false;
 }
 
-void RunMonitor::BeginAttempt(const internal::FlowControl* flow_control) {
+void RunMonitor::BeginAttempt(const internal::FlowControl* flow_control,
+                              const internal::StallBoard* stalls) {
   std::lock_guard lock(mutex_);
   flow_control_ = flow_control;
+  stalls_ = stalls;
 }
 
 void RunMonitor::EndAttempt() {
   std::lock_guard lock(mutex_);
   last_bytes_in_flight_ = flow_control_->InFlight();
   flow_control_ = nullptr;
+  stalls_ = nullptr;
 }
 
 std::optional<RunStatistics> RunMonitor::Look() const {
@@ -53,6 +58,7 @@ std::optional<RunStatistics> RunMonitor::Look() const {
   const int64_t bytes =
       flow_control_ != nullptr ? flow_control_->InFlight() : last_bytes_in_flight_;
   statistics.bytes_in_flight = std::max<int64_t>(bytes, 0);
+  if (stalls_ != nullptr) statistics.stall = stalls_->Sentence();
   return statistics;
 }
 

@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 
 #include "comm/local/flow_control.h"
 #include "progress/timestamp.h"
@@ -20,9 +21,13 @@ struct RunStatistics {
   std::optional<Epoch> epoch = std::nullopt;  // the earliest incomplete one; none: all are complete
   Epoch source_epoch = 0;       // the latest that a source of this process has reached
   int64_t bytes_in_flight = 0;  // sent by this process and not yet taken by a step
+  // Why a dataflow has made no progress for seconds: the step that holds it back. Empty if it does.
+  std::string stall = {};
 };
 
 namespace internal {
+
+class StallBoard;
 
 // Counters of one worker. Written by its thread, with a few stores at the end of a step; read by
 // any thread.
@@ -50,7 +55,7 @@ class RunMonitor {
   bool TryBegin(int worker_count, Epoch first_epoch);
   void End();
   // For each attempt of the run, between these. Workers exist only during an attempt.
-  void BeginAttempt(const internal::FlowControl* flow_control);
+  void BeginAttempt(const internal::FlowControl* flow_control, const internal::StallBoard* stalls);
   void EndAttempt();
   internal::WorkerStatistics& OfWorker(int local_index) { return workers_[local_index]; }
 
@@ -61,6 +66,7 @@ class RunMonitor {
   std::unique_ptr<internal::WorkerStatistics[]>
       workers_;                                          // of the latest run; null: none has begun
   const internal::FlowControl* flow_control_ = nullptr;  // of the attempt; null: none is under way
+  const internal::StallBoard* stalls_ = nullptr;         // the same
   int64_t last_bytes_in_flight_ = 0;                     // at the end of the latest attempt
 };
 

@@ -19,6 +19,11 @@ class TimerQueue {
     timers_.push_back({nanos, graph, node});
     std::push_heap(timers_.begin(), timers_.end(), std::greater<>());
   }
+  // Removes the wake-ups of a node.
+  void Remove(uint32_t graph, uint32_t node) {
+    std::erase_if(timers_, [&](const Timer& t) { return t.graph == graph && t.node == node; });
+    std::make_heap(timers_.begin(), timers_.end(), std::greater<>());
+  }
   bool empty() const { return timers_.empty(); }
   // The time of the earliest wake-up. REQUIRES: not empty.
   int64_t next_nanos() const { return timers_.front().nanos; }

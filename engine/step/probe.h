@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "engine/graph/scope.h"
+#include "engine/runtime/unattached_probe.h"
 
 namespace headway {
 
@@ -24,15 +25,15 @@ class ProbeHandle {
  public:
   // Returns true if records at a time earlier than `time` may still arrive.
   bool LessThan(const T& time) const {
-    return state_->frontier.has_value() ? state_->frontier->LessThan(time) : !state_->attached;
+    return state_->frontier.has_value() ? state_->frontier->LessThan(time) : IsUnattached();
   }
   // Returns true if records at `time` or earlier may still arrive.
   bool LessEqual(const T& time) const {
-    return state_->frontier.has_value() ? state_->frontier->LessEqual(time) : !state_->attached;
+    return state_->frontier.has_value() ? state_->frontier->LessEqual(time) : IsUnattached();
   }
   // Returns true if no more records will arrive.
   bool Done() const {
-    return state_->attached && (!state_->frontier.has_value() || state_->frontier->empty());
+    return state_->frontier.has_value() ? state_->frontier->empty() : !IsUnattached();
   }
 
   // The earliest times at which records may still arrive: one, or none, in the root scope; none if
@@ -41,7 +42,7 @@ class ProbeHandle {
     Antichain<T> times;
     if (state_->frontier.has_value()) {
       for (const T& time : state_->frontier->elements()) times.Insert(time);
-    } else if (!state_->attached) {
+    } else if (IsUnattached()) {
       times.Insert(TimestampTraits<T>::Minimum());
     }
     return times;
@@ -62,6 +63,13 @@ class ProbeHandle {
   }
 
  private:
+  // The worker that waits for such a probe would wait for ever: it is told.
+  bool IsUnattached() const {
+    if (state_->attached) return false;
+    internal::asked_unattached_probe = true;
+    return true;
+  }
+
   std::shared_ptr<internal::ProbeState<T>> state_ = std::make_shared<internal::ProbeState<T>>();
 };
 

@@ -164,6 +164,7 @@ class SourceNode final : public SourceControl, public EpochParticipant {
 
   Node& node() override { return node_; }
   Epoch epoch() const override { return clock_.epoch(); }
+  bool ended() const override { return stopped_ || clock_.finished(); }
   std::optional<Epoch> AwaitedEpoch() override { return clock_.AwaitedEpoch(); }
   void Stop() override {
     if (std::exchange(stopped_, true)) return;

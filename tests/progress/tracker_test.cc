@@ -280,15 +280,6 @@ TEST_CASE("a scope wired from its input straight to its output passes times on")
   CHECK(Changed(tracker) == std::vector{sink});
 }
 
-TEST_CASE("locations in a cycle are known") {
-  Iteration graph;
-  REQUIRE(graph.tracker.Finish(Name).ok());
-  CHECK(!graph.tracker.IsInCycle(graph.source));
-  CHECK(graph.tracker.IsInCycle(graph.body));
-  CHECK(!graph.tracker.IsInCycle(graph.sink));
-  CHECK(graph.tracker.location_count() == 3);
-}
-
 TEST_CASE("a cycle that does not advance time is refused, with its locations") {
   Tracker tracker;
   auto& scope = tracker.AddScope<Epoch>();
@@ -351,6 +342,63 @@ TEST_CASE("a cycle through three scopes must advance the time of the outermost o
       CHECK(Elements(middle.frontier(end)) == std::vector<Round>{{7, 0}});
     }
   }
+}
+
+std::vector<std::pair<LocationId, std::string>> HoldupsOf(const Tracker& tracker,
+                                                          LocationId location) {
+  std::vector<std::pair<LocationId, std::string>> found;
+  for (const Holdup& holdup : tracker.FindHoldups({&location, 1}, 10)) {
+    found.push_back({holdup.location, holdup.time});
+  }
+  return found;
+}
+
+TEST_CASE("the holdup of a frontier is the time upstream that leads to it, not an earlier one") {
+  Tracker tracker;
+  auto& scope = tracker.AddScope<Epoch>();
+  const LocationId far = scope.AddLocation();  // its times arrive 100 later
+  const LocationId near = scope.AddLocation();
+  const LocationId join = scope.AddLocation();
+  const LocationId elsewhere = scope.AddLocation();
+  scope.AddEdge(far, join, 100);
+  scope.AddEdge(near, join);
+  for (const LocationId location : {far, near, elsewhere}) scope.AddInitial(location, 0, 1);
+  REQUIRE(tracker.Finish(Name).ok());
+  using Found = std::vector<std::pair<LocationId, std::string>>;
+  CHECK(HoldupsOf(tracker, join) == Found{{near, "0"}});
+  scope.RecordMove(near, 0, 101);
+  tracker.Publish(nullptr);
+  REQUIRE(tracker.Propagate().ok());
+  CHECK(HoldupsOf(tracker, join) == Found{{far, "0"}});
+  scope.Record(far, 0, -1);
+  scope.Record(near, 101, -1);
+  tracker.Publish(nullptr);
+  REQUIRE(tracker.Propagate().ok());
+  CHECK(HoldupsOf(tracker, join).empty());
+}
+
+TEST_CASE("a holdup is found in a nested scope, and through its cycle") {
+  Tracker tracker;
+  auto& outer = tracker.AddScope<Epoch>();
+  auto& inner = tracker.AddScope<Round>();
+  const LocationId source = outer.AddLocation();
+  const LocationId enter = inner.AddLocation();
+  const LocationId loop = inner.AddLocation();
+  const LocationId leave = outer.AddLocation();
+  tracker.AddEnter(outer, source, inner, enter);
+  inner.AddEdge(enter, loop);
+  inner.AddEdge(loop, enter, {.outer = 0, .inner = 1});
+  tracker.AddLeave(inner, loop, outer, leave);
+  outer.AddInitial(source, 4, 1);
+  inner.AddInitial(loop, {3, 7}, 1);
+  REQUIRE(tracker.Finish(Name).ok());
+  using Found = std::vector<std::pair<LocationId, std::string>>;
+  CHECK(HoldupsOf(tracker, leave) == Found{{loop, "(3, 7)"}});
+  CHECK(HoldupsOf(tracker, source) == Found{{source, "4"}});
+  inner.Record(loop, {3, 7}, -1);
+  tracker.Publish(nullptr);
+  REQUIRE(tracker.Propagate().ok());
+  CHECK(HoldupsOf(tracker, leave) == Found{{source, "4"}});
 }
 
 TEST_CASE("a time that would overflow does not propagate") {
