@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "absl/status/status.h"
-#include "absl/strings/str_format.h"
 #include "engine/graph/graph.h"
+#include "engine/runtime/concat.h"
 #include "progress/tracker.h"
 
 namespace headway {
@@ -171,9 +171,9 @@ class Capability {
       return false;
     }
     if (TimestampTraits<T>::LessEqual(time_, time)) return true;
-    ledger_->Fail(absl::StrFormat(
-        "a capability for time %s cannot be used for %s, which is neither that nor later",
-        TimestampTraits<T>::Format(time_), TimestampTraits<T>::Format(time)));
+    ledger_->Fail(internal::Concat({"a capability for time ", TimestampTraits<T>::Format(time_),
+                                    " cannot be used for ", TimestampTraits<T>::Format(time),
+                                    ", which is neither that nor later"}));
     return false;
   }
 

@@ -1,7 +1,6 @@
 #ifndef HEADWAY_ENGINE_GRAPH_GRAPH_OBJECTS_H_
 #define HEADWAY_ENGINE_GRAPH_GRAPH_OBJECTS_H_
 
-#include <memory>
 #include <utility>
 #include <vector>
 
@@ -13,36 +12,29 @@ namespace headway::internal {
 // their construction. Ports, channels, receivers and the state of steps live here.
 class GraphObjects {
  public:
-  GraphObjects() = default;
+  GraphObjects();
   GraphObjects(const GraphObjects&) = delete;
   GraphObjects& operator=(const GraphObjects&) = delete;
-  ~GraphObjects() { Clear(); }
+  ~GraphObjects();
 
   template <class U, class... Args>
   U& Make(Args&&... args) {
-    auto object = std::make_unique<U>(std::forward<Args>(args)...);
-    U& reference = *object;
-    owned_.push_back({object.get(), [](void* p) { delete static_cast<U*>(p); }});
-    object.release();
-    return reference;
+    U* object = new U(std::forward<Args>(args)...);
+    Own(object, [](void* p) { delete static_cast<U*>(p); });
+    return *object;
   }
 
   // Calls `f` when the graph is taken down, before any of its objects is destroyed: for handles
   // that may outlive the graph.
-  void AtEnd(absl::AnyInvocable<void()> f) { at_end_.push_back(std::move(f)); }
-  void RunAtEnd() {
-    for (auto& f : at_end_) f();
-    at_end_.clear();
-  }
-  void Clear() {
-    while (!owned_.empty()) {
-      Owned object = owned_.back();
-      owned_.pop_back();
-      object.destroy(object.object);
-    }
-  }
+  void AtEnd(absl::AnyInvocable<void()> f);
+  void RunAtEnd();
+  void Clear();
 
  private:
+  // Destroys the object if it cannot be kept. Takes no std::unique_ptr: one for each type of object
+  // would cost each user's program time to compile.
+  void Own(void* object, void (*destroy)(void*));
+
   struct Owned {
     void* object;
     void (*destroy)(void*);

@@ -4,8 +4,8 @@
 #include <memory>
 #include <utility>
 
-#include "absl/strings/str_format.h"
 #include "engine/graph/scope.h"
+#include "engine/runtime/concat.h"
 #include "engine/step/operator_builder.h"
 
 namespace headway {
@@ -78,10 +78,10 @@ class InputHandle {
     if (time < state_->time) {
       state_->graph->errors().Fail(
           state_->node->step_id(),
-          absl::FailedPreconditionError(absl::StrFormat(
-              "AdvanceTo(%d) was called on its InputHandle, which is at %d already; advance "
-              "it to that time or to a later one",
-              time, state_->time)));
+          absl::FailedPreconditionError(internal::Concat(
+              {"AdvanceTo(", std::to_string(time), ") was called on its InputHandle, which is at ",
+               std::to_string(state_->time),
+               " already; advance it to that time or to a later one"})));
       return;
     }
     state_->capability.Downgrade(time);
@@ -122,7 +122,7 @@ template <class T>
 template <class D>
 Stream<D, T> Scope<T>::Input(InputHandle<D>& handle) {
   static_assert(std::is_same_v<T, Epoch>, "an input belongs into the root scope");
-  OperatorBuilder<T> builder(*this, absl::StrFormat("InputHandle-%d", locations_.size()));
+  OperatorBuilder<T> builder(*this, "InputHandle-" + std::to_string(locations_.size()));
   NodeOutput<D, T>& output = builder.template AddOutput<D>();
   builder.Build([&](std::vector<Capability<T>> first) {
     internal::InputState<D>& state = *handle.state();

@@ -14,8 +14,8 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
-#include "absl/strings/str_format.h"
 #include "absl/time/time.h"
+#include "engine/runtime/concat.h"
 #include "engine/step/alarm.h"
 #include "engine/step/epoch_input.h"
 #include "engine/step/operator_builder.h"
@@ -99,10 +99,10 @@ class KeyedStep {
     RequireFunction(on_epoch_timer_, "OnEpochTimer");
     if (epoch < time.time()) {
       graph_.errors().FailAndThrow(
-          state_.step_id(),
-          absl::FailedPreconditionError(absl::StrFormat(
-              "it sets a timer for epoch %d at time %d; set it for that epoch or a later one",
-              epoch, time.time())));
+          state_.step_id(), absl::FailedPreconditionError(internal::Concat(
+                                {"it sets a timer for epoch ", std::to_string(epoch), " at time ",
+                                 TimestampTraits<T>::Format(time.time()),
+                                 "; set it for that epoch or a later one"})));
     }
     if (ended_ || !state_.epoch_timers().Set(key, epoch)) return false;
     HoldEpoch(time, epoch, epoch);
@@ -134,8 +134,8 @@ class KeyedStep {
     if (f) return;
     graph_.errors().FailAndThrow(
         state_.step_id(),
-        absl::FailedPreconditionError(absl::StrFormat(
-            "it has a timer and no function for it; give its KeyedOperator one with %s", name)));
+        absl::FailedPreconditionError(internal::Concat(
+            {"it has a timer and no function for it; give its KeyedOperator one with ", name})));
   }
 
   bool needs_capabilities() const { return on_clock_timer_ || on_epoch_timer_ || at_end_; }

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <span>
+#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "engine/graph/capability.h"
 #include "engine/graph/graph.h"
 #include "engine/graph/tee.h"
+#include "engine/runtime/concat.h"
 
 // The parts of an operator that its logic uses: inputs, outputs, and the capabilities that come
 // with batches.
@@ -61,11 +63,11 @@ class CapabilityRef {
         return internal::CapabilityFactory::Mint(*outputs_[output].ledger, time);
       }
     }
-    graph_->errors().Fail(
-        node_->step_id(),
-        absl::FailedPreconditionError(absl::StrFormat(
-            "a batch at time %s gives no capability for time %s at output %d",
-            TimestampTraits<T>::Format(time_), TimestampTraits<T>::Format(time), output)));
+    graph_->errors().Fail(node_->step_id(),
+                          absl::FailedPreconditionError(internal::Concat(
+                              {"a batch at time ", TimestampTraits<T>::Format(time_),
+                               " gives no capability for time ", TimestampTraits<T>::Format(time),
+                               " at output ", std::to_string(output)})));
     return Capability<T>();
   }
 
@@ -180,11 +182,10 @@ class NodeOutput : public internal::OutputPortBase {
   Session SessionAt(const CapabilityRef<T>& capability) {
     if (!capability.MaySend(ledger_)) [[unlikely]] {
       graph_.errors().FailAndThrow(
-          node_.step_id(), absl::FailedPreconditionError(
-                               absl::StrFormat("a batch at time %s gives no right to send at that "
-                                               "time through this output; use a capability for "
-                                               "the time as it appears at the output",
-                                               TimestampTraits<T>::Format(capability.time()))));
+          node_.step_id(), absl::FailedPreconditionError(internal::Concat(
+                               {"a batch at time ", TimestampTraits<T>::Format(capability.time()),
+                                " gives no right to send at that time through this output; use a "
+                                "capability for the time as it appears at the output"})));
     }
     return SessionAtTime(capability.time());
   }

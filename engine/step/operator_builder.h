@@ -1,7 +1,6 @@
 #ifndef HEADWAY_ENGINE_STEP_OPERATOR_BUILDER_H_
 #define HEADWAY_ENGINE_STEP_OPERATOR_BUILDER_H_
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +12,7 @@
 #include "engine/graph/exchange_channel.h"
 #include "engine/graph/graph.h"
 #include "engine/graph/scope.h"
+#include "engine/runtime/concat.h"
 #include "engine/state/keyed_state.h"
 #include "engine/step/activator.h"
 #include "engine/step/epoch_participant.h"
@@ -69,8 +69,7 @@ class OperatorBuilder {
                   "AddInput: the pact must be pact::Pipeline{}, pact::Exchange{key}, "
                   "pact::Broadcast{} or pact::Gather{}");
     auto& input = graph_.objects().Make<NodeInput<D, T>>(graph_, node_, scope_.tracker());
-    input.location = scope_.AddLocation(
-        absl::StrFormat("input %d of step '%s'", node_.inputs.size(), node_.step_id()));
+    input.location = scope_.AddLocation(PortName("input ", node_.inputs.size()));
     auto& channel = internal::MakeChannel<D, T>(std::move(pact), graph_, input, scope_.tracker());
     graph_.builder().AddChannel(channel);
     graph_.builder().describer().AddInput(
@@ -82,16 +81,16 @@ class OperatorBuilder {
       scope_.AddEdge(stream.location(), input.location);
       internal::ConnectChannel(stream, channel);
     }
-    connect_inputs_.push_back([&input](std::vector<internal::InputToOutput<T>> outputs) {
-      input.SetOutputs(std::move(outputs));
-    });
+    connect_inputs_.push_back({&input, [](void* of_d, std::vector<ToOutput> outputs) {
+                                 static_cast<NodeInput<D, T>*>(of_d)->SetOutputs(
+                                     std::move(outputs));
+                               }});
     return input;
   }
 
   template <class D>
   NodeOutput<D, T>& AddOutput() {
-    return AddOutputAtLocation<D>(scope_.AddLocation(
-        absl::StrFormat("output %d of step '%s'", node_.outputs.size(), node_.step_id())));
+    return AddOutputAtLocation<D>(scope_.AddLocation(PortName("output ", node_.outputs.size())));
   }
 
   // An output for an operator that does nothing but send at the times of the batches of `input`,
@@ -105,8 +104,9 @@ class OperatorBuilder {
   // nothing goes from there to there.
   void SetSummary(size_t input, size_t output, std::optional<Summary> summary) {
     graph_.builder().describer().AddSummary(
-        node_.step_id(), absl::StrFormat("%s from input %d to output %d",
-                                         internal::DescribeSummary<T>(summary), input, output));
+        node_.step_id(),
+        internal::Concat({internal::DescribeSummary<T>(summary), " from input ",
+                          std::to_string(input), " to output ", std::to_string(output)}));
     summaries_.push_back({input, output, std::move(summary)});
   }
 
@@ -181,6 +181,16 @@ class OperatorBuilder {
     std::optional<Summary> summary;
   };
 
+  std::string PortName(std::string_view kind, size_t number) const {
+    return internal::Concat({kind, std::to_string(number), " of step '", node_.step_id(), "'"});
+  }
+  using ToOutput = internal::InputToOutput<T>;
+  // Gives an input, of any record type, the outputs.
+  struct ConnectInput {
+    void* input;
+    void (*connect)(void* input, std::vector<ToOutput> outputs);
+  };
+
   T FirstTime() const {
     return internal::FirstTimeOf<T>::At(graph_.worker().run().options().first_epoch);
   }
@@ -212,7 +222,7 @@ class OperatorBuilder {
 
   void Connect() {
     for (size_t i = 0; i < node_.inputs.size(); ++i) {
-      std::vector<internal::InputToOutput<T>> to_outputs;
+      std::vector<ToOutput> to_outputs;
       for (size_t o = 0; o < node_.outputs.size(); ++o) {
         std::optional<Summary> summary = TimestampTraits<T>::Identity();
         for (const GivenSummary& given : summaries_) {
@@ -223,7 +233,7 @@ class OperatorBuilder {
         }
         to_outputs.push_back({ledgers_[o], summary});
       }
-      connect_inputs_[i](std::move(to_outputs));
+      connect_inputs_[i].connect(connect_inputs_[i].input, std::move(to_outputs));
       if (node_.inputs[i]->watches_frontier) scope_.tracker().Watch(node_.inputs[i]->location);
     }
   }
@@ -232,7 +242,7 @@ class OperatorBuilder {
   internal::Graph& graph_;
   internal::Node& node_;
   std::vector<internal::CapabilityLedger<T>*> ledgers_;
-  std::vector<std::function<void(std::vector<internal::InputToOutput<T>>)>> connect_inputs_;
+  std::vector<ConnectInput> connect_inputs_;
   std::vector<GivenSummary> summaries_;
 };
 
