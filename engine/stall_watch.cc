@@ -33,6 +33,7 @@ absl::Duration StallWatch::BeforeSleep(bool worked, bool needs_message, const Gr
   if (worked || idle_since_nanos_ == kNever) {
     idle_since_nanos_ = now;
     period_nanos_ = kMinPeriodNanos;
+    is_explained_ = false;
     next_look_nanos_ = std::min(std::max(next_look_nanos_, now), now + period_nanos_);
   }
   if (now >= next_look_nanos_) {
@@ -41,7 +42,7 @@ absl::Duration StallWatch::BeforeSleep(bool worked, bool needs_message, const Gr
   }
   const bool is_idle = now - idle_since_nanos_ >= kStallAfterNanos;
   if (is_idle || posted_ || !sentence_.empty()) {
-    const bool is_stuck = is_idle && IsStuck(needs_message, graphs);
+    const bool is_stuck = is_idle && is_explained_ && IsStuck(needs_message, graphs);
     const std::optional<std::string> proved = worker_.attempt().stall_board().Put(
         worker_.local_index(), {.sentence = sentence_, .is_here = is_here_, .is_stuck = is_stuck});
     posted_ = is_stuck || !sentence_.empty();
@@ -49,8 +50,9 @@ absl::Duration StallWatch::BeforeSleep(bool worked, bool needs_message, const Gr
     if (proved.has_value() && !worker_.endpoint().HasIncoming()) {
       worker_.attempt().failure().Report(absl::FailedPreconditionError(absl::StrCat(
           *proved, ". All workers sleep, and no timer, source or other thread can wake them")));
+    } else {
+      LogOnce(now);
     }
-    LogOnce(now);
   }
   // A worker that has nothing left to do still has to tell the others that it is stuck.
   if (graphs.empty() && !host_has_returned_) return absl::InfiniteDuration();
@@ -75,6 +77,7 @@ bool StallWatch::WaitsForUnattachedProbe(bool worked, bool needs_message) {
 
 void StallWatch::Look(int64_t now, bool needs_message, const Graphs& graphs) {
   sentence_.clear();
+  is_explained_ = true;
   std::erase_if(waits_, [&](const auto& wait) { return !graphs.contains(wait.first); });
   bool any_suspect = false;
   for (const auto& [id, graph] : graphs) {
@@ -82,7 +85,12 @@ void StallWatch::Look(int64_t now, bool needs_message, const Graphs& graphs) {
     any_suspect |= is_suspect;
     const auto wait = waits_.find(id);
     const int64_t since = wait != waits_.end() ? wait->second.since_nanos : idle_since_nanos_;
-    if (!is_suspect || now - since < kStallAfterNanos || !sentence_.empty()) continue;
+    if (!is_suspect) continue;
+    if (now - since < kStallAfterNanos) {
+      is_explained_ = false;
+      continue;
+    }
+    if (!sentence_.empty()) continue;
     Stall stall = FindStall(*graph);
     sentence_ = std::move(stall.sentence);
     is_here_ = stall.is_here;

@@ -58,7 +58,8 @@ class StallWatch {
   std::map<uint32_t, Wait> waits_;  // by dataflow
   std::string sentence_;            // of the last look; empty: the dataflows do not stand still
   int64_t stalled_since_nanos_ = 0;
-  bool is_here_ = false;  // this worker holds them back
+  bool is_here_ = false;       // this worker holds them back
+  bool is_explained_ = false;  // the last look was after the last work, and found every reason
   bool posted_ = false;
   bool host_has_returned_ = false;
   bool asked_unattached_ = false;  // before the last sleep

@@ -194,11 +194,11 @@ std::vector<Holdup> Tracker::FindHoldups(std::span<const LocationId> locations, 
     const PointInTime point = points.back();
     points.pop_back();
     const ScopeTrackerBase& scope = *core_.locations[point.location].scope;
-    if (std::optional<std::string> time = scope.OutstandingTime(point)) {
-      holdups.push_back({point.location, *std::move(time)});
-    }
     std::vector<PointInTime> support;
     for (const auto& each : scopes_) each->AppendSupport(point, &support);
+    // A time that is supported from upstream too may wait for that.
+    std::optional<std::string> time = scope.OutstandingTime(point);
+    if (support.empty() && time.has_value()) holdups.push_back({point.location, *std::move(time)});
     for (const PointInTime& each : support) {
       if (seen.insert(each).second) points.push_back(each);
     }

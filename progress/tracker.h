@@ -139,9 +139,9 @@ class Tracker {
   // All counts, as a round.
   std::vector<std::byte> EncodeCounts() const;
 
-  // The outstanding times that hold back the frontiers of `locations`: those from which a path
-  // leads to one of their elements. At most `max`; a search visits every edge for each element on
-  // the way.
+  // The outstanding times that hold back the frontiers of `locations`: a path leads from each to
+  // one of their elements, and none leads to it. At most `max`. The search visits every edge for
+  // each element on the way.
   std::vector<Holdup> FindHoldups(std::span<const LocationId> locations, size_t max) const;
 
   size_t location_count() const { return core_.locations.size(); }
