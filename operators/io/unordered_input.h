@@ -5,12 +5,13 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/strings/str_format.h"
+#include "engine/runtime/concat.h"
 #include "engine/step/activator.h"
 #include "engine/step/operator_builder.h"
 
@@ -93,20 +94,22 @@ class UnorderedInput {
   struct State {
     absl::Status Check(const char* call, Epoch at) const {
       if (!activator.has_value()) {
-        return absl::FailedPreconditionError(absl::StrFormat(
-            "%s was called on an UnorderedInput that is part of no dataflow yet; pass it to "
-            "Scope::Input first",
-            call));
+        return absl::FailedPreconditionError(internal::Concat(
+            {call,
+             " was called on an UnorderedInput that is part of no dataflow yet; pass it to "
+             "Scope::Input first"}));
       }
       if (closed || ended) {
         return absl::FailedPreconditionError(
-            absl::StrFormat("%s was called on an UnorderedInput %s", call,
-                            closed ? "that is closed" : "whose dataflow has ended"));
+            internal::Concat({call, " was called on an UnorderedInput ",
+                              closed ? "that is closed" : "whose dataflow has ended"}));
       }
       if (at < time) {
-        return absl::FailedPreconditionError(absl::StrFormat(
-            "%s of time %d was called on an UnorderedInput that has given up the times before %d",
-            call, at, time));
+        return absl::FailedPreconditionError(
+            internal::Concat({call, " of time ", std::to_string(at),
+                              " was called on an UnorderedInput that has given "
+                              "up the times before ",
+                              std::to_string(time)}));
       }
       return absl::OkStatus();
     }
