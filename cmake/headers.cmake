@@ -17,7 +17,7 @@ if(CMAKE_SCRIPT_MODE_FILE)
   endif()
   foreach(header IN LISTS headers)
     file(READ ${SOURCE}/${header} text)
-    string(REGEX REPLACE "#include \"((progress|comm|engine|operators)/|check\\.h)"
+    string(REGEX REPLACE "#include \"((progress|comm|engine|operators)/|(check|format)\\.h)"
                          "#include \"headway/\\1" text "${text}")
     foreach(other IN LISTS HEADERS)
       string(REPLACE "#include \"${other}\"" "#include \"headway/${other}\"" text "${text}")

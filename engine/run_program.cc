@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "absl/cleanup/cleanup.h"
-#include "absl/strings/str_format.h"
 #include "comm/system/thread_placement.h"
 #include "engine/network/network.h"
 #include "engine/runtime/attempt.h"
@@ -18,6 +17,7 @@
 #include "engine/runtime/status_macros.h"
 #include "engine/runtime/stop_signals.h"
 #include "engine/worker.h"
+#include "format.h"
 
 namespace headway::internal {
 namespace {
@@ -29,32 +29,32 @@ constexpr size_t kMinMaxFrameBytes = size_t{64} << 10;
 
 absl::Status ValidateOptions(int workers, const RunOptions& options) {
   if (workers < 1 || workers > kMaxWorkersPerProcess) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "a run needs 1 to %d workers in each process, not %d", kMaxWorkersPerProcess, workers));
+    return absl::InvalidArgumentError(Format("a run needs 1 to %d workers in each process, not %d",
+                                             kMaxWorkersPerProcess, workers));
   }
   if (options.max_epochs_in_flight < 1) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "max_epochs_in_flight must be at least 1, not %d", options.max_epochs_in_flight));
+    return absl::InvalidArgumentError(
+        Format("max_epochs_in_flight must be at least 1, not %d", options.max_epochs_in_flight));
   }
   if (options.max_bytes_in_flight < 1) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "max_bytes_in_flight must be positive, not %d", options.max_bytes_in_flight));
+    return absl::InvalidArgumentError(
+        Format("max_bytes_in_flight must be positive, not %d", options.max_bytes_in_flight));
   }
   if (options.first_epoch > kMaxFirstEpoch) {
     return absl::InvalidArgumentError(
-        absl::StrFormat("first_epoch must be at most %d, so that epochs can follow, not %d",
-                        kMaxFirstEpoch, options.first_epoch));
+        Format("first_epoch must be at most %d, so that epochs can follow, not %d", kMaxFirstEpoch,
+               options.first_epoch));
   }
   const ClusterConfig& cluster = options.cluster;
   if (cluster.connect_timeout <= absl::ZeroDuration() ||
       cluster.peer_timeout <= absl::ZeroDuration()) {
-    return absl::InvalidArgumentError(absl::StrFormat(
+    return absl::InvalidArgumentError(Format(
         "connect_timeout and peer_timeout must be positive, not %s and %s",
         absl::FormatDuration(cluster.connect_timeout), absl::FormatDuration(cluster.peer_timeout)));
   }
   if (cluster.max_frame_bytes < kMinMaxFrameBytes) {
-    return absl::InvalidArgumentError(absl::StrFormat("max_frame_bytes must be at least %d, not %d",
-                                                      kMinMaxFrameBytes, cluster.max_frame_bytes));
+    return absl::InvalidArgumentError(Format("max_frame_bytes must be at least %d, not %d",
+                                             kMinMaxFrameBytes, cluster.max_frame_bytes));
   }
   return ValidateEpochConfig(options.epoch_config);
 }
@@ -71,8 +71,8 @@ void ReportCurrentException(Attempt& attempt, int worker) {
   } catch (...) {
     what = "an exception that is no std::exception";
   }
-  attempt.failure().Report(absl::AbortedError(
-      absl::StrFormat("the program of %s threw: %s", attempt.Describe(worker), what)));
+  attempt.failure().Report(
+      absl::AbortedError(Format("the program of %s threw: %s", attempt.Describe(worker), what)));
 }
 
 void RunWorker(Attempt& attempt, int local_index, Program program) {
@@ -107,12 +107,12 @@ std::vector<std::thread> StartThreads(Attempt& attempt, Program program) {
       });
     }
   } catch (const std::system_error& error) {
-    attempt.failure().Report(absl::ResourceExhaustedError(absl::StrFormat(
-        "cannot start the thread of %s: %s; use fewer workers, or allow more threads "
-        "(ulimit -u)",
-        attempt.Describe(attempt.run().topology().first_worker() +
-                         static_cast<int>(threads.size()) + 1),
-        error.what())));
+    attempt.failure().Report(absl::ResourceExhaustedError(
+        Format("cannot start the thread of %s: %s; use fewer workers, or allow more threads "
+               "(ulimit -u)",
+               attempt.Describe(attempt.run().topology().first_worker() +
+                                static_cast<int>(threads.size()) + 1),
+               error.what())));
   } catch (const std::bad_alloc&) {
     attempt.failure().ReportOutOfMemory();
   }
@@ -142,9 +142,14 @@ absl::Status Run(Program program, const Placement& placement, const RunOptions& 
   HEADWAY_RETURN_IF_ERROR(ValidateOptions(workers, options));
   std::optional<StopOnSignals> stop_on_signals;
   if (options.stop_on_signals) stop_on_signals.emplace(options.stop);
-  return placement.Place(options, [&](const RunOptions& run, std::unique_ptr<Transport> transport) {
-    return RunProcess(program, run, workers, std::move(transport));
-  });
+  try {
+    return placement.Place(options,
+                           [&](const RunOptions& run, std::unique_ptr<Transport> transport) {
+                             return RunProcess(program, run, workers, std::move(transport));
+                           });
+  } catch (const std::bad_alloc&) {  // before the processes of the run, or after them
+    return absl::ResourceExhaustedError("the program is out of memory");
+  }
 }
 
 absl::Status RunProcess(Program program, const RunOptions& options, int workers,
@@ -166,13 +171,13 @@ absl::Status RunProcess(Program program, const RunOptions& options, int workers,
       attempt->set_network(&*network, network->ProcessNames());
     }
   } catch (const std::bad_alloc&) {
-    return absl::ResourceExhaustedError(absl::StrFormat(
-        "not enough memory for the connections of %d workers; use fewer workers", workers));
+    return absl::ResourceExhaustedError(
+        Format("not enough memory for the connections of %d workers; use fewer workers", workers));
   } catch (const std::system_error& error) {
     return absl::ResourceExhaustedError(
-        absl::StrFormat("process %d cannot start the thread of the network's watchdog: %s; allow "
-                        "more threads (ulimit -u)",
-                        topology.process, error.what()));
+        Format("process %d cannot start the thread of the network's watchdog: %s; allow "
+               "more threads (ulimit -u)",
+               topology.process, error.what()));
   }
   return RunAttempt(*attempt, program);
 }

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/str_format.h"
 #include "check.h"
 #include "comm/memory/block_pool.h"
 #include "comm/mesh/candidate.h"
@@ -15,6 +14,7 @@
 #include "comm/system/file_descriptor.h"
 #include "comm/wire/wire.h"
 #include "comm/wire/wire_generated.h"
+#include "format.h"
 
 namespace headway::internal {
 namespace {
@@ -87,8 +87,15 @@ TcpMesh::TcpMesh(const MeshOptions& options, std::span<const std::string> addres
       check_interval_ms_(
           std::clamp<int64_t>(ToMilliseconds(options.peer_timeout) / 16, 1, kMaxCheckIntervalMs)) {}
 
+// Does the work of Close without waiting and without memory, which may have run out.
 TcpMesh::~TcpMesh() {
-  Close(absl::ZeroDuration());
+  doorkeeper_.reset();
+  for (const auto& peer : peers_) {
+    if (peer->link == nullptr) continue;
+    if (peer->link->Flush()) peer->link->EndSending();
+    peer->link->Discard();
+    peer->link.reset();
+  }
   while (Block* block = written_.PopFront()) BlockPool::FreeBlock(block);
   slabs_->Release();
 }
@@ -251,17 +258,16 @@ void TcpMesh::EndOfInput(Peer& peer) {
 
 void TcpMesh::Lose(Peer& peer, const absl::Status& cause, bool tell_peer) {
   if (tell_peer) {
-    SendAbort(*peer.link, absl::Status(cause.code(),
-                                       absl::StrFormat("%s gave up %s: %s", Describe(process_id()),
-                                                       Describe(peer.process), cause.message())));
+    SendAbort(*peer.link,
+              absl::Status(cause.code(), Format("%s gave up %s: %s", Describe(process_id()),
+                                                Describe(peer.process), cause.message())));
     peer.link->EndSending();
     peer.given_up = true;
     peer.close_at_ms = loop_->now_ms() + kFarewellMs;
   } else {
     peer.link.reset();
   }
-  peer.loss = absl::Status(cause.code(),
-                           absl::StrFormat("%s: %s", Describe(peer.process), cause.message()));
+  peer.loss = absl::Status(cause.code(), Format("%s: %s", Describe(peer.process), cause.message()));
 }
 
 void TcpMesh::CheckTimes() {
@@ -285,8 +291,8 @@ void TcpMesh::CheckTimes() {
     if (was_away) link->set_last_heard_ms(now_ms);
     if (now_ms - link->last_heard_ms() >= timeout_ms) {
       Lose(*peer,
-           absl::UnavailableError(absl::StrFormat("nothing heard for %s",
-                                                  absl::FormatDuration(options_.peer_timeout))),
+           absl::UnavailableError(
+               Format("nothing heard for %s", absl::FormatDuration(options_.peer_timeout))),
            true);
     }
   }

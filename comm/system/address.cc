@@ -10,14 +10,14 @@
 #include <memory>
 
 #include "absl/status/status.h"
-#include "absl/strings/str_format.h"
+#include "format.h"
 
 namespace headway::internal {
 
 absl::StatusOr<HostPort> ParseAddress(std::string_view address) {
   const auto malformed = [&](std::string_view what) {
     return absl::InvalidArgumentError(
-        absl::StrFormat("address '%s' %s: write host:port or [ipv6]:port", address, what));
+        Format("address '%s' %s: write host:port or [ipv6]:port", address, what));
   };
   const size_t colon = address.rfind(':');
   if (colon == std::string_view::npos) return malformed("has no port");
@@ -65,8 +65,7 @@ std::string SocketAddress::ToString() const {
                   NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
     return "a local socket";
   }
-  return family() == AF_INET6 ? absl::StrFormat("[%s]:%s", host, port)
-                              : absl::StrFormat("%s:%s", host, port);
+  return family() == AF_INET6 ? Format("[%s]:%s", host, port) : Format("%s:%s", host, port);
 }
 
 bool IsNumeric(const HostPort& where) {
@@ -85,8 +84,8 @@ absl::StatusOr<std::vector<SocketAddress>> Resolve(const HostPort& where) {
       getaddrinfo(where.host.c_str(), std::to_string(where.port).c_str(), &hints, &found);
   if (error != 0) {
     return absl::UnavailableError(
-        absl::StrFormat("cannot resolve host '%s': %s", where.host,
-                        error == EAI_SYSTEM ? std::strerror(errno) : gai_strerror(error)));
+        Format("cannot resolve host '%s': %s", where.host,
+               error == EAI_SYSTEM ? std::strerror(errno) : gai_strerror(error)));
   }
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owner(found, &freeaddrinfo);
   std::vector<SocketAddress> addresses;
@@ -102,9 +101,9 @@ absl::StatusOr<std::vector<SocketAddress>> Resolve(const HostPort& where) {
 
 std::string DescribeProcess(int process, std::span<const std::string> addresses) {
   if (process < 0 || static_cast<size_t>(process) >= addresses.size()) {
-    return absl::StrFormat("process %d", process);
+    return Format("process %d", process);
   }
-  return absl::StrFormat("process %d (%s)", process, addresses[static_cast<size_t>(process)]);
+  return Format("process %d (%s)", process, addresses[static_cast<size_t>(process)]);
 }
 
 }  // namespace headway::internal

@@ -3,10 +3,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "engine/graph/capability.h"
 #include "engine/graph/channel.h"
 #include "engine/network/remote_sender.h"
+#include "format.h"
 
 namespace headway::internal {
 
@@ -49,9 +49,8 @@ void Graph::ActivateByIndex(uint32_t node_index, bool by_thread) {
 void Graph::ApplyProgress(int from, std::span<const std::byte> encoded) {
   absl::Status status = tracker_.Apply(encoded);
   if (!status.ok()) {
-    errors_.Fail(
-        "", absl::Status(status.code(),
-                         absl::StrFormat("from %s: %s", worker_.attempt().DescribeEndpoint(from),
+    errors_.Fail("", absl::Status(status.code(),
+                                  Format("from %s: %s", worker_.attempt().DescribeEndpoint(from),
                                          std::string(status.message()))));
   }
   needs_propagation_ = true;

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
+#include "format.h"
 
 namespace headway::internal {
 
@@ -12,18 +12,18 @@ std::vector<std::string> GraphDescription::Lines(const std::string& dataflow) co
   for (const Step& step : steps) {
     lines.push_back(absl::StrCat("step '", step.id, "'"));
     for (const Input& input : step.inputs) {
-      lines.push_back(absl::StrFormat(
-          "an input of step '%s' with records of type %s, times of type %s, pact %s", step.id,
-          input.record_type, input.time_type, input.pact));
+      lines.push_back(
+          Format("an input of step '%s' with records of type %s, times of type %s, pact %s",
+                 step.id, input.record_type, input.time_type, input.pact));
     }
     for (const std::string& summary : step.summaries) {
       lines.push_back(absl::StrCat("step '", step.id, "' with ", summary));
     }
   }
   for (const Edge& edge : edges) {
-    lines.push_back(absl::StrFormat(
-        "a stream of %s from output %d of step '%s' to input %d of step '%s'", edge.record_type,
-        edge.output, steps[edge.from].id, edge.input, steps[edge.to].id));
+    lines.push_back(Format("a stream of %s from output %d of step '%s' to input %d of step '%s'",
+                           edge.record_type, edge.output, steps[edge.from].id, edge.input,
+                           steps[edge.to].id));
   }
   return lines;
 }

@@ -6,8 +6,8 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "comm/memory/block_pool.h"
+#include "format.h"
 
 namespace headway::internal {
 namespace {
@@ -24,12 +24,11 @@ bool HasMemoryForMessage() {
 }  // namespace
 
 void StepErrors::Fail(std::string_view step_id, const absl::Status& status) {
-  std::string where = step_id.empty() ? absl::StrFormat("dataflow '%s'", dataflow_)
-                                      : absl::StrFormat("step '%s'", step_id);
+  std::string where =
+      step_id.empty() ? Format("dataflow '%s'", dataflow_) : Format("step '%s'", step_id);
   worker_.attempt().failure().Report(absl::Status(
-      status.code(),
-      absl::StrFormat("%s on %s: %s", where, worker_.attempt().Describe(worker_.index()),
-                      std::string(status.message()))));
+      status.code(), Format("%s on %s: %s", where, worker_.attempt().Describe(worker_.index()),
+                            std::string(status.message()))));
 }
 
 void StepErrors::FailAndThrow(std::string_view step_id, const absl::Status& status) {

@@ -89,7 +89,7 @@ absl::Status RunBody(int process, std::span<const int> sockets, ChildBody body) 
   try {
     return body(process, sockets);
   } catch (const std::bad_alloc&) {
-    return absl::ResourceExhaustedError("out of memory");  // formatting could fail again
+    throw;
   } catch (const std::exception& error) {
     return absl::AbortedError(absl::StrFormat("process %d threw: %s", process, error.what()));
   } catch (...) {
@@ -109,13 +109,25 @@ absl::Status FlushOutput(int process) {
                       failed_before ? "an earlier write failed" : std::strerror(errno)));
 }
 
-void SendReport(int control, const absl::Status& status) {
-  const std::string report = EncodeReport(status);
+void SendReport(int control, std::string_view report) {
   for (size_t sent = 0; sent < report.size();) {
     const ssize_t count = send(control, report.data() + sent, report.size() - sent, MSG_NOSIGNAL);
     if (count < 0 && errno != EINTR) return;  // the parent is gone, and ends this process
     if (count > 0) sent += static_cast<size_t>(count);
   }
+}
+
+// Reports a lack of memory, without memory.
+void ReportOutOfMemory(int control, int process) {
+  char report[sizeof(ReportHeader) + 64];
+  char* const message = report + sizeof(ReportHeader);
+  const int size = std::snprintf(message, 64, "process %d is out of memory", process);
+  const ReportHeader header = {.code = static_cast<uint32_t>(absl::StatusCode::kResourceExhausted),
+                               .is_loss = false,
+                               .is_told = false,
+                               .message_bytes = static_cast<uint32_t>(size)};
+  std::memcpy(report, &header, sizeof header);
+  SendReport(control, {report, sizeof header + header.message_bytes});
 }
 
 }  // namespace
@@ -126,18 +138,24 @@ void ChildProcess::Run(const sigset_t& blocked_by_parent, ChildBody body) && {
   if (getppid() != parent) _exit(1);
   ResetSignals(blocked_by_parent);
 
-  std::vector<int> descriptors;
-  for (FileDescriptor& socket : sockets) descriptors.push_back(socket.Release());
-  absl::Status status = RunBody(process, descriptors, [&](int own, std::span<const int> others) {
-    if (absl::Status listening = ListenForStop(own, control.get(), stop); !listening.ok()) {
-      return listening;
-    }
-    return body(own, others);
-  });
-  status.Update(FlushOutput(process));
-  SendReport(control.get(), status);
+  int exit_code = 1;
+  try {
+    std::vector<int> descriptors;
+    for (FileDescriptor& socket : sockets) descriptors.push_back(socket.Release());
+    absl::Status status = RunBody(process, descriptors, [&](int own, std::span<const int> others) {
+      if (absl::Status listening = ListenForStop(own, control.get(), stop); !listening.ok()) {
+        return listening;
+      }
+      return body(own, others);
+    });
+    status.Update(FlushOutput(process));
+    SendReport(control.get(), EncodeReport(status));
+    exit_code = status.ok() ? 0 : 1;
+  } catch (const std::bad_alloc&) {
+    ReportOutOfMemory(control.get(), process);
+  }
   // Destructors of static objects and functions registered with atexit run in the parent.
-  _exit(status.ok() ? 0 : 1);
+  _exit(exit_code);
 }
 
 std::string EncodeReport(const absl::Status& status) {

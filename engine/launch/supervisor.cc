@@ -1,5 +1,6 @@
 #include "engine/launch/supervisor.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -12,11 +13,9 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
-#include <filesystem>
 #include <iostream>
 #include <optional>
 #include <string>
-#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -42,19 +41,31 @@ constexpr ptrdiff_t kThreadsOfRuntime = 1;  // that of the thread sanitizer
 constexpr ptrdiff_t kThreadsOfRuntime = 0;
 #endif
 
+// Returns the number of threads of the program, or -1 and sets errno. Not std::filesystem, which
+// ends the program if it cannot allocate.
+ptrdiff_t CountThreads() {
+  DIR* const tasks = opendir("/proc/self/task");
+  if (tasks == nullptr) return -1;
+  ptrdiff_t count = 0;
+  while (const dirent* const entry = readdir(tasks)) {
+    if (entry->d_name[0] != '.') ++count;
+  }
+  closedir(tasks);
+  return count;
+}
+
 absl::Status CheckNoOtherThreads() {
   // A joined thread may stay in the list for a moment.
   constexpr std::chrono::milliseconds kPause(1);
   constexpr int kAttempts = 100;
   ptrdiff_t others = 0;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    std::error_code error;
-    const std::filesystem::directory_iterator tasks("/proc/self/task", error);
-    if (error) {
+    const ptrdiff_t threads = CountThreads();
+    if (threads < 0) {
       return absl::FailedPreconditionError(absl::StrFormat(
-          "cannot count the threads of the program: /proc/self/task: %s", error.message()));
+          "cannot count the threads of the program: /proc/self/task: %s", std::strerror(errno)));
     }
-    others = std::distance(begin(tasks), end(tasks)) - 1 - kThreadsOfRuntime;
+    others = threads - 1 - kThreadsOfRuntime;
     if (others <= 0) return absl::OkStatus();
     std::this_thread::sleep_for(kPause);
   }

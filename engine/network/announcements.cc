@@ -12,7 +12,9 @@ void Announcements::AddDataflow(uint32_t dataflow, ProgressLayout layout,
   std::lock_guard lock(mutex_);
   if (announced_.size() <= dataflow) announced_.resize(dataflow + 1);
   if (announced_[dataflow]) return;
-  announced_[dataflow] = true;
+  // All or nothing: if memory runs out, another worker may announce it.
+  new_dataflows_.reserve(new_dataflows_.size() + 1);
+  frames_.reserve(frames_.size() + 1);
   FrameEncoder encoder;
   const std::span<const std::byte> frame = encoder.Graph(dataflow, steps);
   if (const size_t limit = peers_.attempt().run().options().cluster.max_frame_bytes;
@@ -25,6 +27,7 @@ void Announcements::AddDataflow(uint32_t dataflow, ProgressLayout layout,
     frames_.emplace_back(frame.begin(), frame.end());
   }
   new_dataflows_.push_back({dataflow, std::move(layout)});
+  announced_[dataflow] = true;
   waiting_.store(true);
 }
 
@@ -48,7 +51,10 @@ void Announcements::Build(DataflowTable& table) {
 }
 
 void Announcements::BuildAndSendLocked(DataflowTable& table) {
-  for (NewDataflow& added : new_dataflows_) table.Build(added.id, std::move(added.layout));
+  for (const NewDataflow& added : new_dataflows_) {
+    if (!table.IsBuilt(added.id))
+      table.Build(added.id, added.layout);  // else memory ran out after it
+  }
   new_dataflows_.clear();
   for (const std::vector<std::byte>& frame : frames_) {
     peers_.SendToAll(FrameClass::kControl, frame);

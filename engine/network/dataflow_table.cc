@@ -1,13 +1,9 @@
 #include "engine/network/dataflow_table.h"
-
-#include <utility>
-
 namespace headway::internal {
 
-void DataflowTable::Build(uint32_t id, ProgressLayout layout) {
+void DataflowTable::Build(uint32_t id, const ProgressLayout& layout) {
+  AtOrNew(id).outgoing.emplace(layout, topology_.workers_per_process, topology_.worker_count());
   location_count_ += layout.change_bytes.size();
-  AtOrNew(id).outgoing.emplace(std::move(layout), topology_.workers_per_process,
-                               topology_.worker_count());
 }
 
 void DataflowTable::Remove(uint32_t id) {

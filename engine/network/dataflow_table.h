@@ -34,7 +34,7 @@ class DataflowTable {
   explicit DataflowTable(const Topology& topology) : topology_(topology) {}
 
   // A worker of this process has built it. REQUIRES: once for each number.
-  void Build(uint32_t id, ProgressLayout layout);
+  void Build(uint32_t id, const ProgressLayout& layout);
   // A worker of this process has removed it.
   void Remove(uint32_t id);
   // Forgets the dataflows that all workers have removed, except those that still have progress to

@@ -57,7 +57,12 @@ bool FramePump::TryWait(Endpoint& worker, std::optional<std::chrono::nanoseconds
 
 bool FramePump::Exchange() {
   exchanges_.fetch_add(1, std::memory_order_relaxed);
-  return work_.ExchangeFrames();
+  try {
+    return work_.ExchangeFrames();
+  } catch (const std::bad_alloc&) {
+    work_.OutOfMemory();  // while the lock is held, so that nobody continues with half of the work
+    throw;
+  }
 }
 
 void FramePump::Watch() {

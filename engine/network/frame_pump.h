@@ -37,7 +37,7 @@ class FramePump {
     // worker, at most for `timeout`.
     virtual void Wait(Endpoint& worker, std::optional<std::chrono::nanoseconds> timeout,
                       absl::FunctionRef<bool()> has_work) = 0;
-    // Fails the run, since the watchdog got no memory.
+    // Fails the run for a lack of memory.
     virtual void OutOfMemory() = 0;
   };
 

@@ -64,6 +64,8 @@ void Network::TakeFromWorkers() {
   while (endpoint_.Receive([this](const Message& message, int) { TakeMessage(message); })) {
   }
   while (endpoint_.ReceiveProgress([this](int, uint32_t id, std::span<const std::byte> round) {
+    // A lack of memory may have left the sums incomplete, and nobody needs them any more.
+    if (peers_.attempt().failure().occurred()) return;
     // A worker may have built it since the announcements were sent.
     if (!dataflows_.IsBuilt(id)) announcements_.Build(dataflows_);
     outgoing_progress_.Add(id, round);

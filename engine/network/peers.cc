@@ -1,6 +1,6 @@
 #include "engine/network/peers.h"
 
-#include "absl/strings/str_format.h"
+#include "format.h"
 
 namespace headway::internal {
 
@@ -21,8 +21,8 @@ bool Peers::AnyQueuesMoreThan(size_t bytes, FrameClass frame_class) const {
 
 void Peers::Refuse(int process, std::string_view what) {
   attempt_.failure().Report(absl::InvalidArgumentError(
-      absl::StrFormat("%s sent %s; it is not the same program, or its memory is corrupt",
-                      transport_->Describe(process), what)));
+      Format("%s sent %s; it is not the same program, or its memory is corrupt",
+             transport_->Describe(process), what)));
 }
 
 }  // namespace headway::internal

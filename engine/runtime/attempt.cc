@@ -1,13 +1,13 @@
 #include "engine/runtime/attempt.h"
 
-#include "absl/strings/str_format.h"
 #include "engine/runtime/run_monitor.h"
+#include "format.h"
 
 namespace headway::internal {
 namespace {
 
 absl::Status OutOfMemory(const RunContext& run) {
-  return absl::ResourceExhaustedError(absl::StrFormat(
+  return absl::ResourceExhaustedError(Format(
       "process %d is out of memory: give it more, lower max_bytes_in_flight (now %d), or keep less "
       "state in the steps",
       run.topology().process, run.options().max_bytes_in_flight));
@@ -65,16 +65,16 @@ void Attempt::CloseToThreads() {
 
 std::string Attempt::Describe(int worker) const {
   const Topology& topology = run_.topology();
-  if (topology.process_count == 1) return absl::StrFormat("worker %d", worker);
+  if (topology.process_count == 1) return Format("worker %d", worker);
   const int process = topology.ProcessOf(worker);
   if (process == topology.process) {
-    return absl::StrFormat("worker %d of process %d", worker, process);
+    return Format("worker %d of process %d", worker, process);
   }
-  return absl::StrFormat("worker %d of %s", worker, DescribeProcess(process));
+  return Format("worker %d of %s", worker, DescribeProcess(process));
 }
 
 std::string Attempt::DescribeProcess(int process) const {
-  if (process_names_.empty()) return absl::StrFormat("process %d", process);
+  if (process_names_.empty()) return Format("process %d", process);
   return process_names_[static_cast<size_t>(process)];
 }
 
