@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
 #include "engine/graph/scope.h"
 
 namespace headway {
@@ -22,7 +23,15 @@ class Dataflow {
       : name_(std::move(name)), build_(Checked(std::move(build))) {}
 
   const std::string& name() const { return name_; }
-  void Build(Scope<>& scope) const { build_(scope); }
+  // An empty function, also that of a moved-from dataflow, is an InvalidArgument failure.
+  void Build(Scope<>& scope) const {
+    if (!build_) {
+      scope.graph().errors().FailAndThrow(
+          "", absl::InvalidArgumentError("its function is empty; give the Dataflow a function, and "
+                                         "do not run one that was moved from"));
+    }
+    build_(scope);
+  }
 
  private:
   // Its deduced result makes the sentence the first error.

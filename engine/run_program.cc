@@ -11,6 +11,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "comm/system/thread_placement.h"
+#include "engine/graph/step_errors.h"
 #include "engine/network/network.h"
 #include "engine/runtime/attempt.h"
 #include "engine/runtime/run_context.h"
@@ -66,6 +67,9 @@ void ReportCurrentException(Attempt& attempt, int worker) {
     throw;
   } catch (const std::bad_alloc&) {
     return attempt.failure().ReportOutOfMemory();
+  } catch (const CallerError& error) {
+    return attempt.failure().Report(absl::FailedPreconditionError(
+        absl::StrFormat("the program of %s: %s", attempt.Describe(worker), error.what())));
   } catch (const std::exception& error) {
     what = error.what();
   } catch (...) {

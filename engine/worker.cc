@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_format.h"
 #include "check.h"
 #include "comm/system/thread_placement.h"
@@ -54,6 +55,7 @@ Worker::~Worker() {
 
 absl::Status Worker::Build(std::string_view name, absl::FunctionRef<void(Scope<>&)> build) {
   if (context_.failed()) return context_.attempt().failure().status();
+  if (BeingBuilt() != nullptr) return RefuseCall("Build");
   if (stalls_.host_has_returned()) {
     context_.attempt().failure().Report(absl::FailedPreconditionError(
         absl::StrFormat("dataflow '%s' on %s: an operator builds it after the worker's function "
@@ -71,6 +73,13 @@ absl::Status Worker::Build(std::string_view name, absl::FunctionRef<void(Scope<>
   }
   auto graph = std::make_unique<Graph>(context_, id, std::string(name));
   by_id_.push_back(nullptr);
+  // The function that builds must not step the worker. An operator may build a dataflow: then there
+  // is a step already.
+  const bool is_in_step = !stepping_.empty();
+  if (!is_in_step) stepping_.push_back(graph.get());
+  const absl::Cleanup end = [this, is_in_step] {
+    if (!is_in_step) stepping_.clear();
+  };
   try {
     internal::GraphBuilder builder(*graph);
     graph->errors().Guard("", [&] {
@@ -99,10 +108,7 @@ absl::Status Worker::Cancel(std::string_view name) {
       !stepping_.empty() || std::ranges::any_of(graphs_, [](const auto& entry) {
         return entry.second->current_push().under_way();
       });
-  if (in_operator) {
-    return absl::FailedPreconditionError(absl::StrFormat(
-        "an operator called Cancel for dataflow '%s' during a step; call it between steps", name));
-  }
+  if (in_operator) return RefuseCall("Cancel");
   for (auto entry = graphs_.rbegin(); entry != graphs_.rend(); ++entry) {
     if (entry->second->name() != name) continue;
     context_.attempt().stall_board().NoteCancel(entry->first, context_.attempt().Describe(index()));
@@ -121,16 +127,23 @@ void Worker::Remove(uint32_t id) {
   if (internal::Network* network = context_.attempt().network()) network->RemoveDataflow(id);
 }
 
-absl::Status Worker::SteppedByOperator() const {
-  return absl::FailedPreconditionError(
-      absl::StrFormat("an operator of worker %d called Step during a step; return from the "
-                      "operator, and the worker "
-                      "takes its next step",
-                      index()));
+const Graph* Worker::BeingBuilt() const {
+  return stepping_.size() == 1 && !stepping_[0]->queue().is_open() ? stepping_[0] : nullptr;
+}
+
+absl::Status Worker::RefuseCall(const char* call) const {
+  if (const Graph* graph = BeingBuilt()) {
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "the function that builds dataflow '%s' called %s of worker %d; call it when Build has "
+        "returned",
+        graph->name(), call, index()));
+  }
+  return absl::FailedPreconditionError(absl::StrFormat(
+      "an operator of worker %d called %s during a step; call it between steps", index(), call));
 }
 
 absl::Status Worker::Step() {
-  if (!stepping_.empty()) return SteppedByOperator();
+  if (!stepping_.empty()) return RefuseCall("Step");
   context_.set_waiting_host(nullptr);
   last_step_.did_work = StepOnce();
   if (wake_ != nullptr) LeaveToHost();
@@ -145,7 +158,7 @@ absl::Status Worker::StepOrPark(absl::Duration timeout) {
 
 // The failure of a step that did work is that of the next one, or of the caller.
 absl::Status Worker::StepOrSleep(absl::Duration timeout) {
-  if (!stepping_.empty()) return SteppedByOperator();
+  if (!stepping_.empty()) return RefuseCall("Step");
   last_step_.did_work = StepOnce();
   if (last_step_.did_work) {
     idle_.Worked();

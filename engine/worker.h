@@ -50,16 +50,18 @@ class Worker {
   // Builds a dataflow, in addition to those that are running. Errors: InvalidArgument for an
   // invalid graph (a step id that is empty or used twice, a stream of another scope, a cycle that
   // does not advance time, a graph unlike that of the other workers); Aborted if `build` threw.
+  // FailedPrecondition, without effect, if the function that builds a dataflow calls this.
   absl::Status Build(std::string_view name, absl::FunctionRef<void(Scope<>&)> build);
 
   // Removes the latest dataflow with this name, and its batches in flight. Every worker must cancel
   // it; frames that arrive late from other workers are dropped. Errors: NotFound;
-  // FailedPrecondition if an operator of the worker calls this.
+  // FailedPrecondition if an operator of the worker, or the function that builds a dataflow, calls
+  // this.
   absl::Status Cancel(std::string_view name);
 
   // Receives frames from other workers, runs the active operators and publishes progress. Never
-  // waits. A call does a bounded amount of work. FailedPrecondition, without a step, if an operator
-  // of the worker calls this.
+  // waits. A call does a bounded amount of work. FailedPrecondition, without effect, if an operator
+  // of the worker, or the function that builds a dataflow, calls this.
   absl::Status Step();
 
   // Steps while `condition()` is true. Waits for work (see Waiting) after a step without any.
@@ -104,7 +106,10 @@ class Worker {
   bool CompletedStop() const;
 
  private:
-  absl::Status SteppedByOperator() const;
+  // The dataflow that is being built, outside of a step; null if none is.
+  const internal::Graph* BeingBuilt() const;
+  // The error of a call in the middle of a step or of a build; `call` is "Step", for example.
+  absl::Status RefuseCall(const char* call) const;
 
   // A step and its five phases. Each returns true if it did work.
   bool StepOnce();
@@ -140,7 +145,7 @@ class Worker {
   std::map<uint32_t, std::unique_ptr<internal::Graph>> graphs_;
   std::vector<internal::Graph*> by_id_;  // null: removed
   internal::PendingFrames pending_;
-  std::vector<internal::Graph*> stepping_;  // of the step under way
+  std::vector<internal::Graph*> stepping_;  // of the step under way; the graph that is being built
   std::vector<uint64_t> activations_;       // scratch of ApplyActivations
   struct LastStep {
     bool did_work = false;

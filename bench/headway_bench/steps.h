@@ -32,10 +32,10 @@ auto SumInto(uint64_t& total, Pact pact) {
 
 // Sends the numbers of a range, in whole batches.
 inline void SendRange(InputHandle<uint64_t>& input, Range range) {
-  const auto& state = input.state();
-  while (range.first < range.last && state->graph != nullptr) {
+  internal::Endpoint* const endpoint = input.endpoint();
+  while (range.first < range.last && endpoint != nullptr) {
     Batch<uint64_t> batch;
-    batch.AllocateRoom(state->graph->worker().endpoint());
+    batch.AllocateRoom(*endpoint);
     const uint64_t count = std::min<uint64_t>(range.size(), batch.room());
     FillFrom(range.first, {batch.end(), count});
     batch.Grow(count);
@@ -47,10 +47,10 @@ inline void SendRange(InputHandle<uint64_t>& input, Range range) {
 // Sends plain records, in whole batches.
 template <class D>
 void SendAll(InputHandle<D>& input, std::span<const D> records) {
-  const auto& state = input.state();
-  while (!records.empty() && state->graph != nullptr) {
+  internal::Endpoint* const endpoint = input.endpoint();
+  while (!records.empty() && endpoint != nullptr) {
     Batch<D> batch;
-    batch.AllocateRoom(state->graph->worker().endpoint());
+    batch.AllocateRoom(*endpoint);
     const size_t count = std::min(records.size(), batch.room());
     std::copy_n(records.data(), count, batch.end());
     batch.Grow(count);

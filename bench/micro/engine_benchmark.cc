@@ -42,7 +42,7 @@ class Bench {
   // Sends a full batch of numbers from worker 0, and steps all workers until the sum has it.
   // Returns the number of records.
   size_t SendBatch() {
-    internal::Endpoint& endpoint = inputs_[0].state()->graph->worker().endpoint();
+    internal::Endpoint& endpoint = *inputs_[0].endpoint();
     Batch<uint64_t> batch;
     batch.AllocateRoom(endpoint);
     const size_t count = batch.room();

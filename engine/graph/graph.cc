@@ -81,6 +81,7 @@ bool Graph::Step() {
   did_work |= Propagate();
   if (!queue_.empty() || outbox_.unsent() || tracker_.HasPending()) queue_.MarkActive();
   if (!credit_.empty()) credit_.EndStep();
+  queue_.EndStep();
   return did_work;
 }
 
@@ -92,6 +93,13 @@ void Graph::ActivateWatchers() {
   for (LocationId location : tracker_.changed()) {
     for (Node* node : parts_.watchers[location]) queue_.Activate(*node);
   }
+}
+
+void Graph::FailKeptSession(const Node& node) {
+  errors_.FailAndThrow(node.step_id(),
+                       absl::FailedPreconditionError(
+                           "a session of one of its outputs was kept when the logic returned; a "
+                           "session ends before the call that began it"));
 }
 
 inline void Graph::RunNode(Node& node) {
@@ -106,10 +114,19 @@ inline void Graph::RunNode(Node& node) {
     }
     node.active = false;
     node.taken = 0;
+    node.running = true;
     errors_.Guard(node.step_id(), [&] {
       node.logic();
-      for (OutputPortBase* output : node.outputs) output->Flush();
+      for (OutputPortBase* output : node.outputs) {
+        if (!output->has_sent) continue;
+        if (output->open_sessions != 0) [[unlikely]] {
+          FailKeptSession(node);
+        }
+        output->has_sent = false;
+        output->Flush();
+      }
     });
+    node.running = false;
   } catch (const StepFailed&) {
     return;
   }

@@ -107,6 +107,7 @@ class Graph {
   void ActivateWatchers();
   bool RunActiveNodes();
   void RunNode(Node& node);
+  [[noreturn]] void FailKeptSession(const Node& node);
   bool Propagate();
 
   WorkerContext& worker_;

@@ -8,6 +8,7 @@ GraphObjects::~GraphObjects() { Clear(); }
 void GraphObjects::AtEnd(absl::AnyInvocable<void()> f) { at_end_.push_back(std::move(f)); }
 
 void GraphObjects::RunAtEnd() {
+  *alive_ = false;
   for (auto& f : at_end_) f();
   at_end_.clear();
 }

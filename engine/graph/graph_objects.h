@@ -1,6 +1,7 @@
 #ifndef HEADWAY_ENGINE_GRAPH_GRAPH_OBJECTS_H_
 #define HEADWAY_ENGINE_GRAPH_GRAPH_OBJECTS_H_
 
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -16,6 +17,9 @@ class GraphObjects {
   GraphObjects(const GraphObjects&) = delete;
   GraphObjects& operator=(const GraphObjects&) = delete;
   ~GraphObjects();
+
+  // True as long as the graph lives: for handles that refer to objects of the graph.
+  std::shared_ptr<const bool> alive() const { return alive_; }
 
   template <class U, class... Args>
   U& Make(Args&&... args) {
@@ -40,6 +44,7 @@ class GraphObjects {
     void (*destroy)(void*);
   };
 
+  const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   std::vector<Owned> owned_;
   std::vector<absl::AnyInvocable<void()>> at_end_;
 };

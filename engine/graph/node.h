@@ -30,7 +30,8 @@ class Node {
   absl::AnyInvocable<void()> logic;
   std::vector<InputPortBase*> inputs;
   std::vector<OutputPortBase*> outputs;
-  bool active = false;                // in the run queue, or waiting for credit
+  bool active = false;   // in the run queue, or waiting for credit
+  bool running = false;  // its logic is under way: only then it takes and sends batches
   bool checks_credit_itself = false;  // runs without credit: a source closes epochs
   bool takes_nothing = false;         // leaves batches in its inputs until it is activated again
   bool flushes = false;               // a sink: holds an epoch until it is flushed
@@ -144,6 +145,8 @@ class OutputPortBase {
   std::vector<Flushable*> buffers;     // behind this port
   std::vector<ChannelBase*> channels;  // behind this port: whose credit it needs
   int hold_count = 0;
+  uint32_t open_sessions = 0;
+  bool has_sent = false;  // a session was begun in this activation of the node
 
  protected:
   virtual void FlushOwnBuffer() = 0;

@@ -48,10 +48,19 @@ class RunQueue {
   // Lets the worker step the graph: its build is over.
   void Open() {
     phase_ = Phase::kIdle;
+    at_rest_ = true;
     MarkActive();
   }
-  // The worker has taken the graph from its list.
-  void BeginStep() { phase_ = Phase::kIdle; }
+  // The worker has taken the graph from its list, and steps it until EndStep.
+  void BeginStep() {
+    phase_ = Phase::kIdle;
+    at_rest_ = false;
+  }
+  void EndStep() { at_rest_ = true; }
+
+  bool is_open() const { return phase_ != Phase::kBuilding; }
+  // Returns true if the graph is built and is not being stepped. Then the host may feed it.
+  bool at_rest() const { return at_rest_; }
 
   bool empty() const { return nodes_.empty(); }
   size_t size() const { return nodes_.size(); }
@@ -72,6 +81,7 @@ class RunQueue {
   WorkerContext& worker_;
   const uint32_t graph_id_;
   Phase phase_ = Phase::kBuilding;
+  bool at_rest_ = false;
   std::vector<Node*> nodes_;
 };
 

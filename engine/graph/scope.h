@@ -24,6 +24,17 @@ class InputHandle;
 template <class D, class T>
 class LoopHandle;
 
+namespace internal {
+
+inline void RequireAlive(bool alive, const char* handle) {
+  if (alive) return;
+  throw CallerError(std::string(handle) +
+                    " was used after its dataflow had ended; use it only in the function that "
+                    "builds its dataflow");
+}
+
+}  // namespace internal
+
 // An operator's typed output, while the graph is built: `D` is the record type, `T` the timestamp
 // of its scope. Copies are cheap and mean the same stream; a stream that is used twice gives its
 // records to both uses. Valid while its dataflow is being built.
@@ -37,9 +48,18 @@ class Stream {
   // without passing another node.
   Stream(Scope<T>& scope, internal::Tee<D, T>& tee, LocationId location,
          std::vector<internal::OutputPortBase*> ports)
-      : scope_(&scope), tee_(&tee), location_(location), ports_(std::move(ports)) {}
+      : scope_(&scope),
+        alive_(scope.graph().objects().alive()),
+        tee_(&tee),
+        location_(location),
+        ports_(std::move(ports)) {}
 
-  Scope<T>& scope() const { return *scope_; }
+  // Use of a stream whose dataflow is gone is a FailedPrecondition failure of the build, or of the
+  // program, that uses it.
+  Scope<T>& scope() const {
+    internal::RequireAlive(*alive_, "a Stream");
+    return *scope_;
+  }
   // Gives the stream's batches to `receiver`, which belongs to the step `full_id`. Records that
   // cannot be copied have one receiver: a second one is an InvalidArgument failure of the build.
   void AddReceiver(std::string_view full_id, internal::Receiver<D, T>& receiver) const;
@@ -50,6 +70,7 @@ class Stream {
 
  private:
   Scope<T>* scope_;
+  std::shared_ptr<const bool> alive_;  // whether the graph that owns the objects lives
   internal::Tee<D, T>* tee_;
   LocationId location_;
   std::vector<internal::OutputPortBase*> ports_;
@@ -197,7 +218,7 @@ std::string DescribeSummary(const std::optional<typename TimestampTraits<T>::Sum
 
 template <class D, class T>
 void Stream<D, T>::AddReceiver(std::string_view full_id, internal::Receiver<D, T>& receiver) const {
-  internal::Graph& graph = scope_->graph();
+  internal::Graph& graph = scope().graph();
   graph.builder(full_id).describer().AddUse(tee_, full_id, internal::TypeName<D>());
   if (!tee_->MayAdd()) {
     graph.errors().FailAndThrow(

@@ -48,6 +48,8 @@ void StepErrors::FailWithCurrentException(std::string_view step_id) {
     }
     worker_.attempt().failure().ReportOutOfMemory();
     throw StepFailed();
+  } catch (const CallerError& error) {
+    FailAndThrow(step_id, absl::FailedPreconditionError(error.what()));
   } catch (const BlockTooLarge& error) {
     FailAndThrow(step_id, absl::ResourceExhaustedError(error.what()));
   } catch (const std::exception& error) {

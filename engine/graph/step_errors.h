@@ -1,6 +1,7 @@
 #ifndef HEADWAY_ENGINE_GRAPH_STEP_ERRORS_H_
 #define HEADWAY_ENGINE_GRAPH_STEP_ERRORS_H_
 
+#include <stdexcept>
 #include <string>
 #include <string_view>
 
@@ -12,6 +13,12 @@ namespace headway::internal {
 // Unwinds the stack out of a step that failed. Thrown after the failure was recorded; never leaves
 // the library.
 struct StepFailed {};
+
+// Thrown for an error of the caller that no graph can report, since the graph is gone. Reported
+// where it leaves user code, as FailedPrecondition.
+struct CallerError : std::logic_error {
+  using std::logic_error::logic_error;
+};
 
 // Ends the run with errors that name the step, the dataflow and the worker. The first failure of a
 // run wins; later ones are dropped. An empty step id stands for the dataflow as a whole.

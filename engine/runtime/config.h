@@ -55,6 +55,9 @@ inline constexpr Epoch kStopEpoch = Epoch{3} << 62;
 class StopHandle {
  public:
   StopHandle() : state_(std::make_shared<State>()) {}
+  // Moves copy: a handle always has a state.
+  StopHandle(const StopHandle&) = default;
+  StopHandle& operator=(const StopHandle&) = default;
 
   void RequestStop() const;
   bool requested() const { return state_->requested.load(std::memory_order_seq_cst); }

@@ -14,8 +14,8 @@ namespace headway {
 
 // Activates an operator from any thread: for operators that wait for an event outside of the
 // dataflow. Copies activate the same operator. Several activations before the operator runs count
-// as one. Without effect once the dataflow or the run is over, and when default-constructed. Thread
-// safe.
+// as one. Without effect once the dataflow or the run is over, and when default-constructed or
+// moved from. Thread safe.
 class ThreadActivator {
  public:
   ThreadActivator() = default;
@@ -45,6 +45,9 @@ class Activator {
       : state_(std::make_shared<State>(State{&graph, &node})) {
     graph.objects().AtEnd([state = state_] { state->graph = nullptr; });
   }
+  // Moves copy: an activator always has a state.
+  Activator(const Activator&) = default;
+  Activator& operator=(const Activator&) = default;
 
   // The operator runs in this step of the worker, or in the next.
   void Activate() const {

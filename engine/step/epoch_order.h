@@ -86,8 +86,9 @@ class EpochOrder {
         continue;
       }
       if (!begin(epoch)) return;
-      const CapabilityRef<T> time = input.RightAt(entry->first);
-      for (Batch<D>& batch : entry->second.batches) apply(time, batch);
+      input.WithRightAt(entry->first, [&](const CapabilityRef<T>& time) {
+        for (Batch<D>& batch : entry->second.batches) apply(time, batch);
+      });
       entry = waiting_.erase(entry);
     }
   }

@@ -2,120 +2,151 @@
 #define HEADWAY_ENGINE_STEP_INPUT_HANDLE_H_
 
 #include <memory>
+#include <string>
+#include <type_traits>
 #include <utility>
+#include <vector>
 
+#include "absl/status/status.h"
 #include "engine/graph/scope.h"
-#include "engine/runtime/concat.h"
 #include "engine/step/operator_builder.h"
 
 namespace headway {
 
 namespace internal {
 
-template <class D>
-struct InputState {
-  Graph* graph = nullptr;  // null before the input is built, and once its dataflow has gone
-  NodeOutput<D, Epoch>* output = nullptr;
-  Node* node = nullptr;
-  Capability<Epoch> capability;
-  Epoch time = 0;
+// An input that is fed by hand, as its handle and its dataflow share it. Independent of the record
+// type.
+class InputState {
+ public:
+  // Joins the input to a dataflow, whose graph gives the capability. The handle sends through
+  // `output`.
+  void Attach(Graph& graph, Node& node, OutputPortBase& output, Capability<Epoch> capability);
+  // The dataflow is gone.
+  void Detach();
+  // Makes the state one that is closed and cannot be attached.
+  void MarkMovedFrom() { moved_from_ = true; }
+  // The error of an attempt to attach it; OK if it can be attached.
+  absl::Status CheckAttach() const;
+
+  bool open() const { return output_ != nullptr; }
+  Epoch time() const { return time_; }
+  Endpoint* endpoint() const { return open() ? &graph_->worker().endpoint() : nullptr; }
+  // Returns true if a call of the handle may have an effect now. A call from the wrong place is a
+  // failure of the run, one before the build a failure of the build.
+  bool MayCall(const char* name) {
+    if (open() && graph_->queue().at_rest() && !graph_->current_push().under_way()) [[likely]] {
+      return true;
+    }
+    Refuse(name);
+    return false;
+  }
+
+  void Flush();
+  void AdvanceTo(Epoch time);
+  void Close();
+  bool HasCredit() const { return !open() || graph_->credit().HostHasCredit(*output_); }
+
+  // Runs `f`, which sends. A failure closes the input.
+  template <class F>
+  void Guard(F&& f) {
+    try {
+      graph_->errors().Guard(node_->step_id(), std::forward<F>(f));
+    } catch (const StepFailed&) {
+      output_ = nullptr;
+    }
+  }
+
+ private:
+  void Refuse(const char* name);
+  void FlushNow();
+
+  Graph* graph_ = nullptr;  // null before the input is built, and once its dataflow has gone
+  OutputPortBase* output_ = nullptr;  // null also if the input is closed
+  Node* node_ = nullptr;
+  Capability<Epoch> capability_;
+  Epoch time_ = 0;
+  const char* called_early_ = nullptr;  // the first call before the input was built
+  bool was_attached_ = false;
+  bool moved_from_ = false;
 };
 
 }  // namespace internal
 
 // An input that the host feeds by hand. Scope::Input makes it part of a dataflow. The handle sends
 // at time(), which begins with the run's first epoch; AdvanceTo closes the times before. Close, or
-// the destructor, ends the input. Belongs to its worker's thread. Without effect once the dataflow
-// is gone or the run has failed.
+// the destructor, ends the input. Belongs to its worker's thread. Without effect once it is closed
+// or moved from, the dataflow is gone, or the run has failed.
 //
 // The dataflow gets a batch when the batch is full and when time advances; operators run in
-// Worker::Step. A function of the same dataflow that is called with a batch (that of a Map, for
-// example) must not feed it: that is a FailedPrecondition failure of the run.
+// Worker::Step. A function of the same dataflow (that of a Map, for example) must not feed or close
+// the input: that is a FailedPrecondition failure of the run. So is feeding it in the function that
+// builds the dataflow. Feeding it before that is a FailedPrecondition failure of the build.
 template <class D>
 class InputHandle {
  public:
   InputHandle() = default;
-  InputHandle(InputHandle&&) noexcept = default;
+  // The handle that was moved from is closed.
+  InputHandle(InputHandle&& other) noexcept
+      : state_(std::exchange(other.state_, MovedFrom())), output_(other.output_) {}
   InputHandle& operator=(InputHandle&& other) noexcept {
-    Close();
-    state_ = std::move(other.state_);
+    if (this == &other) return *this;
+    if (state_->open()) state_->Close();
+    state_ = std::exchange(other.state_, MovedFrom());
+    output_ = other.output_;
     return *this;
   }
-  ~InputHandle() { Close(); }
-
-  Epoch time() const { return state_->time; }
-
-  template <class U>
-  void Send(U&& record) {
-    if (state_->output == nullptr) return;
-    Guarded([&] { state_->output->SessionAtTime(state_->time).Give(std::forward<U>(record)); });
+  ~InputHandle() {
+    if (state_->open()) state_->Close();
   }
 
-  // Sends a whole batch, without a copy.
+  // The time at which it sends; 0 before the dataflow is built.
+  Epoch time() const { return state_->time(); }
+
+  template <class U = D>
+  void Send(U&& record) {
+    if (!state_->MayCall("Send")) return;
+    state_->Guard([&] { output_->GiveByHand(state_->time(), std::forward<U>(record)); });
+  }
+
+  // Sends a whole batch, without a copy. Its block is from endpoint().
   void SendBatch(Batch<D>&& batch) {
-    if (state_->output == nullptr) return;
-    Guarded([&] { state_->output->SessionAtTime(state_->time).GiveBatch(std::move(batch)); });
+    if (!state_->MayCall("SendBatch")) return;
+    state_->Guard([&] { output_->GiveBatchByHand(state_->time(), std::move(batch)); });
   }
 
   // Hands all records that were sent to the dataflow.
-  void Flush() {
-    if (state_->output == nullptr) return;
-    Guarded([&] {
-      // The batch that is being pushed would continue at another time, or from buffers in use.
-      if (state_->graph->current_push().under_way())
-        state_->graph->current_push().FailNested(*state_->output);
-      state_->output->Flush();
-    });
-    state_->graph->queue().MarkActive();
-  }
+  void Flush() { state_->Flush(); }
 
   // Promises that no record will be sent before `time`. A time earlier than time() is a
   // FailedPrecondition failure of the run.
-  void AdvanceTo(Epoch time) {
-    if (state_->output == nullptr) return;
-    Flush();
-    if (state_->graph->worker().failed()) return;
-    if (time < state_->time) {
-      state_->graph->errors().Fail(
-          state_->node->step_id(),
-          absl::FailedPreconditionError(internal::Concat(
-              {"AdvanceTo(", std::to_string(time), ") was called on its InputHandle, which is at ",
-               std::to_string(state_->time),
-               " already; advance it to that time or to a later one"})));
-      return;
-    }
-    state_->capability.Downgrade(time);
-    state_->time = time;
-  }
+  void AdvanceTo(Epoch time) { state_->AdvanceTo(time); }
 
   // Ends the input.
-  void Close() {
-    if (state_ == nullptr || state_->output == nullptr) return;
-    Flush();
-    state_->capability.Drop();
-    state_->output = nullptr;
-  }
+  void Close() { state_->Close(); }
 
   // Returns true if the dataflow can take more within max_bytes_in_flight. A host that may be
   // faster than the dataflow steps the worker until it is true.
-  bool HasCredit() const {
-    return state_->output == nullptr || state_->graph->credit().HostHasCredit(*state_->output);
-  }
+  bool HasCredit() const { return state_->HasCredit(); }
 
-  // Made by Scope::Input. A handle belongs to one dataflow at a time.
-  const std::shared_ptr<internal::InputState<D>>& state() const { return state_; }
+  // Gives batches for SendBatch their blocks. Null if the input is not open.
+  internal::Endpoint* endpoint() const { return state_->endpoint(); }
 
  private:
-  template <class F>
-  void Guarded(F&& f) {
-    try {
-      state_->graph->errors().Guard(state_->node->step_id(), std::forward<F>(f));
-    } catch (const internal::StepFailed&) {
-      state_->output = nullptr;
-    }
+  template <class>
+  friend class Scope;
+
+  static std::shared_ptr<internal::InputState> MovedFrom() {
+    static internal::InputState* const state = [] {
+      auto* moved_from = new internal::InputState;
+      moved_from->MarkMovedFrom();
+      return moved_from;
+    }();
+    return {std::shared_ptr<void>(), state};
   }
 
-  std::shared_ptr<internal::InputState<D>> state_ = std::make_shared<internal::InputState<D>>();
+  std::shared_ptr<internal::InputState> state_ = std::make_shared<internal::InputState>();
+  NodeOutput<D, Epoch>* output_ = nullptr;  // valid while the state is open
 };
 
 template <class T>
@@ -123,26 +154,16 @@ template <class D>
 Stream<D, T> Scope<T>::Input(InputHandle<D>& handle) {
   static_assert(std::is_same_v<T, Epoch>, "an input belongs into the root scope");
   OperatorBuilder<T> builder(*this, "InputHandle-" + std::to_string(locations_.size()));
+  if (absl::Status status = handle.state_->CheckAttach(); !status.ok()) {
+    graph_.errors().FailAndThrow(builder.node().step_id(), status);
+  }
   NodeOutput<D, T>& output = builder.template AddOutput<D>();
   builder.Build([&](std::vector<Capability<T>> first) {
-    internal::InputState<D>& state = *handle.state();
-    if (state.graph != nullptr) {
-      graph_.errors().FailAndThrow(
-          builder.node().step_id(),
-          absl::FailedPreconditionError(
-              "its InputHandle feeds another input already; use one handle for each input"));
-    }
-    state.graph = &graph_;
-    state.output = &output;
-    state.node = &builder.node();
-    state.time = first[0].time();
-    state.capability = std::move(first[0]);
-    return [] {};
+    handle.output_ = &output;
+    handle.state_->Attach(graph_, builder.node(), output, std::move(first[0]));
+    return [&output] { output.Flush(); };
   });
-  graph_.objects().AtEnd([state = handle.state()] {
-    state->output = nullptr;
-    state->graph = nullptr;
-  });
+  graph_.objects().AtEnd([state = handle.state_] { state->Detach(); });
   return builder.StreamOf(output);
 }
 

@@ -1,6 +1,7 @@
 #ifndef HEADWAY_ENGINE_STEP_ITERATE_H_
 #define HEADWAY_ENGINE_STEP_ITERATE_H_
 
+#include <memory>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -52,21 +53,26 @@ class TeeReceiver final : public Receiver<D, T> {
 
 }  // namespace internal
 
-// The open end of a cycle. Valid while its dataflow is being built.
+// The open end of a cycle. Copies mean the same cycle. Valid while its dataflow is being built.
 template <class D, class T = Epoch>
 class LoopHandle {
  public:
   // Made by Scope::Feedback: `output` is the port of the cycle's own node.
   LoopHandle(Scope<T>& scope, internal::Node& node, NodeOutput<D, T>& output,
              typename TimestampTraits<T>::Summary summary)
-      : scope_(scope), node_(node), output_(output), summary_(std::move(summary)) {}
+      : scope_(scope),
+        alive_(scope.graph().objects().alive()),
+        node_(node),
+        output_(output),
+        summary_(std::move(summary)) {}
 
   // Closes the cycle with `stream`. A second call, and a stream of another scope, are
   // InvalidArgument failures of the build.
   void Connect(const Stream<D, T>& stream) {
+    internal::RequireAlive(*alive_, "a LoopHandle");
     Scope<T>& scope = stream.scope();
     internal::Graph& graph = scope.graph();
-    if (std::exchange(connected_, true)) {
+    if (std::exchange(*connected_, true)) {
       graph.errors().FailAndThrow(
           node_.step_id(),
           absl::InvalidArgumentError("the cycle is closed twice; merge the streams before"));
@@ -112,10 +118,11 @@ class LoopHandle {
   }
 
   Scope<T>& scope_;
+  std::shared_ptr<const bool> alive_;  // whether the graph that owns the objects lives
   internal::Node& node_;
   NodeOutput<D, T>& output_;
   typename TimestampTraits<T>::Summary summary_;
-  bool connected_ = false;
+  std::shared_ptr<bool> connected_ = std::make_shared<bool>(false);
 };
 
 // stream | ConnectLoop(handle) closes the cycle that Scope::Feedback opened.

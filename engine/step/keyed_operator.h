@@ -85,8 +85,10 @@ class KeyedStep {
     states().FindEach(batch.size(), KeyOf(batch), f);
   }
 
-  // Each returns false if there is nothing to do: the timer is set already, or is not set.
+  // Each returns false if there is nothing to do: the timer is set already, or is not set. SetTimer
+  // outside of the step's functions is a FailedPrecondition failure of the run.
   bool SetTimer(const K& key, absl::Time at) {
+    RequireRunning();
     RequireFunction(on_clock_timer_, "OnClockTimer");
     return !ended_ && state_.clock_timers().Set(key, absl::ToUnixNanos(at));
   }
@@ -96,6 +98,7 @@ class KeyedStep {
   // `time` is the time of the present batch or timer. An earlier epoch is a FailedPrecondition
   // failure of the run.
   bool SetTimer(const CapabilityRef<T>& time, const K& key, Epoch epoch) {
+    RequireRunning();
     RequireFunction(on_epoch_timer_, "OnEpochTimer");
     if (epoch < time.time()) {
       graph_.errors().FailAndThrow(
@@ -138,6 +141,14 @@ class KeyedStep {
             {"it has a timer and no function for it; give its KeyedOperator one with ", name})));
   }
 
+  void RequireRunning() {
+    if (input_.node().running) return;
+    graph_.errors().FailAndThrow(
+        state_.step_id(),
+        absl::FailedPreconditionError("SetTimer was called outside of the step's functions; set a "
+                                      "timer within one of them"));
+  }
+
   bool needs_capabilities() const { return on_clock_timer_ || on_epoch_timer_ || at_end_; }
 
   void Start(std::optional<size_t> ends, bool in_order, std::vector<Capability<T>> held) {
@@ -151,9 +162,10 @@ class KeyedStep {
     if (!state_.epoch_timers().empty()) RequireFunction(on_epoch_timer_, "OnEpochTimer");
     if constexpr (std::is_same_v<T, Epoch>) {
       if (held_.empty()) return;
-      const CapabilityRef<T> first = input_.RightAt(held_[0].time());
-      state_.epoch_timers().ForEach(
-          [&](const K&, Epoch epoch) { HoldEpoch(first, epoch, std::max(epoch, first.time())); });
+      input_.WithRightAt(held_[0].time(), [&](const CapabilityRef<T>& first) {
+        state_.epoch_timers().ForEach(
+            [&](const K&, Epoch epoch) { HoldEpoch(first, epoch, std::max(epoch, first.time())); });
+      });
     }
   }
 
@@ -184,12 +196,13 @@ class KeyedStep {
     if (const std::optional<Epoch> last = ends_input_->last_open(); last > held_[0].time()) {
       for (Capability<T>& capability : held_) capability.Downgrade(*last);
     }
-    const CapabilityRef<T> time = input_.RightAt(held_[0].time());
-    ends_input_->CloseBefore(time.time(), close);
-    ends_input_->KeepOpen(time);
-    FireClockTimers(time, std::numeric_limits<int64_t>::max());
-    FireEpochTimers(std::numeric_limits<Epoch>::max());
-    if (at_end_) at_end_(time);
+    input_.WithRightAt(held_[0].time(), [&](const CapabilityRef<T>& time) {
+      ends_input_->CloseBefore(time.time(), close);
+      ends_input_->KeepOpen(time);
+      FireClockTimers(time, std::numeric_limits<int64_t>::max());
+      FireEpochTimers(std::numeric_limits<Epoch>::max());
+      if (at_end_) at_end_(time);
+    });
     // Open epochs have capabilities of their own.
     held_.clear();
   }
@@ -198,9 +211,9 @@ class KeyedStep {
     if (held_.empty() || state_.clock_timers().empty()) return;
     if (held_[0].time() >= kStopEpoch) return;  // the run stops, and waits for no more records
     Clock& clock = graph_.worker().run().clock();
-    const CapabilityRef<T> time = input_.RightAt(held_[0].time());
     const int64_t now = absl::ToUnixNanos(clock.Now());
-    FireClockTimers(time, now);
+    input_.WithRightAt(held_[0].time(),
+                       [&](const CapabilityRef<T>& time) { FireClockTimers(time, now); });
     // The wall clock may jump: the timers are looked at again whenever the step runs.
     if (const std::optional<int64_t> first = state_.clock_timers().First()) {
       const int64_t now_nanos = clock.NowNanos();
@@ -223,11 +236,12 @@ class KeyedStep {
       const Epoch epoch = held_epochs_.begin()->first;
       HeldEpoch& held = held_epochs_.begin()->second;
       firing_ = epoch;
-      const CapabilityRef<T> time = input_.RightAt(held.time);
-      while (held.timer_count > 0) {
-        --held.timer_count;
-        on_epoch_timer_(time, state_.epoch_timers().TakeDue(epoch)->first, epoch);
-      }
+      input_.WithRightAt(held.time, [&](const CapabilityRef<T>& time) {
+        while (held.timer_count > 0) {
+          --held.timer_count;
+          on_epoch_timer_(time, state_.epoch_timers().TakeDue(epoch)->first, epoch);
+        }
+      });
       firing_.reset();
       held_epochs_.erase(epoch);
     }
@@ -314,6 +328,7 @@ class KeyedOperator {
     static_assert(std::is_invocable_v<F&, const CapabilityRef<T>&, Batch<D>&>,
                   "KeyedOperator: OnBatch must get a function of (const CapabilityRef<T>& time, "
                   "Batch<D>& batch)");
+    builder_.RequireNotBuilt();
     step_.on_batch_ = std::move(f);
   }
   // The functions for timers. Their `time` is the epoch of an epoch timer, and the first epoch that
@@ -325,6 +340,7 @@ class KeyedOperator {
         std::is_invocable_v<F&, const CapabilityRef<T>&, const typename Step::K&, absl::Time>,
         "KeyedOperator: OnClockTimer must get a function of (const CapabilityRef<T>& time, "
         "const Key& key, absl::Time at)");
+    builder_.RequireNotBuilt();
     step_.on_clock_timer_ = std::move(f);
   }
   template <class F>
@@ -333,6 +349,7 @@ class KeyedOperator {
     static_assert(std::is_invocable_v<F&, const CapabilityRef<T>&, const typename Step::K&, Epoch>,
                   "KeyedOperator: OnEpochTimer must get a function of (const CapabilityRef<T>& "
                   "time, const Key& key, Epoch epoch)");
+    builder_.RequireNotBuilt();
     step_.on_epoch_timer_ = std::move(f);
   }
   // The function for the end of the input, after all batches and timers. A graceful stop is not the
@@ -342,6 +359,7 @@ class KeyedOperator {
     RequireRootScope();
     static_assert(std::is_invocable_v<F&, const CapabilityRef<T>&>,
                   "KeyedOperator: AtEnd must get a function of (const CapabilityRef<T>& time)");
+    builder_.RequireNotBuilt();
     step_.at_end_ = std::move(f);
   }
 

@@ -2,7 +2,6 @@
 #define HEADWAY_ENGINE_STEP_NODE_IO_H_
 
 #include <optional>
-#include <span>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -27,36 +26,52 @@ struct InputToOutput {
   CapabilityLedger<T>* ledger;
   std::optional<typename TimestampTraits<T>::Summary>
       summary;  // none: no path leads from the input to the output
+
+  // Whether a batch at `time` gives the right to send at that time.
+  bool Keeps(const T& time) const {
+    if (!summary.has_value()) return false;
+    const std::optional<T> first = TimestampTraits<T>::ResultsIn(time, *summary);
+    return first.has_value() && TimestampTraits<T>::LessEqual(*first, time);
+  }
 };
 
 }  // namespace internal
 
+template <class D, class T>
+class NodeInput;
+template <class D>
+class SourceOutput;
+
 // The right to send at the time of a batch while the batch is being processed. To send later,
-// retain a Capability. Valid in the call that receives it.
+// retain a Capability. Valid in the call that receives it, and neither copied nor moved; use of a
+// reference that was kept is a FailedPrecondition failure of the run.
 template <class T = Epoch>
 class CapabilityRef {
  public:
-  CapabilityRef(const T& time, std::span<const internal::InputToOutput<T>> outputs,
-                internal::Graph* graph, internal::Node* node)
-      : time_(time), outputs_(outputs), graph_(graph), node_(node) {}
+  CapabilityRef(const CapabilityRef&) = delete;
+  CapabilityRef& operator=(const CapabilityRef&) = delete;
 
   const T& time() const { return time_; }
 
   // Whether a record at this time may be sent at the output of that ledger, at the same time.
   bool MaySend(const internal::CapabilityLedger<T>* ledger) const {
+    if (!valid_) return false;
     for (const internal::InputToOutput<T>& output : outputs_) {
-      if (output.ledger != ledger || !output.summary.has_value()) continue;
-      const std::optional<T> first = TimestampTraits<T>::ResultsIn(time_, *output.summary);
-      return first.has_value() && TimestampTraits<T>::LessEqual(*first, time_);
+      if (output.ledger == ledger) return output.Keeps(time_);
     }
     return false;
   }
+  bool valid() const { return valid_; }
 
   // A capability at this time for output number `output`.
   Capability<T> Retain(size_t output = 0) const { return Delayed(time_, output); }
 
   // A capability at `time`, which must not be before this one's time as it appears at that output.
   Capability<T> Delayed(const T& time, size_t output = 0) const {
+    if (!valid_) {
+      FailKept();
+      return Capability<T>();
+    }
     if (output < outputs_.size() && outputs_[output].summary.has_value()) {
       std::optional<T> first = TimestampTraits<T>::ResultsIn(time_, *outputs_[output].summary);
       if (first.has_value() && TimestampTraits<T>::LessEqual(*first, time)) {
@@ -72,10 +87,26 @@ class CapabilityRef {
   }
 
  private:
-  T time_;
-  std::span<const internal::InputToOutput<T>> outputs_;
+  template <class, class>
+  friend class NodeInput;
+  template <class, class>
+  friend class NodeOutput;
+
+  CapabilityRef(internal::Graph& graph, internal::Node& node) : graph_(&graph), node_(&node) {}
+
+  void FailKept() const {
+    graph_->errors().Fail(
+        node_->step_id(),
+        absl::FailedPreconditionError(
+            "a CapabilityRef was used after the call that received it; keep a Capability, as "
+            "Retain and Delayed return it"));
+  }
+
+  std::vector<internal::InputToOutput<T>> outputs_;
   internal::Graph* graph_;
   internal::Node* node_;
+  T time_ = TimestampTraits<T>::Minimum();
+  bool valid_ = false;  // a call that received it is under way
 };
 
 // An input of an operator: batches that have come, and the times that may still come.
@@ -83,40 +114,52 @@ template <class D, class T = Epoch>
 class NodeInput : public internal::InputPortBase {
  public:
   NodeInput(internal::Graph& graph, internal::Node& node, ScopeTracker<T>& tracker)
-      : InputPortBase(graph, node), tracker_(tracker) {}
+      : InputPortBase(graph, node), tracker_(tracker), right_(graph, node) {}
 
   // Calls f(const CapabilityRef<T>& time, Batch<D>& batch) for batches that have come, in their
   // order. An activation takes a bounded number of them, fewer while the outputs lack credit; the
-  // operator is scheduled again for the rest. The batch may be taken (moved from) by f.
+  // operator is scheduled again for the rest. The batch may be taken (moved from) by f. A call
+  // within f, or from outside of the operator's logic, is a FailedPrecondition failure of the run.
   template <class F>
   void ForEach(F&& f) {
     static_assert(std::is_invocable_v<F&, const CapabilityRef<T>&, Batch<D>&>,
                   "NodeInput::ForEach: the function must take (const CapabilityRef<T>& time, "
                   "Batch<D>& batch), for a stream of D at times of type T");
+    if (!node_.running || right_.valid_) [[unlikely]] {
+      FailForEach();
+    }
     while (MayTakeAnother()) {
       internal::Block* block = TakeBlock();
-      T time = block->Time<T>();
-      tracker_.Record(location, time, -1);
+      right_.time_ = block->Time<T>();
+      tracker_.Record(location, right_.time_, -1);
       Batch<D> batch(&graph_.worker().endpoint(), block);
-      const CapabilityRef<T> right(time, outputs_, &graph_, &node_);
-      f(right, batch);
+      right_.valid_ = true;
+      f(std::as_const(right_), batch);
+      right_.valid_ = false;
     }
   }
 
   // The capabilities at a batch's time, as each output has it: to keep the right to send.
   std::vector<Capability<T>> RetainAll(const CapabilityRef<T>& time) const {
     std::vector<Capability<T>> capabilities;
-    for (size_t i = 0; i < outputs_.size(); ++i) {
-      if (!outputs_[i].summary.has_value()) continue;
-      const auto first = TimestampTraits<T>::ResultsIn(time.time(), *outputs_[i].summary);
+    for (size_t i = 0; i < right_.outputs_.size(); ++i) {
+      const internal::InputToOutput<T>& output = right_.outputs_[i];
+      if (!output.summary.has_value()) continue;
+      const auto first = TimestampTraits<T>::ResultsIn(time.time(), *output.summary);
       if (first.has_value()) capabilities.push_back(time.Delayed(*first, i));
     }
     return capabilities;
   }
-  // The right to send at `time`, as a batch at that time gives it. REQUIRES: the step holds the
-  // capabilities that RetainAll returned at that time.
-  CapabilityRef<T> RightAt(const T& time) const {
-    return CapabilityRef<T>(time, outputs_, &graph_, &node_);
+  // Calls f(const CapabilityRef<T>&) with the right to send at `time`, as a batch at that time
+  // gives it. Calls may nest. REQUIRES: the step holds the capabilities that RetainAll returned at
+  // that time.
+  template <class F>
+  void WithRightAt(const T& time, F&& f) {
+    const T outer_time = std::exchange(right_.time_, time);
+    const bool outer_valid = std::exchange(right_.valid_, true);
+    f(std::as_const(right_));
+    right_.time_ = outer_time;
+    right_.valid_ = outer_valid;
   }
 
   // The times that may still come: batches that wait in this input included.
@@ -124,15 +167,25 @@ class NodeInput : public internal::InputPortBase {
 
   // Made by OperatorBuilder.
   void SetOutputs(std::vector<internal::InputToOutput<T>> outputs) {
-    outputs_ = std::move(outputs);
+    right_.outputs_ = std::move(outputs);
   }
 
  private:
   template <class, class>
   friend class EpochOrder;
 
+  [[noreturn, gnu::noinline]] void FailForEach() {
+    graph_.errors().FailAndThrow(
+        node_.step_id(),
+        absl::FailedPreconditionError(
+            right_.valid_ ? "ForEach was called by a function that ForEach of the same input had "
+                            "called; keep the batch, and return"
+                          : "ForEach was called outside of the step's logic; an input belongs to "
+                            "the logic of its own step"));
+  }
+
   ScopeTracker<T>& tracker_;
-  std::vector<internal::InputToOutput<T>> outputs_;
+  CapabilityRef<T> right_;  // of the call under way: here, so that kept references are noticed
 };
 
 // An output of an operator.
@@ -142,61 +195,69 @@ class NodeOutput : public internal::OutputPortBase {
   NodeOutput(internal::Graph& graph, internal::Node& node, ScopeTracker<T>& tracker)
       : OutputPortBase(graph, node), tracker_(tracker), tee_(graph.worker().endpoint()) {}
 
-  // Sends records at one time, until the call of the logic that began it returns.
+  // Sends records at one time. A session ends with its scope, and has to end before the call of the
+  // logic that began it returns; otherwise the run fails with FailedPrecondition.
   class Session {
    public:
+    Session(const Session&) = delete;
+    Session& operator=(const Session&) = delete;
+    ~Session() { --output_->open_sessions; }
+
     // Sends one record.
-    template <class U>
+    template <class U = D>
     void Give(U&& record) {
-      if (!output_->buffer_.TryAppend(std::forward<U>(record))) [[unlikely]] {
-        // A record that was not appended was not moved from.
-        // NOLINTNEXTLINE(bugprone-use-after-move)
-        output_->GiveSlowly(std::forward<U>(record));
-      }
+      output_->Give(std::forward<U>(record));
     }
     // Sends a whole batch, without a copy.
-    void GiveBatch(Batch<D>&& batch) {
-      if (batch.empty()) return;
-      output_->FlushOwnBuffer();
-      output_->PushBatch(std::move(batch));
-    }
+    void GiveBatch(Batch<D>&& batch) { output_->GiveBatch(std::move(batch)); }
 
    private:
     friend class NodeOutput;
-    explicit Session(NodeOutput* output) : output_(output) {}
+    explicit Session(NodeOutput* output) : output_(output) {
+      ++output->open_sessions;
+      output->has_sent = true;
+    }
     NodeOutput* output_;
   };
 
-  // Starts to send at the capability's time. One session at a time: records belong to the session
-  // that was made last.
+  // Starts to send at the capability's time. Sessions of one output that are open together have the
+  // same time. Another time, a capability that does not give the right to send, and a call from
+  // outside of the step's logic are FailedPrecondition failures of the run.
   Session SessionAt(const Capability<T>& capability) {
     if (!capability.held() || capability.ledger_ != ledger_) {
-      graph_.errors().FailAndThrow(
-          node_.step_id(),
-          absl::FailedPreconditionError(
-              capability.held() ? "a capability of another output was used to send"
-                                : "a capability was used after it had been dropped or moved"));
+      Fail(capability.held() ? "a capability of another output was used to send"
+                             : "a capability was used after it had been dropped or moved");
     }
+    RequireRunning();
     return SessionAtTime(capability.time());
   }
-  Session SessionAt(const CapabilityRef<T>& capability) {
-    if (!capability.MaySend(ledger_)) [[unlikely]] {
-      graph_.errors().FailAndThrow(
-          node_.step_id(), absl::FailedPreconditionError(internal::Concat(
-                               {"a batch at time ", TimestampTraits<T>::Format(capability.time()),
-                                " gives no right to send at that time through this output; use a "
-                                "capability for the time as it appears at the output"})));
+  Session SessionAt(const CapabilityRef<T>& right) {
+    if (!right.MaySend(ledger_)) [[unlikely]] {
+      FailWith(right);
     }
-    return SessionAtTime(capability.time());
+    RequireRunning();
+    return SessionAtTime(right.time());
   }
 
   // For steps that have checked the right to send at this time themselves.
   Session SessionAtTime(const T& time) {
-    if (!(time == time_)) {
-      FlushOwnBuffer();
-      time_ = time;
-    }
+    if (!(time == time_)) ChangeTime(time);
     return Session(this);
+  }
+
+  // For inputs that the host feeds, which send outside of their logic.
+  template <class U>
+  void GiveByHand(const T& time, U&& record) {
+    if (!(time == time_)) ChangeTime(time);
+    if (!buffer_.TryAppend(std::forward<U>(record))) [[unlikely]] {
+      // A record that was not appended was not moved from.
+      // NOLINTNEXTLINE(bugprone-use-after-move)
+      GiveToNewBatch(std::forward<U>(record));
+    }
+  }
+  void GiveBatchByHand(const T& time, Batch<D>&& batch) {
+    if (!(time == time_)) ChangeTime(time);
+    GiveBatch(std::move(batch));
   }
 
   Hold AddHold(const Hold* of) override {
@@ -229,11 +290,54 @@ class NodeOutput : public internal::OutputPortBase {
   }
 
  private:
+  friend class SourceOutput<D>;
+
+  // The buffer is empty when the logic returns, so a record from outside of it takes the slow path.
   template <class U>
-  void GiveSlowly(U&& record) {
+  void Give(U&& record) {
+    if (!buffer_.TryAppend(std::forward<U>(record))) [[unlikely]] {
+      RequireRunning();
+      // NOLINTNEXTLINE(bugprone-use-after-move): as above
+      GiveToNewBatch(std::forward<U>(record));
+    }
+  }
+  void GiveBatch(Batch<D>&& batch) {
+    if (batch.empty()) return;
+    FlushOwnBuffer();
+    PushBatch(std::move(batch));
+  }
+  template <class U>
+  void GiveToNewBatch(U&& record) {
     FlushOwnBuffer();
     buffer_.Allocate(graph_.worker().endpoint(), record);
     buffer_.TryAppend(std::forward<U>(record));
+  }
+  void ChangeTime(const T& time) {
+    if (open_sessions > 0) [[unlikely]] {
+      Fail(internal::Concat({"a session at time ", TimestampTraits<T>::Format(time),
+                             " was begun while one at time ", TimestampTraits<T>::Format(time_),
+                             " was open at the same output; end the first one before, with its "
+                             "scope"}));
+    }
+    FlushOwnBuffer();
+    time_ = time;
+  }
+  void RequireRunning() {
+    if (!node_.running) [[unlikely]] {
+      Fail("its output was used outside of the step's logic; send from the logic, while it runs");
+    }
+  }
+  [[noreturn, gnu::noinline]] void FailWith(const CapabilityRef<T>& right) {
+    if (!right.valid()) {
+      right.FailKept();
+      throw internal::StepFailed();
+    }
+    Fail(internal::Concat({"a batch at time ", TimestampTraits<T>::Format(right.time()),
+                           " gives no right to send at that time through this output; use a "
+                           "capability for the time as it appears at the output"}));
+  }
+  [[noreturn, gnu::noinline]] void Fail(const std::string& message) {
+    graph_.errors().FailAndThrow(node_.step_id(), absl::FailedPreconditionError(message));
   }
   void PushBatch(Batch<D>&& batch) {
     Batch<D> pushed = std::move(batch);

@@ -52,7 +52,8 @@ void ConnectChannel(const Stream<D, T>& stream, Channel<D, T>& channel) {
 // The constructor that Build takes receives one capability at the first time for each output, and
 // returns the logic. The logic runs each time the operator is scheduled: after a batch arrived, the
 // frontier of a watched input changed, or an activator asked for it. References to inputs and
-// outputs live as long as the dataflow.
+// outputs live as long as the dataflow. A second Build, a port that is added later, and a number of
+// a port that does not exist are InvalidArgument failures of the build.
 template <class T>
 class OperatorBuilder {
  public:
@@ -63,11 +64,15 @@ class OperatorBuilder {
         graph_(scope.graph()),
         node_(graph_.builder(step_id).AddNode(scope.FullId(step_id))) {}
 
+  OperatorBuilder(const OperatorBuilder&) = delete;
+  OperatorBuilder& operator=(const OperatorBuilder&) = delete;
+
   template <class D, class Pact>
   NodeInput<D, T>& AddInput(const Stream<D, T>& stream, Pact pact) {
     static_assert(internal::kIsPact<Pact>,
                   "AddInput: the pact must be pact::Pipeline{}, pact::Exchange{key}, "
                   "pact::Broadcast{} or pact::Gather{}");
+    RequireNotBuilt();
     auto& input = graph_.objects().Make<NodeInput<D, T>>(graph_, node_, scope_.tracker());
     input.location = scope_.AddLocation(PortName("input ", node_.inputs.size()));
     auto& channel = internal::MakeChannel<D, T>(std::move(pact), graph_, input, scope_.tracker());
@@ -103,6 +108,9 @@ class OperatorBuilder {
   // How times at an input appear at an output: unchanged unless said otherwise; nullopt says that
   // nothing goes from there to there.
   void SetSummary(size_t input, size_t output, std::optional<Summary> summary) {
+    RequireNotBuilt();
+    RequirePort(input, node_.inputs.size(), "input");
+    RequirePort(output, node_.outputs.size(), "output");
     graph_.builder().describer().AddSummary(
         node_.step_id(),
         internal::Concat({internal::DescribeSummary<T>(summary), " from input ",
@@ -111,7 +119,11 @@ class OperatorBuilder {
   }
 
   // The operator does not look at this input's frontier: a change of it does not activate it.
-  void IgnoreFrontier(size_t input) { node_.inputs[input]->watches_frontier = false; }
+  void IgnoreFrontier(size_t input) {
+    RequireNotBuilt();
+    RequirePort(input, node_.inputs.size(), "input");
+    node_.inputs[input]->watches_frontier = false;
+  }
 
   // Ends the build with an operator that starts with a capability for each output.
   template <class Constructor>
@@ -119,6 +131,7 @@ class OperatorBuilder {
     static_assert(std::is_invocable_v<Constructor, std::vector<Capability<T>>>,
                   "OperatorBuilder::Build: the constructor must take std::vector<Capability<T>>, "
                   "one for each output, and return the logic, a function without arguments");
+    RequireNotBuilt();
     std::vector<Capability<T>> capabilities;
     for (size_t i = 0; i < ledgers_.size(); ++i) {
       const T first = FirstTime();
@@ -139,6 +152,7 @@ class OperatorBuilder {
     static_assert(std::is_invocable_v<std::decay_t<Logic>&>,
                   "OperatorBuilder::BuildWithoutCapabilities: the logic must be a function without "
                   "arguments");
+    RequireNotBuilt();
     Connect();
     node_.logic = std::forward<Logic>(logic);
   }
@@ -171,6 +185,11 @@ class OperatorBuilder {
   // The place of the operator in the run.
   StepContext context() { return internal::ContextOf(graph_, node_); }
 
+  // Fails the build with InvalidArgument if Build or BuildWithoutCapabilities was called.
+  void RequireNotBuilt() {
+    if (built_) FailBuild("the operator is built already; its OperatorBuilder builds one operator");
+  }
+
   internal::Node& node() { return node_; }
   internal::Graph& graph() { return graph_; }
 
@@ -195,8 +214,18 @@ class OperatorBuilder {
     return internal::FirstTimeOf<T>::At(graph_.worker().run().options().first_epoch);
   }
 
+  void RequirePort(size_t port, size_t count, const char* kind) {
+    if (port < count) return;
+    FailBuild(internal::Concat({"its OperatorBuilder refers to ", kind, " ", std::to_string(port),
+                                ", but has ", std::to_string(count), "; add it before"}));
+  }
+  [[noreturn]] void FailBuild(const std::string& message) {
+    graph_.errors().FailAndThrow(node_.step_id(), absl::InvalidArgumentError(message));
+  }
+
   template <class D>
   NodeOutput<D, T>& AddOutputAtLocation(LocationId location) {
+    RequireNotBuilt();
     auto& output = graph_.objects().Make<NodeOutput<D, T>>(graph_, node_, scope_.tracker());
     output.location = location;
     auto* ledger =
@@ -221,6 +250,7 @@ class OperatorBuilder {
   }
 
   void Connect() {
+    built_ = true;
     for (size_t i = 0; i < node_.inputs.size(); ++i) {
       std::vector<ToOutput> to_outputs;
       for (size_t o = 0; o < node_.outputs.size(); ++o) {
@@ -244,6 +274,7 @@ class OperatorBuilder {
   std::vector<internal::CapabilityLedger<T>*> ledgers_;
   std::vector<ConnectInput> connect_inputs_;
   std::vector<GivenSummary> summaries_;
+  bool built_ = false;
 };
 
 }  // namespace headway

@@ -23,6 +23,11 @@ struct ProbeState {
 template <class T = Epoch>
 class ProbeHandle {
  public:
+  // Moves copy: a handle always has a state.
+  ProbeHandle() = default;
+  ProbeHandle(const ProbeHandle&) = default;
+  ProbeHandle& operator=(const ProbeHandle&) = default;
+
   // Returns true if records at a time earlier than `time` may still arrive.
   bool LessThan(const T& time) const {
     return state_->frontier.has_value() ? state_->frontier->LessThan(time) : IsUnattached();

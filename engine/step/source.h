@@ -81,17 +81,25 @@ struct SourceState {
   std::optional<Epoch> next_epoch = std::nullopt;  // nullopt: the current one + 1
 };
 
-// The output of a reader: emits at the source's current epoch.
+// The output of a reader: emits at the source's current epoch. Valid in the call of Poll that
+// receives it, and neither copied nor moved; use of a reference that was kept is a
+// FailedPrecondition failure of the run.
 template <class D>
 class SourceOutput {
  public:
-  SourceOutput(NodeOutput<D, Epoch>& output, Epoch epoch, int64_t budget, internal::PollPace& pace)
-      : output_(output),
-        session_(output.SessionAtTime(epoch)),
-        epoch_(epoch),
-        budget_(budget),
-        pace_(pace),
-        batches_at_start_(output.batch_count()) {}
+  SourceOutput(NodeOutput<D, Epoch>& output, internal::PollPace& pace)
+      : output_(output), pace_(pace) {}
+  SourceOutput(const SourceOutput&) = delete;
+  SourceOutput& operator=(const SourceOutput&) = delete;
+
+  // For the source: a call of Poll follows, which may emit up to `budget` records at `epoch`.
+  void Begin(Epoch epoch, int64_t budget) {
+    output_.SessionAtTime(epoch);
+    epoch_ = epoch;
+    budget_ = budget;
+    batches_at_start_ = output_.batch_count();
+    emitted_ = 0;
+  }
 
   // Returns false when other steps are due, the epoch has its records, or the run stops: return
   // from Poll then. Ask before each record, and before the reader waits for one.
@@ -101,9 +109,9 @@ class SourceOutput {
   }
   // The epoch of the records that are emitted in this poll.
   Epoch epoch() const { return epoch_; }
-  template <class U>
+  template <class U = D>
   void Emit(U&& record) {
-    session_.Give(std::forward<U>(record));
+    output_.Give(std::forward<U>(record));
     ++emitted_;
   }
   int64_t emitted() const { return emitted_; }
@@ -113,11 +121,10 @@ class SourceOutput {
   static constexpr uint64_t kBatchesPerPoll = 4;
 
   NodeOutput<D, Epoch>& output_;
-  typename NodeOutput<D, Epoch>::Session session_;
-  const Epoch epoch_;
-  const int64_t budget_;
   internal::PollPace& pace_;
-  const uint64_t batches_at_start_;
+  Epoch epoch_ = 0;
+  int64_t budget_ = 0;
+  uint64_t batches_at_start_ = 0;
   int64_t emitted_ = 0;
 };
 
@@ -153,6 +160,7 @@ class SourceNode final : public SourceControl, public EpochParticipant {
         source_(std::move(source)),
         clock_(graph, node, std::move(capability), *this, Epochs()),
         pace_(graph.worker()),
+        source_output_(output, pace_),
         alarm_(graph, node) {}
 
   void Open() {
@@ -186,12 +194,12 @@ class SourceNode final : public SourceControl, public EpochParticipant {
     const int64_t budget = clock_.Budget();
     if (budget == 0 || MustWait()) return;  // the completion of an epoch or the alarm activates it
     pace_.BeginPoll();
-    SourceOutput<D> out(output_, clock_.epoch(), budget, pace_);
+    source_output_.Begin(clock_.epoch(), budget);
     node_.woken = false;
-    absl::StatusOr<SourceState> state = reader_->Poll(out);
+    absl::StatusOr<SourceState> state = reader_->Poll(source_output_);
     if (!state.ok()) graph_.errors().FailAndThrow(step_id(), state.status());
     output_.Flush();
-    graph_.worker().CountSourceRecords(static_cast<uint64_t>(out.emitted()));
+    graph_.worker().CountSourceRecords(static_cast<uint64_t>(source_output_.emitted()));
     if (state->done) {
       clock_.Finish();
       return;
@@ -199,7 +207,7 @@ class SourceNode final : public SourceControl, public EpochParticipant {
     if (state->ends_epoch) {
       clock_.Advance(state->next_epoch);
     } else {
-      clock_.AfterPoll(out.emitted());
+      clock_.AfterPoll(source_output_.emitted());
     }
     PollAgainAfter(state->wait);
   }
@@ -269,6 +277,7 @@ class SourceNode final : public SourceControl, public EpochParticipant {
   Source source_;
   EpochClock clock_;
   PollPace pace_;
+  SourceOutput<D> source_output_;
   std::optional<std::string> resume_state_;  // until the reader is open
   std::optional<Reader> reader_;
   Alarm alarm_;

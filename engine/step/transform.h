@@ -14,18 +14,35 @@
 
 namespace headway {
 
+namespace internal {
+
+// A transform's output was used outside of the call that received it.
+[[noreturn, gnu::cold]] inline void FailKeptOutput(Graph& graph, const std::string& step_id) {
+  graph.errors().FailAndThrow(
+      step_id, absl::FailedPreconditionError(
+                   "its output was used after the call that received it; emit within the call"));
+}
+
+}  // namespace internal
+
 // The output of a transform. Records gather in a batch, which is sent when it is full and at the
-// end of each input batch.
+// end of each input batch. Valid in the call of the body that receives it, and neither copied nor
+// moved; use of a reference that was kept is a FailedPrecondition failure of the run.
 template <class R, class T>
 class TransformOutput {
  public:
-  explicit TransformOutput(internal::Endpoint& endpoint) : tee_(endpoint) {}
+  // `step_id` outlives the output.
+  TransformOutput(internal::Graph& graph, const std::string& step_id)
+      : graph_(graph), step_id_(step_id), tee_(graph.worker().endpoint()) {}
+  TransformOutput(const TransformOutput&) = delete;
+  TransformOutput& operator=(const TransformOutput&) = delete;
 
   // Emits one record.
-  template <class U>
+  template <class U = R>
   void Give(U&& record) {
     if (!batch_.TryAppend(std::forward<U>(record))) [[unlikely]] {
       Flush();
+      RequireCall();
       batch_.Allocate(tee_.endpoint(), record);
       batch_.TryAppend(std::forward<U>(record));
     }
@@ -53,14 +70,12 @@ class TransformOutput {
   // Emits a whole batch, without a copy.
   void GiveBatch(Batch<R>&& batch) {
     Flush();
+    RequireCall();
     if (!batch.empty()) tee_.Push(*time_, std::move(batch));
   }
 
   void Flush() {
-    if (batch_.empty()) return;
-    ++flush_count_;
-    Batch<R> pushed = std::move(batch_);
-    tee_.Push(*time_, std::move(pushed));
+    if (!batch_.empty()) Push(*time_);
   }
 
   // The batch, with room for at least one record, for loops that fill it themselves. REQUIRES: R
@@ -68,20 +83,40 @@ class TransformOutput {
   Batch<R>& BatchWithRoom() {
     if (batch_.room() == 0) {
       Flush();
+      RequireCall();
       batch_.AllocateRoom(tee_.endpoint());
     }
     return batch_;
   }
 
   internal::Tee<R, T>& tee() { return tee_; }
-  void set_time(const T* time) { time_ = time; }
+  // For the transform: a call of the body follows, which emits at `time`, and it is over.
+  void Begin(const T& time) { time_ = &time; }
+  void End() {
+    const T* const time = std::exchange(time_, nullptr);
+    if (!batch_.empty()) Push(*time);
+  }
   // The number of batches that were sent because they were full or at the end of an input batch.
   uint64_t flush_count() const { return flush_count_; }
 
  private:
+  void Push(const T& time) {
+    ++flush_count_;
+    Batch<R> pushed = std::move(batch_);
+    tee_.Push(time, std::move(pushed));
+  }
+  // Between calls the batch is empty, so a record takes the slow path, which checks.
+  void RequireCall() const {
+    if (time_ == nullptr) [[unlikely]] {
+      internal::FailKeptOutput(graph_, step_id_);
+    }
+  }
+
+  internal::Graph& graph_;
+  const std::string& step_id_;
   internal::Tee<R, T> tee_;
   Batch<R> batch_;
-  const T* time_ = nullptr;
+  const T* time_ = nullptr;  // of the call under way; null between calls
   uint64_t flush_count_ = 0;
 };
 
@@ -94,12 +129,12 @@ class TransformReceiver final : public Receiver<D, T> {
       : graph_(graph),
         step_id_(std::move(step_id)),
         body_(std::move(body)),
-        output_(graph.worker().endpoint()) {}
+        output_(graph, step_id_) {}
 
   void Push(const T& time, Batch<D>&& batch) override {
-    output_.set_time(&time);
+    output_.Begin(time);
     graph_.errors().Guard(step_id_, [&] { body_(batch, output_); });
-    output_.Flush();
+    output_.End();
   }
   Tee<R, T>& tee() { return output_.tee(); }
 

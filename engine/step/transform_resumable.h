@@ -25,10 +25,9 @@ template <class R, class T>
 class ResumableOutput : public TransformOutput<R, T> {
  public:
   // Made by TransformResumable.
-  ResumableOutput(internal::Graph& graph, const internal::Resumable& transform)
-      : TransformOutput<R, T>(graph.worker().endpoint()),
-        credit_(graph.credit()),
-        transform_(transform) {}
+  ResumableOutput(internal::Graph& graph, const std::string& step_id,
+                  const internal::Resumable& transform)
+      : TransformOutput<R, T>(graph, step_id), credit_(graph.credit()), transform_(transform) {}
 
   // Returns false if the dataflow has no credit for another batch. Cheap enough for every record:
   // credit is checked once per output batch.
@@ -40,9 +39,9 @@ class ResumableOutput : public TransformOutput<R, T> {
     return true;
   }
 
-  // Called before each call of the body: the records go out at `*time` through `port`.
-  void Begin(const T* time, internal::OutputPortBase& port) {
-    this->set_time(time);
+  // Called before each call of the body: the records go out at `time` through `port`.
+  void Begin(const T& time, internal::OutputPortBase& port) {
+    TransformOutput<R, T>::Begin(time);
     port_ = &port;
     checked_flush_count_ = this->flush_count();
   }
@@ -60,7 +59,10 @@ template <class D, class R, class T, class Position, class Body>
 class ResumableReceiver final : public Receiver<D, T>, public Resumable {
  public:
   ResumableReceiver(Graph& graph, std::string step_id, Body body)
-      : graph_(graph), step_id_(std::move(step_id)), body_(std::move(body)), output_(graph, *this) {
+      : graph_(graph),
+        step_id_(std::move(step_id)),
+        body_(std::move(body)),
+        output_(graph, step_id_, *this) {
     graph_.credit().Register(*this);
   }
 
@@ -130,9 +132,9 @@ class ResumableReceiver final : public Receiver<D, T>, public Resumable {
   // Returns true if the batch is done.
   bool Process(const T& time, Batch<D>& batch, Position& position, OutputPortBase& port) {
     bool done = true;
-    output_.Begin(&time, port);
+    output_.Begin(time, port);
     graph_.errors().Guard(step_id_, [&] { done = body_(batch, position, output_); });
-    output_.Flush();
+    output_.End();
     return done;
   }
 

@@ -118,14 +118,15 @@ class UnorderedInput {
       if (activator.has_value()) activator->Activate();
     }
     void SendWaiting(NodeOutput<D>& output, Capability<>& held) {
-      for (auto& [at, records] : waiting) {
+      // A function of the dataflow may send while these are sent.
+      std::map<Epoch, std::vector<D>> sending = std::exchange(waiting, {});
+      waiting_count = 0;
+      for (auto& [at, records] : sending) {
         const Capability<> capability = held.Delayed(at);
         auto session = output.SessionAt(capability);
         for (D& record : records) session.Give(std::move(record));
       }
-      waiting.clear();
-      waiting_count = 0;
-      if (closed) {
+      if (closed && waiting.empty()) {
         held.Drop();
       } else {
         held.Downgrade(time);

@@ -87,7 +87,42 @@ TEST_CASE(
     "an operator that cancels its dataflow while the host feeds it is refused, and it goes on") {
   absl::Status cancelled;
   CheckOk(RunWith([&](Worker& worker, auto&, auto&) { cancelled = worker.Cancel("flow"); }));
-  CheckError(cancelled, StatusCode::kFailedPrecondition, {"'flow'", "between steps"});
+  CheckError(cancelled, StatusCode::kFailedPrecondition, {"called Cancel", "between steps"});
+}
+
+TEST_CASE("the function that builds a dataflow cannot step the worker, build another or cancel") {
+  for (int workers : {1, 2}) {
+    CAPTURE(workers);
+    Collected<int64_t> collected;
+    CheckOk(Execute({.workers = workers}, [&](Worker& worker) -> absl::Status {
+      std::vector<std::pair<std::string, absl::Status>> calls;
+      bool may_step = true;
+      InputHandle<int64_t> earlier;
+      HEADWAY_RETURN_IF_ERROR(worker.Build("earlier", [&](Scope<>& scope) {
+        scope.Input(earlier) | Exchange("spread") | CollectInto<int64_t>("collect", collected);
+      }));
+      HEADWAY_RETURN_IF_ERROR(worker.Build("flow", [&](Scope<>& scope) {
+        auto numbers = scope.Input("numbers", TestingSource(std::vector<int64_t>{1, 2, 3}));
+        calls.emplace_back("Step", worker.Step());
+        calls.emplace_back("Step", worker.StepOrPark());
+        calls.emplace_back("Step",
+                           worker.StepWhile([&] { return std::exchange(may_step, false); }));
+        calls.emplace_back("Cancel", worker.Cancel("earlier"));
+        calls.emplace_back("Build", worker.Build("inner", [](Scope<>&) { FAIL("is not built"); }));
+        numbers | Exchange("spread") | CollectInto<int64_t>("collect", collected);
+      }));
+      CHECK(calls.size() == 5);
+      for (const auto& [name, status] : calls) {
+        CheckError(status, StatusCode::kFailedPrecondition,
+                   {"'flow'", "called " + name, "worker " + std::to_string(worker.index()),
+                    "when Build has returned"});
+      }
+      if (worker.index() == 0) earlier.Send(4);
+      HEADWAY_RETURN_IF_ERROR(worker.Step());
+      return absl::OkStatus();
+    }));
+    CHECK(collected.Sorted() == std::vector<int64_t>{1, 2, 3, 4});
+  }
 }
 
 TEST_CASE("an operator that asks its worker for a step is refused, and the dataflow goes on") {
@@ -136,7 +171,7 @@ TEST_CASE(
         auto owned = std::make_shared<InputHandle<int64_t>>();
         scope.Input(*owned) | Exchange("of owned");
         scope.Input(input) | Unary<int64_t>("op", pact::Pipeline{}, [&](Capability<>) {
-          return [owned](NodeInput<int64_t>&, NodeOutput<int64_t>&) { owned->Send(1); };
+          return [owned](NodeInput<int64_t>&, NodeOutput<int64_t>&) { owned->HasCredit(); };
         });
         OperatorBuilder<Epoch> builder(scope, "active");
         builder.BuildWithoutCapabilities([end = AtItsEnd([&ends, activator = builder.activator()] {
