@@ -167,6 +167,14 @@ absl::Status RunProcess(Program program, const RunOptions& options, int workers,
   std::optional<RunContext> run;
   std::optional<Attempt> attempt;
   std::optional<Network> network;
+  if (options.waiting == Waiting::kSpin && !EachHasAProcessor(workers)) {
+    Log(options.log_hook, LogSeverity::kWarning,
+        absl::StrFormat(
+            "%d workers spin (Waiting::kSpin), but there are fewer processors: a worker that waits "
+            "takes the processor from the one that it waits for, which is 100 to 1,000 times "
+            "slower. Use fewer workers, or Waiting::kSpinThenPark",
+            workers));
+  }
   try {
     run.emplace(topology, options);
     attempt.emplace(*run);

@@ -13,6 +13,7 @@
 #include "engine/graph/channel.h"
 #include "engine/graph/graph_builder.h"
 #include "engine/graph/source_control.h"
+#include "engine/graph/unread_inputs.h"
 #include "engine/network/remote_sender.h"
 #include "engine/runtime/run_monitor.h"
 #include "progress/prefetch.h"
@@ -381,6 +382,14 @@ bool Worker::HasWork() {
                      [](Graph* graph) { return graph->credit().MayContinueAny(); });
 }
 
+// Dataflows in which something waits have said so themselves at the end of the step.
+bool Worker::NothingCanHappenWithoutCredit() {
+  if (context_.PoolHasRoom()) return false;
+  return std::all_of(graphs_.begin(), graphs_.end(), [](const auto& entry) {
+    return entry.second->credit().empty() && internal::BytesThatWait(*entry.second) == 0;
+  });
+}
+
 // Returns the longest time that the worker may sleep.
 std::optional<std::chrono::nanoseconds> Worker::PrepareSleep(absl::Duration timeout) {
   const int64_t now = context_.NowNanos();
@@ -408,12 +417,16 @@ void Worker::Sleep(absl::Duration timeout) {
     timeout = has_foreign_clock ? std::min(until_look, kForeignClockPoll) : until_look;
   }
   const std::optional<std::chrono::nanoseconds> limit = PrepareSleep(timeout);
+  const bool waits_idle = NothingCanHappenWithoutCredit();
+  internal::CreditStandstill& standstill = context_.attempt().credit_standstill();
+  if (waits_idle) standstill.Waits(context_.local_index(), 0);
   const auto has_work = [this] { return HasWork(); };
   internal::Network* network = context_.attempt().network();
   if (network == nullptr || !network->TryWait(endpoint_, limit, has_work)) {
     endpoint_.Park(limit, has_work);
   }
   stalls_.AfterSleep();
+  if (waits_idle) standstill.Works(context_.local_index());
   // The caller checks its condition before the next sleep, so the same request ends only one.
   stop_seen_ = context_.run().stop_requested();
   if (stop_seen_) StopSources();  // those that are idle do not run

@@ -133,6 +133,7 @@ class Worker {
   void Sleep(absl::Duration timeout);
   void LeaveToHost();
   bool HasWork();
+  bool NothingCanHappenWithoutCredit();
 
   // Returns null if the dataflow is not built yet, or is removed.
   internal::Graph* Find(uint32_t id);

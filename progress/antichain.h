@@ -52,12 +52,22 @@ bool AnyLessThan(std::span<const T> elements, const T& time) {
   return false;
 }
 
+// Returns the first of `elements` that is not before `time`. REQUIRES: they ascend by TotalLess.
+template <class T>
+const T* LowerBound(std::span<const T> elements, const T& time) {
+  return std::lower_bound(
+      elements.data(), elements.data() + elements.size(), time,
+      [](const T& a, const T& b) { return TimestampTraits<T>::TotalLess(a, b); });
+}
+
+// Returns true iff `time` is one of the elements of an antichain.
 template <class T>
 bool Contains(std::span<const T> elements, const T& time) {
-  for (const T& element : elements) {
-    if (element == time) return true;
-  }
-  return false;
+  constexpr size_t kFew = 8;
+  if (elements.size() <= kFew)
+    return std::find(elements.begin(), elements.end(), time) != elements.end();
+  const T* const found = LowerBound(elements, time);
+  return found != elements.data() + elements.size() && *found == time;
 }
 
 }  // namespace internal
@@ -69,6 +79,9 @@ bool Contains(std::span<const T> elements, const T& time) {
 //   Antichain<Product<Epoch, uint64_t>> frontier{{1, 4}, {2, 3}};
 //   frontier.LessEqual({2, 5});   // true: may still appear
 //   frontier.LessEqual({1, 3});   // false: complete
+//
+// The elements ascend by TimestampTraits::TotalLess. Costs of n elements: O(log n) to find one,
+// O(n) to insert one, and to compare a time with them.
 //
 // Not thread safe. A value type; it does not allocate for up to two elements.
 template <Timestamp T>
@@ -88,12 +101,20 @@ class Antichain {
   // The same. Calls `displaced` with each element that it removes.
   template <class Displaced>
   bool Insert(const T& time, Displaced&& displaced) {
-    if (LessEqual(time)) return false;
     if constexpr (Traits::kTotallyOrdered) {
+      if (LessEqual(time)) return false;
       if (!storage_.empty()) displaced(storage_.span().front());
+      storage_.push_back(time);
     } else {
-      size_t kept = 0;
-      for (const T& element : storage_) {
+      // Only elements before `time` can be less, and only those behind it can be greater.
+      const T* const begin = storage_.begin();
+      const T* const found = internal::LowerBound(elements(), time);
+      const auto index = static_cast<size_t>(found - begin);
+      if (found != storage_.end() && *found == time) return false;
+      if (internal::AnyLessEqual(elements().first(index), time)) return false;
+      size_t kept = index;
+      for (size_t i = index; i < storage_.size(); ++i) {
+        const T element = storage_[i];
         if (Traits::LessEqual(time, element)) {
           displaced(element);
         } else {
@@ -101,8 +122,8 @@ class Antichain {
         }
       }
       storage_.Truncate(kept);
+      storage_.Insert(index, time);
     }
-    storage_.push_back(time);
     return true;
   }
 
@@ -112,8 +133,8 @@ class Antichain {
     if constexpr (Traits::kTotallyOrdered) {
       storage_.clear();
     } else {
-      storage_.Erase(static_cast<size_t>(std::find(storage_.begin(), storage_.end(), time) -
-                                         storage_.begin()));
+      storage_.Erase(
+          static_cast<size_t>(internal::LowerBound(elements(), time) - storage_.begin()));
     }
     return true;
   }
@@ -130,16 +151,11 @@ class Antichain {
   bool empty() const { return storage_.empty(); }
   void Clear() { storage_.clear(); }
 
-  // In no particular order. Valid until the antichain changes.
+  // Ascending by TotalLess. Valid until the antichain changes.
   std::span<const T> elements() const { return storage_.span(); }
 
-  // Equal as sets.
   friend bool operator==(const Antichain& a, const Antichain& b) {
-    if (a.elements().size() != b.elements().size()) return false;
-    for (const T& time : a.elements()) {
-      if (!b.Contains(time)) return false;
-    }
-    return true;
+    return std::ranges::equal(a.elements(), b.elements());
   }
 
  private:

@@ -9,6 +9,8 @@
 
 #include "check.h"
 #include "progress/antichain.h"
+#include "progress/inline_vector.h"
+#include "progress/mutable_antichain.h"
 #include "progress/sorted_counts.h"
 #include "progress/timestamp.h"
 
@@ -26,12 +28,14 @@ namespace headway::internal {
 template <Timestamp T, bool kTotallyOrdered = TimestampTraits<T>::kTotallyOrdered>
 class ImpliedFrontier;
 
-// Times are partially ordered.
+// Times are partially ordered. With n elements and m times that have a source, a change of one
+// element costs O(n + m).
 template <Timestamp T>
 class ImpliedFrontier<T, false> {
  public:
-  // In no particular order. Valid until the frontier changes.
+  // Ascending by TotalLess. Valid until the frontier changes.
   std::span<const T> elements() const { return elements_.elements(); }
+  const Antichain<T>& antichain() const { return elements_; }
 
   // Counts a source of `time`. REQUIRES: this does not change the frontier.
   void Count(const T& time) { sources_.Add(time, 1); }
@@ -41,7 +45,12 @@ class ImpliedFrontier<T, false> {
   template <class Announce>
   void Add(const T& time, bool waiting, Announce&& announce) {
     const int64_t support = sources_.Add(time, 1);
-    if (support != 1 || waiting || elements_.LessEqual(time)) return;
+    if (support != 1) return;
+    if (waiting) {
+      candidates_.push_back(time);
+      return;
+    }
+    if (elements_.LessEqual(time)) return;
     announce(time, true);
     elements_.Insert(time, [&](const T& displaced) { announce(displaced, false); });
   }
@@ -51,7 +60,9 @@ class ImpliedFrontier<T, false> {
   bool Remove(const T& time) {
     const int64_t support = sources_.Add(time, -1);
     HEADWAY_DCHECK(support >= 0);  // I7
-    return support == 0 && elements_.Contains(time);
+    if (support != 0 || !elements_.Contains(time)) return false;
+    candidates_.push_back(time);
+    return true;
   }
 
   void Drop(const T& time) { elements_.Remove(time); }
@@ -61,9 +72,12 @@ class ImpliedFrontier<T, false> {
   // frontier. `former` is scratch space.
   template <class Deliver>
   void Promote(Antichain<T>& former, Deliver&& deliver) {
-    std::swap(former, elements_);
-    elements_.Clear();
-    for (const auto& entry : sources_.entries()) elements_.Insert(entry.time);
+    former = elements_;
+    for (const T& time : candidates_) {
+      if (sources_.Count(time) == 0) elements_.Remove(time);
+    }
+    AddUncovered(candidates_.span(), sources_.entries(), &elements_);
+    candidates_.clear();
     for (const T& time : elements_.elements()) {
       if (!former.Contains(time)) deliver(time, true);
     }
@@ -75,6 +89,9 @@ class ImpliedFrontier<T, false> {
  private:
   Antichain<T> elements_;
   SortedCounts<T> sources_;
+  // Elements that lost their last source, and times that got their first one while the location
+  // waits. Every time that joins at the promotion is one of them or later than one.
+  InlineVector<T, 2> candidates_;
 };
 
 // Times are totally ordered. There is at most one element, and most locations have no other time

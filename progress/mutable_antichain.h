@@ -11,13 +11,32 @@
 
 namespace headway {
 
+namespace internal {
+
+// Adds to `frontier` the minimal times of `entries` that have a positive count and that `vanished`
+// elements were less than or equal to. The other minimal times are in `frontier`. `entries` ascend
+// by TotalLess.
+template <class T, class Entry>
+void AddUncovered(std::span<const T> vanished, std::span<const Entry> entries,
+                  Antichain<T>* frontier) {
+  // Compares each entry with the vanished elements or with the frontier, whichever are fewer.
+  const bool all = vanished.size() >= frontier->elements().size();
+  for (const Entry& entry : entries) {
+    if (entry.count > 0 && (all || AnyLessEqual(vanished, entry.time)))
+      frontier->Insert(entry.time);
+  }
+}
+
+}  // namespace internal
+
 // A multiset of times and its frontier: the minimal times with a positive count. A count is
 // negative while a consumer's round has overtaken the producer's. A time with a negative count is
 // not part of the frontier.
 //
 // Costs: O(1) for totally ordered times that arrive in ascending order and leave from the front.
-// O(size) for partially ordered times if a frontier element vanishes. Does not allocate for up to
-// two times. Not thread safe.
+// For partially ordered times, O(frontier) if a time joins the frontier. If elements of the
+// frontier have vanished, the next look at it costs O(size), times the smaller of their number and
+// the frontier's size. Does not allocate for up to two times. Not thread safe, though const.
 template <Timestamp T>
 class MutableAntichain {
  public:
@@ -32,7 +51,7 @@ class MutableAntichain {
       if (is_positive && !was_positive) {
         frontier_.Insert(time);
       } else if (was_positive && !is_positive && frontier_.Remove(time)) {
-        UncoverBehind(time);
+        vanished_.push_back(time);
       }
     }
     return count;
@@ -45,7 +64,7 @@ class MutableAntichain {
     return counts_.ReplaceOnly({from, 1}, {to, 1});
   }
 
-  // The minimal times with a positive count, in no particular order. Valid until the next Update.
+  // The minimal times with a positive count, ascending by TotalLess. Valid until the next Update.
   std::span<const T> frontier() const {
     if constexpr (Traits::kTotallyOrdered) {
       for (const Entry& entry : counts_.entries()) {
@@ -53,8 +72,13 @@ class MutableAntichain {
       }
       return {};
     } else {
-      return frontier_.elements();
+      return antichain().elements();
     }
+  }
+  // The same, for partially ordered times.
+  const Antichain<T>& antichain() const {
+    if (!vanished_.empty()) Uncover();
+    return frontier_;
   }
 
   // Returns true iff some frontier element is less than `time`, and not equal to it.
@@ -74,19 +98,22 @@ class MutableAntichain {
  private:
   using Traits = TimestampTraits<T>;
   struct Nothing {};
+  template <class U>
+  using IfPartial = std::conditional_t<Traits::kTotallyOrdered, Nothing, U>;
 
-  // `time` has left the frontier: inserts the times that only `time` was less than. Entries ascend,
-  // so no later entry displaces an inserted one.
-  void UncoverBehind(const T& time) {
-    for (const Entry& entry : counts_.entries()) {
-      if (entry.count > 0 && Traits::LessEqual(time, entry.time)) frontier_.Insert(entry.time);
+  // Inserts the times that only vanished elements were less than.
+  [[gnu::noinline]] void Uncover() const {
+    if constexpr (!Traits::kTotallyOrdered) {
+      internal::AddUncovered(vanished_.span(), counts_.entries(), &frontier_);
+      vanished_.clear();
     }
   }
 
   internal::SortedCounts<T> counts_;
   // The frontier of totally ordered times is the first positive entry, so it needs no storage.
-  [[no_unique_address]] std::conditional_t<Traits::kTotallyOrdered, Nothing, Antichain<T>>
-      frontier_;
+  // Other times that vanish together are made up for at once, when the frontier is asked for.
+  [[no_unique_address]] mutable IfPartial<Antichain<T>> frontier_;
+  [[no_unique_address]] mutable IfPartial<internal::InlineVector<T, 2>> vanished_;
 };
 
 }  // namespace headway

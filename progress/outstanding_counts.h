@@ -80,8 +80,12 @@ class OutstandingCounts {
       propagate(index);
       Counts& counts = places_[index];
       counts.is_touched = false;
-      counts.settled.Clear();
-      for (const T& time : counts.outstanding.frontier()) counts.settled.Insert(time);
+      if constexpr (TimestampTraits<T>::kTotallyOrdered) {
+        counts.settled.Clear();
+        for (const T& time : counts.outstanding.frontier()) counts.settled.Insert(time);
+      } else {
+        counts.settled = counts.outstanding.antichain();
+      }
     }
     touched_.Clear();
   }

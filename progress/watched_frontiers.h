@@ -80,6 +80,15 @@ class WatchedFrontiers {
       frontier->Insert(time);
     }
   }
+  static FrontierValue<T> ValueOf(const Place<T>& place) {
+    if constexpr (TimestampTraits<T>::kTotallyOrdered) {
+      FrontierValue<T> value;
+      for (const T& time : place.implied.elements()) value = time;
+      return value;
+    } else {
+      return place.implied.antichain();
+    }
+  }
 
   ScopeGraph<T>& graph_;
   ScopeWork<WorkList<SavedFrontier<T>>> saved_;
@@ -88,8 +97,7 @@ class WatchedFrontiers {
 
 template <Timestamp T>
 void WatchedFrontiers<T>::SaveWith(uint32_t index, const T* lost) {
-  FrontierValue<T> former;
-  for (const T& time : graph_[index].implied.elements()) Insert(time, &former);
+  FrontierValue<T> former = ValueOf(graph_[index]);
   if (lost != nullptr) Insert(*lost, &former);
   Save(index, std::move(former));
 }
@@ -99,9 +107,7 @@ void WatchedFrontiers<T>::ReportChanges() {
   for (const SavedFrontier<T>& saved : saved_.items()) {
     Place<T>& place = graph_[saved.index];
     place.Clear(Place<T>::kSaved);
-    FrontierValue<T> current;
-    for (const T& time : place.implied.elements()) Insert(time, &current);
-    if (!(saved.implied == current)) changed_.push_back(place.id);
+    if (!(saved.implied == ValueOf(place))) changed_.push_back(place.id);
   }
   saved_.Clear();
 }

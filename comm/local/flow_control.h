@@ -58,6 +58,8 @@ class FlowControl {
   // The same, but it may be too low, and never too high. A caller that is preempted between two
   // counters counts the bytes that circulated meanwhile as taken, not as in flight.
   int64_t InFlightAtLeast() const;
+  // Bytes sent plus bytes taken, since the start: it changes whenever some are sent or taken.
+  int64_t Moved() const { return Sent() + Taken(); }
 
   int64_t max_bytes_in_flight() const { return max_bytes_in_flight_; }
 

@@ -97,8 +97,8 @@ class ChannelBase : public Flushable {
   void Deliver(int worker, Block* block, PlainSizes plain);
   void DeliverRemote(int worker, const PackedBatch& batch);
   // Returns true if batches should hold no more memory than their records need: the pool is full,
-  // and a cycle makes batches of few records. Those that stay in it count against its limit, and
-  // those that leave it wait for the exclusive credit of their channel.
+  // and a cycle makes batches of few records. Batches that stay in it count against its limit;
+  // batches that leave it wait for the exclusive credit of their channel.
   bool WantsSmallBlocks() { return touches_cycle_ && !graph_.worker().PoolHasRoom(); }
   // Fails the run because of a malformed or misdirected batch of another process.
   void RefuseRemote(int sender, std::string_view why);

@@ -79,20 +79,27 @@ void CreditGate::AddStalled(Resumable& transform) {
   queue_.MarkActive();
 }
 
+bool CreditGate::IsBlocked(const Node& node) const {
+  return std::find(blocked_.begin(), blocked_.end(), &node) != blocked_.end();
+}
+
 bool CreditGate::BeginStep() {
+  worker_.attempt().credit_standstill().Works(worker_.local_index());
   asked_before_.swap(asked_);
   asked_.clear();
   return Resume();
 }
 
 void CreditGate::EndStep() {
-  waits_ = !blocked_.empty() || !stalled_.empty() || !asked_.empty() || !asked_before_.empty();
-  if (!waits_) return;
-  worker_.attempt().flow_control().SetStarving();
-  queue_.MarkActive();
+  const bool starves =
+      !blocked_.empty() || !stalled_.empty() || !asked_.empty() || !asked_before_.empty();
+  waits_ = starves || !leaving_unread_.empty();
+  if (starves) worker_.attempt().flow_control().SetStarving();
+  if (waits_) queue_.MarkActive();
 }
 
 bool CreditGate::MayContinueAny() const {
+  if (!leaving_unread_.empty()) return true;
   const bool has_room = worker_.PoolHasRoom();
   const auto may_continue = [&](const OutputPortBase* port) {
     return port->hold_count == 0 && (has_room || HasExclusiveCredit(*port));

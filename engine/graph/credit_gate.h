@@ -15,7 +15,7 @@
 namespace headway::internal {
 
 // Keeps the memory of a dataflow bounded: tells nodes and transforms whether they may send, and
-// keeps those that wait for credit. Both lists hold an object at most once.
+// keeps those that wait for credit. Each list holds an object at most once.
 //
 // Belongs to its graph and the worker's thread.
 class CreditGate {
@@ -41,13 +41,25 @@ class CreditGate {
     blocked_.push_back(&node);
     waits_ = true;
   }
+  // Keeps a node that has run and left batches in its inputs without taking any, to be run again in
+  // the next step: it may wait for something that no one announces. It is no work done.
+  void AwaitReading(Node& node) {
+    node.active = true;
+    leaving_unread_.push_back(&node);
+    waits_ = true;
+  }
   // Moves the nodes that wait to the run queue.
   void Retry() {
-    if (blocked_.empty()) return;
+    if (!waits_) return;
     queue_.Append(blocked_);
+    queue_.Append(leaving_unread_);
     blocked_.clear();
+    leaving_unread_.clear();
   }
-  size_t blocked_count() const { return blocked_.size(); }
+  // The number of nodes that wait, of either kind.
+  size_t waiting_count() const { return blocked_.size() + leaving_unread_.size(); }
+  bool IsBlocked(const Node& node) const;
+  const std::vector<Node*>& leaving_unread() const { return leaving_unread_; }
 
   // Gives a transform its place in the order of resumption. Called in build order.
   void Register(Resumable& transform) { transform.build_index = resumable_count_++; }
@@ -61,8 +73,7 @@ class CreditGate {
 
   // Returns true if nothing waits for credit, except perhaps since the step under way began.
   bool empty() const { return !waits_; }
-  // Returns true if something that waits for credit can have some now: the worker does not park
-  // then.
+  // Returns true if something that waits can continue now: the worker does not park then.
   bool MayContinueAny() const;
 
   // The cycles of the graph. Found when its build ends.
@@ -85,6 +96,7 @@ class CreditGate {
   RunQueue& queue_;
   NodeCycles cycles_;
   std::vector<Node*> blocked_;
+  std::vector<Node*> leaving_unread_;
   std::vector<Resumable*> stalled_;  // downstream first
   uint32_t resumable_count_ = 0;
   // Ports for which the host asked in vain: since the last step began, and before that.

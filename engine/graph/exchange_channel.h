@@ -17,7 +17,12 @@
 namespace headway::internal {
 
 // Partitions batches by the hash of a key into one buffer per worker. A buffer is sent when it is
-// full, when the time changes, and when the producer returns.
+// full, and when the producer returns.
+//
+// Workers are in different epochs, so the times of a producer's batches alternate. Each of the last
+// few times has buffers of its own; otherwise every exchange would divide batches into smaller
+// ones. For each worker, the records of earlier times are sent first: no record overtakes another
+// one of the same producer and key that was sent at an earlier time.
 template <class D, class T, class KeyFn>
 class ExchangeChannel final : public RoutedChannel<D, T> {
  public:
@@ -31,9 +36,8 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
       this->Send(0, time, std::move(batch));
       return;
     }
-    if (!(time == time_)) {
-      Flush();
-      time_ = time;
+    if (!(time == time_)) [[unlikely]] {
+      ChangeTime(time);
     }
     has_records_ = true;
     this->graph_.errors().Guard(this->target_.node().step_id(), [&] {
@@ -54,17 +58,86 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
   bool KeepsRecords() const override { return buffers_.size() > 1; }
   void Flush() override {
     if (!std::exchange(has_records_, false)) return;
-    for (size_t worker = 0; worker < buffers_.size(); ++worker) {
-      if (!buffers_[worker].empty()) {
-        this->SendTo(static_cast<int>(worker), time_, std::move(buffers_[worker]));
-      }
+    if (parked_count_ > 0) [[unlikely]] {
+      ParkCurrent();
+      while (parked_count_ > 0) SendEarliest();
+      return;
     }
+    SendAll(time_, buffers_);
   }
 
  private:
   static constexpr bool kCopiesPlainRecords = std::is_same_v<Batch<D>, VectorBatch<D>> &&
                                               std::is_trivially_copyable_v<D> &&
                                               std::is_copy_assignable_v<D> && sizeof(D) <= 32;
+
+  // The times other than the current one that have buffers. Sources are in two epochs at most,
+  // unless max_epochs_in_flight is larger.
+  static constexpr size_t kMaxParked = 3;
+
+  using Buffers = std::vector<Batch<D>>;
+  // The buffers of a time that is not the current one.
+  struct Parked {
+    T time = TimestampTraits<T>::Minimum();
+    Buffers buffers;
+  };
+
+  void SendAll(const T& time, Buffers& buffers) {
+    for (size_t worker = 0; worker < buffers.size(); ++worker) {
+      if (!buffers[worker].empty()) {
+        this->SendTo(static_cast<int>(worker), time, std::move(buffers[worker]));
+      }
+    }
+  }
+
+  [[gnu::noinline]] void ChangeTime(const T& time) {
+    if (has_records_) {
+      for (size_t i = 0; i < parked_count_; ++i) {
+        if (!(parked_[i].time == time)) continue;
+        std::swap(parked_[i].time, time_);
+        std::swap(parked_[i].buffers, buffers_);
+        return;
+      }
+      if (parked_count_ == kMaxParked) {
+        Flush();
+      } else {
+        ParkCurrent();
+      }
+    }
+    time_ = time;
+  }
+  void ParkCurrent() {
+    if (parked_.size() == parked_count_) parked_.push_back({time_, Buffers(buffers_.size())});
+    parked_[parked_count_].time = time_;
+    std::swap(parked_[parked_count_++].buffers, buffers_);
+  }
+
+  // The earliest parked time that is before the current one and has records for the worker; null if
+  // there is none.
+  Parked* EarlierFor(size_t worker) {
+    Parked* earliest = nullptr;
+    for (size_t i = 0; i < parked_count_; ++i) {
+      Parked& parked = parked_[i];
+      if (parked.buffers[worker].empty()) continue;
+      const T& bound = earliest != nullptr ? earliest->time : time_;
+      if (TimestampTraits<T>::TotalLess(parked.time, bound)) earliest = &parked;
+    }
+    return earliest;
+  }
+  [[gnu::noinline]] void SendEarlier(int worker) {
+    const auto index = static_cast<size_t>(worker);
+    while (Parked* earlier = EarlierFor(index)) {
+      this->SendTo(worker, earlier->time, std::move(earlier->buffers[index]));
+    }
+  }
+  void SendEarliest() {
+    size_t earliest = 0;
+    for (size_t i = 1; i < parked_count_; ++i) {
+      if (TimestampTraits<T>::TotalLess(parked_[i].time, parked_[earliest].time)) earliest = i;
+    }
+    SendAll(parked_[earliest].time, parked_[earliest].buffers);
+    std::swap(parked_[earliest], parked_[--parked_count_]);
+  }
 
   using Key = std::remove_cvref_t<std::invoke_result_t<KeyFn&, ReadType<D>>>;
   static constexpr bool kDividesTogether = kCopiesPlainRecords && std::is_integral_v<Key>;
@@ -178,15 +251,22 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
   template <class U>
   void MakeRoom(int target, const U& record) {
     Batch<D>& buffer = buffers_[static_cast<size_t>(target)];
-    if (!buffer.empty()) this->SendTo(target, time_, std::move(buffer));
+    if (!buffer.empty()) {
+      if (parked_count_ > 0) [[unlikely]] {
+        SendEarlier(target);
+      }
+      this->SendTo(target, time_, std::move(buffer));
+    }
     buffer.Allocate(this->graph_.worker().endpoint(), record);
   }
 
   KeyFn key_;
   const DivideInTwoFn<D, Key> divide_in_two_ = SelectDivide();
-  std::vector<Batch<D>> buffers_;
+  Buffers buffers_;           // of the current time
   bool has_records_ = false;  // in some buffer, perhaps
   T time_ = TimestampTraits<T>::Minimum();
+  std::vector<Parked> parked_;  // the first parked_count_ may have records
+  size_t parked_count_ = 0;
 };
 
 template <class D, class T, class KeyFn>

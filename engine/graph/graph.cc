@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/graph/capability.h"
 #include "engine/graph/channel.h"
+#include "engine/graph/unread_inputs.h"
 #include "engine/network/remote_sender.h"
 #include "format.h"
 
@@ -80,7 +81,10 @@ bool Graph::Step() {
   if (outbox_.Publish(tracker_)) did_work = needs_propagation_ = true;
   did_work |= Propagate();
   if (!queue_.empty() || outbox_.unsent() || tracker_.HasPending()) queue_.MarkActive();
-  if (!credit_.empty()) credit_.EndStep();
+  if (!credit_.empty()) {
+    credit_.EndStep();
+    WatchUnreadInputs(*this);
+  }
   queue_.EndStep();
   return did_work;
 }
@@ -133,7 +137,11 @@ inline void Graph::RunNode(Node& node) {
   if (node.takes_nothing) return;
   for (InputPortBase* input : node.inputs) {
     if (!input->empty()) {
-      queue_.Activate(node);
+      if (node.taken > 0) {
+        queue_.Activate(node);
+      } else {
+        credit_.AwaitReading(node);
+      }
       return;
     }
   }
@@ -147,9 +155,9 @@ bool Graph::RunActiveNodes() {
   const size_t limit = 2 * parts_.nodes.size() + 16;
   size_t next = 0;
   for (; next < queue_.size() && next < limit && !worker_.failed(); ++next) {
-    const size_t blocked = credit_.blocked_count();
+    const size_t waiting = credit_.waiting_count();
     RunNode(queue_[next]);
-    ran |= credit_.blocked_count() == blocked;
+    ran |= credit_.waiting_count() == waiting;
   }
   queue_.PopFront(next);
   return ran;

@@ -70,6 +70,7 @@ class Graph {
   StepErrors& errors() { return errors_; }
   RunQueue& queue() { return queue_; }
   CreditGate& credit() { return credit_; }
+  const CreditGate& credit() const { return credit_; }
   CurrentPush& current_push() { return push_; }
   // Lives as long as the graph, its nodes and their logic.
   GraphObjects& objects() { return objects_; }

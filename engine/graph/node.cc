@@ -9,6 +9,14 @@ void InputPortBase::Discard() {
   while (!queue_.empty()) graph_.worker().endpoint().Recycle(TakeBlock());
 }
 
+int64_t InputPortBase::QueuedBytes(absl::FunctionRef<bool(const Block&)> counts) const {
+  int64_t bytes = 0;
+  for (const Block* block = queue_.front(); block != nullptr; block = block->next) {
+    if (counts(*block)) bytes += block->charged_bytes;
+  }
+  return bytes;
+}
+
 void InputPortBase::Accept(Block* block) {
   queue_.PushBack(block);
   graph_.queue().Activate(node_);

@@ -36,6 +36,7 @@ class Node {
   bool takes_nothing = false;         // leaves batches in its inputs until it is activated again
   bool flushes = false;               // a sink: holds an epoch until it is flushed
   bool woken = false;                 // by another thread, and the logic did not reset it yet
+  bool may_be_woken = false;          // the host feeds it, or an activator may run it
   int taken = 0;                      // batches taken in this activation
   // The cycle that the node belongs to. Such a node runs without credit for the batches that stay
   // in the cycle: pausing it could stop the cycle for ever.
@@ -87,6 +88,8 @@ class InputPortBase {
   // Drops the queued batches.
   void Discard();
   bool empty() const { return queue_.empty(); }
+  // The charged bytes of the queued batches for whose blocks `counts` is true.
+  int64_t QueuedBytes(absl::FunctionRef<bool(const Block&)> counts) const;
   Node& node() { return node_; }
 
   LocationId location = 0;

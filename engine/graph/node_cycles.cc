@@ -42,8 +42,8 @@ void NodeCycles::Find(std::span<const std::unique_ptr<Node>> nodes) {
   }
 }
 
-// Reads what was sent on all channels first: bytes that move from one channel to the next meanwhile
-// count once at most.
+// Reads the bytes sent on all channels first: bytes that move from one channel to the next
+// meanwhile count once at most.
 int64_t NodeCycles::BytesInFlightAtLeast(int cycle) const {
   int64_t bytes = 0;
   for (const ChannelBase* channel : Channels(cycle)) bytes += channel->credits().Sent();

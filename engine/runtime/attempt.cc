@@ -1,5 +1,8 @@
 #include "engine/runtime/attempt.h"
 
+#include <algorithm>
+#include <variant>
+
 #include "engine/runtime/run_monitor.h"
 #include "format.h"
 
@@ -11,6 +14,17 @@ absl::Status OutOfMemory(const RunContext& run) {
       "process %d is out of memory: give it more, lower max_bytes_in_flight (now %d), or keep less "
       "state in the steps",
       run.topology().process, run.options().max_bytes_in_flight));
+}
+
+// Sources may close a few more epochs by the clock, for which a step may wait, before nothing can
+// happen any more.
+int64_t StandstillNanos(const RunOptions& options) {
+  constexpr int kEpochs = 3;
+  absl::Duration patience = absl::Seconds(1);
+  if (const auto* periodic = std::get_if<PeriodicEpochConfig>(&options.epoch_config)) {
+    patience = std::max(patience, kEpochs * periodic->epoch_length);
+  }
+  return absl::ToInt64Nanoseconds(patience);
 }
 
 }  // namespace
@@ -31,6 +45,8 @@ Attempt::Attempt(RunContext& run, const Fabric::Options& rings)
       // bytes that all processes send to one of them, and its own, together stay within the limit.
       flow_control_(run.topology().workers_per_process,
                     run.options().max_bytes_in_flight / run.topology().process_count),
+      credit_standstill_(flow_control_, run.topology().workers_per_process,
+                         StandstillNanos(run.options())),
       channel_credits_(run.topology().workers_per_process),
       graph_comparison_(run.topology().workers_per_process + run.topology().process_count - 1),
       stall_board_(fabric_, run.topology().workers_per_process),

@@ -12,6 +12,7 @@
 #include "comm/local/flow_control.h"
 #include "engine/runtime/activation_gate.h"
 #include "engine/runtime/channel_credit_table.h"
+#include "engine/runtime/credit_standstill.h"
 #include "engine/runtime/failure.h"
 #include "engine/runtime/graph_comparison.h"
 #include "engine/runtime/run_context.h"
@@ -37,6 +38,7 @@ class Attempt {
   RunContext& run() const { return run_; }
   Fabric& fabric() { return fabric_; }
   FlowControl& flow_control() { return flow_control_; }
+  CreditStandstill& credit_standstill() { return credit_standstill_; }
   ChannelCreditTable& channel_credits() { return channel_credits_; }
   GraphComparison& graph_comparison() { return graph_comparison_; }
   StallBoard& stall_board() { return stall_board_; }
@@ -77,6 +79,7 @@ class Attempt {
   Fabric fabric_;
   Failure failure_;
   FlowControl flow_control_;
+  CreditStandstill credit_standstill_;
   ChannelCreditTable channel_credits_;
   GraphComparison graph_comparison_;
   StallBoard stall_board_;

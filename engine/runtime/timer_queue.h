@@ -28,6 +28,13 @@ class TimerQueue {
   // The time of the earliest wake-up. REQUIRES: not empty.
   int64_t next_nanos() const { return timers_.front().nanos; }
 
+  // Returns true if f(graph, node) is true for some wake-up.
+  template <class F>
+  bool Any(F&& f) const {
+    return std::any_of(timers_.begin(), timers_.end(),
+                       [&](const Timer& timer) { return f(timer.graph, timer.node); });
+  }
+
   // Removes the wake-ups that are due at `now`, and calls wake(graph, node) for each. Returns true
   // if there was any.
   template <class Wake>

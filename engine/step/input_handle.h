@@ -158,6 +158,7 @@ Stream<D, T> Scope<T>::Input(InputHandle<D>& handle) {
     graph_.errors().FailAndThrow(builder.node().step_id(), status);
   }
   NodeOutput<D, T>& output = builder.template AddOutput<D>();
+  builder.node().may_be_woken = true;
   builder.Build([&](std::vector<Capability<T>> first) {
     handle.output_ = &output;
     handle.state_->Attach(graph_, builder.node(), output, std::move(first[0]));

@@ -180,7 +180,10 @@ class OperatorBuilder {
   }
 
   // Activates the operator although no batch arrived and no frontier changed.
-  Activator activator() { return Activator(graph_, node_); }
+  Activator activator() {
+    node_.may_be_woken = true;
+    return Activator(graph_, node_);
+  }
 
   // The place of the operator in the run.
   StepContext context() { return internal::ContextOf(graph_, node_); }

@@ -3,11 +3,13 @@
 
 #include <array>
 #include <atomic>
+#include <optional>
 #include <ranges>
 #include <set>
 #include <thread>
 #include <utility>
 
+#include "tests/engine/jumping_clock.h"
 #include "tests/engine/run_helpers.h"
 
 namespace headway {
@@ -115,16 +117,6 @@ TEST_CASE(
   }
 }
 
-// Advances by a millisecond with each reading, so that workers do not spin before they sleep.
-class JumpingClock final : public Clock {
- public:
-  absl::Time Now() override { return absl::UnixEpoch(); }
-  int64_t NowNanos() override { return nanos_ += 1'000'000; }
-
- private:
-  std::atomic<int64_t> nanos_{0};
-};
-
 TEST_CASE("workers that wait for credit sleep, and do not wake each other up") {
   constexpr int kWorkers = 3;
   constexpr uint64_t kNumbers = 10 * internal::kExclusiveBytes / sizeof(uint64_t);
@@ -171,6 +163,7 @@ TEST_CASE("a source that waits for credit closes its epochs when their time is o
   constexpr absl::Duration kLength = absl::Seconds(10);
   ManualClock clock;
   bool open = false;
+  std::optional<Activator> gate;  // may open it, so the run does not fail meanwhile
   std::set<Epoch> epochs;
   uint64_t count = 0;
   auto run = [&](Worker& worker) -> absl::Status {
@@ -179,16 +172,18 @@ TEST_CASE("a source that waits for credit closes its epochs when their time is o
           [](int, int, std::optional<uint64_t>) -> Generator<std::pair<uint64_t, uint64_t>> {
             for (uint64_t i = 0; i < kNumbers; ++i) co_yield {i, i};
           });
-      scope.Input("numbers", numbers) |
-          Unary<uint64_t>("gate", pact::Pipeline{}, [&](Capability<>) {
-            return [&](NodeInput<uint64_t>& in, NodeOutput<uint64_t>&) {
-              if (!open) return;
-              in.ForEach([&](const CapabilityRef<Epoch>& time, Batch<uint64_t>& batch) {
-                epochs.insert(time.time());
-                count += batch.size();
-              });
-            };
+      scope.Input("numbers", numbers) | [&](const Stream<uint64_t>& stream) {
+        OperatorBuilder<Epoch> builder(scope, "gate");
+        NodeInput<uint64_t>& in = builder.AddInput(stream, pact::Pipeline{});
+        gate = builder.activator();
+        builder.BuildWithoutCapabilities([&] {
+          if (!open) return;
+          in.ForEach([&](const CapabilityRef<Epoch>& time, Batch<uint64_t>& batch) {
+            epochs.insert(time.time());
+            count += batch.size();
           });
+        });
+      };
     }));
     auto step = [&] {
       // Far more than it takes until only the clock can change something.
@@ -201,9 +196,11 @@ TEST_CASE("a source that waits for credit closes its epochs when their time is o
       step();
     }
     open = true;
+    gate->Activate();
     return absl::OkStatus();
   };
   CheckOk(Execute({.run = {.epoch_config = PeriodicEpochConfig{.epoch_length = kLength},
+                           .max_epochs_in_flight = kClosed + 1,
                            .max_bytes_in_flight = 1,
                            .clock = &clock}},
                   run));

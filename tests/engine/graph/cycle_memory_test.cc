@@ -211,7 +211,7 @@ TEST_CASE("small batches of every kind of record arrive, in other processes too"
   CheckArrivesInShapes<OwnedNumber>();
 }
 
-// Turns each number down to zero, and returns what goes round.
+// Turns each number down to zero, and returns the numbers of all turns.
 Stream<uint64_t> Countdown(Scope<>& scope, const Stream<uint64_t>& numbers) {
   auto [loop, again] = scope.Feedback<uint64_t>("loop", 1);
   const Stream<uint64_t> all = numbers | Merge("all", again);

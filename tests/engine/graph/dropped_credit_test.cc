@@ -102,7 +102,7 @@ TEST_CASE("a worker whose program has ended drops the batches of one that is not
 
 // ---- At random ----
 
-// What all workers of a run do with a dataflow, and how it is made.
+// The kind of a dataflow, and its end.
 struct FlowPlan {
   int kind;
   bool cancelled;  // by every worker, in the middle; else it is closed by every worker
@@ -219,7 +219,7 @@ void RunRandomHosts(uint64_t seed) {
   const auto host = [&](Worker& worker) -> absl::Status {
     HEADWAY_RETURN_IF_ERROR(RandomHost(worker, plan, seed).Run());
     --busy;
-    // A worker of another process may still wait for credit of what it sent to this one.
+    // A worker of another process may still wait for credit of its batches for this one.
     while (processes > 1 && busy > 0) {
       HEADWAY_RETURN_IF_ERROR(worker.StepOrPark(absl::Milliseconds(1)));
     }
