@@ -160,10 +160,11 @@ TEST_CASE("one that makes ten records of each ends with ResourceExhausted all th
 // Yields each of the numbers to one worker.
 template <class D>
 auto EachNumberOnce(uint64_t count) {
-  return ManualSource([count](int worker, int workers,
-                              std::optional<uint64_t>) -> Generator<std::pair<uint64_t, D>> {
+  return ManualSource([count](int worker, int workers, std::optional<uint64_t>,
+                              ManualOutput<D>& out) -> Generator<SourceYield<uint64_t>> {
     for (auto i = static_cast<uint64_t>(worker); i < count; i += static_cast<uint64_t>(workers)) {
-      co_yield {i, Form<D>::Write(i)};
+      out.Emit(Form<D>::Write(i));
+      co_yield i;
     }
   });
 }

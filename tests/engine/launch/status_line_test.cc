@@ -25,7 +25,7 @@ const std::string kErase = "\r\x1b[K";
 struct Running {
   Running() {
     REQUIRE(monitor.TryBegin(1, 7));
-    monitor.BeginAttempt(&flow_control);
+    monitor.BeginAttempt(&flow_control, nullptr);
   }
   FlowControl flow_control{1, 1000};
   RunMonitor monitor;
