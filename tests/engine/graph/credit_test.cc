@@ -9,7 +9,6 @@
 #include <thread>
 #include <utility>
 
-#include "tests/engine/jumping_clock.h"
 #include "tests/engine/run_helpers.h"
 
 namespace headway {
@@ -124,7 +123,6 @@ TEST_CASE("workers that wait for credit sleep, and do not wake each other up") {
   constexpr int kTooManySteps = 5'000;
   // Looks of worker 0 that see no step of the others, before it takes them to be asleep.
   constexpr int kQuietLooks = 5'000;
-  JumpingClock clock;
   std::array<std::atomic<int>, kWorkers> steps{};
   std::atomic<bool> released{false};
   std::atomic<uint64_t> count{0};
@@ -153,7 +151,7 @@ TEST_CASE("workers that wait for credit sleep, and do not wake each other up") {
     released = true;
     return absl::OkStatus();
   };
-  CheckOk(Execute({.workers = kWorkers, .run = {.max_bytes_in_flight = 1, .clock = &clock}}, run));
+  CheckOk(Execute({.workers = kWorkers, .run = {.max_bytes_in_flight = 1}}, run));
   CHECK(count == (kWorkers - 1) * kNumbers);
 }
 
