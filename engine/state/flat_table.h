@@ -77,7 +77,7 @@ class FlatTable {
   // f(i, V& value of key(i)) for i from 0 to `count`, in this order. Absent values are made. `f`
   // may change the table. key(i) is called up to twice, once ahead of time.
   template <class KeyAt, class F>
-  void AtEach(size_t count, KeyAt&& key, F&& f) {
+  [[gnu::always_inline]] void AtEach(size_t count, KeyAt&& key, F&& f) {
     LookAhead(count, key, [&](size_t i, const Lookup& lookup, size_t guess) {
       if (IsSurelyAt(guess, lookup)) {
         f(i, *slots_[guess].value());
@@ -90,7 +90,7 @@ class FlatTable {
 
   // The same with f(i, V* value), null for absent keys.
   template <class KeyAt, class F>
-  void FindEach(size_t count, KeyAt&& key, F&& f) {
+  [[gnu::always_inline]] void FindEach(size_t count, KeyAt&& key, F&& f) {
     LookAhead(count, key, [&](size_t i, const Lookup& lookup, size_t guess) {
       if (IsSurelyAt(guess, lookup)) {
         f(i, slots_[guess].value());
@@ -251,8 +251,9 @@ class FlatTable {
 
   // Three stages, kLookAhead keys apart: the first prefetches a key's tags, the second the slot
   // that the tags suggest, and the third is f(i, lookup, that slot).
+  // Inline, as its callers are: the functions of a batch's loop stay in registers.
   template <class Key, class F>
-  void LookAhead(size_t count, Key& key, F&& f) {
+  [[gnu::always_inline]] void LookAhead(size_t count, Key& key, F&& f) {
     constexpr size_t kUnderWay = 2 * kLookAhead;
     struct UnderWay {
       Lookup lookup;
