@@ -23,6 +23,7 @@ const NUMBERS: &[(&str, &str)] = &[
     ("dataflows", "number of dataflows (event_driven)"),
     ("depth", "operators in each dataflow (event_driven)"),
     ("length", "exchanges in the chain (exchange_chain)"),
+    ("ahead", "rounds that are under way together (exchange_chain)"),
     ("maps", "maps in the chain (map_chain)"),
     ("keys", "distinct keys (keyed_count)"),
     ("epoch", "records per epoch, over all workers (keyed_count)"),
