@@ -72,21 +72,21 @@ inline bool Graph::Propagate() {
 
 bool Graph::Step() {
   queue_.BeginStep();
-  bool did_work = Propagate();
-  if (!credit_.empty()) did_work |= credit_.BeginStep();
+  bool progressed = Propagate();
+  bool did_work = !credit_.empty() && credit_.BeginStep();
   did_work |= RunActiveNodes();
   // An activation that failed has taken batches that it did not pass on: its progress is not
   // published.
   if (worker_.failed()) return true;
-  if (outbox_.Publish(tracker_)) did_work = needs_propagation_ = true;
-  did_work |= Propagate();
+  if (outbox_.Publish(tracker_)) needs_propagation_ = true;
+  progressed |= Propagate();
   if (!queue_.empty() || outbox_.unsent() || tracker_.HasPending()) queue_.MarkActive();
   if (!credit_.empty()) {
     credit_.EndStep();
-    WatchUnreadInputs(*this);
+    WatchUnreadInputs(*this, progressed);
   }
   queue_.EndStep();
-  return did_work;
+  return did_work || progressed;
 }
 
 bool Graph::HasWork() const {

@@ -40,9 +40,11 @@ class RunQueue {
 
   // Puts the graph in the worker's list of graphs to step. Without effect before Open.
   void MarkActive() {
-    if (phase_ != Phase::kIdle) return;
-    phase_ = Phase::kActive;
-    worker_.active_graphs().push_back(&graph_);
+    if (phase_ == Phase::kIdle) {
+      phase_ = Phase::kActive;
+      worker_.active_graphs().push_back(&graph_);
+    }
+    // A graph in the list may have had nothing to do when the worker returned to its host.
     worker_.WakeHost();
   }
   // Lets the worker step the graph: its build is over.

@@ -20,6 +20,8 @@ class SourceControl {
   // The earliest epoch whose completion the source awaits before it can emit, or close its epoch;
   // nullopt if it awaits none.
   virtual std::optional<Epoch> AwaitedEpoch() = 0;
+  // Returns true if the source emits nothing, and closes no epoch, before an epoch is complete.
+  virtual bool IsPaused() = 0;
   // Graceful stop: the source emits nothing more, closes the epochs before kStopEpoch, and keeps
   // its capability there, so that nothing sees the end of the input. Without effect the second
   // time.

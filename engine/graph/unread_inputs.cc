@@ -38,8 +38,7 @@ std::string Describe(const UnreadInput& unread, int64_t max_bytes_in_flight) {
 
 // Returns true if the source does nothing before credit returns, or an epoch is complete.
 bool Waits(const Graph& graph, SourceControl& source) {
-  return source.ended() || graph.credit().IsBlocked(source.node()) ||
-         source.AwaitedEpoch().has_value();
+  return source.ended() || graph.credit().IsBlocked(source.node()) || source.IsPaused();
 }
 
 }  // namespace
@@ -69,10 +68,14 @@ std::optional<int64_t> BytesThatWait(Graph& graph) {
   return bytes;
 }
 
-void WatchUnreadInputs(Graph& graph) {
+void WatchUnreadInputs(Graph& graph, bool progressed) {
   WorkerContext& worker = graph.worker();
   Attempt& attempt = worker.attempt();
   CreditStandstill& standstill = attempt.credit_standstill();
+  if (progressed) {
+    standstill.Progressed();
+    return;
+  }
   if (worker.PoolHasRoom()) return;
   if (const std::optional<int64_t> bytes = BytesThatWait(graph); bytes.has_value()) {
     standstill.Waits(worker.local_index(), *bytes);

@@ -15,7 +15,7 @@ class Graph;
 // if that cannot be proved, because something outside of the process could change it.
 //
 // Called at the end of a step in which something waits, on the worker's thread.
-void WatchUnreadInputs(Graph& graph);
+void WatchUnreadInputs(Graph& graph, bool progressed);
 
 // Returns the bytes in the inputs of the dataflow that workers of this process have sent, if
 // nothing can happen in it on this worker until credit returns; nullopt otherwise. Epochs that

@@ -29,14 +29,14 @@ EpochClock::EpochClock(Graph& graph, Node& node, Capability<Epoch> capability,
   BeginEpoch();
 }
 
-bool EpochClock::MustPause() {
+bool EpochClock::IsPaused() {
   const FrontierView<Epoch> incomplete = graph_.completion().frontier();
   while (!closed_.empty() && !incomplete.LessEqual(closed_.front())) closed_.pop_front();
   return closed_.size() >= max_in_flight_;
 }
 
 int64_t EpochClock::Budget() {
-  paused_ = MustPause();
+  paused_ = IsPaused();
   return paused_ ? 0 : records_left_;
 }
 
@@ -49,7 +49,7 @@ void EpochClock::CloseDueEpochs() {
   if (!is_timed()) return;
   const int64_t now = graph_.worker().NowNanos();
   if (!IsDue(now)) return alarm_.Set(now, end_nanos_);
-  if (MustPause()) return;
+  if (IsPaused()) return;
   if (std::exchange(paused_, false)) {
     BeginEpoch();  // with its whole length, though it was paused: it has to emit first
     return;
@@ -92,7 +92,7 @@ void EpochClock::Stop() {
 
 std::optional<Epoch> EpochClock::AwaitedEpoch() {
   if (finished() || epoch() >= kStopEpoch) return std::nullopt;
-  const bool must_pause = MustPause();
+  const bool must_pause = IsPaused();
   const bool lengthened = is_timed() && IsDue(graph_.worker().NowNanos()) && !closed_.empty();
   return must_pause || lengthened ? std::optional(closed_.front()) : std::nullopt;
 }

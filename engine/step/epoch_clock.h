@@ -47,12 +47,13 @@ class EpochClock {
   // The earliest epoch whose completion the source awaits before it can emit, or close its epoch;
   // nullopt if it awaits none.
   std::optional<Epoch> AwaitedEpoch();
+  // Returns true if nothing may be emitted, and no epoch closed, before an epoch is complete.
+  bool IsPaused();
 
  private:
   static constexpr int64_t kUnlimited = INT64_MAX;
 
   bool is_timed() const { return length_nanos_ > 0; }
-  bool MustPause();
   bool IsDue(int64_t now) const { return now >= end_nanos_; }
   void BeginEpoch();
   void AdvanceTo(Epoch epoch);

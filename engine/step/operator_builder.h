@@ -186,7 +186,10 @@ class OperatorBuilder {
   }
 
   // The place of the operator in the run.
-  StepContext context() { return internal::ContextOf(graph_, node_); }
+  StepContext context() {
+    node_.may_be_woken = true;  // the context has an activator
+    return internal::ContextOf(graph_, node_);
+  }
 
   // Fails the build with InvalidArgument if Build or BuildWithoutCapabilities was called.
   void RequireNotBuilt() {

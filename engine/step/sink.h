@@ -149,6 +149,7 @@ class SinkNode final : public EpochParticipant {
       absl::StatusOr<FlushState> state = writer_->Flush();
       Check(state.status());
       if (state->done) return true;
+      node_.may_be_woken = true;
       const int64_t now = graph_.worker().NowNanos();
       ask_at_nanos_ = Alarm::Later(now, absl::ToInt64Nanoseconds(state->wait));
       alarm_.Set(now, ask_at_nanos_);

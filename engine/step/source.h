@@ -174,6 +174,7 @@ class SourceNode final : public SourceControl, public EpochParticipant {
   Epoch epoch() const override { return clock_.epoch(); }
   bool ended() const override { return stopped_ || clock_.finished(); }
   std::optional<Epoch> AwaitedEpoch() override { return clock_.AwaitedEpoch(); }
+  bool IsPaused() override { return clock_.IsPaused(); }
   void Stop() override {
     if (std::exchange(stopped_, true)) return;
     try {
