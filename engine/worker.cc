@@ -178,7 +178,13 @@ absl::Status Worker::StepOrSleep(absl::Duration timeout) {
 
 bool Worker::StepOnce() {
   if (context_.failed()) return false;
-  bool did_work = ReceiveFrames();
+  bool did_work = false;
+  if (context_.run().stop_requested() != stop_seen_) [[unlikely]] {
+    stop_seen_ = true;
+    StopSources();    // those that are idle do not run
+    did_work = true;  // the caller checks its condition before it sleeps
+  }
+  did_work |= ReceiveFrames();
   did_work |= ApplyActivations();
   did_work |= RunTimers();
   did_work |= StepDataflows();
@@ -427,9 +433,6 @@ void Worker::Sleep(absl::Duration timeout) {
   }
   stalls_.AfterSleep();
   if (waits_idle) standstill.Works(context_.local_index());
-  // The caller checks its condition before the next sleep, so the same request ends only one.
-  stop_seen_ = context_.run().stop_requested();
-  if (stop_seen_) StopSources();  // those that are idle do not run
 }
 
 absl::StatusOr<int> Worker::wake_fd() {
@@ -453,13 +456,13 @@ void Worker::LeaveToHost() {
   }
   wake_->Leave(PrepareSleep(absl::InfiniteDuration()), has_work);
   context_.set_waiting_host(&endpoint_.parker());
-  stop_seen_ = context_.run().stop_requested();
 }
 
 // ---- For entry points ----
 
 void Worker::EndBuilding() {
   stalls_.NoteHostReturned();
+  context_.attempt().credit_standstill().NoteHostReturned(context_.local_index());
   absl::Status status = context_.attempt().graph_comparison().EndBuilding(
       context_.attempt().Describe(index()), static_cast<uint32_t>(by_id_.size()));
   if (!status.ok()) context_.attempt().failure().Report(status);

@@ -157,7 +157,7 @@ class Worker {
   internal::IdleStrategy idle_;
   std::unique_ptr<internal::WakeDescriptor> wake_;  // null: the host has not asked for it
   internal::StallWatch stalls_;
-  bool stop_seen_ = false;                        // the last sleep ended after the request to stop
+  bool stop_seen_ = false;                        // a step has stopped the sources
   internal::WorkerStatistics* const statistics_;  // null: the run has no monitor
 };
 

@@ -20,7 +20,7 @@ class RemoteCredit {
   // `max_bytes_in_flight` is the limit of the run.
   RemoteCredit(const Topology& topology, int64_t max_bytes_in_flight)
       : exclusive_bytes_(kExclusiveBytes * topology.workers_per_process),
-        shared_bytes_(2 * max_bytes_in_flight + kActivationBytes),
+        shared_bytes_(2 * max_bytes_in_flight + kActivationBytes * topology.workers_per_process),
         of_process_(static_cast<size_t>(topology.process_count)) {}
 
   // Returns the bytes that one process may have in flight to this one. `channels` is the number of
@@ -51,8 +51,9 @@ class RemoteCredit {
   }
 
  private:
-  // The room for activations that emit more than there is credit for, when the limit is small.
-  static constexpr int64_t kActivationBytes = int64_t{64} << 20;
+  // The room for an activation of each worker that emits more than there is credit for, such as all
+  // counts at the end of the input.
+  static constexpr int64_t kActivationBytes = int64_t{1} << 30;
 
   struct InFlight {
     int64_t theirs = 0;  // from the process to this one

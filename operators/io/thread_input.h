@@ -27,7 +27,9 @@ namespace headway {
 //
 // Copies share one buffer. The first worker of the process empties it and emits the records, those
 // of one thread in the order in which it sent them; exchange them to use all workers. A full buffer
-// blocks the senders, so a slow dataflow slows them down. An input feeds one dataflow.
+// blocks the senders, so a slow dataflow slows them down. Before the dataflow runs nobody empties
+// the buffer: a thread that is to start the run sends at most `max_records` before, by TrySend. An
+// input feeds one dataflow.
 //
 // Close ends the input: the records that wait are emitted first. A graceful stop, a failure and
 // Worker::Cancel drop them. To lose nothing, close the input and let the run end by itself.

@@ -129,7 +129,8 @@ class UnorderedInput {
       if (closed && waiting.empty()) {
         held.Drop();
       } else {
-        held.Downgrade(time);
+        // A function may also have advanced, past the records that it sent before.
+        held.Downgrade(waiting.empty() ? time : std::min(time, waiting.begin()->first));
       }
     }
 

@@ -68,15 +68,18 @@ class MemoryTransport final : public internal::Transport {
   BlockList TakeWritten() override { return std::move(written_); }
 
   bool Poll(Handler& handler) override {
+    // All at once: a frame never precedes a more urgent one that was sent before it.
+    decltype(arrived_) frames;
+    {
+      std::lock_guard lock(mutex_);
+      std::swap(frames, arrived_);
+    }
     bool any = false;
     for (FrameClass frame_class : kByUrgency) {
-      std::deque<Frame> frames;
-      {
-        std::lock_guard lock(mutex_);
-        frames.swap(arrived_[static_cast<size_t>(frame_class)]);
+      for (const Frame& frame : frames[static_cast<size_t>(frame_class)]) {
+        Deliver(handler, frame);
+        any = true;
       }
-      for (const Frame& frame : frames) Deliver(handler, frame);
-      any |= !frames.empty();
     }
     return any;
   }

@@ -52,6 +52,31 @@ TEST_CASE("an unordered input sends at any time that it has not given up, in any
   }
 }
 
+TEST_CASE("a function of the dataflow may send and advance while waiting records are sent") {
+  Seen seen;
+  CheckOk(Execute({}, [&](Worker& worker) -> absl::Status {
+    UnorderedInput<int64_t> input;
+    ProbeHandle<> probe;
+    HEADWAY_RETURN_IF_ERROR(worker.Build("flow", [&](Scope<>& scope) {
+      scope.Input("events", input) |
+          Map("answer",
+              [&input](int64_t x) {
+                if (x == 0) {
+                  CheckOk(input.Send(5, 5));
+                  CheckOk(input.AdvanceTo(10));
+                }
+                return x;
+              }) |
+          CollectWithTime<int64_t, Epoch>("collect", seen) | Probe(probe);
+    }));
+    CheckOk(input.Send(0, 0));
+    CheckOk(input.Send(1, 1));
+    return worker.StepWhile([&] { return probe.LessThan(10); });
+  }));
+  CHECK(seen.size() == 3);
+  for (const auto& [epoch, record] : seen.InOrder()) CHECK(epoch == static_cast<Epoch>(record));
+}
+
 TEST_CASE("a record at a later time does not wait for the times before it") {
   Seen seen;
   CheckOk(Execute({}, [&](Worker& worker) -> absl::Status {

@@ -180,16 +180,18 @@ TEST_CASE("a member that floods a process makes it hold no more than its limits"
   Process process(1, 2, {.max_bytes_in_flight = 1 << 16});
   Worker worker(process.attempt, 0);  // has not built anything yet
   process.Announce(3);
-  constexpr size_t kMostSlabs = (size_t{66} << 20) / internal::SlabPool::kSlabBytes;
-  // One batch lies in each slab of this transport.
+  // One batch lies in each slab of this transport. A large charge stands for many batches, which
+  // would take long.
+  constexpr size_t kMostSlabs = 100;
   const uint32_t payload = 128 << 10;
+  const uint32_t charged = 16 << 20;
   absl::Status status;
   for (int i = 0; status.ok() && i < 10'000; ++i) {
     internal::BatchFields fields{.dataflow = static_cast<uint32_t>(random() % 3),
                                  .channel = static_cast<uint32_t>(random()),
                                  .sender = 1,
                                  .record_count = 1,
-                                 .charged_bytes = 2 * payload};
+                                 .charged_bytes = charged};
     Bytes frame = Copy(internal::EncodeBatchHead(fields, payload));
     frame.resize(frame.size() + payload);
     process.Receive(frame);

@@ -126,7 +126,7 @@ TEST_CASE("batches beyond the credit of their process end the run, whatever they
     Worker worker(process.attempt, 0);  // builds nothing
     process.Announce(1);
     // A large charge stands for many batches, which would take long.
-    const uint32_t charged = 1 << 20;
+    const uint32_t charged = 16 << 20;
     const Bytes frame =
         BatchFrame({.sender = 1, .record_count = 1, .charged_bytes = charged}, payload);
     int64_t received = 0;

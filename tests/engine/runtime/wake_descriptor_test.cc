@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "operators/io/callback.h"
 #include "operators/io/thread_input.h"
 #include "tests/descriptor_limit.h"
 #include "tests/engine/launch/process_harness.h"
@@ -70,6 +71,51 @@ TEST_CASE("workers that hosts step only when their descriptor is readable exchan
     CheckOk(Execute({.workers = workers},
                     [&](Worker& worker) { return FeedRounds(worker, kRounds, collected); }));
     CHECK(collected.size() == static_cast<size_t>(20 * kRounds * workers));
+  }
+}
+
+TEST_CASE("each feed of an input makes the descriptor readable, also before a step with state") {
+  CheckOk(Execute({}, [&](Worker& worker) -> absl::Status {
+    int written = 0;
+    InputHandle<int64_t> input;
+    HEADWAY_RETURN_IF_ERROR(worker.Build("flow", [&](Scope<>& scope) {
+      scope.Input(input) | Output("out", CallbackSink([&](int64_t) { ++written; }));
+    }));
+    absl::StatusOr<int> descriptor = worker.wake_fd();
+    if (!descriptor.ok()) return descriptor.status();
+    HEADWAY_RETURN_IF_ERROR(Settle(worker, *descriptor));
+    for (int i = 0; i < 5; ++i) {
+      input.Send(i);
+      input.AdvanceTo(static_cast<Epoch>(i) + 1);
+      CHECK(IsReadable(*descriptor, 0));
+      HEADWAY_RETURN_IF_ERROR(Settle(worker, *descriptor));
+      CHECK(written == i + 1);
+    }
+    return absl::OkStatus();
+  }));
+}
+
+TEST_CASE("a graceful stop reaches idle sources, however the host waits") {
+  for (const Waiting waiting : {Waiting::kSpin, Waiting::kSpinThenPark}) {
+    CAPTURE(static_cast<int>(waiting));
+    StopHandle stop;
+    CheckOk(Execute({.run = {.waiting = waiting, .stop = stop}}, [&](Worker& worker) {
+      ThreadInput<int64_t> idle;
+      ProbeHandle<> probe;
+      HEADWAY_RETURN_IF_ERROR(worker.Build("flow", [&](Scope<>& scope) {
+        scope.Input("idle", idle) | Inspect("see", [](int64_t) {}) | Probe(probe);
+      }));
+      const auto waits = [&] { return probe.LessThan(kStopEpoch); };
+      if (waiting == Waiting::kSpin) {
+        stop.RequestStop();
+        return worker.StepWhile(waits);
+      }
+      absl::StatusOr<int> descriptor = worker.wake_fd();
+      if (!descriptor.ok()) return descriptor.status();
+      HEADWAY_RETURN_IF_ERROR(Settle(worker, *descriptor));
+      stop.RequestStop();
+      return PollWhile(worker, waits);
+    }));
   }
 }
 

@@ -254,7 +254,7 @@ struct SlowSink {
 };
 
 TEST_CASE("a source emits however much longer the completion of its timed epochs takes") {
-  constexpr absl::Duration kTick = absl::Milliseconds(1);
+  static constexpr absl::Duration kTick = absl::Milliseconds(1);
   constexpr absl::Duration kFlush = absl::Milliseconds(30);
   constexpr int64_t kRecords = 60;
   for (int workers : {1, 2, 3}) {
