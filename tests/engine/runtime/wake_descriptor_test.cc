@@ -241,10 +241,12 @@ TEST_CASE("a loop of libuv steps a worker that other threads feed") {
 
 TEST_CASE("a host whose system has no descriptor left is told so") {
   CheckOk(Execute({}, [&](Worker& worker) {
+    absl::Status refused;
     {
       const DescriptorLimit limit(0);
-      CheckError(worker.wake_fd().status(), absl::StatusCode::kResourceExhausted, {"ulimit -n"});
+      refused = worker.wake_fd().status();
     }
+    CheckError(refused, absl::StatusCode::kResourceExhausted, {"ulimit -n"});
     return worker.wake_fd().status();
   }));
 }
