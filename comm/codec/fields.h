@@ -98,10 +98,12 @@ constexpr bool FieldAccepts() {
   if constexpr (count == 0) {
     return requires { T{Probe()}; };
   }
+// NOLINTBEGIN(bugprone-macro-parentheses): a part of a list of initializers or names
 #define HEADWAY_INTERNAL_CASE(n)                                 \
   else if constexpr (count == n) {                               \
     return requires { T{HEADWAY_INTERNAL_BRACES_##n Probe()}; }; \
   }
+  // NOLINTEND(bugprone-macro-parentheses)
   HEADWAY_INTERNAL_FOR_EACH_COUNT(HEADWAY_INTERNAL_CASE)
 #undef HEADWAY_INTERNAL_CASE
 }
@@ -112,10 +114,12 @@ constexpr bool HasFields() {
   if constexpr (count == 0) {
     return true;
   }
+// NOLINTBEGIN(bugprone-macro-parentheses): a part of a list of initializers or names
 #define HEADWAY_INTERNAL_CASE(n)                         \
   else if constexpr (count == n) {                       \
     return requires { T{HEADWAY_INTERNAL_BRACES_##n}; }; \
   }
+  // NOLINTEND(bugprone-macro-parentheses)
   HEADWAY_INTERNAL_FOR_EACH_COUNT(HEADWAY_INTERNAL_CASE)
 #undef HEADWAY_INTERNAL_CASE
   else {
@@ -174,11 +178,13 @@ decltype(auto) VisitFields(T& record, Visitor&& visitor) {
     static_assert(kCount >= 1 && kCount <= kAggregateFieldsMax);
     if constexpr (kCount == 0) {
     }
+// NOLINTBEGIN(bugprone-macro-parentheses): a part of a list of initializers or names
 #define HEADWAY_INTERNAL_CASE(n)                 \
   else if constexpr (kCount == n) {              \
     auto& [HEADWAY_INTERNAL_NAMES_##n] = record; \
     return visitor(HEADWAY_INTERNAL_NAMES_##n);  \
   }
+    // NOLINTEND(bugprone-macro-parentheses)
     HEADWAY_INTERNAL_FOR_EACH_COUNT(HEADWAY_INTERNAL_CASE)
 #undef HEADWAY_INTERNAL_CASE
   }

@@ -136,7 +136,7 @@ absl::Status MeshConnector::TryToListen() {
 
 absl::Status MeshConnector::StartListening() {
   while (true) {
-    const absl::Status status = TryToListen();
+    absl::Status status = TryToListen();
     if (status.ok() || absl::IsCancelled(status)) return status;
     const std::string why =
         absl::StrFormat("%s: %s", book_.Name(options_.process_id), status.message());

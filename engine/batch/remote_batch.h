@@ -104,6 +104,8 @@ bool UnpackBatch(Endpoint& endpoint, Block* block, BlockList* batches) {
       good = Codec<D>::Decode(decoder, &record);
       if (good && !batch.TryAppend(std::move(record))) {
         if (!batch.empty()) batches->PushBack(batch.Release());
+        // A record that was not appended was not moved from.
+        // NOLINTNEXTLINE(bugprone-use-after-move)
         batch.Allocate(endpoint, record);
         batch.TryAppend(std::move(record));
       }

@@ -80,6 +80,7 @@ class Stream {
 // often a stream or several, is the result of the expression, so a user's own step composes like
 // one of the library.
 template <class D, class T, class Step>
+// NOLINTNEXTLINE(performance-unnecessary-value-param): moved into a step that takes it by value
 auto operator|(Stream<D, T> stream, Step&& step) {
   static_assert(std::is_invocable_v<Step, Stream<D, T>>,
                 "the right side of | must be a step: something that can be called with a Stream of "

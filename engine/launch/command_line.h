@@ -48,6 +48,7 @@ class CommandLine {
   // is true if the flag is given. `Value` is bool, an integer, a floating-point number, a string or
   // an absl::Duration.
   template <class Value>
+  // NOLINTNEXTLINE(performance-unnecessary-value-param): moved, but where Value is refused
   void AddFlag(std::string name, Value* value, std::string help) {
     using internal::FlagValue;
     flags_.push_back({.name = std::move(name),

@@ -217,7 +217,8 @@ absl::Status ReadArguments(std::span<const std::string> arguments,
                            std::span<const ProgramFlag> program_flags, Given& given) {
   for (size_t i = 0; i < arguments.size(); ++i) {
     if (arguments[i] == "--") {
-      given.flags.words.insert(given.flags.words.end(), arguments.begin() + i + 1, arguments.end());
+      const auto rest = arguments.subspan(i + 1);
+      given.flags.words.insert(given.flags.words.end(), rest.begin(), rest.end());
       break;
     }
     if (IsWord(arguments[i])) {

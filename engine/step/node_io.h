@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -314,10 +315,11 @@ class NodeOutput : public internal::OutputPortBase {
   }
   void ChangeTime(const T& time) {
     if (open_sessions > 0) [[unlikely]] {
+      constexpr std::string_view kAdvice =
+          " was open at the same output; end the first one before, with its scope";
       Fail(internal::Concat({"a session at time ", TimestampTraits<T>::Format(time),
                              " was begun while one at time ", TimestampTraits<T>::Format(time_),
-                             " was open at the same output; end the first one before, with its "
-                             "scope"}));
+                             kAdvice}));
     }
     FlushOwnBuffer();
     time_ = time;

@@ -34,8 +34,10 @@ template <class R, class Pact, class Constructor>
 auto DefineUnary(std::string step_id, Pact pact, Constructor constructor, bool watch_frontier) {
   return DefineStep(
       std::move(step_id), std::move(pact), std::move(constructor), watch_frontier,
-      []<class D, class T>(const Stream<D, T>& stream, std::string_view id, Pact of_input,
-                           Constructor construct, bool watches) {
+      []<class D, class T>(
+          const Stream<D, T>& stream, std::string_view id, Pact of_input,
+          // NOLINTNEXTLINE(performance-unnecessary-value-param): moved, but where it is refused
+          Constructor construct, bool watches) {
         static_assert(Constructs<Constructor, Capability<T>>,
                       "Unary and UnaryFrontier: the constructor must take a Capability<T> and "
                       "return the logic");

@@ -47,7 +47,7 @@ class FileSizes {
     std::optional<Sizes> sizes;
   };
 
-  absl::StatusOr<Reader> Open(const SourceContext& context, std::optional<std::string>) {
+  absl::StatusOr<Reader> Open(const SourceContext& context, const std::optional<std::string>&) {
     if (context.worker_index != 0) return Reader();
     Sizes sizes;
     for (const std::string& path : paths_) sizes.push_back(SizeOf(path));
@@ -150,7 +150,7 @@ class SharedLines {
     LineReader lines_;
   };
 
-  absl::StatusOr<Reader> Open(const SourceContext& context, std::optional<std::string>) {
+  absl::StatusOr<Reader> Open(const SourceContext& context, const std::optional<std::string>&) {
     Reader reader(std::move(paths_), context, std::move(received_));
     HEADWAY_RETURN_IF_ERROR(reader.CheckFiles());
     return reader;
