@@ -66,9 +66,9 @@ void ResetSignals(const sigset_t& blocked_by_parent) {
 
 // Requests the stop when the parent does, on a thread that ends with the process.
 // ResourceExhausted: the system is out of threads.
-absl::Status ListenForStop(int process, int control, StopHandle stop) {
+absl::Status ListenForStop(int process, int control, const StopHandle& stop) {
   try {
-    std::thread([control, stop = std::move(stop)]() mutable {
+    std::thread([control, stop = StopHandle(stop)]() mutable {
       char byte;
       ssize_t count;
       do {

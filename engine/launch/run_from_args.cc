@@ -46,13 +46,13 @@ class StopOnDescriptor {
   }
   // Does nothing for a descriptor of -1. ResourceExhausted: the system is out of descriptors or
   // threads.
-  absl::Status Start(int descriptor, StopHandle stop) {
+  absl::Status Start(int descriptor, const StopHandle& stop) {
     if (descriptor < 0) return absl::OkStatus();
     absl::StatusOr<internal::FileDescriptor> end = internal::MakeStopEvent();
     if (!end.ok()) return end.status();
     end_ = *std::move(end);
     try {
-      thread_ = std::thread([this, descriptor, stop]() mutable {
+      thread_ = std::thread([this, descriptor, stop = StopHandle(stop)]() mutable {
         pollfd polled[] = {{descriptor, POLLIN, 0}, {end_.get(), POLLIN, 0}};
         while (poll(polled, 2, -1) < 0 && errno == EINTR) {
         }
