@@ -9,7 +9,7 @@
 
 #include "comm/codec/stable_hash.h"
 #include "engine/step/define_step.h"
-#include "engine/step/operator_builder.h"
+#include "engine/step/route.h"
 
 namespace headway {
 
@@ -29,16 +29,7 @@ auto Exchange(std::string step_id, KeyFn key = {}) {
                       "Exchange: the key must have a stable hash: numbers, strings, std types and "
                       "aggregates of them have one, and a type of your own needs uint64_t "
                       "HeadwayStableHash(const Type&) beside it");
-        OperatorBuilder<T> builder(stream.scope(), id);
-        NodeInput<D, T>& input = builder.AddInput(stream, pact::Exchange{std::move(key_of)});
-        NodeOutput<D, T>& output = builder.template AddOutputAt<D>(input);
-        builder.IgnoreFrontier(0);
-        builder.BuildWithoutCapabilities([&input, &output] {
-          input.ForEach([&](const CapabilityRef<T>& time, Batch<D>& batch) {
-            output.SessionAt(time).GiveBatch(std::move(batch));
-          });
-        });
-        return builder.StreamOf(output);
+        return Route(stream, id, pact::Exchange{std::move(key_of)});
       });
 }
 

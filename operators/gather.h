@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "engine/step/define_step.h"
-#include "engine/step/operator_builder.h"
+#include "engine/step/route.h"
 
 namespace headway {
 
@@ -15,16 +15,7 @@ namespace headway {
 inline auto Gather(std::string step_id) {
   return DefineStep(std::move(step_id),
                     []<class D, class T>(const Stream<D, T>& stream, std::string_view id) {
-                      OperatorBuilder<T> builder(stream.scope(), id);
-                      NodeInput<D, T>& input = builder.AddInput(stream, pact::Gather{});
-                      NodeOutput<D, T>& output = builder.template AddOutputAt<D>(input);
-                      builder.IgnoreFrontier(0);
-                      builder.BuildWithoutCapabilities([&input, &output] {
-                        input.ForEach([&](const CapabilityRef<T>& time, Batch<D>& batch) {
-                          output.SessionAt(time).GiveBatch(std::move(batch));
-                        });
-                      });
-                      return builder.StreamOf(output);
+                      return Route(stream, id, pact::Gather{});
                     });
 }
 
