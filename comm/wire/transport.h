@@ -97,8 +97,8 @@ class Transport {
   // Ends a Wait. Thread safe.
   virtual void Wake() = 0;
 
-  // A descriptor that is readable when Wait would end, for hosts that wait by themselves; -1: there
-  // is none. Thread safe.
+  // A descriptor that is readable when Wait would end, for hosts that wait by themselves. The
+  // transport owns it. Returns -1 if the transport has no descriptor. Thread safe.
   virtual int descriptor() const { return -1; }
 
   // Writes the queued frames, ends the connections and waits for the peers to end them too, at most

@@ -112,8 +112,8 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
     std::swap(parked_[parked_count_++].buffers, buffers_);
   }
 
-  // The earliest parked time that is before the current one and has records for the worker; null if
-  // there is none.
+  // Returns the earliest parked time that is before the current one and has records for the worker,
+  // or null.
   Parked* EarlierFor(size_t worker) {
     Parked* earliest = nullptr;
     for (size_t i = 0; i < parked_count_; ++i) {

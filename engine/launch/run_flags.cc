@@ -33,7 +33,7 @@ absl::Status Assign(absl::StatusOr<Value> value, Target& target) {
   return absl::OkStatus();
 }
 
-// Formats the value of a flag that is not given; empty: there is none.
+// Formats the default of a flag. Returns an empty text for a flag without a default.
 using Default = std::string (*)(const RunOptions& defaults);
 
 std::string NoDefault(const RunOptions&) { return ""; }

@@ -19,10 +19,10 @@ bool Peers::AnyQueuesMoreThan(size_t bytes, FrameClass frame_class) const {
   return false;
 }
 
-void Peers::Refuse(int process, std::string_view what) {
+void Peers::Refuse(int process, std::string_view message) {
   attempt_.failure().Report(absl::InvalidArgumentError(
       Format("%s sent %s; it is not the same program, or its memory is corrupt",
-             transport_->Describe(process), what)));
+             transport_->Describe(process), message)));
 }
 
 }  // namespace headway::internal

@@ -29,9 +29,8 @@ class Peers {
   // Returns true if more than `bytes` of that class wait for some process.
   bool AnyQueuesMoreThan(size_t bytes, FrameClass frame_class) const;
 
-  // Fails the attempt because of a message that no process of the same program sends. `what`
-  // describes the message of `process`.
-  void Refuse(int process, std::string_view what);
+  // Fails the attempt because of a malformed message of `process`. `message` describes it.
+  void Refuse(int process, std::string_view message);
 
  private:
   Attempt& attempt_;

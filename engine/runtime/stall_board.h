@@ -42,7 +42,7 @@ class StallBoard {
   // The first worker that has cancelled the dataflow; empty if none has.
   std::string CancelledBy(uint32_t dataflow) const;
 
-  // The best sentence of those that the workers have posted; empty if there is none.
+  // Returns the best sentence of the workers, or an empty text if no worker has posted one.
   std::string Sentence() const;
 
  private:

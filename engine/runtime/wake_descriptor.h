@@ -19,7 +19,7 @@ namespace headway::internal {
 // Belongs to the worker and its thread.
 class WakeDescriptor {
  public:
-  // `connections` is the descriptor of the other processes; -1: there is none. It is not owned.
+  // `connections` is the descriptor of the other processes, or -1. It is not owned.
   // `endpoint` outlives the result. ResourceExhausted: the system is out of descriptors.
   static absl::StatusOr<std::unique_ptr<WakeDescriptor>> Create(Endpoint& endpoint,
                                                                 int connections);

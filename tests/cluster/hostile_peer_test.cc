@@ -83,7 +83,7 @@ class RawPeer {
     return {frame_, *size};
   }
 
-  // The first Graph of the other end; skips what precedes it.
+  // Returns the first Graph of the other end. Skips earlier frames.
   std::span<const std::byte> ReceiveGraph() {
     while (true) {
       const std::span<const std::byte> bytes = Receive();
