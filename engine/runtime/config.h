@@ -112,8 +112,8 @@ struct ClusterConfig {
 
 // Options of every entry point. An aggregate, meant for designated initializers.
 struct RunOptions {
-  // Threads of RunMain, including the caller's. The other entry points have a count of their own
-  // and ignore this one.
+  // Threads of RunMain, including the caller's. RunFromArgs and CommandLine take it as the default
+  // of -w. The other entry points have a count of their own and ignore this one.
   int worker_count = 1;
   EpochConfig epoch_config = PeriodicEpochConfig{};
   Epoch first_epoch = 0;  // where the run starts
