@@ -19,7 +19,7 @@ absl::Status NotBuilt(const std::string& ended, uint32_t dataflow, const std::st
 
 size_t GraphComparison::BuiltGraph::bytes() const {
   size_t bytes = sizeof(*this);
-  for (const std::string& step : steps) bytes += sizeof(step) + step.size();
+  for (const std::string& step : steps) bytes += sizeof(std::string) + step.size();
   return bytes;
 }
 

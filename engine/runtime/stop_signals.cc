@@ -7,7 +7,6 @@
 #include <atomic>
 #include <cstddef>
 #include <mutex>
-#include <utility>
 
 #include "engine/runtime/listener_list.h"
 
@@ -47,8 +46,8 @@ void OnSignal(int signal) {
 
 }  // namespace
 
-StopOnSignals::StopOnSignals(StopHandle stop)
-    : stop_(std::move(stop)), request_([this] { stop_.RequestStop(); }) {
+StopOnSignals::StopOnSignals(const StopHandle& stop)
+    : stop_(stop), request_([this] { stop_.RequestStop(); }) {
   Handlers& all = TheHandlers();
   all.stops.Add(request_);
   std::lock_guard lock(all.mutex);

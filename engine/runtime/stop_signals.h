@@ -16,7 +16,7 @@ namespace headway::internal {
 // Thread safe.
 class StopOnSignals {
  public:
-  explicit StopOnSignals(StopHandle stop);
+  explicit StopOnSignals(const StopHandle& stop);
   ~StopOnSignals();
   StopOnSignals(const StopOnSignals&) = delete;
   StopOnSignals& operator=(const StopOnSignals&) = delete;
