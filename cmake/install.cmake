@@ -21,7 +21,11 @@ install(FILES ${PROJECT_BINARY_DIR}/headway-config.cmake
         DESTINATION ${headway_cmake_dir})
 
 list(TRANSFORM HEADWAY_ABSL_PARTS PREPEND absl_ OUTPUT_VARIABLE headway_pc_requires)
-list(APPEND headway_pc_requires libuv libsodium)  # the library is static
+# The library is static.
+list(APPEND headway_pc_requires libuv libsodium sqlite3 libzstd)
+if(PQ_FOUND)
+  list(APPEND headway_pc_requires libpq)
+endif()
 list(JOIN headway_pc_requires ", " headway_pc_requires)
 file(RELATIVE_PATH headway_pc_prefix
      ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})

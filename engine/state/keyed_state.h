@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "comm/codec/codec.h"
+#include "comm/codec/stable_hash.h"
 #include "engine/state/flat_table.h"
 #include "engine/state/state_base.h"
 
@@ -79,10 +80,10 @@ class KeyedState final : public StateBase {
     changed_.ForEach([&](KeyView view, std::monostate) {
       const std::vector<std::byte> key_bytes = internal::EncodeKey(K(view));
       if (const S* state = table_.Find(view); state == nullptr) {
-        write({key_bytes, std::nullopt});
+        write({key_bytes, std::nullopt, {}, StableHash(view)});
       } else {
         const std::vector<std::byte> state_bytes = EncodeToBytes(*state);
-        write({key_bytes, state_bytes});
+        write({key_bytes, state_bytes, {}, StableHash(view)});
       }
     });
     changed_.Clear();

@@ -2,6 +2,7 @@
 #define HEADWAY_ENGINE_STATE_STATE_BASE_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <vector>
@@ -25,14 +26,18 @@ std::vector<std::byte> EncodeKey(K key) {
 }  // namespace internal
 
 // One entry of a snapshot: state under a key, or that the key is gone. A key may have several
-// entries, which its parts tell apart. Keys and states are encoded by Codec.
+// entries, which its parts tell apart. Keys and states are encoded by Codec. The bytes belong to
+// the caller, and are valid during the call that receives the entry.
 struct StateEntry {
   std::span<const std::byte> key;
   std::optional<std::span<const std::byte>> state;
   std::span<const std::byte> part = {};  // empty: the state itself
+  // Routes the entry: it belongs to the worker RouteHash(hash, number of workers), as the records
+  // of the key do.
+  uint64_t hash = 0;
 };
 
-// The state of a step on a worker, in the form that recovery (planned) stores: bytes under keys.
+// The state of a step on a worker, in the form that recovery stores: bytes under keys.
 // Not thread safe.
 class StateBase {
  public:

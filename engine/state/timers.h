@@ -96,7 +96,8 @@ class Timers final : public StateBase {
       const std::vector<std::byte> key = internal::EncodeKey(timer.first);
       const Part part = PartOf(timer.second);
       const bool is_set = set_.Find(timer) != nullptr;
-      write({key, is_set ? std::optional(std::span<const std::byte>()) : std::nullopt, part});
+      write({key, is_set ? std::optional(std::span<const std::byte>()) : std::nullopt, part,
+             StableHash(timer.first)});
     });
     changed_.Clear();
   }

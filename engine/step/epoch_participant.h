@@ -42,6 +42,16 @@ class EpochParticipant : public StateBase {
   // The full step id, under which the snapshots are stored.
   const std::string& step_id() const { return step_id_; }
 
+  // Whether each worker restores all entries of the step, not only those that RouteHash gives it.
+  // The partitions of a source are divided among the workers by another rule.
+  virtual bool restores_everywhere() const { return false; }
+
+  // Whether an earlier run, or an earlier attempt of this one, took part under the same step id
+  // with the same recovery store. What the step finds outside of the store may be its own work
+  // then.
+  bool ran_before() const { return ran_before_; }
+  void SetRanBefore(bool ran_before) { ran_before_ = ran_before; }
+
   // Sets the function that is called with each epoch that closes. It may take a snapshot.
   // REQUIRES: the dataflow is being built.
   void SetListener(Listener listener) { listener_ = std::move(listener); }
@@ -53,6 +63,7 @@ class EpochParticipant : public StateBase {
 
  private:
   const std::string step_id_;
+  bool ran_before_ = false;
   Listener listener_;
 };
 

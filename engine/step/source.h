@@ -214,12 +214,14 @@ class SourceNode final : public SourceControl, public EpochParticipant {
   }
 
   // The position of a reader is one entry, under the index of its worker.
+  bool restores_everywhere() const override { return true; }
   void TrackChanges() override {}
   void Snapshot(absl::FunctionRef<void(const StateEntry&)> write) override {
     if constexpr (requires { std::as_const(*reader_).Snapshot(); }) {
       const std::string key = Key();
       const std::string position = std::as_const(*reader_).Snapshot();
-      write({std::as_bytes(std::span(key)), std::as_bytes(std::span(position))});
+      write(
+          {std::as_bytes(std::span(key)), std::as_bytes(std::span(position)), {}, StableHash(key)});
     }
   }
   absl::Status Restore(const StateEntry& entry) override {

@@ -19,6 +19,10 @@ struct StepContext {
   int local_worker_index = 0;
   std::string step_id = {};  // full: with the ids of the steps that it is part of
   Clock* clock = nullptr;    // of the run, and never null in one
+  // Whether the run has a recovery store, and whether an earlier run or attempt took part under
+  // this step id with it. What the step finds outside of the store may be its own work then.
+  bool recovers = false;
+  bool ran_before = false;
   // Wakes the worker and runs the step, from any thread. A source that is woken is polled though
   // its idle time is not over, a sink is asked again for the flush that is pending.
   ThreadActivator activator = {};

@@ -1,0 +1,44 @@
+#ifndef HEADWAY_ENGINE_STORE_ROW_H_
+#define HEADWAY_ENGINE_STORE_ROW_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace headway::internal {
+
+// One row of stored state: a change of (key, part), or that it is gone. Views of bytes elsewhere.
+struct StateRow {
+  uint64_t hash = 0;  // of the key, as records are routed
+  std::string_view key;
+  std::string_view part;                  // empty: the state itself
+  std::optional<std::string_view> state;  // nullopt: a tombstone
+};
+
+// The order of rows in runs: by hash, key and part.
+bool RowLess(const StateRow& a, const StateRow& b);
+
+// Appends a row to a buffer of rows, in no order: the form in which a worker hands its changes on.
+//   hash (8 bytes, little-endian), length of the key, of the part, of the state + 1 (0: tombstone),
+//   as Encoder::AppendLength writes them, then the bytes of the three.
+void AppendRow(const StateRow& row, std::string& buffer);
+
+// Reads the rows of such a buffer in the order in which they were appended.
+class RowReader {
+ public:
+  explicit RowReader(std::string_view rows) : rest_(rows) {}
+  // Returns false at the end, and if the bytes are malformed; then `malformed()` is true.
+  bool Next(StateRow* row);
+  bool malformed() const { return malformed_; }
+
+ private:
+  std::string_view rest_;
+  bool malformed_ = false;
+};
+
+}  // namespace headway::internal
+
+#endif  // HEADWAY_ENGINE_STORE_ROW_H_
