@@ -1,6 +1,7 @@
 #ifndef HEADWAY_ENGINE_STEP_EPOCH_PARTICIPANT_H_
 #define HEADWAY_ENGINE_STEP_EPOCH_PARTICIPANT_H_
 
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -8,6 +9,7 @@
 #include "engine/state/keyed_state.h"
 #include "progress/product.h"
 #include "progress/timestamp.h"
+#include "progress/location_id.h"
 
 namespace headway {
 
@@ -56,6 +58,12 @@ class EpochParticipant : public StateBase {
   // REQUIRES: the dataflow is being built.
   void SetListener(Listener listener) { listener_ = std::move(listener); }
 
+  // The location of the root scope whose frontier passes an epoch only when the node has closed it
+  // on all workers; nullopt if the node is in a nested scope, where no location speaks of epochs
+  // alone.
+  std::optional<LocationId> ends() const { return ends_; }
+  void SetEnds(std::optional<LocationId> ends) { ends_ = ends; }
+
   // For the node itself: the epoch is closed.
   void TellClosed(Epoch epoch) {
     if (listener_) listener_(*this, epoch);
@@ -64,6 +72,7 @@ class EpochParticipant : public StateBase {
  private:
   const std::string step_id_;
   bool ran_before_ = false;
+  std::optional<LocationId> ends_;
   Listener listener_;
 };
 

@@ -380,7 +380,8 @@ class KeyedOperator {
       ends = builder_.node().outputs.size();
       builder_.template AddOutput<char>();
     }
-    builder_.AddParticipant(step_.state_, [&step = step_] { step.Resume(); });
+    // Without epoch order nobody asks for the ends of epochs.
+    builder_.AddParticipant(step_.state_, ends.value_or(0), [&step = step_] { step.Resume(); });
     auto logic = [&step = step_] { step.Run(); };
     if (step_.needs_capabilities()) {
       builder_.Build([&](std::vector<Capability<T>> first) {

@@ -172,9 +172,13 @@ class OperatorBuilder {
     return state.states();
   }
 
-  // Registers a node that takes part in the ends of epochs. `start` is called when the dataflow has
-  // been built: whatever is restored, is restored by then.
-  void AddParticipant(EpochParticipant& participant, absl::AnyInvocable<void()> start) {
+  // Registers a node that takes part in the ends of epochs. It holds a capability of output `ends`
+  // at an epoch until it has closed it. `start` is called when the dataflow has been built:
+  // whatever is restored, is restored by then.
+  void AddParticipant(EpochParticipant& participant, size_t ends,
+                      absl::AnyInvocable<void()> start) {
+    RequirePort(ends, node_.outputs.size(), "output");
+    if constexpr (std::is_same_v<T, Epoch>) participant.SetEnds(node_.outputs[ends]->location);
     graph_.builder().AddParticipant(participant);
     graph_.builder().AtStart(node_.step_id(), std::move(start));
   }

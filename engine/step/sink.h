@@ -195,7 +195,7 @@ auto Output(std::string step_id, Sink sink) {
         auto& flushed = builder.template AddOutput<Flushed>();
         auto& node = builder.graph().objects().template Make<internal::SinkNode<D, T, Sink>>(
             builder.graph(), builder.node(), input, std::move(of_worker));
-        builder.AddParticipant(node, [&node] { node.Open(); });
+        builder.AddParticipant(node, 0, [&node] { node.Open(); });
         builder.node().flushes = true;
         builder.BuildWithoutCapabilities([&node] { node.Run(); });
         return builder.StreamOf(flushed);

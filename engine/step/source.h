@@ -310,7 +310,7 @@ auto Scope<T>::Input(std::string_view step_id, Source source) {
       auto& node = graph_.objects().template Make<internal::SourceNode<Source>>(
           graph_, builder.node(), output, std::move(first[0]), std::move(source));
       graph_.builder().AddSource(node);
-      builder.AddParticipant(node, [&node] { node.Open(); });
+      builder.AddParticipant(node, 0, [&node] { node.Open(); });
       builder.node().checks_credit_itself = true;
       return [&node] { node.Run(); };
     });
