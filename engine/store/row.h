@@ -4,18 +4,23 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 
 namespace headway::internal {
 
+// The key, part and state of a row have at most so many bytes together. SQLite and PostgreSQL store
+// at most a gigabyte in a value.
+inline constexpr size_t kRowBytesMax = size_t{512} << 20;
+
 // One row of stored state: a change of (key, part), or that it is gone. Views of bytes elsewhere.
 struct StateRow {
   uint64_t hash = 0;  // of the key, as records are routed
-  std::string_view key;
-  std::string_view part;                  // empty: the state itself
-  std::optional<std::string_view> state;  // nullopt: a tombstone
+  std::string_view key = {};
+  std::string_view part = {};                            // empty: the state itself
+  std::optional<std::string_view> state = std::nullopt;  // nullopt: a tombstone
+
+  size_t byte_count() const { return key.size() + part.size() + (state ? state->size() : 0); }
 };
 
 // The order of rows in runs: by hash, key and part.
@@ -33,6 +38,8 @@ class RowReader {
   // Returns false at the end, and if the bytes are malformed; then `malformed()` is true.
   bool Next(StateRow* row);
   bool malformed() const { return malformed_; }
+  // The number of bytes that are not read yet.
+  size_t remaining() const { return rest_.size(); }
 
  private:
   std::string_view rest_;

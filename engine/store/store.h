@@ -94,6 +94,9 @@ class StorePartition {
  public:
   virtual ~StorePartition() = default;
 
+  // "partition 3 of the recovery store in 'DIR'", for messages.
+  virtual std::string Describe() const = 0;
+
   // Errors name the partition. DataLoss: it is damaged. FailedPrecondition: its format is newer.
   virtual absl::StatusOr<PartitionContents> ReadContents() = 0;
 
@@ -102,9 +105,12 @@ class StorePartition {
   // Block `number` of a run. NotFound: the run is gone.
   virtual absl::StatusOr<std::string> ReadBlock(int64_t run, size_t number) = 0;
 
-  // Returns when the change is durable. ResourceExhausted: the disk is full. Aborted: another
-  // cluster, or a later generation, has taken the partition over. Unavailable: the store cannot be
-  // reached; the change may or may not have been applied, and may be applied again.
+  // Returns when the change is durable. ResourceExhausted: the disk is full. PermissionDenied: it
+  // is read-only. Aborted: another cluster, or a later generation, has taken the partition over.
+  // Unavailable: the store cannot be reached; the change may or may not have been applied.
+  //
+  // A change may be applied again, with the same result: a new run replaces a run of the same step
+  // and epochs, and removals of runs that are gone have no effect.
   virtual absl::Status Apply(const PartitionChange& change) = 0;
 };
 
@@ -118,10 +124,11 @@ class RecoveryStore {
   virtual std::string Describe() const = 0;
 
   // The number of partitions; 0 if the store does not exist yet. InvalidArgument: partitions are
-  // missing or there twice; the message names them.
+  // missing or there twice, or belong to different stores; the message names them.
   virtual absl::StatusOr<int> PartitionCount() = 0;
-  // Makes an empty store of `count` partitions. FailedPrecondition: there is one.
-  virtual absl::Status Create(int count) = 0;
+  // Makes an empty store of `count` partitions, 1 or more. `store_id` is a new random text
+  // (RandomStoreId). FailedPrecondition: there is a store. A crash leaves no store or all of it.
+  virtual absl::Status Create(int count, std::string_view store_id) = 0;
 
   // Opens a partition to read it.
   virtual absl::StatusOr<std::unique_ptr<StorePartition>> OpenToRead(int index) = 0;
@@ -133,8 +140,11 @@ class RecoveryStore {
                                                                       bool takes_over) = 0;
 };
 
+// 32 hexadecimal digits from the random numbers of the system.
+std::string RandomStoreId();
+
 // A store of SQLite files in a directory, which all processes of the run can reach: part-0.sqlite3,
-// part-1.sqlite3, .... The directory is made if it is missing, with the first partitions.
+// part-1.sqlite3, .... Create makes the directory too.
 std::shared_ptr<RecoveryStore> StoreInDirectory(std::string directory);
 
 // A store in a PostgreSQL database, for clusters without a shared disk. `uri` is a connection
