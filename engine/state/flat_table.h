@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "engine/state/table_key.h"
+#include "engine/state/table_marks.h"
 #include "engine/state/table_memory.h"
 #include "engine/state/table_tags.h"
 
@@ -47,6 +48,7 @@ class FlatTable {
     std::swap(mask_, other.mask_);
     std::swap(size_, other.size_);
     std::swap(size_max_, other.size_max_);
+    std::swap(marks_, other.marks_);
     return *this;
   }
   ~FlatTable() { DestroyAll(); }
@@ -73,6 +75,8 @@ class FlatTable {
     EraseSlot(slot);
     return true;
   }
+  // Erases the key of a value, without a lookup.
+  void EraseValue(const V& value) { EraseSlot(SlotOf(value)); }
 
   // f(i, V& value of key(i)) for i from 0 to `count`, in this order. Absent values are made. `f`
   // may change the table. key(i) is called up to twice, once ahead of time.
@@ -124,10 +128,35 @@ class FlatTable {
         [&](View key, V& value) { f(key, std::as_const(value)); });
   }
 
-  // Erases all keys, and frees the memory.
+  // Erases all keys, and frees the memory, that of the marks too.
   void Clear() {
     FlatTable empty;
     *this = std::move(empty);
+  }
+
+  // Frees the memory that the present number of keys does not need.
+  void Shrink() {
+    size_t new_capacity = kCapacityMin;
+    while (SizeMaxOf(new_capacity) < size_) new_capacity *= 2;
+    if (new_capacity < capacity()) Rehash(new_capacity);
+  }
+
+  // Keeps marks of the entries from now on (TableMarks). The present entries are stored. The
+  // functions below need marks. They find a mark by the address of the value, without a lookup.
+  void KeepMarks() {
+    marks_ = internal::TableMarks(capacity());
+    for (size_t s = 0; s < capacity(); ++s) {
+      if (!IsVacant(s)) marks_.SetStored(s);
+    }
+  }
+  void MarkChanged(const V& value) { marks_.SetChanged(SlotOf(value)); }
+  void MarkStored(const V& value) { marks_.SetStored(SlotOf(value)); }
+  bool IsStored(const V& value) const { return marks_.IsStored(SlotOf(value)); }
+  // f(View key, V& value) for the changed entries, in an order that is the same for the same
+  // history. They are stored then, and unchanged. `f` must not change the table.
+  template <class F>
+  void TakeChanged(F&& f) {
+    marks_.TakeChanged([&](size_t s) { f(Keys::Get(slots_[s].key), *slots_[s].value()); });
   }
 
   // The largest number of slots that the lookup of a present key passes.
@@ -156,7 +185,14 @@ class FlatTable {
   static constexpr size_t kLookAhead = 16;  // about as many as there can be cache misses at once
 
   size_t capacity() const { return memory_.data() == nullptr ? 0 : mask_ + 1; }
+  static size_t SizeMaxOf(size_t capacity) { return capacity - capacity / 5; }
   bool IsVacant(size_t slot) const { return tags_[slot] == 0; }
+
+  // REQUIRES: the value is in this table.
+  size_t SlotOf(const V& value) const {
+    const std::byte* slot = reinterpret_cast<const std::byte*>(&value) - offsetof(Slot, bytes);
+    return static_cast<size_t>(reinterpret_cast<const Slot*>(slot) - slots_);
+  }
 
   // REQUIRES: there is memory.
   void SetTag(size_t slot, uint8_t tag) {
@@ -233,7 +269,7 @@ class FlatTable {
   [[gnu::noinline]] V& Add(size_t vacant, const Lookup& lookup, const Key& key) {
     if (size_ == size_max_) {
       const K kept(key);  // the key may lie in this table
-      Grow();
+      Rehash(std::max(kCapacityMin, 2 * capacity()));
       return Add(Probe(lookup, View(kept)), lookup, View(kept));
     }
     Slot& slot = slots_[vacant];
@@ -314,27 +350,29 @@ class FlatTable {
     }
   }
 
-  void Grow() {
-    FlatTable larger;
-    const size_t new_capacity = std::max(kCapacityMin, 2 * capacity());
+  // Moves all keys into memory of another capacity, which suffices for them.
+  void Rehash(size_t new_capacity) {
+    FlatTable moved;
     const size_t slot_bytes = new_capacity * sizeof(Slot);
-    larger.memory_ = internal::TableMemory(slot_bytes + new_capacity + internal::TagGroup::kSize);
-    larger.slots_ = static_cast<Slot*>(larger.memory_.data());
-    larger.tags_ = static_cast<uint8_t*>(larger.memory_.data()) + slot_bytes;
-    larger.mask_ = new_capacity - 1;
-    larger.size_max_ = new_capacity - new_capacity / 5;
+    moved.memory_ = internal::TableMemory(slot_bytes + new_capacity + internal::TagGroup::kSize);
+    moved.slots_ = static_cast<Slot*>(moved.memory_.data());
+    moved.tags_ = static_cast<uint8_t*>(moved.memory_.data()) + slot_bytes;
+    moved.mask_ = new_capacity - 1;
+    moved.size_max_ = SizeMaxOf(new_capacity);
+    if (marks_.exist()) moved.marks_ = internal::TableMarks(new_capacity);
     for (size_t s = 0; s < capacity(); ++s) {
       if (IsVacant(s)) continue;
-      size_t to = Keys::HashOf(slots_[s].key) & larger.mask_;
-      while (!larger.IsVacant(to)) to = (to + 1) & larger.mask_;
+      size_t to = Keys::HashOf(slots_[s].key) & moved.mask_;
+      while (!moved.IsVacant(to)) to = (to + 1) & moved.mask_;
       const uint8_t tag = tags_[s];
       SetTag(s, 0);
       --size_;
-      Relocate(slots_[s], larger.slots_[to]);
-      larger.SetTag(to, tag);
-      ++larger.size_;
+      Relocate(slots_[s], moved.slots_[to]);
+      moved.SetTag(to, tag);
+      ++moved.size_;
+      marks_.MoveTo(s, moved.marks_, to);
     }
-    *this = std::move(larger);
+    *this = std::move(moved);
   }
 
   // Moves keys that would no longer be found into the hole, one after another.
@@ -343,6 +381,7 @@ class FlatTable {
     Keys::Destroy(slots_[hole].key);
     SetTag(hole, 0);
     --size_;
+    marks_.Clear(hole);
     for (size_t s = (hole + 1) & mask_; !IsVacant(s); s = (s + 1) & mask_) {
       const size_t first = Keys::HashOf(slots_[s].key) & mask_;
       if (((s - first) & mask_) < ((s - hole) & mask_)) continue;
@@ -352,6 +391,7 @@ class FlatTable {
       Relocate(slots_[s], slots_[hole]);
       SetTag(hole, tag);
       ++size_;
+      marks_.MoveTo(s, marks_, hole);
       hole = s;
     }
   }
@@ -374,6 +414,7 @@ class FlatTable {
   size_t mask_ = 0;
   size_t size_ = 0;
   size_t size_max_ = 0;  // more make the table grow
+  internal::TableMarks marks_;
 };
 
 }  // namespace headway

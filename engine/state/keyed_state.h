@@ -5,19 +5,19 @@
 #include <optional>
 #include <span>
 #include <utility>
-#include <variant>
-#include <vector>
 
 #include "comm/codec/codec.h"
 #include "comm/codec/stable_hash.h"
 #include "engine/state/flat_table.h"
+#include "engine/state/key_codec.h"
 #include "engine/state/state_base.h"
+#include "engine/state/table_changes.h"
 
 namespace headway {
 
-// State under keys: a FlatTable of K to S that records which keys changed. Functions receive keys
-// of type std::string as std::string_view. A reference to a state is valid until a key is added or
-// erased. Not thread safe.
+// State under keys: a FlatTable of K to S that knows which keys changed. Functions receive keys of
+// type std::string as std::string_view. A reference to a state is valid until a key is added or
+// erased; to look one up is to change it. Not thread safe.
 template <class K, class S>
 class KeyedState final : public StateBase {
  public:
@@ -26,20 +26,20 @@ class KeyedState final : public StateBase {
   // The state of a key, made by its default constructor if it is absent.
   template <class Key>
   S& At(const Key& key) {
-    Note(key);
-    return table_.At(key);
+    S& state = table_.At(key);
+    changes_.Note(table_, state);
+    return state;
   }
   // The state of a key, or null.
   template <class Key>
   S* Find(const Key& key) {
     S* found = table_.Find(key);
-    if (found != nullptr) Note(key);
+    if (found != nullptr) changes_.Note(table_, *found);
     return found;
   }
   template <class Key>
   void Erase(const Key& key) {
-    if (tracking_ && table_.Find(key) != nullptr) Note(key);
-    table_.Erase(key);
+    changes_.Erase(table_, key);
   }
 
   // At and Find for the keys of a batch: f(i, S& state of key(i)) and f(i, S* state), for i from 0
@@ -48,14 +48,14 @@ class KeyedState final : public StateBase {
   template <class KeyAt, class F>
   void AtEach(size_t count, KeyAt&& key, F&& f) {
     table_.AtEach(count, key, [&](size_t i, S& state) {
-      Note(key(i));
+      changes_.Note(table_, state);
       f(i, state);
     });
   }
   template <class KeyAt, class F>
   void FindEach(size_t count, KeyAt&& key, F&& f) {
     table_.FindEach(count, key, [&](size_t i, S* state) {
-      if (state != nullptr) Note(key(i));
+      if (state != nullptr) changes_.Note(table_, *state);
       f(i, state);
     });
   }
@@ -64,57 +64,55 @@ class KeyedState final : public StateBase {
   void ForEach(F&& f) const {
     table_.ForEach(f);
   }
-  void Clear() {
-    if (tracking_) {
-      table_.ForEach([&](KeyView key, const S&) { changed_.At(key); });
-    }
-    table_.Clear();
-  }
+  void Clear() { changes_.Clear(table_); }
   size_t size() const { return table_.size(); }
 
-  void TrackChanges() override { tracking_ = true; }
+  void TrackChanges() override { changes_.Track(table_); }
 
+  // An entry for each key, without a part.
   void Snapshot(absl::FunctionRef<void(const StateEntry&)> write) override {
+    SnapshotRouted([](KeyView key) { return StableHash(key); }, write);
+  }
+  // The same for keys that are routed otherwise: hash_of(KeyView key) is the hash of an entry.
+  template <class HashOf>
+  void SnapshotRouted(HashOf&& hash_of, absl::FunctionRef<void(const StateEntry&)> write) {
     RequireCodec<K>();
     RequireCodec<S>();
-    changed_.ForEach([&](KeyView view, std::monostate) {
-      const std::vector<std::byte> key_bytes = internal::EncodeKey(K(view));
-      if (const S* state = table_.Find(view); state == nullptr) {
-        write({key_bytes, std::nullopt, {}, StableHash(view)});
-      } else {
-        const std::vector<std::byte> state_bytes = EncodeToBytes(*state);
-        write({key_bytes, state_bytes, {}, StableHash(view)});
-      }
+    Encoder encoder;
+    changes_.Take(table_, [&](KeyView key, const S* state) {
+      encoder.Clear();
+      key_codec_.Encode(key, encoder);
+      const size_t key_size = encoder.size();
+      if (state != nullptr) Codec<S>::Encode(*state, encoder);
+      const std::span<const std::byte> bytes = encoder.bytes();
+      StateEntry entry{.key = bytes.first(key_size), .state = std::nullopt, .hash = hash_of(key)};
+      if (state != nullptr) entry.state = bytes.subspan(key_size);
+      write(entry);
     });
-    changed_.Clear();
   }
 
   absl::Status Restore(const StateEntry& entry) override {
-    K key{};
+    const K* key = key_codec_.Decode(entry.key);
     S state{};
-    if (!DecodeFromBytes(entry.key, &key) ||
-        (entry.state.has_value() && !DecodeFromBytes(*entry.state, &state))) {
+    if (key == nullptr || (entry.state.has_value() && !DecodeFromBytes(*entry.state, &state))) {
       return absl::DataLossError(
           "stored state cannot be decoded: it was written by another version of the step, or is "
           "damaged");
     }
     if (entry.state.has_value()) {
-      table_.At(key) = std::move(state);
+      S& restored = table_.At(*key);
+      restored = std::move(state);
+      changes_.NoteStored(table_, restored);
     } else {
-      table_.Erase(key);
+      table_.Erase(*key);
     }
     return absl::OkStatus();
   }
 
  private:
-  template <class Key>
-  void Note(const Key& key) {
-    if (tracking_) changed_.At(key);
-  }
-
   FlatTable<K, S> table_;
-  bool tracking_ = false;
-  FlatTable<K, std::monostate> changed_;
+  internal::TableChanges<K, S> changes_;
+  internal::KeyCodec<K> key_codec_;
 };
 
 }  // namespace headway

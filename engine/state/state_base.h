@@ -5,25 +5,11 @@
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
-#include "comm/codec/codec.h"
-#include "comm/codec/stable_key.h"
 
 namespace headway {
-
-namespace internal {
-
-// The bytes of a key in a snapshot, the same for all equal keys.
-template <class K>
-std::vector<std::byte> EncodeKey(K key) {
-  MakeCanonical(key);
-  return EncodeToBytes(key);
-}
-
-}  // namespace internal
 
 // One entry of a snapshot: state under a key, or that the key is gone. A key may have several
 // entries, which its parts tell apart. Keys and states are encoded by Codec. The bytes belong to

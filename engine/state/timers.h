@@ -11,8 +11,11 @@
 #include <vector>
 
 #include "comm/codec/codec.h"
+#include "comm/codec/stable_hash.h"
 #include "engine/state/flat_table.h"
+#include "engine/state/key_codec.h"
 #include "engine/state/state_base.h"
+#include "engine/state/table_changes.h"
 
 namespace headway {
 
@@ -34,21 +37,15 @@ class Timers final : public StateBase {
 
   // Returns false if the timer is set already.
   bool Set(const K& key, Time time) {
-    const Timer timer(key, time);
-    const size_t size_before = set_.size();
-    set_.At(timer);
-    if (set_.size() == size_before) return false;
-    Note(timer);
-    largest_size_ = std::max(largest_size_, set_.size());
-    heap_.push_back({time, StableHash(key), key});
-    std::push_heap(heap_.begin(), heap_.end(), Later());
-    DropStale();
+    const std::monostate* added = Add(key, time);
+    if (added == nullptr) return false;
+    changes_.Note(set_, *added);
     return true;
   }
 
   // Returns false if the timer is not set.
   bool Cancel(const K& key, Time time) {
-    if (!Erase({key, time})) return false;
+    if (!changes_.Erase(set_, Timer(key, time))) return false;
     DropStale();
     return true;
   }
@@ -70,7 +67,7 @@ class Timers final : public StateBase {
     if (!first.has_value() || *first > last) return std::nullopt;
     Timer timer(heap_.front().key, *first);
     PopEntry();
-    Erase(timer);
+    changes_.Erase(set_, timer);
     DropStale();
     return timer;
   }
@@ -87,35 +84,39 @@ class Timers final : public StateBase {
   // For tests: the entries of the heap, stale ones included.
   size_t heap_size() const { return heap_.size(); }
 
-  void TrackChanges() override { tracking_ = true; }
+  void TrackChanges() override { changes_.Track(set_); }
 
   // An entry for each timer, under its key. The part is the tag and the time, the state is empty.
   void Snapshot(absl::FunctionRef<void(const StateEntry&)> write) override {
     RequireCodec<K>();
-    changed_.ForEach([&](const Timer& timer, std::monostate) {
-      const std::vector<std::byte> key = internal::EncodeKey(timer.first);
+    Encoder encoder;
+    changes_.Take(set_, [&](const Timer& timer, const std::monostate* is_set) {
+      encoder.Clear();
+      key_codec_.Encode(timer.first, encoder);
       const Part part = PartOf(timer.second);
-      const bool is_set = set_.Find(timer) != nullptr;
-      write({key, is_set ? std::optional(std::span<const std::byte>()) : std::nullopt, part,
-             StableHash(timer.first)});
+      StateEntry entry{.key = encoder.bytes(),
+                       .state = std::nullopt,
+                       .part = part,
+                       .hash = StableHash(timer.first)};
+      if (is_set != nullptr) entry.state.emplace();
+      write(entry);
     });
-    changed_.Clear();
   }
 
   absl::Status Restore(const StateEntry& entry) override {
-    K key{};
-    if (entry.part.size() != sizeof(Part) || entry.part[0] != tag_ ||
-        !DecodeFromBytes(entry.key, &key)) {
+    const K* key = key_codec_.Decode(entry.key);
+    if (key == nullptr || entry.part.size() != sizeof(Part) || entry.part[0] != tag_) {
       return absl::DataLossError(
           "a stored timer cannot be decoded: it was written by another version of the step, or is "
           "damaged");
     }
-    uint64_t time = 0;
-    for (std::byte byte : entry.part.subspan(1)) time = time << 8 | static_cast<uint8_t>(byte);
-    if (entry.state.has_value()) {
-      Set(key, static_cast<Time>(time));
-    } else {
-      Cancel(key, static_cast<Time>(time));
+    uint64_t bits = 0;
+    for (std::byte byte : entry.part.subspan(1)) bits = bits << 8 | static_cast<uint8_t>(byte);
+    const auto time = static_cast<Time>(bits);
+    if (!entry.state.has_value()) {
+      if (set_.Erase(Timer(*key, time))) DropStale();
+    } else if (const std::monostate* added = Add(*key, time)) {
+      changes_.NoteStored(set_, *added);
     }
     return absl::OkStatus();
   }
@@ -137,10 +138,16 @@ class Timers final : public StateBase {
 
   static constexpr size_t kStaleMin = 64;  // fewer are not worth the work
 
-  bool Erase(const Timer& timer) {
-    if (!set_.Erase(timer)) return false;
-    Note(timer);
-    return true;
+  // Returns null if the timer is set already.
+  const std::monostate* Add(const K& key, Time time) {
+    const size_t size_before = set_.size();
+    const std::monostate& added = set_.At(Timer(key, time));
+    if (set_.size() == size_before) return nullptr;
+    largest_size_ = std::max(largest_size_, set_.size());
+    heap_.push_back({time, StableHash(key), key});
+    std::push_heap(heap_.begin(), heap_.end(), Later());
+    if (HasManyStale()) BuildHeap();
+    return &added;
   }
 
   void PopEntry() {
@@ -148,20 +155,24 @@ class Timers final : public StateBase {
     heap_.pop_back();
   }
 
+  bool HasManyStale() const { return heap_.size() >= 2 * set_.size() + kStaleMin; }
+
   void DropStale() {
     const bool is_sparse = largest_size_ > 8 * set_.size() + kStaleMin;
-    if (heap_.size() < 2 * set_.size() + kStaleMin && !is_sparse) return;
-    FlatTable<Timer, std::monostate> dense;
+    if (is_sparse) {
+      set_.Shrink();
+      largest_size_ = set_.size();
+    }
+    if (is_sparse || HasManyStale()) BuildHeap();
+  }
+
+  void BuildHeap() {
     heap_ = {};
     heap_.reserve(set_.size());
     set_.ForEach([&](const Timer& timer, std::monostate) {
       heap_.push_back({timer.second, StableHash(timer.first), timer.first});
-      if (is_sparse) dense.At(timer);
     });
     std::make_heap(heap_.begin(), heap_.end(), Later());
-    if (!is_sparse) return;
-    set_ = std::move(dense);
-    largest_size_ = set_.size();
   }
 
   Part PartOf(Time time) const {
@@ -172,16 +183,12 @@ class Timers final : public StateBase {
     return part;
   }
 
-  void Note(const Timer& timer) {
-    if (tracking_) changed_.At(timer);
-  }
-
   const std::byte tag_;
   FlatTable<Timer, std::monostate> set_;
   std::vector<Entry> heap_;  // the earliest first; of the timers that are set, and stale ones
   size_t largest_size_ = 0;  // of set_ since it got its memory
-  bool tracking_ = false;
-  FlatTable<Timer, std::monostate> changed_;
+  internal::TableChanges<Timer, std::monostate> changes_;
+  internal::KeyCodec<K> key_codec_;
 };
 
 }  // namespace headway

@@ -104,6 +104,9 @@ void CompareWithModel(const char* test, KeyOf key) {
           table = std::move(moved);
           break;
         }
+        case 10:
+          table.Shrink();
+          break;
         default:
           Number(table.At(k)) = model[k] = random();
       }

@@ -161,6 +161,65 @@ TEST_CASE("a timer that is set again after a cancellation fires once") {
   CHECK_FALSE(timers.First().has_value());
 }
 
+// The number of entries of a snapshot, and of the tombstones among them.
+template <class K>
+std::pair<int, int> EntriesOf(Timers<K, int64_t>& timers) {
+  std::pair<int, int> counts;
+  timers.Snapshot([&](const StateEntry& entry) {
+    ++counts.first;
+    counts.second += entry.state.has_value() ? 0 : 1;
+  });
+  return counts;
+}
+
+TEST_CASE("a timer that is set and gone between two snapshots leaves nothing in them") {
+  Timers<std::string, int64_t> timers(kTag);
+  timers.TrackChanges();
+  timers.Set("stays", 1'000'000);
+  CHECK(EntriesOf(timers) == std::pair(1, 0));
+  for (int64_t time = 0; time < 10'000; ++time) {
+    timers.Set(std::to_string(time), time);
+    if (time % 2 == 0) {
+      timers.Cancel(std::to_string(time), time);
+    } else {
+      REQUIRE(timers.TakeDue(time).has_value());
+    }
+    if (time % 100 == 0) REQUIRE(EntriesOf(timers) == std::pair(0, 0));
+  }
+}
+
+TEST_CASE("the changes of timers survive when the memory shrinks") {
+  Timers<int64_t, int64_t> timers(kTag);
+  timers.TrackChanges();
+  for (int64_t key = 0; key < 5000; ++key) timers.Set(key, key);
+  CHECK(EntriesOf(timers) == std::pair(5000, 0));
+  timers.Set(-1, 10'000);
+  for (int64_t key = 0; key < 4999; ++key) REQUIRE(timers.TakeDue(key).has_value());
+  CHECK(EntriesOf(timers) == std::pair(5000, 4999));
+  timers.Cancel(4999, 4999);
+  timers.Cancel(-1, 10'000);
+  CHECK(EntriesOf(timers) == std::pair(2, 2));
+}
+
+TEST_CASE("a restored timer counts as stored") {
+  Timers<int64_t, int64_t> timers(kTag);
+  timers.TrackChanges();
+  timers.Set(1, 5);
+  Entries entries;
+  TakeSnapshot(timers, entries);
+  for (bool tracked_before : {true, false}) {
+    Timers<int64_t, int64_t> restored(kTag);
+    if (tracked_before) restored.TrackChanges();
+    for (const auto& [id, is_set] : entries) {
+      CheckOk(restored.Restore({id.first, std::span<const std::byte>(), id.second}));
+    }
+    if (!tracked_before) restored.TrackChanges();
+    CHECK(EntriesOf(restored) == std::pair(0, 0));
+    restored.TakeDue(5);
+    CHECK(EntriesOf(restored) == std::pair(1, 1));
+  }
+}
+
 TEST_CASE("a stored timer that cannot be decoded is refused") {
   Timers<std::string, int64_t> timers(kTag);
   timers.TrackChanges();
