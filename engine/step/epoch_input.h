@@ -35,12 +35,15 @@ class EpochInput {
     return !pending_;
   }
 
-  // Closes the epochs that the frontier has passed. Returns false if the end of one is pending.
+  // Closes the epochs that the frontier has passed and whose batches are applied. Returns false if
+  // the end of one is pending.
   template <class Close>
   bool CloseEnded(Close&& close) {
     if (open_.empty()) return true;
     const std::optional<Epoch> last = LastEndedEpoch(input_.frontier());
     while (last.has_value() && !open_.empty() && open_.begin()->first <= *last) {
+      // Batches wait until the input is empty, which may be long after the frontier passed them.
+      if (order_.first_waiting() == open_.begin()->first) return true;
       if (!CloseFirst(close)) return false;
     }
     return true;

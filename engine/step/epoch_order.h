@@ -59,6 +59,12 @@ class EpochOrder {
     if (!waiting_.empty() && input.empty()) ApplyDue(input, apply, begin);
   }
 
+  // The earliest epoch of which a batch waits.
+  std::optional<Epoch> first_waiting() const {
+    if (waiting_.empty()) return std::nullopt;
+    return internal::EpochOf(waiting_.begin()->first);
+  }
+
  private:
   struct Waiting {
     std::vector<Capability<T>> capabilities;  // of each output

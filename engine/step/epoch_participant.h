@@ -7,9 +7,9 @@
 
 #include "absl/functional/any_invocable.h"
 #include "engine/state/keyed_state.h"
+#include "progress/location_id.h"
 #include "progress/product.h"
 #include "progress/timestamp.h"
-#include "progress/location_id.h"
 
 namespace headway {
 

@@ -249,6 +249,35 @@ TEST_CASE("snapshots of an epoch, restored into a new run, continue after it") {
   }
 }
 
+TEST_CASE("an epoch whose batches wait is not closed, however many of the next one have come") {
+  CheckOk(Execute({.run = {.apply_in_epoch_order = true}}, [&](Worker& worker) -> absl::Status {
+    InputHandle<int64_t> input;
+    int64_t applied = 0;
+    std::map<Epoch, int64_t> applied_at;
+    HEADWAY_RETURN_IF_ERROR(worker.Build("flow", [&](Scope<>& scope) {
+      scope.Input(input) | KeyOn("key", [](int64_t x) { return x; }) |
+          StatefulMap<int64_t>("apply", [&](std::optional<int64_t>&, int64_t x) {
+            ++applied;
+            return x;
+          });
+      scope.graph().parts().participants.back()->SetListener(
+          [&](EpochParticipant&, Epoch epoch) { applied_at[epoch] = applied; });
+    }));
+    // Each batch has one record; a node takes a few batches at a time.
+    for (const Epoch epoch : {0, 1}) {
+      input.AdvanceTo(epoch);
+      for (int64_t i = 0; i < 2000; ++i) {
+        input.Send(i);
+        input.Flush();
+      }
+    }
+    input.Close();
+    HEADWAY_RETURN_IF_ERROR(worker.StepWhile([&] { return worker.HasDataflows(); }));
+    CHECK(applied_at == std::map<Epoch, int64_t>{{0, 2000}, {1, 4000}});
+    return absl::OkStatus();
+  }));
+}
+
 TEST_CASE("a snapshot that is not of this program is refused") {
   const std::string text = "state";
   const std::span<const std::byte> bytes = std::as_bytes(std::span(text));
