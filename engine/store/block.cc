@@ -110,7 +110,9 @@ void BlockWriter::FinishBlock() {
     const size_t begin = columns_.size();
     columns_.resize(begin + (count + 7) / 8);
     for (size_t i = 0; i < count; ++i) {
-      if (is_tombstone_[i]) columns_[begin + i / 8] |= static_cast<char>(1 << (i % 8));
+      if (!is_tombstone_[i]) continue;
+      char& byte = columns_[begin + i / 8];
+      byte = static_cast<char>(byte | 1 << (i % 8));
     }
   }
   states_.Finish(columns_);
@@ -148,7 +150,7 @@ absl::StatusOr<BlockReader> BlockReader::Open(std::string_view bytes) {
     return absl::DataLossError("the checksum of the block is wrong");
   }
   BlockReader reader;
-  const absl::Status malformed = absl::DataLossError("the block is malformed");
+  absl::Status malformed = absl::DataLossError("the block is malformed");
   if (head.version == 0 || head.row_count == 0 || head.row_count > kBlockRowsMax ||
       head.column_bytes > ColumnBytesMax(head.row_count) ||
       ZSTD_getFrameContentSize(frame.data(), frame.size()) != head.column_bytes) {

@@ -16,13 +16,17 @@
 #include "engine/store/store.h"
 
 // A block has a head of 24 bytes, then one frame of zstd. docs/recovery-format.md has an example.
-//   0  the four characters HBLK
-//   4  the version, 4 bytes
-//   8  the number of rows, 4 bytes
-//  12  the number of bytes in the frame before compression, 4 bytes
-//  16  a checksum of bytes 0 to 15 and of the frame, 8 bytes
-// In the frame are columns, in the order of rows: the hash's difference to the hash before, in
-// eight planes (ToPlanes); keys; parts; which rows are tombstones; states of the other rows.
+// The head is five fields:
+//
+//    0  the characters HBLK
+//    4  version, 4 bytes
+//    8  number of rows, 4 bytes
+//   12  size of the frame's content, 4 bytes
+//   16  checksum of bytes 0 to 15 and of the frame, 8 bytes
+//
+// The frame has columns, in the order of rows. First, the difference of each hash to the hash
+// before, in eight planes (ToPlanes). Then the keys, the parts, the tombstones, and the states of
+// the other rows.
 
 namespace headway::internal {
 

@@ -24,13 +24,24 @@ namespace {
 // The rows of one run in a range of the hash.
 class RunCursor {
  public:
-  RunCursor(StorePartition& partition, int64_t run, uint64_t first_hash, uint64_t last_hash)
-      : partition_(&partition), run_(run), first_hash_(first_hash), last_hash_(last_hash) {}
+  RunCursor(StorePartition& partition, const StoredRun& run, uint64_t first_hash,
+            uint64_t last_hash)
+      : partition_(&partition),
+        run_(run.id),
+        row_count_(run.row_count),
+        first_hash_(first_hash),
+        last_hash_(last_hash) {}
 
   absl::Status Open() {
     absl::StatusOr<std::vector<StoredBlock>> blocks = partition_->ListBlocks(run_);
     if (!blocks.ok()) return blocks.status();
     blocks_ = *std::move(blocks);
+    uint64_t row_count = 0;
+    for (const StoredBlock& block : blocks_) row_count += block.row_count;
+    if (row_count != row_count_) {
+      return absl::DataLossError(Format("%s, run %d: blocks are missing, %d of %d rows are there",
+                                        partition_->Describe(), run_, row_count, row_count_));
+    }
     return Advance();
   }
 
@@ -73,6 +84,7 @@ class RunCursor {
 
   StorePartition* partition_;
   int64_t run_;
+  uint64_t row_count_;
   uint64_t first_hash_;
   uint64_t last_hash_;
   std::vector<StoredBlock> blocks_;
@@ -213,7 +225,7 @@ absl::Status MergeRuns(StorePartition& partition, const std::vector<StoredRun>& 
                        absl::FunctionRef<absl::Status(const StateRow&)> row) {
   Merge merge(keep_tombstones, row);
   for (const StoredRun& run : runs) {
-    absl::Status status = merge.Add(RunCursor(partition, run.id, first_hash, last_hash));
+    absl::Status status = merge.Add(RunCursor(partition, run, first_hash, last_hash));
     if (!status.ok()) return status;
   }
   return merge.Run();

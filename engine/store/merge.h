@@ -21,13 +21,15 @@ absl::Status MergeRuns(StorePartition& partition, const std::vector<StoredRun>& 
                        absl::FunctionRef<absl::Status(const StateRow&)> row);
 
 // Decides which runs of a partition to merge, and merges them. Runs may be merged if all their
-// epochs are before `end`: no resume epoch before it is possible any more. So that the bytes that
-// are written stay proportional to the changes, and the stored bytes to the live state, a group of
-// neighbours is merged when it has four runs of similar size, or when the runs behind the base
-// together are as large as the base. Merging the oldest run of a step makes a base, without
-// tombstones.
+// epochs are before `end`: no resume epoch before it is possible any more. A group of neighbours
+// is merged when it has four runs of similar size, so the written bytes stay proportional to the
+// changes. All runs of a step are merged when the runs behind its base together are as large as the
+// base, so the stored bytes stay proportional to the live state. Merging the oldest run of a step
+// makes a base, without tombstones.
 //
 // Returns the change to apply; it is empty if there is nothing to do. One group per call.
+// Its generation is the partition's latest one. The change may be applied together with another
+// one, as long as the runs that it removes are there.
 absl::StatusOr<PartitionChange> Compact(StorePartition& partition,
                                         const PartitionContents& contents, Epoch end);
 

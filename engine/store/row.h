@@ -27,8 +27,9 @@ struct StateRow {
 bool RowLess(const StateRow& a, const StateRow& b);
 
 // Appends a row to a buffer of rows, in no order: the form in which a worker hands its changes on.
-//   hash (8 bytes, little-endian), length of the key, of the part, of the state + 1 (0: tombstone),
-//   as Encoder::AppendLength writes them, then the bytes of the three.
+// A row is its hash (8 bytes, little-endian), three lengths (Encoder::AppendLength), and the bytes
+// of the key, the part and the state. The third length is 0 for a tombstone, else that of the
+// state + 1.
 void AppendRow(const StateRow& row, std::string& buffer);
 
 // Reads the rows of such a buffer in the order in which they were appended.

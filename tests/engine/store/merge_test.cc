@@ -173,12 +173,26 @@ TEST_CASE("a damaged block is an error that names its place") {
   PartitionChange change;
   PartitionChange::NewRun& run = change.new_runs.emplace_back();
   run.blocks.push_back({0, 1, 1, "bytes that are no block, and are long enough"});
+  run.run.row_count = 1;
   CHECK(fixture.partition().Apply(change).ok());
   const absl::Status status = MergeRuns(fixture.partition(), fixture.runs(), 0, kLastHash, false,
                                         [](const StateRow&) { return absl::OkStatus(); });
   CHECK(status.code() == absl::StatusCode::kDataLoss);
   CHECK(status.message() ==
         "partition 0 of the recovery store in memory, run 1, block 0: the bytes are no block");
+}
+
+TEST_CASE("a run with a missing block is an error") {
+  Fixture fixture;
+  fixture.WriteEpoch(0, {{"key", "state"}});
+  std::vector<StoredRun> runs = fixture.runs();
+  runs[0].row_count = 5;
+  const absl::Status status = MergeRuns(fixture.partition(), runs, 0, kLastHash, false,
+                                        [](const StateRow&) { return absl::OkStatus(); });
+  CHECK(status.code() == absl::StatusCode::kDataLoss);
+  CHECK(status.message() ==
+        "partition 0 of the recovery store in memory, run 1: blocks are missing, 1 of 5 rows are "
+        "there");
 }
 
 TEST_CASE("runs of epochs that a resume may need are not merged") {
