@@ -90,7 +90,7 @@ absl::Status SqlitePartition::Create(const std::string& file, const Identity& id
   // The first two take effect before the first table only.
   const std::string pragmas = Format(
       "PRAGMA page_size=%d; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL;"
-      "PRAGMA synchronous=FULL; BEGIN; PRAGMA application_id=%d; PRAGMA user_version=%d;",
+      "PRAGMA synchronous=OFF; BEGIN; PRAGMA application_id=%d; PRAGMA user_version=%d;",
       kPageBytes, kApplicationId, kFormatVersion);
   absl::Status status = tables.Execute(pragmas.c_str());
   if (status.ok()) status = tables.Execute(kTables);

@@ -29,7 +29,7 @@ class SqlitePartition : public StorePartition {
     bool is_used = false;  // a run has begun with it
   };
 
-  // Makes the file of an empty partition.
+  // Makes the file of an empty partition. It is not durable yet.
   static absl::Status Create(const std::string& file, const Identity& identity);
   // Reads the identity of a partition. InvalidArgument: the file is no partition.
   static absl::StatusOr<Identity> ReadIdentity(const std::string& file);

@@ -191,21 +191,27 @@ absl::Status SqliteStore::Create(int count, std::string_view store_id) {
         Format("%s exists already: remove it first, or use another directory", Describe()));
   }
 
-  // A new name says that the store is not complete. The last one goes when all others are gone.
+  // A new name says that the store is not complete. The last one goes when all files are durable.
   for (int index = 0; index < count; ++index) {
     SqlitePartition::Identity identity;
     identity.store_id = store_id;
     identity.index = index;
     identity.count = count;
-    const absl::Status status = SqlitePartition::Create(FileOf(index).append(kNew), identity);
+    const std::string file = FileOf(index).append(kNew);
+    absl::Status status = SqlitePartition::Create(file, identity);
     if (!status.ok()) return status;
+    const FileDescriptor descriptor(open(file.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!descriptor.is_open() || fsync(descriptor.get()) != 0) {
+      return CannotMake(file, std::strerror(errno));
+    }
   }
+  if (fsync(lock.get()) != 0) return CannotMake(directory_, std::strerror(errno));
   for (int index = 0; index < count; ++index) {
-    if (rename(FileOf(index).append(kNew).c_str(), FileOf(index).c_str()) != 0 ||
-        fsync(lock.get()) != 0) {
+    if (rename(FileOf(index).append(kNew).c_str(), FileOf(index).c_str()) != 0) {
       return CannotMake(FileOf(index), std::strerror(errno));
     }
   }
+  if (fsync(lock.get()) != 0) return CannotMake(directory_, std::strerror(errno));
   return absl::OkStatus();
 }
 
