@@ -17,6 +17,7 @@
 #include "check.h"
 #include "comm/codec/stable_hash.h"
 #include "engine/store/column.h"
+#include "engine/store/hash_column.h"
 #include "engine/store/row.h"
 #include "format.h"
 
@@ -68,13 +69,13 @@ void BlockWriter::Add(const StateRow& row) {
   const size_t size = row.byte_count();
   HEADWAY_CHECK(size <= kRowBytesMax);
   const size_t bytes = sizeof(row.hash) + size;
-  if (!hashes_.empty() &&
+  if (hashes_.size() > 0 &&
       (hashes_.size() == kBlockRowsMax || byte_count_ + bytes > kBlockBytesMax)) {
     FinishBlock();
   }
-  HEADWAY_DCHECK(hashes_.empty() || hashes_.back() <= row.hash);
+  HEADWAY_DCHECK(hashes_.size() == 0 || hashes_.last() <= row.hash);
   byte_count_ += bytes;
-  hashes_.push_back(row.hash);
+  hashes_.Add(row.hash, row.key);
   keys_.Add(row.key);
   parts_.Add(row.part);
   is_tombstone_.push_back(!row.state);
@@ -86,21 +87,20 @@ void BlockWriter::Add(const StateRow& row) {
 }
 
 std::vector<StoredBlock> BlockWriter::Finish() {
-  if (!hashes_.empty()) FinishBlock();
+  if (hashes_.size() > 0) FinishBlock();
   return std::exchange(blocks_, {});
 }
 
 void BlockWriter::FinishBlock() {
   const size_t count = hashes_.size();
   StoredBlock& block = blocks_.emplace_back();
-  block.first_hash = hashes_.front();
-  block.last_hash = hashes_.back();
+  block.first_hash = hashes_.first();
+  block.last_hash = hashes_.last();
   block.row_count = static_cast<uint32_t>(count);
 
-  for (size_t i = count - 1; i > 0; --i) hashes_[i] -= hashes_[i - 1];
-  columns_.resize(count * sizeof(uint64_t));
-  ToPlanes(reinterpret_cast<const char*>(hashes_.data()), count, sizeof(uint64_t), columns_.data());
+  columns_.clear();
   keys_.Finish(columns_);
+  hashes_.Finish(columns_);
   parts_.Finish(columns_);
   if (tombstone_count_ == 0 || tombstone_count_ == count) {
     columns_.push_back(
@@ -128,7 +128,6 @@ void BlockWriter::FinishBlock() {
   head.checksum = Checksum(head, std::string_view(block.bytes).substr(sizeof(Head)));
   std::memcpy(block.bytes.data(), &head, sizeof(head));
 
-  hashes_.clear();
   is_tombstone_.clear();
   tombstone_count_ = 0;
   byte_count_ = 0;
@@ -168,15 +167,10 @@ absl::StatusOr<BlockReader> BlockReader::Open(std::string_view bytes) {
 }
 
 bool BlockReader::ReadColumns(std::string_view columns, size_t row_count) {
-  if (columns.size() < row_count * sizeof(uint64_t)) return false;
-  hashes_.resize(row_count);
-  FromPlanes(columns.data(), row_count, sizeof(uint64_t), reinterpret_cast<char*>(hashes_.data()));
-  columns.remove_prefix(row_count * sizeof(uint64_t));
-  for (size_t i = 1; i < row_count; ++i) {
-    if (__builtin_add_overflow(hashes_[i], hashes_[i - 1], &hashes_[i])) return false;
+  if (!keys_.Open(&columns, row_count) || !ReadHashColumn(&columns, keys_, row_count, &hashes_) ||
+      !parts_.Open(&columns, row_count) || columns.empty()) {
+    return false;
   }
-  if (!keys_.Open(&columns, row_count) || !parts_.Open(&columns, row_count)) return false;
-  if (columns.empty()) return false;
   const auto tombstones = static_cast<Tombstones>(columns.front());
   columns.remove_prefix(1);
   size_t state_count = row_count;

@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/store/column.h"
+#include "engine/store/hash_column.h"
 #include "engine/store/row.h"
 #include "engine/store/store.h"
 
@@ -24,8 +25,7 @@
 //   12  size of the frame's content, 4 bytes
 //   16  checksum of bytes 0 to 15 and of the frame, 8 bytes
 //
-// The frame has columns, in the order of rows. First, the difference of each hash to the hash
-// before, in eight planes (ToPlanes). Then the keys, the parts, the tombstones, and the states of
+// The frame has columns, in the order of rows: keys, hashes, parts, tombstones, and the states of
 // the other rows.
 
 namespace headway::internal {
@@ -54,7 +54,7 @@ class BlockWriter {
   std::unique_ptr<Compressor> compressor_;
   std::vector<StoredBlock> blocks_;
   // The rows of the block that is not finished.
-  std::vector<uint64_t> hashes_;
+  HashColumnWriter hashes_;
   ColumnWriter keys_;
   ColumnWriter parts_;
   std::vector<bool> is_tombstone_;

@@ -14,6 +14,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "comm/codec/codec.h"
 #include "comm/codec/stable_hash.h"
 #include "doctest/doctest.h"
 #include "engine/store/row.h"
@@ -81,6 +82,41 @@ TEST_CASE("blocks hold the last row of each key and part, in order") {
     INFO("round ", round);
     CHECK((RowsOf(*blocks) == expected));
     for (const StoredBlock& block : *blocks) CHECK(block.row_count <= kBlockRowsMax);
+  }
+}
+
+TEST_CASE("hashes that the keys give are left out") {
+  for (const bool strings : {false, true}) {
+    std::vector<std::string> buffers(1);
+    Rows expected;
+    constexpr uint64_t kRows = 10000;
+    for (uint64_t i = 0; i < kRows; ++i) {
+      Encoder encoder;
+      const std::string text(i % 200, static_cast<char>(i));
+      if (strings) {
+        Codec<std::string>::Encode(text, encoder);
+      } else {
+        Codec<uint64_t>::Encode(i, encoder);
+      }
+      const std::string key(reinterpret_cast<const char*>(encoder.bytes().data()), encoder.size());
+      const uint64_t hash = strings ? StableHash(text) : StableHash(i);
+      AppendRow({hash, key, "", ""}, buffers[0]);
+      expected[{hash, key, ""}] = "";
+    }
+    std::vector<StoredBlock> blocks = *BlocksOf(buffers);
+    CHECK((RowsOf(blocks) == expected));
+    const auto bytes_of = [](const std::vector<StoredBlock>& all) {
+      size_t bytes = 0;
+      for (const StoredBlock& block : all) bytes += block.bytes.size();
+      return bytes;
+    };
+    const size_t bytes = bytes_of(blocks);
+    // One other hash, and all are stored.
+    AppendRow({1, "other", "", ""}, buffers[0]);
+    expected[{1, "other", ""}] = "";
+    blocks = *BlocksOf(buffers);
+    CHECK((RowsOf(blocks) == expected));
+    CHECK(bytes_of(blocks) > bytes + 4 * expected.size());
   }
 }
 
