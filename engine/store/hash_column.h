@@ -19,7 +19,7 @@ enum class HashRule : char {
   kString = 2,   // nothing: a key is a length and so many bytes, the hash that of the string
 };
 
-// Encodes the column of hashes of a block: a HashRule, one byte, then what it says. Not thread
+// Encodes the column of hashes of a block: one byte with the HashRule, then its bytes. Not thread
 // safe.
 class HashColumnWriter {
  public:

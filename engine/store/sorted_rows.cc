@@ -2,6 +2,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <numeric>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -104,6 +105,7 @@ absl::StatusOr<std::vector<StoredBlock>> BlocksOf(const std::vector<std::string>
 
   BlockWriter writer;
   std::vector<StateRow> same_hash;
+  std::vector<size_t> order;
   constexpr size_t kAhead = 16;  // rows lie anywhere in memory, so they are fetched in advance
   for (size_t i = 0; i < entries.size();) {
     if (i + kAhead < entries.size()) {
@@ -120,11 +122,16 @@ absl::StatusOr<std::vector<StoredBlock>> BlocksOf(const std::vector<std::string>
     while (i < entries.size() && entries[i].hash == hash) {
       same_hash.push_back(RowAt(buffers, entries[i++].place));
     }
-    std::stable_sort(same_hash.begin(), same_hash.end(), RowLess);
-    for (size_t j = 0; j < same_hash.size(); ++j) {
-      if (j + 1 == same_hash.size() || RowLess(same_hash[j], same_hash[j + 1])) {
-        writer.Add(same_hash[j]);
-      }
+    order.resize(same_hash.size());
+    std::iota(order.begin(), order.end(), size_t{0});
+    std::sort(order.begin(), order.end(), [&same_hash](size_t a, size_t b) {
+      const bool is_less = RowLess(same_hash[a], same_hash[b]);
+      return is_less || (a < b && !RowLess(same_hash[b], same_hash[a]));
+    });
+    for (size_t j = 0; j < order.size(); ++j) {
+      const bool is_last =
+          j + 1 == order.size() || RowLess(same_hash[order[j]], same_hash[order[j + 1]]);
+      if (is_last) writer.Add(same_hash[order[j]]);
     }
   }
   return writer.Finish();
