@@ -26,6 +26,7 @@
 #include "operators/inspect.h"
 #include "operators/io/callback.h"
 #include "operators/io/file_lines.h"
+#include "operators/io/file_sink.h"
 #include "operators/io/manual.h"
 #include "operators/io/stdout.h"
 #include "operators/io/testing.h"

@@ -49,8 +49,8 @@ class EpochParticipant : public StateBase {
   virtual bool restores_everywhere() const { return false; }
 
   // Whether an earlier run, or an earlier attempt of this one, took part under the same step id
-  // with the same recovery store. What the step finds outside of the store may be its own work
-  // then.
+  // with the same recovery store, and its sources and sinks opened without an error. Files and the
+  // like that the step finds may be its own work then.
   bool ran_before() const { return ran_before_; }
   void SetRanBefore(bool ran_before) { ran_before_ = ran_before; }
 

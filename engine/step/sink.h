@@ -2,6 +2,8 @@
 #define HEADWAY_ENGINE_STEP_SINK_H_
 
 #include <concepts>
+#include <cstddef>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,21 +12,27 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
-#include "engine/step/alarm.h"
 #include "engine/step/define_step.h"
 #include "engine/step/epoch_input.h"
+#include "engine/step/flush_state.h"
 #include "engine/step/operator_builder.h"
+#include "engine/step/sink_node.h"
 #include "engine/step/step_context.h"
 
-// Sinks: where records go. A sink is a value that describes the output. On each worker it opens a
-// writer for the records of that worker:
+// Sinks: where records go. A sink is a value that describes the output. It divides the records into
+// partitions: files, topics, tables. All records of a partition are written by one worker:
 //
 //   class MySink {
 //    public:
-//     // Called on each worker when the dataflow has been built. The context has the worker's index
-//     // and an activator for other threads.
-//     absl::StatusOr<Writer> Open(const SinkContext& context);
+//     // The partition of a record. Copies must agree, on all workers. Without this member the sink
+//     // has one partition, which worker 0 writes.
+//     std::string PartitionOf(const D& record) const;   // or std::string_view
+//     // Opens a partition at its first record. If the run resumes, all partitions with a position
+//     // are opened at the start: what was written after the position is to be dropped. A sink of
+//     // one partition opens it at the start too.
+//     absl::StatusOr<Writer> OpenPartition(const SinkContext& context,
+//                                          const std::string& partition,
+//                                          std::optional<std::string> position);
 //   };
 //   class Writer {
 //    public:
@@ -32,11 +40,22 @@
 //     // Hands over all records that were written. Called at the end of each epoch that had
 //     // records; the epoch is complete when the flush is done.
 //     absl::Status Flush();
+//     // The position after the last flush.
+//     std::string Snapshot() const;
 //   };
+//
+// With RunOptions::apply_in_epoch_order the records of a partition are written in the order of
+// their epochs, and a position is that of the end of an epoch.
+//
+// A sink without positions has a writer on each worker, for the records of that worker:
+//
+//     // Called on each worker when the dataflow has been built. The context has the worker's index
+//     // and an activator for other threads. The writer needs no Snapshot.
+//     absl::StatusOr<Writer> Open(const SinkContext& context);
 //
 // A flush that takes long must not block the worker. It returns absl::StatusOr<FlushState> then:
 // Pending until the records are handed over, by another thread for example, and Done after that.
-// No record is written while a flush is pending.
+// No record is written while a flush is pending. All partitions are flushed at the same time.
 //
 // An error status ends the run, and the run's status names the step and the worker.
 
@@ -46,25 +65,35 @@ namespace headway {
 // stream says which epochs are flushed.
 struct Flushed {};
 
-// Whether a flush is done.
-struct FlushState {
-  static FlushState Done() { return {}; }
-  // The flush is asked for again after `wait`, or earlier if SinkContext::activator wakes the sink.
-  static FlushState Pending(absl::Duration wait) { return {.done = false, .wait = wait}; }
-
-  bool done = true;
-  absl::Duration wait = absl::ZeroDuration();
-};
-
 namespace internal {
 
 template <class Sink>
-concept IsSink = requires(Sink& sink, const SinkContext& context) {
+concept IsSinkByWorker = requires(Sink& sink, const SinkContext& context) {
   typename decltype(sink.Open(context))::value_type;
 };
 
 template <class Sink>
-using WriterOf = typename decltype(std::declval<Sink&>().Open(SinkContext{}))::value_type;
+concept IsPartitionedSink =
+    requires(Sink& sink, const SinkContext& context, const std::string& partition) {
+      typename decltype(sink.OpenPartition(context, partition, std::nullopt))::value_type;
+    };
+
+template <class Sink>
+struct WriterOfSink {
+  using type = typename decltype(std::declval<Sink&>().Open(SinkContext{}))::value_type;
+};
+template <IsPartitionedSink Sink>
+struct WriterOfSink<Sink> {
+  using type = typename decltype(std::declval<Sink&>().OpenPartition(SinkContext{}, std::string(),
+                                                                     std::nullopt))::value_type;
+};
+template <class Sink>
+using WriterOf = typename WriterOfSink<Sink>::type;
+
+template <class Sink, class D>
+concept NamesPartitions = requires(const Sink& sink, const Batch<D>& batch) {
+  { sink.PartitionOf(batch[0]) } -> std::convertible_to<std::string_view>;
+};
 
 template <class Writer, class D>
 concept WritesRecord = requires(Writer& writer, const Batch<D>& batch) {
@@ -76,22 +105,70 @@ concept Flushes = requires(Writer& writer) {
   { writer.Flush() } -> std::convertible_to<absl::StatusOr<FlushState>>;
 };
 
+template <class Writer>
+concept HasWriterPosition = requires(const Writer& writer) {
+  { writer.Snapshot() } -> std::convertible_to<std::string>;
+};
+
+template <class Sink, class D>
+constexpr SinkForm SinkFormOf() {
+  if (!IsPartitionedSink<Sink>) return SinkForm::kByWorker;
+  return NamesPartitions<Sink, D> ? SinkForm::kPartitions : SinkForm::kOnePartition;
+}
+
+// The pact by which the records come to their writers. The sink outlives it.
+template <class D, class Sink>
+auto PactOf(const Sink& sink) {
+  if constexpr (SinkFormOf<Sink, D>() == SinkForm::kByWorker) {
+    return pact::Pipeline{};
+  } else if constexpr (SinkFormOf<Sink, D>() == SinkForm::kOnePartition) {
+    return pact::Gather{};
+  } else {
+    return pact::Exchange{
+        [&sink](const auto& record) -> decltype(auto) { return sink.PartitionOf(record); }};
+  }
+}
+
+template <class Writer>
+class TypedPartition final : public SinkPartition {
+ public:
+  explicit TypedPartition(Writer of_partition) : writer(std::move(of_partition)) {}
+
+  absl::StatusOr<FlushState> Flush() override {
+    if constexpr (std::is_same_v<decltype(writer.Flush()), absl::Status>) {
+      const absl::Status status = writer.Flush();
+      if (!status.ok()) return status;
+      return FlushState::Done();
+    } else {
+      return writer.Flush();
+    }
+  }
+  std::string Position() const override {
+    if constexpr (HasWriterPosition<Writer>) {
+      return writer.Snapshot();
+    } else {
+      return std::string();
+    }
+  }
+
+  Writer writer;
+};
+
 // Writes the records of an input, and flushes them before their epoch is closed.
 template <class D, class T, class Sink>
-class SinkNode final : public EpochParticipant {
+class SinkNode final : public SinkNodeBase {
  public:
-  SinkNode(Graph& graph, Node& node, NodeInput<D, T>& input, Sink sink)
-      : EpochParticipant(node.step_id()),
-        graph_(graph),
-        node_(node),
+  SinkNode(Graph& graph, Node& node, NodeInput<D, T>& input, Sink& sink)
+      : SinkNodeBase(graph, node, kForm),
         input_(input, graph.worker().run().options().apply_in_epoch_order, 0),
-        sink_(std::move(sink)),
-        alarm_(graph, node) {}
+        sink_(sink) {}
 
   void Open() {
-    absl::StatusOr<Writer> writer = sink_.Open(ContextOf(graph_, node_));
-    Check(writer.status());
-    writer_.emplace(*std::move(writer));
+    if constexpr (kForm == SinkForm::kPartitions) {
+      while (!restored().empty()) OpenPartition(restored().begin()->first);
+    } else if (kForm == SinkForm::kByWorker || graph_.worker().index() == 0) {
+      last_ = OpenPartition(kOnlyPartition);
+    }
   }
 
   void Run() {
@@ -102,69 +179,49 @@ class SinkNode final : public EpochParticipant {
     node_.takes_nothing = !applied || !input_.CloseEnded(close);
   }
 
-  // A sink has no state: its records are handed over when their epoch is closed.
-  void TrackChanges() override {}
-  void Snapshot(absl::FunctionRef<void(const StateEntry&)>) override {}
-  absl::Status Restore(const StateEntry&) override {
-    return absl::InvalidArgumentError(
-        "a snapshot has state for this step, which is a sink and has none; resume with the program "
-        "that took the snapshot");
-  }
-
  private:
+  static constexpr SinkForm kForm = SinkFormOf<Sink, D>();
   using Writer = WriterOf<Sink>;
+  using Partition = TypedPartition<Writer>;
 
-  void Check(const absl::Status& status) {
-    if (!status.ok()) graph_.errors().FailAndThrow(step_id(), status);
+  Partition* OpenPartition(const std::string& name) {
+    const std::optional<std::string> position = TakeRestored(name);
+    absl::StatusOr<Writer> writer = OpenWriter(name, position);
+    Check(writer.status());
+    auto partition = std::make_unique<Partition>(*std::move(writer));
+    return static_cast<Partition*>(Add(name, position, std::move(partition)));
   }
-
-  // Whether the pending flush need not be asked for yet.
-  bool MustWait() {
-    if (ask_at_nanos_ == 0 || std::exchange(node_.woken, false)) return false;
-    const int64_t now = graph_.worker().NowNanos();
-    if (now >= ask_at_nanos_) return false;
-    alarm_.Set(now, ask_at_nanos_);
-    return true;
-  }
-
-  void Write(const Batch<D>& batch) {
-    unflushed_ = true;
-    for (size_t i = 0; i < batch.size(); ++i) Check(writer_->Write(batch[i]));
-  }
-
-  bool Close(Epoch epoch) {
-    if (unflushed_ && !Flush()) return false;
-    unflushed_ = false;
-    TellClosed(epoch);
-    return true;
-  }
-
-  // Returns true if the flush is done.
-  bool Flush() {
-    ask_at_nanos_ = 0;
-    if constexpr (std::is_same_v<decltype(writer_->Flush()), absl::Status>) {
-      Check(writer_->Flush());
-      return true;
+  absl::StatusOr<Writer> OpenWriter(const std::string& name,
+                                    const std::optional<std::string>& position) {
+    if constexpr (kForm == SinkForm::kByWorker) {
+      return sink_.Open(Context());
     } else {
-      absl::StatusOr<FlushState> state = writer_->Flush();
-      Check(state.status());
-      if (state->done) return true;
-      node_.may_be_woken = true;
-      const int64_t now = graph_.worker().NowNanos();
-      ask_at_nanos_ = Alarm::Later(now, absl::ToInt64Nanoseconds(state->wait));
-      alarm_.Set(now, ask_at_nanos_);
-      return false;
+      return sink_.OpenPartition(Context(), name, position);
     }
   }
 
-  Graph& graph_;
-  Node& node_;
+  void Write(const Batch<D>& batch) {
+    if constexpr (kForm != SinkForm::kPartitions) WillWrite(*last_);
+    for (size_t i = 0; i < batch.size(); ++i) {
+      if constexpr (kForm == SinkForm::kPartitions) {
+        const auto& name = sink_.PartitionOf(batch[i]);
+        MoveTo(name);
+      }
+      Check(last_->writer.Write(batch[i]));
+    }
+  }
+  // Records of one partition often follow each other.
+  void MoveTo(std::string_view name) {
+    if (last_ == nullptr || last_->name() != name) {
+      last_ = static_cast<Partition*>(Find(name));
+      if (last_ == nullptr) last_ = OpenPartition(std::string(name));
+    }
+    WillWrite(*last_);
+  }
+
   EpochInput<D, T> input_;
-  Sink sink_;
-  std::optional<Writer> writer_;
-  bool unflushed_ = false;    // records were written since the last flush
-  int64_t ask_at_nanos_ = 0;  // when to ask for the pending flush again; 0: none is pending
-  Alarm alarm_;
+  Sink& sink_;
+  Partition* last_ = nullptr;  // that was written to, or the only one
 };
 
 }  // namespace internal
@@ -178,9 +235,11 @@ auto Output(std::string step_id, Sink sink) {
   return DefineStep(
       std::move(step_id), std::move(sink),
       []<class D, class T>(const Stream<D, T>& stream, std::string_view id, Sink of_worker) {
-        static_assert(internal::IsSink<Sink>,
+        constexpr bool kPartitioned = internal::IsPartitionedSink<Sink>;
+        static_assert(internal::IsSinkByWorker<Sink> || kPartitioned,
                       "Output: the sink must be an object with absl::StatusOr<Writer> Open(const "
-                      "SinkContext&), such as StdOutSink(); for a function use Inspect");
+                      "SinkContext&), such as StdOutSink(), or with OpenPartition (sink.h); for a "
+                      "function use Inspect");
         using Writer = internal::WriterOf<Sink>;
         static_assert(internal::WritesRecord<Writer, D>,
                       "Output: the sink's Writer must have absl::Status Write(record) for the "
@@ -188,13 +247,20 @@ auto Output(std::string step_id, Sink sink) {
         static_assert(internal::Flushes<Writer>,
                       "Output: the sink's Writer must have absl::Status Flush(), or "
                       "absl::StatusOr<FlushState> Flush()");
+        static_assert(internal::HasWriterPosition<Writer> || !kPartitioned,
+                      "Output: the Writer of a partition must have std::string Snapshot() const");
+        static_assert(
+            internal::NamesPartitions<Sink, D> || !requires { &Sink::PartitionOf; },
+            "Output: the sink's PartitionOf must take the records of the stream, and "
+            "return a std::string or std::string_view");
         OperatorBuilder<T> builder(stream.scope(), id);
-        NodeInput<D, T>& input = builder.AddInput(stream, pact::Pipeline{});
+        Sink& sink = builder.graph().objects().template Make<Sink>(std::move(of_worker));
+        NodeInput<D, T>& input = builder.AddInput(stream, internal::PactOf<D>(sink));
         // No record leaves through this output. Its capabilities keep epochs open until they are
         // closed.
         auto& flushed = builder.template AddOutput<Flushed>();
         auto& node = builder.graph().objects().template Make<internal::SinkNode<D, T, Sink>>(
-            builder.graph(), builder.node(), input, std::move(of_worker));
+            builder.graph(), builder.node(), input, sink);
         builder.AddParticipant(node, 0, [&node] { node.Open(); });
         builder.node().flushes = true;
         builder.BuildWithoutCapabilities([&node] { node.Run(); });

@@ -5,34 +5,33 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "engine/graph/scope.h"
-#include "engine/graph/source_control.h"
-#include "engine/step/alarm.h"
-#include "engine/step/epoch_clock.h"
-#include "engine/step/epoch_participant.h"
 #include "engine/step/operator_builder.h"
 #include "engine/step/poll_pace.h"
+#include "engine/step/source_node.h"
+#include "engine/step/source_state.h"
 #include "engine/step/step_context.h"
 
-// Sources: where records come from. A source is a value that describes the input. On each worker it
-// opens a reader for the share of that worker:
+// Sources: where records come from. A source is a value that describes the input, as partitions:
+// files, topics, tables. The library divides them among the workers, and opens a reader for each:
 //
 //   class MySource {
 //    public:
 //     using Record = std::string;
-//     // Called on each worker when the dataflow has been built. `resume_state` is the result of
-//     // Snapshot at the resume epoch; always empty yet, since a run cannot be resumed (planned).
-//     absl::StatusOr<Reader> Open(const SourceContext& context,
-//                                 std::optional<std::string> resume_state);
+//     // The names of the partitions. Called on worker 0 when the dataflow has been built; all
+//     // workers get its result. Names are different, and stay the same from run to run.
+//     absl::StatusOr<std::vector<std::string>> Partitions(const SourceContext& context);
+//     // Opens a partition at its beginning, or after the position that Snapshot returned.
+//     absl::StatusOr<Reader> OpenPartition(const SourceContext& context,
+//                                          const std::string& partition,
+//                                          std::optional<std::string> position);
 //   };
 //   class Reader {
 //    public:
@@ -43,42 +42,52 @@
 //     std::string Snapshot() const;
 //   };
 //
+// Worker w of W reads the partitions w, w + W, w + 2 W, ... of the list. Its readers are polled in
+// turn. A run that resumes may have another number of workers, and new partitions, which begin at
+// their beginning. A reader that returned Done is opened again at its position then: a run whose
+// input has ended can be continued with more input. Optional members of the source:
+//
+//     // Default: kFail.
+//     VanishedPartitions vanished_partitions() const;
+//     // How many partitions a worker has open at a time; another one is opened when a reader is
+//     // done. Default: all. For sources of very many partitions that end, such as files.
+//     int max_open_partitions() const;
+//
+// A source without partitions has a reader on each worker, for the share of that worker:
+//
+//     // Called on each worker when the dataflow has been built. `position` is the result of
+//     // Snapshot, if the run resumes.
+//     absl::StatusOr<Reader> Open(const SourceContext& context,
+//                                 std::optional<std::string> position);
+//
+// It can be resumed with the same number of workers only, and Snapshot is optional: a source
+// without it begins at its beginning.
+//
 // RunOptions::epoch_config decides when epochs are closed. A source that knows better has a member
 // `EpochConfig epoch_config() const`, which takes precedence; it may return a std::optional. With
 // SourceEpochConfig its readers close epochs themselves: Poll returns EndEpoch() after the last
 // record of an epoch, or AdvanceTo(epoch) to choose the next epoch by number. With any other config
-// these close an epoch early. Each worker has a reader, and an epoch is complete when all of them
-// have closed it.
+// these close an epoch early. The readers of a worker share its epoch: one that closes it closes it
+// for all. An epoch is complete when all workers have closed it.
 //
-// A reader that returns Done has closed all epochs. The readers of other workers continue, and the
-// input ends with the last of them.
+// A worker whose readers have all returned Done has closed all epochs. The readers of other workers
+// continue, and the input ends with the last of them.
 //
 // A source that consists of several steps has `auto AddTo(Scope<>& scope, std::string_view
-// step_id)` instead of Open, which builds them and returns the stream.
+// step_id)` instead, which builds them and returns the stream.
 //
 // A reader whose records come from another thread returns Idle with a long time, and that thread
-// calls SourceContext::activator when there is a record.
+// calls SourceContext::activator when there is a record. All idle readers of the worker are polled
+// then.
 //
 // An error status ends the run, and the run's status names the step and the worker.
 
 namespace headway {
 
-// The result of a poll.
-struct SourceState {
-  static SourceState More() { return {}; }
-  static SourceState Done() { return {.done = true}; }
-  // The reader is polled again after `wait`, or earlier if SourceContext::activator wakes it.
-  static SourceState Idle(absl::Duration wait) { return {.wait = wait}; }
-  // More, in the next epoch: the current one has no more records of this reader.
-  static SourceState EndEpoch() { return {.ends_epoch = true}; }
-  // The same with the number of the next epoch. An epoch before out.epoch(), or from kStopEpoch on,
-  // ends the run with FailedPrecondition; out.epoch() itself is like More.
-  static SourceState AdvanceTo(Epoch epoch) { return {.ends_epoch = true, .next_epoch = epoch}; }
-
-  bool done = false;
-  absl::Duration wait = absl::ZeroDuration();
-  bool ends_epoch = false;
-  std::optional<Epoch> next_epoch = std::nullopt;  // nullopt: the current one + 1
+// The fate of a stored position whose partition the source does not name any more.
+enum class VanishedPartitions {
+  kFail,    // ends the run with FailedPrecondition, which names the partition
+  kForget,  // the position is dropped
 };
 
 // The output of a reader: emits at the source's current epoch. Valid in the call of Poll that
@@ -137,155 +146,149 @@ concept IsSource = requires(Source& source, const SourceContext& context) {
 };
 
 template <class Source>
-using ReaderOf =
-    typename decltype(std::declval<Source&>().Open(SourceContext{}, std::nullopt))::value_type;
+concept IsPartitionedSource =
+    requires(Source& source, const SourceContext& context, const std::string& partition) {
+      typename Source::Record;
+      {
+        source.Partitions(context)
+      } -> std::convertible_to<absl::StatusOr<std::vector<std::string>>>;
+      typename decltype(source.OpenPartition(context, partition, std::nullopt))::value_type;
+    };
+
+template <class Source>
+struct ReaderOfSource {
+  using type =
+      typename decltype(std::declval<Source&>().Open(SourceContext{}, std::nullopt))::value_type;
+};
+template <IsPartitionedSource Source>
+struct ReaderOfSource<Source> {
+  using type = typename decltype(std::declval<Source&>().OpenPartition(
+      SourceContext{}, std::string(), std::nullopt))::value_type;
+};
+template <class Source>
+using ReaderOf = typename ReaderOfSource<Source>::type;
 
 template <class Reader, class D>
 concept PollsRecords = requires(Reader& reader, SourceOutput<D>& output) {
   { reader.Poll(output) } -> std::convertible_to<absl::StatusOr<SourceState>>;
 };
 
-// Polls the reader of a source, and knows its position.
+template <class Reader>
+concept HasPosition = requires(const Reader& reader) {
+  { reader.Snapshot() } -> std::convertible_to<std::string>;
+};
+
+// A source that divides its partitions itself, as SourceNodeBase describes it.
 template <class Source>
-class SourceNode final : public SourceControl, public EpochParticipant {
+concept DividesItself =
+    requires(Source& source, const SourceContext& context, std::vector<std::string> list) {
+      source.Divide(context, std::move(list));
+    };
+
+template <class Reader, class D>
+class TypedReader final : public PartitionReader {
+ public:
+  TypedReader(Reader reader, SourceOutput<D>& output, PollPace& pace)
+      : reader_(std::move(reader)), output_(output), pace_(pace) {}
+
+  absl::StatusOr<SourceState> Poll(Epoch epoch, int64_t budget, int64_t& emitted) override {
+    pace_.BeginPoll();
+    output_.Begin(epoch, budget);
+    absl::StatusOr<SourceState> state = reader_.Poll(output_);
+    emitted = output_.emitted();
+    return state;
+  }
+  std::optional<std::string> Position() const override {
+    if constexpr (HasPosition<Reader>) {
+      return reader_.Snapshot();
+    } else {
+      return std::nullopt;
+    }
+  }
+
+ private:
+  Reader reader_;
+  SourceOutput<D>& output_;
+  PollPace& pace_;
+};
+
+template <class Source>
+class SourceNode final : public SourceNodeBase {
  public:
   using D = typename Source::Record;
 
   SourceNode(Graph& graph, Node& node, NodeOutput<D, Epoch>& output, Capability<Epoch> capability,
-             Source source)
-      : EpochParticipant(node.step_id()),
-        graph_(graph),
-        node_(node),
-        output_(output),
+             Source source, SourceListing* listing)
+      : SourceNodeBase(graph, node, output, std::move(capability), Epochs(source, graph),
+                       FormOf(source), listing),
         source_(std::move(source)),
-        clock_(graph, node, std::move(capability), *this, Epochs()),
         pace_(graph.worker()),
-        source_output_(output, pace_),
-        alarm_(graph, node) {}
-
-  void Open() {
-    absl::StatusOr<Reader> reader =
-        source_.Open(ContextOf(graph_, node_), std::move(resume_state_));
-    if (!reader.ok()) graph_.errors().FailAndThrow(step_id(), reader.status());
-    reader_.emplace(*std::move(reader));
-  }
-
-  Node& node() override { return node_; }
-  Epoch epoch() const override { return clock_.epoch(); }
-  bool ended() const override { return stopped_ || clock_.finished(); }
-  std::optional<Epoch> AwaitedEpoch() override { return clock_.AwaitedEpoch(); }
-  bool IsPaused() override { return clock_.IsPaused(); }
-  void Stop() override {
-    if (std::exchange(stopped_, true)) return;
-    try {
-      graph_.errors().Guard(step_id(), [&] { clock_.Stop(); });
-    } catch (const StepFailed&) {  // the run has the failure
-    }
-    graph_.queue().MarkActive();
-  }
-
-  void Run() {
-    if (graph_.worker().run().stop_requested()) Stop();
-    if (clock_.finished() || stopped_) return;
-    clock_.CloseDueEpochs();
-    if (!graph_.credit().HasCredit(output_)) {
-      graph_.credit().Await(node_);
-      return;
-    }
-    const int64_t budget = clock_.Budget();
-    if (budget == 0 || MustWait()) return;  // the completion of an epoch or the alarm activates it
-    pace_.BeginPoll();
-    source_output_.Begin(clock_.epoch(), budget);
-    node_.woken = false;
-    absl::StatusOr<SourceState> state = reader_->Poll(source_output_);
-    if (!state.ok()) graph_.errors().FailAndThrow(step_id(), state.status());
-    output_.Flush();
-    graph_.worker().CountSourceRecords(static_cast<uint64_t>(source_output_.emitted()));
-    if (state->done) {
-      clock_.Finish();
-      return;
-    }
-    if (state->ends_epoch) {
-      clock_.Advance(state->next_epoch);
-    } else {
-      clock_.AfterPoll(source_output_.emitted());
-    }
-    PollAgainAfter(state->wait);
-  }
-
-  // The position of a reader is one entry, under the index of its worker.
-  bool restores_everywhere() const override { return true; }
-  void TrackChanges() override {}
-  void Snapshot(absl::FunctionRef<void(const StateEntry&)> write) override {
-    if constexpr (requires { std::as_const(*reader_).Snapshot(); }) {
-      const std::string key = Key();
-      const std::string position = std::as_const(*reader_).Snapshot();
-      write(
-          {std::as_bytes(std::span(key)), std::as_bytes(std::span(position)), {}, StableHash(key)});
-    }
-  }
-  absl::Status Restore(const StateEntry& entry) override {
-    const std::string key(reinterpret_cast<const char*>(entry.key.data()), entry.key.size());
-    if (key != Key()) {
-      return absl::InvalidArgumentError(
-          "a position in the snapshot belongs to another worker; resume with the number of workers "
-          "that took the snapshot");
-    }
-    resume_state_.reset();
-    if (entry.state.has_value()) {
-      resume_state_.emplace(reinterpret_cast<const char*>(entry.state->data()),
-                            entry.state->size());
-    }
-    return absl::OkStatus();
-  }
+        source_output_(output, pace_) {}
 
  private:
   using Reader = ReaderOf<Source>;
+  static constexpr bool kByWorker = !IsPartitionedSource<Source>;
 
-  std::string Key() const { return std::to_string(graph_.worker().index()); }
-
-  EpochConfig Epochs() const {
-    const EpochConfig& of_run = graph_.worker().run().options().epoch_config;
-    if constexpr (requires { source_.epoch_config(); }) {
-      const std::optional<EpochConfig> own = source_.epoch_config();
+  static EpochConfig Epochs(const Source& source, Graph& graph) {
+    const EpochConfig& of_run = graph.worker().run().options().epoch_config;
+    if constexpr (requires { source.epoch_config(); }) {
+      const std::optional<EpochConfig> own = source.epoch_config();
       return own.value_or(of_run);
     } else {
       return of_run;
     }
   }
-
-  // Whether the reader is idle still.
-  bool MustWait() {
-    if (poll_at_nanos_ == 0 || node_.woken) return false;
-    const int64_t now = graph_.worker().NowNanos();
-    if (now >= poll_at_nanos_) return false;
-    alarm_.Set(now, poll_at_nanos_);
-    return true;
+  static Form FormOf(const Source& source) {
+    Form form{.by_worker = kByWorker};
+    if constexpr (requires { source.max_open_partitions(); }) {
+      form.max_open = static_cast<size_t>(source.max_open_partitions());
+    }
+    if constexpr (requires { source.vanished_partitions(); }) {
+      form.forgets_vanished = source.vanished_partitions() == VanishedPartitions::kForget;
+    }
+    return form;
   }
 
-  void PollAgainAfter(absl::Duration wait) {
-    poll_at_nanos_ = 0;
-    if (wait > absl::ZeroDuration()) {
-      const int64_t now = graph_.worker().NowNanos();
-      poll_at_nanos_ = Alarm::Later(now, absl::ToInt64Nanoseconds(wait));
-      alarm_.Set(now, poll_at_nanos_);
+  absl::StatusOr<std::vector<std::string>> List() override {
+    if constexpr (kByWorker) {
+      return std::vector<std::string>();
     } else {
-      graph_.queue().Activate(node_);
+      return source_.Partitions(Context());
+    }
+  }
+  absl::StatusOr<std::vector<std::string>> Vanished(
+      const std::vector<std::string>& list) const override {
+    if constexpr (DividesItself<Source>) {
+      return source_.Vanished(restored());
+    } else {
+      return SourceNodeBase::Vanished(list);
+    }
+  }
+  absl::StatusOr<std::vector<std::string>> Divide(std::vector<std::string> list) override {
+    if constexpr (DividesItself<Source>) {
+      return source_.Divide(Context(), std::move(list));
+    } else {
+      return SourceNodeBase::Divide(std::move(list));
+    }
+  }
+  absl::StatusOr<std::unique_ptr<PartitionReader>> OpenPartition(
+      const std::string& partition, std::optional<std::string> position) override {
+    absl::StatusOr<Reader> reader = OpenReader(partition, std::move(position));
+    if (!reader.ok()) return reader.status();
+    return std::make_unique<TypedReader<Reader, D>>(*std::move(reader), source_output_, pace_);
+  }
+  absl::StatusOr<Reader> OpenReader(const std::string& partition,
+                                    std::optional<std::string> position) {
+    if constexpr (kByWorker) {
+      return source_.Open(Context(), std::move(position));
+    } else {
+      return source_.OpenPartition(Context(), partition, std::move(position));
     }
   }
 
-  Graph& graph_;
-  Node& node_;
-  NodeOutput<D, Epoch>& output_;
   Source source_;
-  EpochClock clock_;
   PollPace pace_;
   SourceOutput<D> source_output_;
-  std::optional<std::string> resume_state_;  // until the reader is open
-  std::optional<Reader> reader_;
-  Alarm alarm_;
-  int64_t poll_at_nanos_ = 0;  // until then the reader is idle; 0: it is not
-  bool stopped_ = false;
 };
 
 }  // namespace internal
@@ -297,18 +300,28 @@ auto Scope<T>::Input(std::string_view step_id, Source source) {
   if constexpr (requires { source.AddTo(*this, step_id); }) {
     return source.AddTo(*this, step_id);
   } else {
-    static_assert(internal::IsSource<Source>,
+    constexpr bool kPartitioned = internal::IsPartitionedSource<Source>;
+    static_assert(internal::IsSource<Source> || kPartitioned,
                   "Input: the source must be an object with a type Record and "
-                  "absl::StatusOr<Reader> Open(const SourceContext&, std::optional<std::string>); "
-                  "for the records of a container use TestingSource(vector)");
-    static_assert(internal::PollsRecords<internal::ReaderOf<Source>, typename Source::Record>,
+                  "absl::StatusOr<Reader> Open(const SourceContext&, std::optional<std::string>), "
+                  "or with Partitions and OpenPartition (source.h); for the records of a container "
+                  "use TestingSource(vector)");
+    using Reader = internal::ReaderOf<Source>;
+    static_assert(internal::PollsRecords<Reader, typename Source::Record>,
                   "Input: the source's Reader must have absl::StatusOr<SourceState> "
                   "Poll(SourceOutput<Record>&)");
+    static_assert(internal::HasPosition<Reader> || !kPartitioned,
+                  "Input: the Reader of a partition must have std::string Snapshot() const");
     OperatorBuilder<T> builder(*this, step_id);
+    internal::SourceListing* listing = nullptr;
+    if constexpr (kPartitioned) {
+      listing = internal::SourceListing::AddTo(*this, builder, step_id);
+    }
     auto& output = builder.template AddOutput<typename Source::Record>();
+    if (listing != nullptr) builder.SetSummary(0, 0, std::nullopt);
     builder.Build([&](std::vector<Capability<T>> first) {
       auto& node = graph_.objects().template Make<internal::SourceNode<Source>>(
-          graph_, builder.node(), output, std::move(first[0]), std::move(source));
+          graph_, builder.node(), output, std::move(first[0]), std::move(source), listing);
       graph_.builder().AddSource(node);
       builder.AddParticipant(node, 0, [&node] { node.Open(); });
       builder.node().checks_credit_itself = true;

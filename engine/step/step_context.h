@@ -6,6 +6,7 @@
 #include "comm/system/clock.h"
 #include "engine/graph/graph.h"
 #include "engine/step/activator.h"
+#include "engine/step/epoch_participant.h"
 
 namespace headway {
 
@@ -20,7 +21,7 @@ struct StepContext {
   std::string step_id = {};  // full: with the ids of the steps that it is part of
   Clock* clock = nullptr;    // of the run, and never null in one
   // Whether the run has a recovery store, and whether an earlier run or attempt took part under
-  // this step id with it. What the step finds outside of the store may be its own work then.
+  // this step id with it. Files and the like that the step finds may be its own work then.
   bool recovers = false;
   bool ran_before = false;
   // Wakes the worker and runs the step, from any thread. A source that is woken is polled though
@@ -41,6 +42,12 @@ inline StepContext ContextOf(Graph& graph, Node& node) {
           .step_id = node.step_id(),
           .clock = &worker.run().clock(),
           .activator = Activator(graph, node).thread_activator()};
+}
+
+inline StepContext ContextOf(Graph& graph, Node& node, const EpochParticipant& participant) {
+  StepContext context = ContextOf(graph, node);
+  context.ran_before = participant.ran_before();
+  return context;
 }
 
 }  // namespace internal

@@ -1,6 +1,7 @@
 #ifndef HEADWAY_OPERATORS_IO_TESTING_H_
 #define HEADWAY_OPERATORS_IO_TESTING_H_
 
+#include <cstddef>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -8,13 +9,14 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/numbers.h"
 #include "engine/batch/batch.h"
 #include "engine/step/sink.h"
 #include "engine/step/source.h"
 
 namespace headway {
 
-// Yields the given items, on worker 0 only. For tests and examples.
+// Yields the given items, on worker 0 only. Its one partition is "items". For tests and examples.
 template <class D>
 class TestingSource {
  public:
@@ -24,7 +26,7 @@ class TestingSource {
 
   class Reader {
    public:
-    explicit Reader(std::vector<D> items) : items_(std::move(items)) {}
+    Reader(std::vector<D> items, size_t next) : items_(std::move(items)), next_(next) {}
 
     absl::StatusOr<SourceState> Poll(SourceOutput<D>& out) {
       while (next_ < items_.size() && out.WantsMore()) out.Emit(std::move(items_[next_++]));
@@ -34,12 +36,19 @@ class TestingSource {
 
    private:
     std::vector<D> items_;
-    size_t next_ = 0;
+    size_t next_;
   };
 
-  absl::StatusOr<Reader> Open(const SourceContext& context, std::optional<std::string>) {
-    if (context.worker_index != 0) items_.clear();
-    return Reader(std::move(items_));
+  absl::StatusOr<std::vector<std::string>> Partitions(const SourceContext&) {
+    return std::vector<std::string>{"items"};
+  }
+  absl::StatusOr<Reader> OpenPartition(const SourceContext&, const std::string&,
+                                       std::optional<std::string> position) {
+    size_t next = 0;
+    if (position.has_value() && !absl::SimpleAtoi(*position, &next)) {
+      return absl::DataLossError("the stored position of the items is not a number");
+    }
+    return Reader(std::move(items_), next);
   }
 
  private:

@@ -76,7 +76,7 @@ auto CollectWithTime(std::string step_id, Collected<std::pair<T, D>>& collected)
   return Unary<D>(std::move(step_id), pact::Pipeline{}, [&collected](Capability<T>) {
     return [&collected](NodeInput<D, T>& in, NodeOutput<D, T>& out) {
       in.ForEach([&](const CapabilityRef<T>& time, Batch<D>& batch) {
-        for (const D& record : batch) collected.Add({time.time(), record});
+        for (const auto& record : batch) collected.Add({time.time(), D(record)});
         out.SessionAt(time).GiveBatch(std::move(batch));
       });
     };

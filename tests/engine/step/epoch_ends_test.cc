@@ -5,94 +5,23 @@
 #include <atomic>
 #include <cstdint>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "tests/engine/run_helpers.h"
+#include "tests/engine/snapshot_store.h"
 
 namespace headway {
 namespace {
 
-using Bytes = std::vector<std::byte>;
 using Numbers = std::vector<std::pair<int64_t, int64_t>>;
 
 constexpr int64_t kEpochs = 40;
 
 // NumbersOfEachWorker emits a number in the epoch of its last three digits.
 Epoch EpochOfNumber(int64_t number) { return static_cast<Epoch>(number % 1000); }
-
-// The epochs that the nodes of all workers close, and the changes in their snapshots then.
-class Store {
- public:
-  struct Closed {
-    int worker;
-    std::string step_id;
-    Epoch epoch;
-  };
-  struct Change {
-    Epoch epoch;
-    std::string step_id;
-    Bytes key;
-    Bytes part;
-    std::optional<Bytes> state;
-  };
-
-  // Listens to all participants of a dataflow.
-  void Listen(Scope<>& scope) {
-    for (EpochParticipant* participant : scope.graph().parts().participants) {
-      participant->TrackChanges();
-      participant->SetListener([this, worker = scope.worker_index()](
-                                   EpochParticipant& of, Epoch epoch) { Add(worker, of, epoch); });
-    }
-  }
-
-  // Restores the changes up to the end of `epoch`: positions to the worker that they are of,
-  // states to the worker of their key.
-  void RestoreInto(Scope<>& scope, Epoch epoch) const {
-    for (EpochParticipant* participant : scope.graph().parts().participants) {
-      for (const Change& change : changes_) {
-        if (change.epoch > epoch || change.step_id != participant->step_id()) continue;
-        if (change.step_id == "numbers") {
-          const std::string worker = std::to_string(scope.worker_index());
-          if (change.key != ToBytes(worker)) continue;
-        } else {
-          int64_t key = 0;
-          REQUIRE(DecodeFromBytes(std::span<const std::byte>(change.key), &key));
-          if (RouteHash(StableHash(key), scope.worker_count()) != scope.worker_index()) continue;
-        }
-        std::optional<std::span<const std::byte>> state;
-        if (change.state.has_value()) state = *change.state;
-        CheckOk(participant->Restore({change.key, state, change.part}));
-      }
-    }
-  }
-
-  const std::vector<Closed>& closed() const { return closed_; }
-
- private:
-  static Bytes ToBytes(const std::string& text) {
-    const auto bytes = std::as_bytes(std::span(text));
-    return Bytes(bytes.begin(), bytes.end());
-  }
-
-  void Add(int worker, EpochParticipant& participant, Epoch epoch) {
-    std::lock_guard lock(mutex_);
-    closed_.push_back({worker, participant.step_id(), epoch});
-    participant.Snapshot([&](const StateEntry& entry) {
-      std::optional<Bytes> state;
-      if (entry.state.has_value()) state.emplace(entry.state->begin(), entry.state->end());
-      changes_.push_back({epoch, participant.step_id(), Bytes(entry.key.begin(), entry.key.end()),
-                          Bytes(entry.part.begin(), entry.part.end()), std::move(state)});
-    });
-  }
-
-  std::mutex mutex_;
-  std::vector<Closed> closed_;
-  std::vector<Change> changes_;
-};
 
 // A sink that counts the records of each epoch.
 struct CountingSink {
@@ -130,7 +59,7 @@ RunOptions InOrder(int workers, int max_epochs_in_flight = 2) {
 TEST_CASE("a node closes each epoch once, in order") {
   for (int workers : kWorkerCounts) {
     CAPTURE(workers);
-    Store store;
+    SnapshotStore store;
     Collected<std::pair<int64_t, int64_t>> counts;
     Collected<std::pair<int64_t, int64_t>> totals;
     Dataflow flow("flow", [&](Scope<>& scope) {
@@ -140,7 +69,7 @@ TEST_CASE("a node closes each epoch once, in order") {
     CheckOk(RunMain(flow, InOrder(workers)));
     std::map<std::pair<int, std::string>, Epoch> next;
     std::map<std::string, int> closed;
-    for (const Store::Closed& each : store.closed()) {
+    for (const SnapshotStore::Closed& each : store.closed()) {
       Epoch& earliest = next[{each.worker, each.step_id}];
       CHECK(each.epoch >= earliest);
       earliest = each.epoch + 1;
@@ -216,7 +145,7 @@ TEST_CASE("no epoch is complete before all nodes have closed it") {
 
 TEST_CASE("snapshots of an epoch, restored into a new run, continue after it") {
   for (int workers : kWorkerCounts) {
-    Store store;
+    SnapshotStore store;
     Collected<std::pair<int64_t, int64_t>> all_counts;
     Collected<std::pair<int64_t, int64_t>> all_totals;
     Dataflow flow("flow", [&](Scope<>& scope) {
@@ -231,7 +160,7 @@ TEST_CASE("snapshots of an epoch, restored into a new run, continue after it") {
       Collected<std::pair<int64_t, int64_t>> totals;
       Dataflow resumed("flow", [&](Scope<>& scope) {
         BuildFlow(scope, counts, totals);
-        store.RestoreInto(scope, last);
+        store.RestoreInto(scope);
       });
       RunOptions options = InOrder(workers);
       options.first_epoch = last + 1;
@@ -284,11 +213,10 @@ TEST_CASE("a snapshot that is not of this program is refused") {
   CheckOk(Execute({}, [&](Worker& worker) {
     return worker.Build("flow", [&](Scope<>& scope) {
       scope.Input("numbers", NumbersOfEachWorker(1)) | Output("out", CountingSink());
-      for (EpochParticipant* participant : scope.graph().parts().participants) {
-        const bool is_sink = participant->step_id() == "out";
-        CheckError(participant->Restore({bytes, bytes}), absl::StatusCode::kInvalidArgument,
-                   {is_sink ? "which is a sink" : "belongs to another worker"});
-      }
+      EpochParticipant* out = scope.graph().parts().participants.back();
+      REQUIRE(out->step_id() == "out");
+      CheckError(out->Restore({bytes, bytes}), absl::StatusCode::kInvalidArgument,
+                 {"which is a sink and has none"});
     });
   }));
 }

@@ -1,0 +1,176 @@
+#include "engine/step/source_node.h"
+
+#include <algorithm>
+#include <unordered_set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace headway::internal {
+namespace {
+
+absl::Status CheckDifferent(const std::vector<std::string>& partitions) {
+  std::unordered_set<std::string_view> names;
+  for (const std::string& partition : partitions) {
+    if (names.insert(partition).second) continue;
+    return absl::InvalidArgumentError(absl::StrCat("its source names the partition '", partition,
+                                                   "' twice; give each partition its own name"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+SourceNodeBase::SourceNodeBase(Graph& graph, Node& node, OutputPortBase& output,
+                               Capability<Epoch> capability, const EpochConfig& epochs, Form form,
+                               SourceListing* listing)
+    : EpochParticipant(node.step_id()),
+      graph_(graph),
+      node_(node),
+      output_(output),
+      clock_(graph, node, std::move(capability), *this, epochs),
+      alarm_(graph, node),
+      form_(form),
+      listing_(listing) {}
+
+void SourceNodeBase::Open() {
+  if (form_.by_worker) {
+    OpenByWorker();
+  } else if (graph_.worker().index() == 0) {
+    std::vector<std::string> list = ValueOf(List());
+    CheckVanished(list);
+    if (listing_ == nullptr) {
+      Assign(ValueOf(Divide(std::move(list))));
+    } else {
+      listing_->Send(std::move(list));
+    }
+  }
+}
+
+// Each reader knows its own share of the records only, and not that of another number of workers.
+void SourceNodeBase::OpenByWorker() {
+  const WorkerContext& worker = graph_.worker();
+  const size_t positions = partitions_.restored().size();
+  if (positions != 0 && positions != static_cast<size_t>(worker.count())) {
+    Check(absl::InvalidArgumentError(absl::StrFormat(
+        "its snapshot has the positions of %d workers, and this run has %d: the source keeps a "
+        "position for each worker; resume with %d workers, or make the source partitioned",
+        positions, worker.count(), positions)));
+  }
+  Assign({std::to_string(worker.index())});
+}
+
+void SourceNodeBase::CheckVanished(const std::vector<std::string>& list) {
+  for (const std::string& name : ValueOf(Vanished(list))) {
+    if (!form_.forgets_vanished) {
+      Check(absl::FailedPreconditionError(
+          absl::StrCat("the snapshot has a position in its partition '", name,
+                       "', which the source does not name any more; bring the partition back, or "
+                       "allow VanishedPartitions::kForget")));
+    }
+    partitions_.Forget(name);
+  }
+}
+
+absl::StatusOr<std::vector<std::string>> SourceNodeBase::Vanished(
+    const std::vector<std::string>& list) const {
+  const std::unordered_set<std::string_view> named(list.begin(), list.end());
+  std::vector<std::string> vanished;
+  for (const auto& [name, position] : restored()) {
+    if (!named.contains(name)) vanished.push_back(name);
+  }
+  std::ranges::sort(vanished);  // the error names the same one each time
+  return vanished;
+}
+
+// The shares differ by one partition at most.
+absl::StatusOr<std::vector<std::string>> SourceNodeBase::Divide(std::vector<std::string> list) {
+  const absl::Status different = CheckDifferent(list);
+  if (!different.ok()) return different;
+  const WorkerContext& worker = graph_.worker();
+  std::vector<std::string> share;
+  for (size_t i = static_cast<size_t>(worker.index()); i < list.size();
+       i += static_cast<size_t>(worker.count())) {
+    share.push_back(std::move(list[i]));
+  }
+  return share;
+}
+
+void SourceNodeBase::Assign(const std::vector<std::string>& names) {
+  partitions_.Assign(names);
+  OpenNext();
+}
+
+void SourceNodeBase::OpenNext() {
+  Check(partitions_.OpenNext(form_.max_open,
+                             [this](const std::string& name, std::optional<std::string> position) {
+                               return OpenPartition(name, std::move(position));
+                             }));
+}
+
+void SourceNodeBase::Stop() {
+  if (std::exchange(stopped_, true)) return;
+  try {
+    graph_.errors().Guard(step_id(), [&] { clock_.Stop(); });
+  } catch (const StepFailed&) {  // the run has the failure
+  }
+  graph_.queue().MarkActive();
+}
+
+void SourceNodeBase::Run() {
+  if (listing_ != nullptr) {
+    // Taken after a stop too: a batch that is left in an input keeps its epoch open.
+    std::optional<std::vector<std::string>> list = listing_->Receive();
+    if (list.has_value() && !ended()) Assign(ValueOf(Divide(*std::move(list))));
+  }
+  if (graph_.worker().run().stop_requested()) Stop();
+  if (ended()) return;
+  clock_.CloseDueEpochs();
+  if (!graph_.credit().HasCredit(output_)) {
+    graph_.credit().Await(node_);
+    return;
+  }
+  const int64_t budget = clock_.Budget();
+  if (budget == 0) return;  // the completion of an epoch activates it
+  if (std::exchange(node_.woken, false)) partitions_.WakeAll();
+  if (partitions_.AllDone()) return clock_.Finish();
+  SourcePartitions::Partition* const partition =
+      partitions_.NextReady([this] { return graph_.worker().NowNanos(); });
+  if (partition != nullptr) {
+    Poll(*partition, budget);
+  } else if (partitions_.open_count() > 0) {
+    alarm_.Set(graph_.worker().NowNanos(), partitions_.FirstPoll());
+  }
+}
+
+void SourceNodeBase::Poll(SourcePartitions::Partition& partition, int64_t budget) {
+  int64_t emitted = 0;
+  partition.polled = true;
+  partition.poll_at_nanos = 0;
+  absl::StatusOr<SourceState> state = partition.reader->Poll(clock_.epoch(), budget, emitted);
+  Check(state.status());
+  output_.Flush();
+  graph_.worker().CountSourceRecords(static_cast<uint64_t>(emitted));
+  if (state->done) {
+    partitions_.Close(partition);
+    OpenNext();
+    if (partitions_.AllDone()) return clock_.Finish();
+    if (emitted > 0) clock_.AfterPoll(emitted);
+    graph_.queue().Activate(node_);
+    return;
+  }
+  if (state->ends_epoch) {
+    clock_.Advance(state->next_epoch);
+  } else {
+    clock_.AfterPoll(emitted);
+  }
+  if (state->wait > absl::ZeroDuration()) {
+    const int64_t now = graph_.worker().NowNanos();
+    partition.poll_at_nanos = Alarm::Later(now, absl::ToInt64Nanoseconds(state->wait));
+    if (partitions_.open_count() == 1) return alarm_.Set(now, partition.poll_at_nanos);
+  }
+  graph_.queue().Activate(node_);
+}
+
+}  // namespace headway::internal

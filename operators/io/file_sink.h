@@ -1,0 +1,53 @@
+#ifndef HEADWAY_OPERATORS_IO_FILE_SINK_H_
+#define HEADWAY_OPERATORS_IO_FILE_SINK_H_
+
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "engine/step/sink.h"
+#include "operators/io/line_writer.h"
+
+namespace headway {
+
+struct FileSinkOptions {
+  ExistingFile existing = ExistingFile::kRefuse;
+};
+
+// Writes each record on a line of its own to a file, as text (record_text.h). Worker 0 writes the
+// file, so it is on the disk of its process.
+//
+// If the run has a recovery store, the end of an epoch is durable (fdatasync) before it is
+// committed, and a run that resumes cuts the file back to its length at the last commit. The file
+// is created at the start, also if no record comes.
+//
+// A non-empty file that the first run finds is refused, replaced, or continued:
+// FileSinkOptions::existing. A file that was begun by an earlier attempt of the run, and never
+// committed, is begun again. With kAppend it is continued instead: its lines may be there twice
+// then.
+//
+// The file is locked while the run writes it. Errors name the file. FailedPrecondition: it is not
+// empty, or another writer has locked it. InvalidArgument: it is a directory or no regular file.
+// DataLoss: it is shorter than at the commit from which the run resumes. NotFound,
+// PermissionDenied, ResourceExhausted (a full disk) and others: it cannot be opened or written.
+class FileSink {
+ public:
+  using Writer = internal::LineWriter;
+
+  explicit FileSink(std::string path, FileSinkOptions options = {})
+      : path_(std::move(path)), options_(options) {}
+
+  absl::StatusOr<Writer> OpenPartition(const SinkContext& context, const std::string&,
+                                       std::optional<std::string> position) {
+    return Writer::Open(path_, context, options_.existing, position);
+  }
+
+ private:
+  std::string path_;
+  FileSinkOptions options_;
+};
+
+}  // namespace headway
+
+#endif  // HEADWAY_OPERATORS_IO_FILE_SINK_H_
