@@ -7,8 +7,14 @@
 #include <vector>
 
 #include "engine/graph/scope.h"
+#include "engine/step/source.h"
 
 namespace headway {
+
+struct FileLinesOptions {
+  // Of a file that a run reads no more when it resumes.
+  VanishedPartitions vanished = VanishedPartitions::kFail;
+};
 
 // The lines of text files, as Stream<std::string>, without their ends ("\n" or "\r\n"). Bytes are
 // not interpreted (any encoding). A line has at most 1 GiB, and the last one needs no end.
@@ -18,24 +24,33 @@ namespace headway {
 // sizes of all files when the dataflow is built, and tells the other workers. A file that grows
 // after that is read up to its size then. The files must be the same for all processes.
 //
+// A run that resumes reads the lines that the last one did not, with any number of workers, also if
+// the last one had read all of them and the files have grown. A last line without an end that was
+// read, and has grown since, is read again as a whole. Stripes are the partitions of source.h;
+// their names begin with the path.
+//
 // A file whose size is unknown is read to its end by one worker: a pipe, a device, a file of /proc.
-// While a pipe is empty its reader is idle.
+// While a pipe is empty its reader is idle. Such a file has no position.
 //
 // Errors name the file. NotFound, PermissionDenied and others: it cannot be opened or read.
 // InvalidArgument: it is a directory, is compressed (gzip, bzip2, xz, zstd, lz4, zip), or has a
-// longer line. DataLoss: it became shorter while it was read.
+// longer line. DataLoss: it became shorter while it was read, or since the last run.
+// FailedPrecondition: the last run read a file that is not listed any more.
 class FileLines {
  public:
   using Record = std::string;
 
-  explicit FileLines(std::string path) : paths_{std::move(path)} {}
-  explicit FileLines(std::vector<std::string> paths) : paths_(std::move(paths)) {}
+  explicit FileLines(std::string path, FileLinesOptions options = {})
+      : paths_{std::move(path)}, options_(options) {}
+  explicit FileLines(std::vector<std::string> paths, FileLinesOptions options = {})
+      : paths_(std::move(paths)), options_(options) {}
 
   // Scope::Input calls it.
   Stream<std::string> AddTo(Scope<>& scope, std::string_view step_id) const;
 
  private:
   std::vector<std::string> paths_;
+  FileLinesOptions options_;
 };
 
 }  // namespace headway

@@ -60,24 +60,66 @@ absl::Status LineReader::Open(const std::string& path) {
 
 absl::Status LineReader::BeginStripe(const FileStripe& stripe, int64_t size) {
   size_ = size;
+  open_bytes_ = 0;
   const bool follows = continues_ && stripe.begin == stripe_end_;
   stripe_end_ = stripe.end;
-  if (follows) return absl::OkStatus();
+  return follows ? absl::OkStatus() : MoveToFirstLineFrom(stripe.begin);
+}
+
+absl::Status LineReader::ContinueStripe(const FileStripe& stripe, int64_t size, LinePosition from) {
+  size_ = size;
+  open_bytes_ = 0;
+  stripe_end_ = stripe.end;
+  return from.open_bytes > 0 ? MoveToGrownLine(from) : MoveToFirstLineFrom(from.next);
+}
+
+absl::Status LineReader::MoveToGrownLine(LinePosition from) {
+  const int64_t end = from.next + from.open_bytes;
+  MoveTo(end);
+  if (end == size_) {
+    open_bytes_ = from.open_bytes;
+    continues_ = false;
+    return absl::OkStatus();
+  }
+  char next[2] = {};
+  const auto wanted = static_cast<size_t>(std::min<int64_t>(2, size_ - end));
+  ssize_t got;
+  do {
+    got = pread(descriptor_.get(), next, wanted, end);
+  } while (got < 0 && errno == EINTR);
+  if (got < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot read '", path_, "'"));
+  if (next[0] == '\n') {
+    MoveTo(end + 1);
+  } else if (next[0] == '\r' && next[1] == '\n') {
+    MoveTo(end + 2);
+  } else {
+    MoveTo(from.next);
+  }
+  return absl::OkStatus();
+}
+
+void LineReader::MoveTo(int64_t position) {
   begin_ = end_ = searched_ = 0;
-  position_ = stripe.begin;
+  position_ = position;
   ended_ = false;
   continues_ = true;
-  if (stripe.begin == 0) return absl::OkStatus();
-  absl::StatusOr<bool> found = SkipToFirstLine(stripe.begin);
-  if (!found.ok() || *found) return found.status();
-  position_ = stripe_end_;  // no line begins in the stripe, and maybe none in the next
+}
+
+absl::Status LineReader::MoveToFirstLineFrom(int64_t position) {
+  MoveTo(position);
+  if (position == 0) return absl::OkStatus();
+  if (position < stripe_end_) {
+    absl::StatusOr<bool> found = SkipToFirstLineFrom(position);
+    if (!found.ok() || *found) return found.status();
+    position_ = stripe_end_;  // no line begins in the stripe, and maybe none in the next
+  }
   continues_ = false;
   return absl::OkStatus();
 }
 
-// The stripe's first line begins after the first line end from the byte before the stripe on.
-absl::StatusOr<bool> LineReader::SkipToFirstLine(int64_t stripe_begin) {
-  position_ = stripe_begin - 1;
+// The first line begins after the first line end from the byte before the position on.
+absl::StatusOr<bool> LineReader::SkipToFirstLineFrom(int64_t position) {
+  position_ = position - 1;
   for (;;) {
     HEADWAY_RETURN_IF_ERROR(Fill().status());
     const char* newline = static_cast<const char*>(std::memchr(buffer_.get(), '\n', end_));
@@ -116,8 +158,16 @@ absl::StatusOr<LineReader::Found> LineReader::Next(std::string_view* line) {
     *line = std::string_view(start, length);
     begin_ += consumed;
     position_ += static_cast<int64_t>(consumed);
+    open_bytes_ = newline != nullptr ? 0 : static_cast<int64_t>(size);
     return Found::kLine;
   }
+}
+
+bool LineReader::HasPositions() const {
+  if (!is_stream()) return true;
+  struct stat info = {};
+  if (fstat(descriptor_.get(), &info) != 0 || !S_ISREG(info.st_mode)) return false;
+  return info.st_size > 0 || position_ == 0;
 }
 
 absl::Status LineReader::MakeRoom() {

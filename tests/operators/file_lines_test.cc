@@ -14,11 +14,14 @@
 #include <random>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "tests/comm/test_seed.h"
 #include "tests/engine/run_helpers.h"
+#include "tests/engine/snapshot_store.h"
 #include "tests/engine/thread_cluster.h"
+#include "tests/operators/temp_dir.h"
 #include "tests/sanitizers.h"
 
 namespace headway {
@@ -27,26 +30,6 @@ namespace {
 using absl::StatusCode;
 
 constexpr size_t kStripe = size_t{1} << 20;
-
-// A directory of its own for each test, removed at the end.
-class TempDir {
- public:
-  TempDir() {
-    std::string name = (std::filesystem::temp_directory_path() / "headway-XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    path_ = name;
-  }
-  ~TempDir() { std::filesystem::remove_all(path_); }
-
-  std::string Path(const std::string& name) const { return (path_ / name).string(); }
-  std::string Write(const std::string& name, const std::string& content) const {
-    std::ofstream(Path(name), std::ios::binary) << content;
-    return Path(name);
-  }
-
- private:
-  std::filesystem::path path_;
-};
 
 // Different lines of about 1,000 bytes: many stripes, but not so many strings to sort.
 std::string LongLines(size_t bytes) {
@@ -413,6 +396,181 @@ TEST_CASE("a file that is removed while it is read is read to its end") {
   });
   CheckOk(RunMain(flow));
   CHECK(lines.size() == expected);
+}
+
+// Runs that resume: their lines, by the epochs in which they were emitted.
+class Runs {
+ public:
+  explicit Runs(std::vector<std::string> paths, FileLinesOptions options = {})
+      : lines_(std::move(paths), options) {}
+
+  // Runs to the end of the files, in epochs of `records` records. Returns the lines, sorted. The
+  // run dies after the commit of its first `committed` epochs, so only their lines count.
+  absl::Status Run(int workers, std::vector<std::string>* lines, Epoch committed = 1'000'000,
+                   int64_t records = 100) {
+    Collected<std::pair<Epoch, std::string>> seen;
+    Dataflow flow("lines", [&](Scope<>& scope) {
+      scope.Input("lines", lines_) | CollectWithTime<std::string, Epoch>("collect", seen);
+      store_.RestoreInto(scope);
+      store_.Listen(scope);
+    });
+    absl::Status status =
+        RunMain(flow, {.worker_count = workers,
+                       .epoch_config = RecordCountEpochConfig{.records_per_epoch = records},
+                       .first_epoch = first_,
+                       .apply_in_epoch_order = true});
+    first_ += committed;
+    store_.Cut(first_ - 1);
+    lines->clear();
+    for (auto& [epoch, line] : seen.InOrder()) {
+      if (epoch < first_) lines->push_back(line);
+    }
+    std::sort(lines->begin(), lines->end());
+    return status;
+  }
+
+ private:
+  FileLines lines_;
+  SnapshotStore store_;
+  Epoch first_ = 0;
+};
+
+TEST_CASE("runs that resume with other numbers of workers read each line once") {
+  TempDir dir;
+  const std::vector<std::string> paths{dir.Write("large", LongLines(4 * kStripe)),
+                                       dir.Write("small", "a\nb\r\n\nc"), dir.Write("empty", "")};
+  for (const std::vector<int>& workers : {std::vector{1, 3, 2}, std::vector{2, 8, 1}}) {
+    Runs runs(paths);
+    std::vector<std::string> all;
+    for (size_t run = 0; run < workers.size(); ++run) {
+      CAPTURE(workers[run]);
+      std::vector<std::string> lines;
+      CheckOk(runs.Run(workers[run], &lines, run + 1 < workers.size() ? 5 : 1'000'000));
+      CHECK(!lines.empty());
+      all.insert(all.end(), lines.begin(), lines.end());
+    }
+    std::sort(all.begin(), all.end());
+    const bool equal = all == ExpectedLines(paths);
+    CHECK_MESSAGE(equal, all.size() << " lines");
+  }
+}
+
+TEST_CASE("a run that resumes reads the lines that were added, and a line that has grown whole") {
+  const std::string x(kStripe + kStripe / 2, 'x');
+  struct Growth {
+    std::string before;
+    std::string added;
+    std::vector<std::string> lines;
+  };
+  for (const Growth& growth : {
+           Growth{"a\nb\n", "", {}},
+           Growth{"a\nb\n", "c\ne\n", {"c", "e"}},
+           Growth{"a\nb", "", {}},
+           Growth{"a\nb", "c\ne", {"bc", "e"}},
+           Growth{"a\nb", "\nc", {"c"}},
+           Growth{"a\nb", "\r\nc", {"c"}},
+           Growth{"a\nb", "\r", {"b\r"}},
+           Growth{"", "a\n", {"a"}},
+           Growth{"a\n" + x, "", {}},
+           Growth{"a\n" + x, x + "\nlast\n", {"last", x + x}},
+           Growth{"a\n" + x, "\nlast", {"last"}},
+           Growth{"a\n" + x + "\n", x + "\nlast", {"last", x}},
+           Growth{std::string(kStripe - 1, 'y') + "\n", "b\n", {"b"}},
+           Growth{std::string(kStripe, 'y'), "b\nc\n", {"c", std::string(kStripe, 'y') + "b"}},
+       }) {
+    for (int workers : {1, 3}) {
+      CAPTURE(growth.before.substr(0, 10));
+      CAPTURE(growth.added.substr(0, 10));
+      CAPTURE(workers);
+      TempDir dir;
+      const std::string path = dir.Write("file", growth.before);
+      Runs runs({path});
+      std::vector<std::string> lines;
+      CheckOk(runs.Run(workers, &lines));
+      dir.Write("file", growth.before + growth.added);
+      CheckOk(runs.Run(2, &lines));
+      std::vector<std::string> expected = growth.lines;
+      std::sort(expected.begin(), expected.end());
+      const bool equal = lines == expected;
+      CHECK_MESSAGE(equal, lines.size() << " lines, the first is "
+                                        << (lines.empty() ? "" : lines[0].substr(0, 10)));
+      CheckOk(runs.Run(workers, &lines));
+      CHECK(lines.empty());
+    }
+  }
+}
+
+TEST_CASE("a file that grows between many runs, by pieces of any length") {
+  const uint64_t seed = internal::TestSeed("a file that grows between many runs");
+  std::mt19937_64 random(seed);
+  for (int round = 0; round < 4; ++round) {
+    CAPTURE(seed);
+    CAPTURE(round);
+    TempDir dir;
+    Runs runs({dir.Path("file")});
+    std::string content;
+    for (int run = 0; run < 12; ++run) {
+      CAPTURE(run);
+      const size_t had = content.size();
+      const size_t last_line = content.rfind('\n') + 1;  // of which a part may have been read
+      for (size_t pieces = random() % 4; pieces > 0; --pieces) {
+        content += std::string(random() % (random() % 8 == 0 ? kStripe : 50),
+                               static_cast<char>('a' + random() % 26));
+        if (random() % 2 == 0) content += "\n";
+      }
+      dir.Write("file", content);
+      // A line that only got its end, or nothing, is not read again.
+      const bool has_grown = content.size() > had && content[had] != '\n';
+      const bool was_open = last_line < had;
+      std::string added = content.substr(has_grown ? last_line : had);
+      if (!has_grown && was_open && !added.empty()) added.erase(0, 1);
+      const std::vector<std::string> expected = ExpectedLines({dir.Write("added", added)});
+      std::vector<std::string> lines;
+      CheckOk(runs.Run(1 + static_cast<int>(random() % 4), &lines));
+      const bool equal = lines == expected;
+      CHECK_MESSAGE(equal, lines.size() << " lines instead of " << expected.size());
+    }
+  }
+}
+
+TEST_CASE("a file that became shorter than the last run had read is an error") {
+  for (size_t length : {size_t{0}, size_t{5}, kStripe, kStripe + 500}) {
+    CAPTURE(length);
+    TempDir dir;
+    const std::string content = LongLines(2 * kStripe);
+    const std::string path = dir.Write("file", content);
+    Runs runs({path});
+    std::vector<std::string> lines;
+    CheckOk(runs.Run(2, &lines));
+    dir.Write("file", content.substr(0, length));
+    CheckError(runs.Run(3, &lines), StatusCode::kDataLoss,
+               {"step 'lines'", "'" + path + "' has " + std::to_string(length) + " bytes"});
+  }
+}
+
+TEST_CASE("a file that is not listed any more is an error that names it, or is forgotten") {
+  TempDir dir;
+  const std::string one = dir.Write("one", "1\n");
+  const std::string two = dir.Write("two", "2\n");
+  for (bool forgets : {false, true}) {
+    SnapshotStore store;
+    auto run = [&](std::vector<std::string> paths, Epoch first) {
+      Dataflow flow("lines", [&](Scope<>& scope) {
+        scope.Input("lines", FileLines(paths, {.vanished = forgets ? VanishedPartitions::kForget
+                                                                   : VanishedPartitions::kFail}));
+        store.RestoreInto(scope);
+        store.Listen(scope);
+      });
+      return RunMain(flow, {.first_epoch = first});
+    };
+    CheckOk(run({one, two}, 0));
+    const absl::Status status = run({two}, 10);
+    if (forgets) {
+      CheckOk(status);
+    } else {
+      CheckError(status, StatusCode::kFailedPrecondition, {"step 'lines'", "'" + one + ":0'"});
+    }
+  }
 }
 
 }  // namespace
