@@ -1,10 +1,13 @@
 #ifndef HEADWAY_ENGINE_STEP_OPERATOR_BUILDER_H_
 #define HEADWAY_ENGINE_STEP_OPERATOR_BUILDER_H_
 
+#include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -15,10 +18,12 @@
 #include "engine/runtime/concat.h"
 #include "engine/state/keyed_state.h"
 #include "engine/step/activator.h"
+#include "engine/step/epoch_inputs.h"
 #include "engine/step/epoch_participant.h"
 #include "engine/step/node_io.h"
+#include "engine/step/routed_state.h"
 #include "engine/step/step_context.h"
-#include "engine/step/step_state.h"
+#include "engine/step/worker_state.h"
 
 namespace headway {
 
@@ -163,13 +168,51 @@ class OperatorBuilder {
     return Stream<D, T>(scope_, output.tee(), output.location, {&output});
   }
 
-  // State under keys, known by this step's id to recovery (planned). Lives as long as the
+  // Reads the inputs in the order of epochs, and closes epochs. Any operator with state needs it:
+  // otherwise the build fails with InvalidArgument. With epoch order the operator watches the
+  // frontiers of all inputs.
+  EpochInputs<T>& OrderEpochs() {
+    RequireNotBuilt();
+    if (epochs_ == nullptr) {
+      epochs_ = &graph_.objects().Make<EpochInputs<T>>(graph_, node_, scope_.tracker());
+    }
+    return *epochs_;
+  }
+
+  // State under keys, which recovery stores under this step's id. All records that change the state
+  // of a key have to come to one worker: the inputs are exchanged by the key. An operator with
+  // several states gives each a name of its own, which is appended to the id. Lives as long as the
   // dataflow.
   template <class K, class S>
-  KeyedState<K, S>& AddState() {
-    auto& state = graph_.objects().Make<internal::StepState<K, S>>(node_.step_id());
-    graph_.builder().AddParticipant(state);
+  KeyedState<K, S>& AddState(std::string_view name = {}) {
+    return AddState<K, S>(std::identity(), name);
+  }
+  // The same for inputs that are exchanged otherwise. For each record that changes the state of
+  // `key`, route(key) equals the value of the exchange's function. It receives keys of type
+  // std::string as std::string_view.
+  template <class K, class S, class Route>
+    requires(!std::is_convertible_v<Route, std::string_view>)
+  KeyedState<K, S>& AddState(Route route, std::string_view name = {}) {
+    static_assert(std::is_invocable_v<Route&, typename KeyedState<K, S>::KeyView>,
+                  "AddState: the route must take a key, a std::string as std::string_view, and "
+                  "return the value by which its records are exchanged");
+    auto& state =
+        graph_.objects().Make<internal::RoutedState<K, S, Route>>(StateId(name), std::move(route));
+    KeepState(state, [] {});
     return state.states();
+  }
+
+  // State that is under no key: one S for each worker. When the number of workers has changed since
+  // it was stored, a worker may restore the states of several: merge(S& into, S&& other) combines
+  // two. A worker that is new starts with S{}.
+  template <class S, class Merge>
+  WorkerState<S>& AddWorkerState(Merge merge, std::string_view name = {}) {
+    static_assert(std::is_invocable_v<Merge&, S&, S&&>,
+                  "AddWorkerState: the function must take (S& into, S&& other)");
+    auto& state = graph_.objects().Make<internal::WorkerStateNode<S>>(
+        StateId(name), graph_.worker().index(), graph_.worker().count(), std::move(merge));
+    KeepState(state, [&state] { state.Resume(); });
+    return state.state();
   }
 
   // Registers a node that takes part in the ends of epochs. It holds a capability of output `ends`
@@ -179,8 +222,7 @@ class OperatorBuilder {
                       absl::AnyInvocable<void()> start) {
     RequirePort(ends, node_.outputs.size(), "output");
     if constexpr (std::is_same_v<T, Epoch>) participant.SetEnds(node_.outputs[ends]->location);
-    graph_.builder().AddParticipant(participant);
-    graph_.builder().AtStart(node_.step_id(), std::move(start));
+    Register(participant, std::move(start));
   }
 
   // Activates the operator although no batch arrived and no frontier changed.
@@ -213,6 +255,10 @@ class OperatorBuilder {
   std::string PortName(std::string_view kind, size_t number) const {
     return internal::Concat({kind, std::to_string(number), " of step '", node_.step_id(), "'"});
   }
+  struct State {
+    EpochParticipant* participant;
+    absl::AnyInvocable<void()> start;
+  };
   using ToOutput = internal::InputToOutput<T>;
   // Gives an input, of any record type, the outputs.
   struct ConnectInput {
@@ -259,7 +305,55 @@ class OperatorBuilder {
             "Enter, and out of it with Leave"));
   }
 
+  void Register(EpochParticipant& participant, absl::AnyInvocable<void()> start) {
+    for (const EpochParticipant* other : graph_.parts().participants) {
+      if (other->step_id() != participant.step_id()) continue;
+      FailBuild(
+          internal::Concat({"two states would be stored under the id '", participant.step_id(),
+                            "'; give each state of an operator a name of its own"}));
+    }
+    graph_.builder().AddParticipant(participant);
+    graph_.builder().AtStart(node_.step_id(), std::move(start));
+  }
+
+  std::string StateId(std::string_view name) const {
+    return name.empty() ? node_.step_id() : internal::Concat({node_.step_id(), ".", name});
+  }
+
+  // `start` is called when the dataflow has been built, and the state restored.
+  void KeepState(EpochParticipant& state, absl::AnyInvocable<void()> start) {
+    RequireNotBuilt();
+    states_.push_back({&state, std::move(start)});
+  }
+
+  void ConnectStates() {
+    if (epochs_ == nullptr) {
+      if (states_.empty()) return;
+      FailBuild(
+          "it has state, and does not say when an epoch is over; read its inputs through "
+          "OperatorBuilder::OrderEpochs, and call CloseEnded at the end of its logic");
+    }
+    const bool in_order = graph_.worker().run().options().apply_in_epoch_order;
+    const size_t ends = node_.outputs.size();
+    if (in_order) {
+      // No record leaves through this output: its capabilities keep epochs open.
+      AddOutput<char>();
+      for (internal::InputPortBase* input : node_.inputs) input->watches_frontier = true;
+      std::vector<EpochParticipant*> participants;
+      for (const State& state : states_) participants.push_back(state.participant);
+      epochs_->Start(ends, std::move(participants));
+    }
+    for (State& state : states_) {
+      if (in_order) {
+        AddParticipant(*state.participant, ends, std::move(state.start));
+      } else {
+        Register(*state.participant, std::move(state.start));  // nobody asks for ends of epochs
+      }
+    }
+  }
+
   void Connect() {
+    ConnectStates();
     built_ = true;
     for (size_t i = 0; i < node_.inputs.size(); ++i) {
       std::vector<ToOutput> to_outputs;
@@ -284,6 +378,8 @@ class OperatorBuilder {
   std::vector<internal::CapabilityLedger<T>*> ledgers_;
   std::vector<ConnectInput> connect_inputs_;
   std::vector<GivenSummary> summaries_;
+  EpochInputs<T>* epochs_ = nullptr;  // if OrderEpochs was called
+  std::vector<State> states_;
   bool built_ = false;
 };
 

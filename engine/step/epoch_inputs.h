@@ -1,0 +1,134 @@
+#ifndef HEADWAY_ENGINE_STEP_EPOCH_INPUTS_H_
+#define HEADWAY_ENGINE_STEP_EPOCH_INPUTS_H_
+
+#include <algorithm>
+#include <cstddef>
+#include <limits>
+#include <map>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "engine/step/epoch_order.h"
+
+namespace headway {
+
+template <class T>
+class OperatorBuilder;
+
+// The inputs of an operator with state: applies their batches in the order of epochs if the run
+// asks for it (RunOptions::apply_in_epoch_order), and in the order of their arrival otherwise. An
+// epoch is closed when no input can get a batch of it any more and all its batches are applied; no
+// batch of a later epoch is applied before. When it closes, recovery takes a snapshot of the
+// operator's state. Made by OperatorBuilder::OrderEpochs. Lives as long as the dataflow. Belongs to
+// the operator's logic:
+//
+//   builder.BuildWithoutCapabilities([&] {
+//     epochs.ForEach(left, [&](const CapabilityRef<T>& time, Batch<L>& batch) { ... });
+//     epochs.ForEach(right, [&](const CapabilityRef<T>& time, Batch<R>& batch) { ... });
+//     epochs.CloseEnded();
+//   });
+//
+// All changes of state belong between the start of the logic and CloseEnded, those for a complete
+// time (Notificator) included. Without epoch order it does nothing but call NodeInput::ForEach.
+template <class T = Epoch>
+class EpochInputs {
+ public:
+  EpochInputs(internal::Graph& graph, internal::Node& node, ScopeTracker<T>& tracker)
+      : graph_(graph), node_(node), tracker_(tracker) {}
+
+  // Calls apply(const CapabilityRef<T>& time, Batch<D>& batch) for the batches of `input` that are
+  // due. Other batches wait, with capabilities, and the operator runs again when they are due.
+  template <class D, class Apply>
+  void ForEach(NodeInput<D, T>& input, Apply&& apply) {
+    if (!ends_.has_value()) {
+      input.ForEach(apply);
+      return;
+    }
+    OrderOf(input).ForEach(
+        input, [&](const CapabilityRef<T>& time) { KeepOpen(time); },
+        [&](const CapabilityRef<T>& time, Batch<D>& batch) {
+          apply(time, batch);
+          --open_.find(internal::EpochOf(time.time()))->second.waiting;
+        },
+        [&](Epoch epoch) { return MayBegin(epoch); });
+  }
+
+  // Closes the epochs that have ended. The logic calls it last.
+  void CloseEnded() {
+    if (open_.empty()) return;
+    const std::optional<Epoch> last = LastEnded();
+    bool closed = false;
+    while (!open_.empty() && last.has_value() && open_.begin()->first <= *last &&
+           open_.begin()->second.waiting == 0) {
+      for (EpochParticipant* state : states_) state->TellClosed(open_.begin()->first);
+      open_.erase(open_.begin());
+      closed = true;
+    }
+    // The batches of the next epoch were not due before.
+    if (closed && !open_.empty()) graph_.queue().Activate(node_);
+  }
+
+ private:
+  friend class OperatorBuilder<T>;
+
+  struct OpenEpoch {
+    Capability<T> end;   // of the output `ends_`: the epoch is not complete before it is closed
+    size_t waiting = 0;  // batches
+  };
+  struct OrderedInput {
+    const internal::InputPortBase* input;
+    std::shared_ptr<void> order;  // an EpochOrder of the input's type
+  };
+
+  // For a run in epoch order: `ends` is an output that nobody reads.
+  void Start(size_t ends, std::vector<EpochParticipant*> states) {
+    ends_ = ends;
+    states_ = std::move(states);
+  }
+
+  template <class D>
+  EpochOrder<D, T>& OrderOf(const NodeInput<D, T>& input) {
+    for (const OrderedInput& each : orders_) {
+      if (each.input == &input) return *static_cast<EpochOrder<D, T>*>(each.order.get());
+    }
+    auto order = std::make_shared<EpochOrder<D, T>>(/*enabled=*/true);
+    orders_.push_back({&input, order});
+    return *order;
+  }
+
+  void KeepOpen(const CapabilityRef<T>& time) {
+    auto [open, is_new] = open_.try_emplace(internal::EpochOf(time.time()));
+    if (is_new) open->second.end = time.Retain(*ends_);
+    ++open->second.waiting;
+  }
+
+  // Whether all earlier epochs are closed, and no input can get a batch of one.
+  bool MayBegin(Epoch epoch) const {
+    if (open_.begin()->first < epoch) return false;
+    const std::optional<Epoch> last = LastEnded();
+    return epoch == 0 || (last.has_value() && *last >= epoch - 1);
+  }
+
+  // The last epoch of which no input can get a batch any more.
+  std::optional<Epoch> LastEnded() const {
+    std::optional<Epoch> last = std::numeric_limits<Epoch>::max();
+    for (const internal::InputPortBase* input : node_.inputs) {
+      last = std::min(last, internal::LastEndedEpoch(tracker_.frontier(input->location)));
+    }
+    return last;
+  }
+
+  internal::Graph& graph_;
+  internal::Node& node_;
+  ScopeTracker<T>& tracker_;
+  std::optional<size_t> ends_;
+  std::vector<EpochParticipant*> states_;
+  std::vector<OrderedInput> orders_;  // of the inputs that ForEach got
+  std::map<Epoch, OpenEpoch> open_;   // epochs with batches
+};
+
+}  // namespace headway
+
+#endif  // HEADWAY_ENGINE_STEP_EPOCH_INPUTS_H_
