@@ -16,15 +16,12 @@
 #include "format.h"
 
 namespace headway::internal {
-namespace {
 
-std::string ThisProcess() {
+std::string HolderText(std::string_view holder) {
   std::array<char, 256> host = {};
   if (gethostname(host.data(), host.size() - 1) != 0) host[0] = '\0';
-  return Format("process %d on host '%s'", static_cast<int>(getpid()), host.data());
+  return Format("process %d on host '%s' (%s)", static_cast<int>(getpid()), host.data(), holder);
 }
-
-}  // namespace
 
 absl::StatusOr<PartitionLock> PartitionLock::Take(const std::string& file,
                                                   std::string_view description,
@@ -35,7 +32,7 @@ absl::StatusOr<PartitionLock> PartitionLock::Take(const std::string& file,
         Format("cannot write the lock '%s' (%s): allow the run to write the directory", file,
                std::strerror(errno)));
   }
-  PartitionLock lock(std::move(descriptor), Format("%s (%s)", ThisProcess(), holder));
+  PartitionLock lock(std::move(descriptor), HolderText(holder));
   if (!lock.Try() && !takes_over) {
     std::array<char, 512> text = {};
     const ssize_t size = pread(lock.file_.get(), text.data(), text.size(), 0);

@@ -10,6 +10,9 @@
 
 namespace headway::internal {
 
+// A text about the holder of a lock: this process, its host and `holder`.
+std::string HolderText(std::string_view holder);
+
 // The lock of the writer of a partition: a lock of the operating system on a file next to it, which
 // ends with the process. The file has a text about its holder, and stays.
 class PartitionLock {

@@ -251,6 +251,9 @@ absl::Status SqlitePartition::ApplyInTransaction(const PartitionChange& change) 
   };
   if (change.begins) {
     const Generation& begins = *change.begins;
+    run("DELETE FROM blocks WHERE run IN (SELECT id FROM runs WHERE last_epoch>=?)",
+        begins.resume_epoch);
+    run("DELETE FROM runs WHERE last_epoch>=?", begins.resume_epoch);
     run("INSERT OR REPLACE INTO generations VALUES(?, ?, ?, ?, ?)", begins.number, begins.execution,
         begins.resume_epoch, begins.worker_count, begins.started_at_ms);
   }

@@ -78,7 +78,9 @@ struct PartitionChange {
     StoredRun run;  // its id is ignored
     std::vector<StoredBlock> blocks;
   };
-  std::optional<Generation> begins = std::nullopt;  // a new generation
+  // A new generation. Runs with its resume epoch, or later ones, are removed: a process of an
+  // earlier generation may have added them since ReadContents.
+  std::optional<Generation> begins = std::nullopt;
   std::vector<StoredStep> new_steps = {};
   std::vector<NewRun> new_runs = {};
   std::vector<int64_t> removed_runs = {};
@@ -143,14 +145,18 @@ class RecoveryStore {
 // 32 hexadecimal digits from the random numbers of the system.
 std::string RandomStoreId();
 
-// A store of SQLite files in a directory, which all processes of the run can reach: part-0.sqlite3,
+// A store of SQLite files in a directory, for processes on one machine: part-0.sqlite3,
 // part-1.sqlite3, .... Create makes the directory too.
 std::shared_ptr<RecoveryStore> StoreInDirectory(std::string directory);
 
 // A store in a PostgreSQL database, for clusters without a shared disk. `uri` is a connection
 // string of libpq, such as "postgresql://user@host/database?options=...". Its tables have names
 // that begin with "headway_"; `name` tells several stores in a database apart.
-std::shared_ptr<RecoveryStore> StoreInPostgres(std::string uri, std::string name = "main");
+//
+// While the server is away, interrupted calls are repeated for 30 s (`headway_timeout=10s` in
+// the query of a URI). Before the first connection a server that is away is an error at once.
+// Without libpq, every call is Unimplemented.
+std::shared_ptr<RecoveryStore> StoreInPostgres(std::string_view uri, std::string name = "main");
 
 // The store that a flag names: a directory, or a URI of PostgreSQL (its query may have a
 // `headway_store=NAME`).

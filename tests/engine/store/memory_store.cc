@@ -92,7 +92,7 @@ template <class Action>
 auto MemoryStore::Call(int64_t incarnation, Action action) -> decltype(action()) {
   const std::scoped_lock lock(mutex_);
   const int64_t call = calls_++;
-  const absl::Status crashed = absl::UnavailableError("the recovery store in memory has crashed");
+  absl::Status crashed = absl::UnavailableError("the recovery store in memory has crashed");
   const bool is_lost = crash_ && call >= crash_->call;
   if (incarnation != incarnation_ || (is_lost && !(call == crash_->call && crash_->after))) {
     return crashed;
@@ -181,6 +181,9 @@ absl::Status MemoryStore::Apply(const PartitionChange& change, Partition& partit
                contents.index));
   }
   if (change.begins) {
+    std::erase_if(partition.runs, [&](const auto& run) {
+      return run.second.run.last_epoch >= change.begins->resume_epoch;
+    });
     std::erase_if(contents.generations, [&](const Generation& generation) {
       return generation.number == change.begins->number;
     });

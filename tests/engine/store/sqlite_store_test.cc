@@ -105,7 +105,7 @@ TEST_CASE("a store in a directory keeps the contract of stores") {
 
 TEST_CASE("a store in memory keeps the contract of stores") {
   const auto store = std::make_shared<MemoryStore>();
-  CheckStoreContract([&] { return store; });
+  CheckStoreContract([&]() -> std::shared_ptr<RecoveryStore> { return store; });
 }
 
 TEST_CASE("a store in memory crashes before or after a call, and keeps whole changes") {

@@ -1,0 +1,142 @@
+#ifdef HEADWAY_HAS_POSTGRES
+
+#include "engine/store/postgres.h"
+
+#include <libpq-fe.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <initializer_list>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "format.h"
+
+namespace headway::internal {
+namespace {
+
+// The messages of libpq end with a line feed, and may have several lines.
+std::string OneLine(std::string_view message) {
+  std::string line;
+  for (const char c : message) line += c == '\n' || c == '\t' ? ' ' : c;
+  while (!line.empty() && line.back() == ' ') line.pop_back();
+  return line;
+}
+
+absl::StatusCode CodeOf(std::string_view state) {
+  const std::string_view kind = state.substr(0, 2);
+  // No answer; the server ends or starts; it has no connection left; conflicts of transactions;
+  // a lock was not free in time.
+  if (state.empty() || kind == "08" || kind == "57" || state == "53300" || kind == "40" ||
+      state == "55P03" || state == "25P03") {
+    return absl::StatusCode::kUnavailable;
+  }
+  if (kind == "53" || kind == "54") return absl::StatusCode::kResourceExhausted;
+  if (kind == "28" || state == "42501" || state == "25006") {
+    return absl::StatusCode::kPermissionDenied;
+  }
+  if (state == "42P01" || state == "3F000") return absl::StatusCode::kNotFound;
+  if (kind == "XX") return absl::StatusCode::kDataLoss;
+  return absl::StatusCode::kUnknown;
+}
+
+std::string_view AdviceOf(absl::StatusCode code) {
+  switch (code) {
+    case absl::StatusCode::kUnavailable:
+      return "see that the server runs and can be reached, then start the run again";
+    case absl::StatusCode::kResourceExhausted:
+      return "make room on the server, then start the run again";
+    case absl::StatusCode::kPermissionDenied:
+      return "allow the user of the connection to create and change tables";
+    case absl::StatusCode::kDataLoss:
+      return "restore the database from a backup";
+    default:
+      return "see the log of the server";
+  }
+}
+
+}  // namespace
+
+int64_t PostgresResult::integer(int row, int column) const {
+  return std::strtoll(PQgetvalue(result_.get(), row, column), nullptr, 10);
+}
+
+std::string_view PostgresResult::bytes(int row, int column) const {
+  return {PQgetvalue(result_.get(), row, column),
+          static_cast<size_t>(PQgetlength(result_.get(), row, column))};
+}
+
+absl::StatusOr<std::unique_ptr<PostgresConnection>> PostgresConnection::Connect(
+    const std::string& place, std::string description, absl::Duration timeout) {
+  // The place may set the parameters before it otherwise. A server that is gone without a word is
+  // noticed after `tcp_user_timeout`.
+  const std::string milliseconds = std::to_string(absl::ToInt64Milliseconds(timeout));
+  constexpr size_t kParameters = 4;
+  const std::array<const char*, kParameters + 1> names = {"connect_timeout", "tcp_user_timeout",
+                                                          "application_name", "dbname", nullptr};
+  const std::array<const char*, kParameters + 1> values = {"5", milliseconds.c_str(), "headway",
+                                                           place.c_str(), nullptr};
+  std::unique_ptr<PostgresConnection> connection(new PostgresConnection(
+      PQconnectdbParams(names.data(), values.data(), /*expand_dbname=*/1), std::move(description)));
+  PGconn* connected = connection->connection_.get();
+  if (PQstatus(connected) != CONNECTION_OK) return connection->Error(nullptr);
+  // Notices, such as "table exists", are of no interest.
+  PQsetNoticeProcessor(connected, [](void*, const char*) {}, nullptr);
+  absl::Status status =
+      connection->Execute(Format("SET synchronous_commit = on; SET lock_timeout = %s;"
+                                 "SET idle_in_transaction_session_timeout = %s",
+                                 milliseconds, milliseconds)
+                              .c_str());
+  if (!status.ok()) return status;
+  return connection;
+}
+
+absl::StatusOr<PostgresResult> PostgresConnection::Query(
+    const char* sql, std::initializer_list<PostgresParameter> parameters, bool is_binary) {
+  std::vector<const char*> values;
+  std::vector<int> sizes;
+  std::vector<int> formats;
+  for (const PostgresParameter& parameter : parameters) {
+    values.push_back(parameter.data());
+    sizes.push_back(static_cast<int>(parameter.size()));
+    formats.push_back(parameter.is_binary() ? 1 : 0);
+  }
+  PGresult* answer = PQexecParams(connection_.get(), sql, static_cast<int>(values.size()), nullptr,
+                                  values.data(), sizes.data(), formats.data(), is_binary ? 1 : 0);
+  PostgresResult result(answer);
+  const ExecStatusType outcome = PQresultStatus(answer);
+  if (outcome != PGRES_TUPLES_OK && outcome != PGRES_COMMAND_OK) return Error(answer);
+  return result;
+}
+
+absl::Status PostgresConnection::Execute(const char* sql) {
+  PGresult* answer = PQexec(connection_.get(), sql);
+  const PostgresResult result(answer);
+  const ExecStatusType outcome = PQresultStatus(answer);
+  return outcome == PGRES_TUPLES_OK || outcome == PGRES_COMMAND_OK ? absl::OkStatus()
+                                                                   : Error(answer);
+}
+
+absl::Status PostgresConnection::Error(const PGresult* result) const {
+  // Without a connection there is no state: nobody knows if the server has refused it for good.
+  const char* state = result == nullptr || PQstatus(connection_.get()) != CONNECTION_OK
+                          ? ""
+                          : PQresultErrorField(result, PG_DIAG_SQLSTATE);
+  const absl::StatusCode code = CodeOf(state == nullptr ? "" : state);
+  const char* message =
+      result == nullptr ? PQerrorMessage(connection_.get()) : PQresultErrorMessage(result);
+  return absl::Status(
+      code, Format("cannot use %s: %s; %s", description_, OneLine(message), AdviceOf(code)));
+}
+
+}  // namespace headway::internal
+
+#endif  // HEADWAY_HAS_POSTGRES

@@ -1,0 +1,103 @@
+#ifndef HEADWAY_ENGINE_STORE_POSTGRES_H_
+#define HEADWAY_ENGINE_STORE_POSTGRES_H_
+
+#include <libpq-fe.h>
+
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+
+namespace headway::internal {
+
+// Bytes that are passed as they are.
+struct PostgresBytes {
+  std::string_view bytes;
+};
+
+// A parameter of a query: a number or a text as text, or bytes, which must outlive the query.
+class PostgresParameter {
+ public:
+  PostgresParameter(int64_t value) : text_(std::to_string(value)) {}
+  PostgresParameter(int value) : PostgresParameter(int64_t{value}) {}
+  PostgresParameter(uint32_t value) : PostgresParameter(int64_t{value}) {}
+  PostgresParameter(uint64_t value) : PostgresParameter(static_cast<int64_t>(value)) {}
+  PostgresParameter(std::string_view text) : text_(text) {}
+  PostgresParameter(const std::string& text) : text_(text) {}
+  PostgresParameter(PostgresBytes bytes) : bytes_(bytes.bytes), is_binary_(true) {}
+
+  bool is_binary() const { return is_binary_; }
+  const char* data() const { return is_binary_ ? bytes_.data() : text_.c_str(); }
+  size_t size() const { return is_binary_ ? bytes_.size() : text_.size(); }
+
+ private:
+  std::string text_;
+  std::string_view bytes_;
+  bool is_binary_ = false;
+};
+
+// The rows of the result of a query, from 0.
+class PostgresResult {
+ public:
+  explicit PostgresResult(PGresult* result) : result_(result) {}
+
+  int row_count() const { return PQntuples(result_.get()); }
+  int64_t integer(int row, int column) const;
+  uint64_t bits(int row, int column) const { return static_cast<uint64_t>(integer(row, column)); }
+  std::string_view bytes(int row, int column) const;
+
+ private:
+  struct Clear {
+    void operator()(PGresult* result) const { PQclear(result); }
+  };
+
+  std::unique_ptr<PGresult, Clear> result_;
+};
+
+// A connection to a database. Errors are sentences. Unavailable: the server does not answer, or has
+// ended the connection or the query; a new connection may help. Others: ResourceExhausted (full),
+// PermissionDenied (read-only, or not allowed), NotFound (no such table). Not thread safe.
+class PostgresConnection {
+ public:
+  // `place`: a connection string of libpq. `description`: of the store, for messages. `timeout`:
+  // how long the server may wait for locks, and for the end of an idle transaction.
+  static absl::StatusOr<std::unique_ptr<PostgresConnection>> Connect(const std::string& place,
+                                                                     std::string description,
+                                                                     absl::Duration timeout);
+
+  // `sql` has parameters $1, $2, .... `is_binary`: of the columns of the result.
+  absl::StatusOr<PostgresResult> Query(const char* sql,
+                                       std::initializer_list<PostgresParameter> parameters = {},
+                                       bool is_binary = false);
+  // Runs statements without parameters and results.
+  absl::Status Execute(const char* sql);
+  // The same for a query with parameters.
+  absl::Status Run(const char* sql, std::initializer_list<PostgresParameter> parameters) {
+    return Query(sql, parameters).status();
+  }
+  // The process of the server for this connection.
+  int process_id() const { return PQbackendPID(connection_.get()); }
+
+ private:
+  struct Finish {
+    void operator()(PGconn* connection) const { PQfinish(connection); }
+  };
+
+  PostgresConnection(PGconn* connection, std::string description)
+      : connection_(connection), description_(std::move(description)) {}
+
+  absl::Status Error(const PGresult* result) const;
+
+  std::unique_ptr<PGconn, Finish> connection_;
+  std::string description_;
+};
+
+}  // namespace headway::internal
+
+#endif  // HEADWAY_ENGINE_STORE_POSTGRES_H_
