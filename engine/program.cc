@@ -1,6 +1,8 @@
 #include "engine/program.h"
 
+#include "engine/agree_on_resume.h"
 #include "engine/dataflow.h"
+#include "engine/recovery/recovery.h"
 #include "engine/runtime/attempt.h"
 #include "engine/runtime/status_macros.h"
 #include "engine/worker.h"
@@ -23,21 +25,36 @@ absl::Status RunUntilDone(Worker& worker) {
   return worker.HasDataflows() ? StopGracefully(worker) : absl::OkStatus();
 }
 
+// Calls `program` between the agreement on where to resume and the last commit, if the run has a
+// recovery store.
+template <class F>
+absl::Status WithRecovery(Worker& worker, F&& program) {
+  Recovery* const recovery = worker.attempt().recovery();
+  if (recovery == nullptr) return program();
+  HEADWAY_RETURN_IF_ERROR(AgreeOnResume(worker, *recovery));
+  HEADWAY_RETURN_IF_ERROR(program());
+  return recovery->Finish(worker.index());
+}
+
 }  // namespace
 
 absl::Status DataflowProgram::operator()(Worker& worker) const {
-  HEADWAY_RETURN_IF_ERROR(
-      worker.Build(dataflow_.name(), [&](Scope<>& scope) { dataflow_.Build(scope); }));
-  worker.EndBuilding();
-  return RunUntilDone(worker);
+  return WithRecovery(worker, [&]() -> absl::Status {
+    HEADWAY_RETURN_IF_ERROR(
+        worker.Build(dataflow_.name(), [&](Scope<>& scope) { dataflow_.Build(scope); }));
+    worker.EndBuilding();
+    return RunUntilDone(worker);
+  });
 }
 
 absl::Status HostProgram::operator()(Worker& worker) const {
-  HEADWAY_RETURN_IF_ERROR(function_(worker));
-  worker.EndBuilding();
-  HEADWAY_RETURN_IF_ERROR(RunUntilDone(worker));
-  // A stop ends sources. Dataflows that the host feeds by hand end with their inputs.
-  return worker.StepWhile([&] { return worker.HasDataflowsFedByHand(); });
+  return WithRecovery(worker, [&]() -> absl::Status {
+    HEADWAY_RETURN_IF_ERROR(function_(worker));
+    worker.EndBuilding();
+    HEADWAY_RETURN_IF_ERROR(RunUntilDone(worker));
+    // A stop ends sources. Dataflows that the host feeds by hand end with their inputs.
+    return worker.StepWhile([&] { return worker.HasDataflowsFedByHand(); });
+  });
 }
 
 }  // namespace headway::internal

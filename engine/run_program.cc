@@ -1,5 +1,8 @@
 #include "engine/run_program.h"
 
+#include <poll.h>
+#include <sys/eventfd.h>
+
 #include <exception>
 #include <new>
 #include <optional>
@@ -10,10 +13,14 @@
 #include <vector>
 
 #include "absl/cleanup/cleanup.h"
+#include "absl/functional/function_ref.h"
+#include "comm/system/file_descriptor.h"
 #include "comm/system/thread_placement.h"
 #include "engine/graph/step_errors.h"
 #include "engine/network/network.h"
+#include "engine/recovery/recovery.h"
 #include "engine/runtime/attempt.h"
+#include "engine/runtime/restarts.h"
 #include "engine/runtime/run_context.h"
 #include "engine/runtime/status_macros.h"
 #include "engine/runtime/stop_signals.h"
@@ -27,6 +34,24 @@ constexpr int kMaxWorkersPerProcess = 256;
 constexpr Epoch kMaxFirstEpoch = Epoch{1} << 63;
 // A batch of plain records fits easily.
 constexpr size_t kMinMaxFrameBytes = size_t{64} << 10;
+
+absl::Status ValidateRecovery(const RecoveryConfig& recovery) {
+  if (recovery.store == nullptr) {
+    return absl::InvalidArgumentError(
+        "recovery_config has no store; give it one, such as StoreInDirectory(\"DIR\")");
+  }
+  if (recovery.backup_interval < absl::ZeroDuration() ||
+      recovery.backup_interval == absl::InfiniteDuration()) {
+    return absl::InvalidArgumentError(
+        Format("backup_interval must be zero or a positive duration, not %s",
+               absl::FormatDuration(recovery.backup_interval)));
+  }
+  if (recovery.snapshot_every_epochs < 1) {
+    return absl::InvalidArgumentError(
+        Format("snapshot_every_epochs must be at least 1, not %d", recovery.snapshot_every_epochs));
+  }
+  return absl::OkStatus();
+}
 
 absl::Status ValidateOptions(int workers, const RunOptions& options) {
   if (workers < 1 || workers > kMaxWorkersPerProcess) {
@@ -56,6 +81,12 @@ absl::Status ValidateOptions(int workers, const RunOptions& options) {
   if (cluster.max_frame_bytes < kMinMaxFrameBytes) {
     return absl::InvalidArgumentError(Format("max_frame_bytes must be at least %d, not %d",
                                              kMinMaxFrameBytes, cluster.max_frame_bytes));
+  }
+  if (options.recovery_config.has_value()) {
+    HEADWAY_RETURN_IF_ERROR(ValidateRecovery(*options.recovery_config));
+  } else if (options.restart.has_value()) {
+    return absl::InvalidArgumentError(
+        "restart needs a recovery_config: without one a restart would do everything again");
   }
   return ValidateEpochConfig(options.epoch_config);
 }
@@ -139,6 +170,34 @@ absl::Status RunAttempt(Attempt& attempt, Program program) {
   }
 }
 
+// Waits on the real clock, since that of the run may be moved by its workers alone. Returns early
+// if a stop is requested, perhaps by a signal handler.
+void WaitForRestart(absl::Duration wait, const StopHandle& stop) {
+  const FileDescriptor stopped(eventfd(0, EFD_CLOEXEC));
+  const StopListener listener(stop, [&stopped] { eventfd_write(stopped.get(), 1); });
+  if (stop.requested()) return;
+  pollfd polled = {stopped.get(), POLLIN, 0};
+  poll(&polled, 1, static_cast<int>(absl::ToInt64Milliseconds(wait)));
+}
+
+// Attempts until one succeeds, or restarts are of no use.
+absl::Status AttemptAgain(absl::FunctionRef<absl::Status()> attempt, const RunOptions& options) {
+  RealClock real_clock;
+  Clock& clock = options.clock != nullptr ? *options.clock : real_clock;
+  Restarts restarts(*options.restart);
+  for (;;) {
+    const absl::Status status = attempt();
+    if (status.ok() || options.stop.requested()) return status;
+    const std::optional<absl::Duration> wait = restarts.AfterFailure(status, clock.NowNanos());
+    if (!wait.has_value()) return status;
+    Log(options.log_hook, LogSeverity::kWarning,
+        absl::StrFormat("the run has failed, and resumes in %s: %s", absl::FormatDuration(*wait),
+                        status.message()));
+    WaitForRestart(*wait, options.stop);
+    if (options.stop.requested()) return status;
+  }
+}
+
 }  // namespace
 
 absl::Status Run(Program program, const Placement& placement, const RunOptions& options) {
@@ -146,14 +205,18 @@ absl::Status Run(Program program, const Placement& placement, const RunOptions& 
   HEADWAY_RETURN_IF_ERROR(ValidateOptions(workers, options));
   std::optional<StopOnSignals> stop_on_signals;
   if (options.stop_on_signals) stop_on_signals.emplace(options.stop);
-  try {
-    return placement.Place(options,
-                           [&](const RunOptions& run, std::unique_ptr<Transport> transport) {
-                             return RunProcess(program, run, workers, std::move(transport));
-                           });
-  } catch (const std::bad_alloc&) {  // before the processes of the run, or after them
-    return absl::ResourceExhaustedError("the program is out of memory");
-  }
+  const auto attempt = [&]() -> absl::Status {
+    try {
+      return placement.Place(options,
+                             [&](const RunOptions& run, std::unique_ptr<Transport> transport) {
+                               return RunProcess(program, run, workers, std::move(transport));
+                             });
+    } catch (const std::bad_alloc&) {  // before the processes of the run, or after them
+      return absl::ResourceExhaustedError("the program is out of memory");
+    }
+  };
+  if (!options.restart.has_value()) return attempt();
+  return AttemptAgain(attempt, options);
 }
 
 absl::Status RunProcess(Program program, const RunOptions& options, int workers,
@@ -167,6 +230,7 @@ absl::Status RunProcess(Program program, const RunOptions& options, int workers,
   std::optional<RunContext> run;
   std::optional<Attempt> attempt;
   std::optional<Network> network;
+  std::optional<Recovery> recovery;
   if (options.waiting == Waiting::kSpin && !EachHasAProcessor(workers)) {
     Log(options.log_hook, LogSeverity::kWarning,
         absl::StrFormat(
@@ -181,6 +245,11 @@ absl::Status RunProcess(Program program, const RunOptions& options, int workers,
     if (transport != nullptr) {
       network.emplace(*attempt, std::move(transport));
       attempt->set_network(&*network, network->ProcessNames());
+    }
+    if (options.recovery_config.has_value()) {
+      recovery.emplace(
+          *run, [&attempt](const absl::Status& failure) { attempt->failure().Report(failure); });
+      attempt->set_recovery(&*recovery);
     }
   } catch (const std::bad_alloc&) {
     return absl::ResourceExhaustedError(

@@ -15,6 +15,7 @@
 #include "engine/graph/source_control.h"
 #include "engine/graph/unread_inputs.h"
 #include "engine/network/remote_sender.h"
+#include "engine/recovery/worker_recovery.h"
 #include "engine/runtime/run_monitor.h"
 #include "progress/prefetch.h"
 
@@ -87,6 +88,8 @@ absl::Status Worker::Build(std::string_view name, absl::FunctionRef<void(Scope<>
       auto& scope = graph->objects().Make<Scope<>>(*graph, graph->completion().root(), "");
       scope.LinkEndToCompletion();
       build(scope);
+      internal::Recovery* const recovery = context_.attempt().recovery();
+      if (recovery != nullptr && recovery->has_plan()) internal::JoinRecovery(scope, *recovery);
     });
     absl::Status status = builder.Finish();
     if (!status.ok()) {

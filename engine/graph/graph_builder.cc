@@ -140,7 +140,7 @@ absl::Status GraphBuilder::CheckLogic() const {
 }
 
 void GraphBuilder::LinkCompletion() {
-  if (graph_.parts().sources.empty()) return;
+  if (graph_.parts().sources.empty() && completion_watchers_.empty()) return;
   for (auto link = scope_links_.rbegin(); link != scope_links_.rend(); ++link) {
     link->second(link->first);
   }
@@ -158,6 +158,9 @@ void GraphBuilder::WatchFrontiers() {
   }
   for (SourceControl* source : graph_.parts().sources) {
     watchers[graph_.completion_.location()].push_back(&source->node());
+  }
+  for (Node* node : completion_watchers_) {
+    watchers[graph_.completion_.location()].push_back(node);
   }
 }
 

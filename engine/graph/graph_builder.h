@@ -38,6 +38,8 @@ class GraphBuilder {
   void AddSource(SourceControl& source);
   // A node that takes part in the ends of epochs.
   void AddParticipant(EpochParticipant& participant);
+  // The node is activated when an epoch is complete in the dataflow, as its sources are.
+  void WatchCompletion(Node& node) { completion_watchers_.push_back(&node); }
   // Calls `start`, user code of the step, in Finish. Sources and sinks open then, after state was
   // restored.
   void AtStart(const std::string& step_id, absl::AnyInvocable<void()> start);
@@ -86,6 +88,7 @@ class GraphBuilder {
   std::vector<ConnectedPorts> connected_ports_;
   std::vector<std::pair<void*, Link>> scope_links_;
   std::vector<std::pair<std::string, absl::AnyInvocable<void()>>> starts_;
+  std::vector<Node*> completion_watchers_;
 };
 
 }  // namespace headway::internal

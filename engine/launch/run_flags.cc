@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "engine/launch/flag_values.h"
 #include "engine/runtime/status_macros.h"
+#include "engine/store/store.h"
 
 namespace headway::internal {
 namespace {
@@ -20,6 +21,10 @@ struct Given {
   std::string processes_from;  // the spelling of the flag, or the variable
   std::string process_id_from;
   std::string addresses_from;
+  std::string recovery_store;  // empty: not given
+  absl::Duration backup_interval = absl::ZeroDuration();
+  std::string backup_interval_from;
+  std::string restart_from;
   std::vector<std::string_view> names;  // of the flags on the command line
 };
 
@@ -52,6 +57,13 @@ std::string FormatBytes(int64_t bytes) {
   constexpr int64_t kMiB = int64_t{1} << 20;
   if (bytes % kMiB == 0) return absl::StrFormat("%dMiB", bytes / kMiB);
   return absl::StrFormat("%d", bytes);
+}
+
+absl::Status StoreEpochLength(std::string_view value, const std::string&, Given& given) {
+  PeriodicEpochConfig epochs;
+  HEADWAY_RETURN_IF_ERROR(Assign(ParsePositiveDuration(value), epochs.epoch_length));
+  given.flags.run.epoch_config = epochs;
+  return absl::OkStatus();
 }
 
 constexpr Flag kFlags[] = {
@@ -119,17 +131,41 @@ constexpr Flag kFlags[] = {
      [](std::string_view value, const std::string&, Given& given) {
        return Assign(ParseBytes(value), given.flags.run.max_bytes_in_flight);
      }},
+    {'r', "recovery", "STORE", "HEADWAY_RECOVERY",
+     "keep the state in this store, and go on where the last run with it ended or died: a "
+     "directory "
+     "that all processes reach, or \"postgresql://...\". It is made if it is missing",
+     NoDefault,
+     [](std::string_view value, const std::string&, Given& given) {
+       if (value.empty()) return absl::InvalidArgumentError("is not the name of a store");
+       given.recovery_store = value;
+       return absl::OkStatus();
+     }},
+    {'s', "snapshot-interval", "DURATION", "HEADWAY_SNAPSHOT_INTERVAL",
+     "length of an epoch, at whose end a run with -r takes a snapshot; the same as --epoch-length",
+     NoDefault, StoreEpochLength},
+    {'b', "backup-interval", "DURATION", "HEADWAY_BACKUP_INTERVAL",
+     "with -r: how long epochs stay apart in the store, so that copies of its partitions of "
+     "different times fit together",
+     NoDefault,
+     [](std::string_view value, const std::string& from, Given& given) {
+       given.backup_interval_from = from;
+       return Assign(ParsePositiveDuration(value), given.backup_interval);
+     }},
+    {0, "restart", "", "HEADWAY_RESTART",
+     "with -r: after a failure, resume by itself. With -a a process that has died is started again "
+     "by whoever started it, and the others wait for it",
+     NoDefault,
+     [](std::string_view, const std::string& from, Given& given) {
+       given.restart_from = from;
+       return absl::OkStatus();
+     }},
     {0, "epoch-length", "DURATION", "", "length of an epoch",
      [](const RunOptions& run) {
        const auto* periodic = std::get_if<PeriodicEpochConfig>(&run.epoch_config);
        return periodic == nullptr ? "" : absl::FormatDuration(periodic->epoch_length);
      },
-     [](std::string_view value, const std::string&, Given& given) {
-       PeriodicEpochConfig epochs;
-       HEADWAY_RETURN_IF_ERROR(Assign(ParsePositiveDuration(value), epochs.epoch_length));
-       given.flags.run.epoch_config = epochs;
-       return absl::OkStatus();
-     }},
+     StoreEpochLength},
     {'h', "help", "", "", "explain the flags", NoDefault,
      [](std::string_view, const std::string&, Given& given) {
        given.flags.help = true;
@@ -275,9 +311,29 @@ absl::Status ReadEnvironment(EnvironmentLookup environment, Given& given) {
   return absl::OkStatus();
 }
 
+// The flags of recovery, which need each other.
+absl::Status CombineRecovery(Given& given) {
+  std::optional<RecoveryConfig>& recovery = given.flags.run.recovery_config;
+  if (!given.recovery_store.empty()) {
+    if (!recovery.has_value()) recovery.emplace();
+    recovery->store = StoreAt(given.recovery_store);
+  }
+  for (const std::string& from : {given.backup_interval_from, given.restart_from}) {
+    if (!from.empty() && !recovery.has_value()) {
+      return UsageError(absl::StrFormat("%s needs -r/--recovery, the store of the state", from));
+    }
+  }
+  if (!given.backup_interval_from.empty()) recovery->backup_interval = given.backup_interval;
+  if (!given.restart_from.empty() && !given.flags.run.restart.has_value()) {
+    given.flags.run.restart.emplace();
+  }
+  return absl::OkStatus();
+}
+
 // Checks the flags that need or exclude each other.
 absl::Status Combine(EnvironmentLookup environment, Given& given) {
   RunFlags& flags = given.flags;
+  HEADWAY_RETURN_IF_ERROR(CombineRecovery(given));
   const bool has_addresses = !flags.addresses.empty();
   if (flags.processes.has_value() && (has_addresses || given.process_id.has_value())) {
     return UsageError(absl::StrFormat(

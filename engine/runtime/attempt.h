@@ -21,6 +21,7 @@
 namespace headway::internal {
 
 class Network;
+class Recovery;
 
 // One execution of a run in this process, from its start to its end or first failure: the parts
 // that its workers share. Nothing here outlives a failure; the run (run_context.h) does.
@@ -57,6 +58,14 @@ class Attempt {
     process_names_ = std::move(process_names);
   }
 
+  // The recovery store of the run; null if it has none. Set before the workers start.
+  Recovery* recovery() const { return recovery_; }
+  void set_recovery(Recovery* recovery) { recovery_ = recovery; }
+  // The first epoch of the dataflows that are built from now on: that of the options, until the
+  // workers know where to resume. Every worker sets the same one.
+  Epoch first_epoch() const { return first_epoch_.load(std::memory_order_relaxed); }
+  void set_first_epoch(Epoch epoch) { first_epoch_.store(epoch, std::memory_order_relaxed); }
+
   // A worker of this process has ended its program. Wakes the others if it was the last.
   void EndProgram();
   // Returns true while some worker of this process has not ended its program. Until then all others
@@ -84,6 +93,8 @@ class Attempt {
   GraphComparison graph_comparison_;
   StallBoard stall_board_;
   Network* network_ = nullptr;
+  Recovery* recovery_ = nullptr;
+  std::atomic<Epoch> first_epoch_;
   std::vector<std::string> process_names_;  // empty until there is a network
   std::atomic<int> programs_;               // of workers of this process, not ended yet
   const std::shared_ptr<ActivationGate> activation_gate_;

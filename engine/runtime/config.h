@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -18,6 +19,7 @@
 
 namespace headway {
 
+class RecoveryStore;
 class RunMonitor;
 
 // Closes an epoch whenever this much clock time has passed, with or without items. An epoch lasts
@@ -110,13 +112,39 @@ struct ClusterConfig {
   size_t max_frame_bytes = size_t{256} << 20;          // the largest batch
 };
 
+// Recovery: what a run did is kept in a store, so that a run that died, or was stopped, goes on
+// where it was. A snapshot of all state is taken at the end of each epoch. An epoch is committed
+// when its snapshots are durable and all sinks have handed it over; the next run with the same
+// store resumes after the last committed epoch, with any number of workers.
+struct RecoveryConfig {
+  // StoreInDirectory, StoreInPostgres (engine/store/store.h), or one of the user's own. A store
+  // that is not there yet is made, with a partition for each worker. All processes can reach it.
+  std::shared_ptr<RecoveryStore> store = nullptr;
+  // For this long the epochs stay apart in the store, so that copies of its partitions that were
+  // made at different times still have an epoch in common.
+  absl::Duration backup_interval = absl::ZeroDuration();
+  // Snapshots are taken, and sinks flushed, at the end of every so many epochs.
+  int snapshot_every_epochs = 1;
+};
+
+// Restarts after failures, for runs with recovery: the run resumes after the last committed epoch,
+// as its next generation, in the same call of the entry point. Without recovery it would begin
+// anew.
+struct RestartConfig {
+  // A run that fails more often than this within the window ends with its last failure. So does one
+  // that fails three times in a row with the same message: it would go on so.
+  int max_restarts = 10;
+  absl::Duration window = absl::Minutes(10);
+  absl::Duration backoff = absl::Seconds(1);  // before the second restart in a row; then doubled
+};
+
 // Options of every entry point. An aggregate, meant for designated initializers.
 struct RunOptions {
   // Threads of RunMain, including the caller's. RunFromArgs and CommandLine take it as the default
   // of -w. The other entry points have a count of their own and ignore this one.
   int worker_count = 1;
   EpochConfig epoch_config = PeriodicEpochConfig{};
-  Epoch first_epoch = 0;  // where the run starts
+  Epoch first_epoch = 0;  // where the run starts, unless it resumes
   // The number of epochs that may be incomplete anywhere while sources emit. With the default 2, a
   // source runs at most one epoch ahead of the oldest incomplete one. At the limit, timed epochs
   // become longer, and other sources pause.
@@ -124,8 +152,11 @@ struct RunOptions {
   // Limit of the bytes of batches between steps, in each process. All P processes may send to one
   // of them, so each may have a P-th of the limit in flight.
   int64_t max_bytes_in_flight = int64_t{256} << 20;
-  // Stateful steps and sinks hold batches of later epochs until the earlier ones are complete.
+  // Stateful steps and sinks hold batches of later epochs until the earlier ones are complete. On
+  // if there is a recovery_config.
   bool apply_in_epoch_order = false;
+  std::optional<RecoveryConfig> recovery_config = std::nullopt;
+  std::optional<RestartConfig> restart = std::nullopt;  // needs a recovery_config
   Waiting waiting = Waiting::kSpinThenPark;
   StopHandle stop = {};
   // SIGINT and SIGTERM request the stop; a second signal ends the process. With spawned processes

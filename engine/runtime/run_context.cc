@@ -6,9 +6,19 @@
 
 namespace headway::internal {
 
+namespace {
+
+// A snapshot of an epoch has nothing of later ones.
+RunOptions WithEpochOrder(RunOptions options) {
+  if (options.recovery_config.has_value()) options.apply_in_epoch_order = true;
+  return options;
+}
+
+}  // namespace
+
 RunContext::RunContext(const Topology& topology, RunOptions options)
     : topology_(topology),
-      options_(std::move(options)),
+      options_(WithEpochOrder(std::move(options))),
       clock_(options_.clock != nullptr ? options_.clock : &real_clock_) {
   RunMonitor* const monitor = options_.monitor;
   if (monitor == nullptr) return;

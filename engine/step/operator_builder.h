@@ -77,24 +77,26 @@ class OperatorBuilder {
     static_assert(internal::kIsPact<Pact>,
                   "AddInput: the pact must be pact::Pipeline{}, pact::Exchange{key}, "
                   "pact::Broadcast{} or pact::Gather{}");
-    RequireNotBuilt();
-    auto& input = graph_.objects().Make<NodeInput<D, T>>(graph_, node_, scope_.tracker());
-    input.location = scope_.AddLocation(PortName("input ", node_.inputs.size()));
+    auto& input = MakeInput<D>();
     auto& channel = internal::MakeChannel<D, T>(std::move(pact), graph_, input, scope_.tracker());
     graph_.builder().AddChannel(channel);
     graph_.builder().describer().AddInput(
         node_.step_id(),
         {internal::TypeName<D>(), internal::TypeName<T>(), internal::TypeName<Pact>()});
-    node_.inputs.push_back(&input);
     CheckScope(stream);
     if (&stream.scope().graph() == &graph_ && &stream.scope().tracker() == &scope_.tracker()) {
       scope_.AddEdge(stream.location(), input.location);
       internal::ConnectChannel(stream, channel);
     }
-    connect_inputs_.push_back({&input, [](void* of_d, std::vector<ToOutput> outputs) {
-                                 static_cast<NodeInput<D, T>*>(of_d)->SetOutputs(
-                                     std::move(outputs));
-                               }});
+    return input;
+  }
+
+  // An input without records. Its frontier passes a time when those of all `locations` of the scope
+  // have passed it.
+  template <class D>
+  NodeInput<D, T>& AddFrontierInput(const std::vector<LocationId>& locations) {
+    auto& input = MakeInput<D>();
+    for (LocationId from : locations) scope_.AddEdge(from, input.location);
     return input;
   }
 
@@ -267,7 +269,7 @@ class OperatorBuilder {
   };
 
   T FirstTime() const {
-    return internal::FirstTimeOf<T>::At(graph_.worker().run().options().first_epoch);
+    return internal::FirstTimeOf<T>::At(graph_.worker().attempt().first_epoch());
   }
 
   void RequirePort(size_t port, size_t count, const char* kind) {
@@ -277,6 +279,19 @@ class OperatorBuilder {
   }
   [[noreturn]] void FailBuild(const std::string& message) {
     graph_.errors().FailAndThrow(node_.step_id(), absl::InvalidArgumentError(message));
+  }
+
+  template <class D>
+  NodeInput<D, T>& MakeInput() {
+    RequireNotBuilt();
+    auto& input = graph_.objects().Make<NodeInput<D, T>>(graph_, node_, scope_.tracker());
+    input.location = scope_.AddLocation(PortName("input ", node_.inputs.size()));
+    node_.inputs.push_back(&input);
+    connect_inputs_.push_back({&input, [](void* of_d, std::vector<ToOutput> outputs) {
+                                 static_cast<NodeInput<D, T>*>(of_d)->SetOutputs(
+                                     std::move(outputs));
+                               }});
+    return input;
   }
 
   template <class D>

@@ -41,6 +41,7 @@ inline StepContext ContextOf(Graph& graph, Node& node) {
           .local_worker_index = worker.local_index(),
           .step_id = node.step_id(),
           .clock = &worker.run().clock(),
+          .recovers = worker.run().options().recovery_config.has_value(),
           .activator = Activator(graph, node).thread_activator()};
 }
 

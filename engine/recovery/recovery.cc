@@ -1,0 +1,105 @@
+#include "engine/recovery/recovery.h"
+
+#include <algorithm>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "engine/recovery/hash_range.h"
+#include "engine/runtime/status_macros.h"
+
+namespace headway::internal {
+
+Recovery::Recovery(RunContext& run, std::function<void(const absl::Status&)> on_failure)
+    : run_(run), store_(run.options().recovery_config->store), on_failure_(std::move(on_failure)) {}
+
+Recovery::~Recovery() { thread_.reset(); }
+
+absl::StatusOr<int> Recovery::PrepareStore() {
+  absl::StatusOr<int> count = store_->PartitionCount();
+  if (!count.ok() || *count > 0) return count;
+  const int made = run_.topology().worker_count();
+  HEADWAY_RETURN_IF_ERROR(store_->Create(made));
+  return made;
+}
+
+absl::Status Recovery::OpenPartitions(int count) {
+  const int workers = run_.topology().worker_count();
+  const std::string holder =
+      absl::StrFormat("process %d of %d", run_.topology().process, run_.topology().process_count);
+  for (int index = 0; index < count; ++index) {
+    if (!run_.topology().IsLocal(OwnerOf(index, count, workers))) continue;
+    absl::StatusOr<std::unique_ptr<StorePartition>> partition =
+        store_->OpenToWrite(index, holder, false);
+    if (!partition.ok()) return partition.status();
+    auto owned = std::make_unique<OwnedPartition>();
+    owned->index = index;
+    owned->partition = *std::move(partition);
+    partitions_.push_back(std::move(owned));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ResumePlan> Recovery::MakePlan(int count) {
+  std::vector<PartitionContents> contents;
+  for (int index = 0; index < count; ++index) {
+    absl::StatusOr<std::unique_ptr<StorePartition>> partition = store_->OpenToRead(index);
+    if (!partition.ok()) return partition.status();
+    absl::StatusOr<PartitionContents> read = (*partition)->ReadContents();
+    if (!read.ok()) return read.status();
+    contents.push_back(*std::move(read));
+  }
+  return PlanResume(contents, run_.options().first_epoch, absl::ToUnixMillis(run_.clock().Now()),
+                    Describe());
+}
+
+absl::Status Recovery::Adopt(const ResumePlan& plan) {
+  std::lock_guard lock(adopting_);
+  if (has_plan()) return absl::OkStatus();
+  plan_ = plan;
+  try {
+    thread_ = std::make_unique<StoreThread>(plan.generation,
+                                            run_.options().recovery_config->backup_interval,
+                                            run_.clock(), on_failure_);
+  } catch (const std::system_error& error) {
+    return absl::ResourceExhaustedError(
+        absl::StrFormat("process %d cannot start the thread of %s: %s; allow more threads "
+                        "(ulimit -u)",
+                        run_.topology().process, Describe(), error.what()));
+  }
+  has_plan_.store(true, std::memory_order_release);
+  return absl::OkStatus();
+}
+
+std::vector<OwnedPartition*> Recovery::PartitionsOf(int worker) {
+  const int workers = run_.topology().worker_count();
+  std::vector<OwnedPartition*> owned;
+  for (const std::unique_ptr<OwnedPartition>& partition : partitions_) {
+    if (OwnerOf(partition->index, plan_.partition_count, workers) == worker) {
+      owned.push_back(partition.get());
+    }
+  }
+  return owned;
+}
+
+bool Recovery::Claim(uint32_t dataflow) {
+  int64_t claimed = -1;
+  return claimed_.compare_exchange_strong(claimed, dataflow) || claimed == int64_t{dataflow};
+}
+
+absl::Status Recovery::Finish(int worker) {
+  StoreThread::Job job;
+  Epoch last_epoch = 0;
+  for (OwnedPartition* partition : PartitionsOf(worker)) {
+    if (!partition->ended) continue;
+    last_epoch = std::max(last_epoch, partition->last_epoch);
+    StoreThread::Write& write = job.writes.emplace_back();
+    write.partition = partition;
+    write.durable_end = kAllEpochs;
+  }
+  if (job.writes.empty()) return absl::OkStatus();
+  for (StoreThread::Write& write : job.writes) write.committed_end = last_epoch + 1;
+  return thread_->SubmitAndWait(std::move(job));
+}
+
+}  // namespace headway::internal

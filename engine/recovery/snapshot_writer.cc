@@ -1,0 +1,119 @@
+#include "engine/recovery/snapshot_writer.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "engine/step/epoch_order.h"
+
+namespace headway::internal {
+
+SnapshotWriter::SnapshotWriter(Graph& graph, Node& node, NodeInput<StateChunk>& input,
+                               Capability<Epoch> first, Recovery& recovery)
+    : graph_(graph),
+      node_(node),
+      input_(input),
+      held_(std::move(first)),
+      recovery_(recovery),
+      owned_(recovery.PartitionsOf(graph.worker().index())),
+      activator_(ContextOf(graph, node).activator),
+      durable_end_(recovery.plan().resume_epoch),
+      recorded_end_(durable_end_),
+      last_epoch_(durable_end_) {
+  node.may_be_woken = true;
+}
+
+Epoch SnapshotWriter::CommittedEnd() const {
+  const FrontierView<Epoch> incomplete = graph_.completion().frontier();
+  const bool ended = incomplete.empty() || incomplete.elements()[0] >= kStopEpoch;
+  return ended ? last_epoch_ + 1 : incomplete.elements()[0];
+}
+
+StoreThread::Write* SnapshotWriter::WriteOf(std::vector<StoreThread::Write>& writes,
+                                            uint32_t partition) {
+  for (StoreThread::Write& write : writes) {
+    if (write.partition->index == static_cast<int>(partition)) return &write;
+  }
+  return nullptr;
+}
+
+void SnapshotWriter::Run() {
+  input_.ForEach([this](const CapabilityRef<Epoch>& time, Batch<StateChunk>& batch) {
+    auto& of_epoch = waiting_[time.time()];
+    for (size_t i = 0; i < batch.size(); ++i) {
+      StateChunk chunk = batch.Take(i);
+      of_epoch[{chunk.partition, chunk.step}].push_back(std::move(chunk.rows));
+    }
+  });
+  TakeOutcome();
+  if (under_way_ != nullptr || !held_.held()) return;
+  const FrontierView<Epoch> frontier = input_.frontier();
+  const Epoch end = frontier.empty() ? kAllEpochs : frontier.elements()[0];
+  const Epoch committed_end = CommittedEnd();
+  // Partition 0 records a commit at once, the others with their next snapshot.
+  const bool records_commits = !owned_.empty() && owned_.front()->index == 0;
+  if (end == durable_end_ && (committed_end <= recorded_end_ || !records_commits)) return;
+
+  std::vector<StoreThread::Write> writes;
+  for (OwnedPartition* partition : owned_) {
+    StoreThread::Write& write = writes.emplace_back();
+    write.partition = partition;
+    write.durable_end = end;
+    write.committed_end = committed_end;
+  }
+  while (!waiting_.empty() && waiting_.begin()->first < end) {
+    const Epoch epoch = waiting_.begin()->first;
+    last_epoch_ = std::max(last_epoch_, epoch);
+    for (auto& [place, rows] : waiting_.begin()->second) {
+      StoreThread::Write* write = WriteOf(writes, place.first);
+      if (write == nullptr) {
+        graph_.errors().FailAndThrow(node_.step_id(), absl::InternalError(absl::StrCat(
+                                                          "it has state of partition ", place.first,
+                                                          ", which another worker writes")));
+      }
+      write->changes.push_back({place.second, epoch, std::move(rows)});
+    }
+    waiting_.erase(waiting_.begin());
+  }
+  for (OwnedPartition* partition : owned_) partition->last_epoch = last_epoch_;
+  // A commit alone needs one partition.
+  if (end == durable_end_) writes.resize(1);
+  recorded_end_ = committed_end;
+  Submit(std::move(writes), end);
+}
+
+void SnapshotWriter::Submit(std::vector<StoreThread::Write> writes, Epoch durable_end) {
+  durable_end_ = durable_end;
+  under_way_ = std::make_shared<Outcome>();
+  StoreThread::Job job;
+  job.writes = std::move(writes);
+  job.done = [outcome = under_way_, activator = activator_](const absl::Status& status) {
+    {
+      std::lock_guard lock(outcome->mutex);
+      outcome->status = status;
+      outcome->done = true;
+    }
+    activator.Activate();
+  };
+  recovery_.thread().Submit(std::move(job));
+}
+
+void SnapshotWriter::TakeOutcome() {
+  if (under_way_ == nullptr) return;
+  {
+    std::lock_guard lock(under_way_->mutex);
+    if (!under_way_->done) return;
+    if (!under_way_->status.ok()) {
+      graph_.errors().FailAndThrow(node_.step_id(), under_way_->status);
+    }
+  }
+  under_way_.reset();
+  for (OwnedPartition* partition : owned_) partition->ended = durable_end_ >= kStopEpoch;
+  if (!held_.held()) return;
+  if (durable_end_ == kAllEpochs) {
+    held_.Drop();
+  } else if (durable_end_ > held_.time()) {
+    held_.Downgrade(durable_end_);
+  }
+}
+
+}  // namespace headway::internal

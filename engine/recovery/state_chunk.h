@@ -1,0 +1,24 @@
+#ifndef HEADWAY_ENGINE_RECOVERY_STATE_CHUNK_H_
+#define HEADWAY_ENGINE_RECOVERY_STATE_CHUNK_H_
+
+#include <cstdint>
+#include <string>
+
+namespace headway::internal {
+
+// Changes of a step in an epoch, on their way to the worker that writes their partition.
+struct StateChunk {
+  uint32_t partition = 0;
+  uint32_t step = 0;
+  std::string rows = {};  // AppendRow
+};
+
+// Routes to the worker that has this hash.
+struct HashItself {
+  uint64_t hash;
+};
+inline uint64_t HeadwayStableHash(const HashItself& value) { return value.hash; }
+
+}  // namespace headway::internal
+
+#endif  // HEADWAY_ENGINE_RECOVERY_STATE_CHUNK_H_

@@ -1,0 +1,139 @@
+#include "engine/recovery/store_thread.h"
+
+#include <algorithm>
+#include <new>
+#include <utility>
+
+#include "absl/synchronization/notification.h"
+#include "engine/runtime/status_macros.h"
+#include "engine/store/block.h"
+#include "engine/store/merge.h"
+
+namespace headway::internal {
+
+StoreThread::StoreThread(uint64_t generation, absl::Duration backup_interval, Clock& clock,
+                         std::function<void(const absl::Status&)> on_failure)
+    : generation_(generation),
+      backup_interval_(backup_interval),
+      clock_(clock),
+      on_failure_(std::move(on_failure)),
+      thread_([this] { Run(); }) {}
+
+StoreThread::~StoreThread() {
+  {
+    std::lock_guard lock(mutex_);
+    ends_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+void StoreThread::Submit(Job job) {
+  {
+    std::lock_guard lock(mutex_);
+    jobs_.push_back(std::move(job));
+  }
+  changed_.notify_all();
+}
+
+absl::Status StoreThread::SubmitAndWait(Job job) {
+  absl::Notification is_done;
+  absl::Status result;
+  job.done = [&](const absl::Status& status) {
+    result = status;
+    is_done.Notify();
+  };
+  Submit(std::move(job));
+  is_done.WaitForNotification();
+  return result;
+}
+
+void StoreThread::Run() {
+  for (;;) {
+    Job job;
+    {
+      std::unique_lock lock(mutex_);
+      changed_.wait(lock, [this] { return ends_ || !jobs_.empty(); });
+      if (ends_) return;
+      job = std::move(jobs_.front());
+      jobs_.pop_front();
+    }
+    absl::Status status;
+    try {
+      status = Execute(job);
+    } catch (const std::bad_alloc&) {
+      status = absl::ResourceExhaustedError("not enough memory to write a snapshot");
+    }
+    job.done(status);
+    if (!status.ok()) continue;
+    std::vector<OwnedPartition*> written;
+    for (const Write& write : job.writes) {
+      if (!write.changes.empty()) written.push_back(write.partition);
+    }
+    try {
+      status = Compact(written);
+    } catch (const std::bad_alloc&) {
+      status = absl::ResourceExhaustedError("not enough memory to compact the recovery store");
+    }
+    if (!status.ok()) on_failure_(status);
+  }
+}
+
+absl::Status StoreThread::Execute(Job& job) {
+  const int64_t now_ms = absl::ToUnixMillis(clock_.Now());
+  for (Write& write : job.writes) {
+    PartitionChange change{.generation = generation_,
+                           .durable_end = write.durable_end,
+                           .committed_end = write.committed_end};
+    for (Changes& changes : write.changes) {
+      absl::StatusOr<std::vector<StoredBlock>> blocks = BlocksOf(changes.rows);
+      if (!blocks.ok()) return blocks.status();
+      changes.rows.clear();
+      StoredRun run{.step = changes.step,
+                    .first_epoch = changes.epoch,
+                    .last_epoch = changes.epoch,
+                    .written_at_ms = now_ms};
+      for (const StoredBlock& block : *blocks) {
+        run.row_count += block.row_count;
+        run.byte_count += block.bytes.size();
+      }
+      change.new_runs.push_back({std::move(run), *std::move(blocks)});
+    }
+    HEADWAY_RETURN_IF_ERROR(write.partition->partition->Apply(change));
+  }
+  return absl::OkStatus();
+}
+
+bool StoreThread::IsIdle() {
+  std::lock_guard lock(mutex_);
+  return !ends_ && jobs_.empty();
+}
+
+Epoch StoreThread::CompactionEnd(const PartitionContents& contents) const {
+  Epoch end = contents.committed_end;
+  const int64_t young_ms = absl::ToUnixMillis(clock_.Now() - backup_interval_);
+  for (const StoredRun& run : contents.runs) {
+    if (backup_interval_ > absl::ZeroDuration() && run.written_at_ms > young_ms) {
+      end = std::min(end, run.first_epoch);
+    }
+  }
+  return end;
+}
+
+absl::Status StoreThread::Compact(const std::vector<OwnedPartition*>& partitions) {
+  for (OwnedPartition* owned : partitions) {
+    while (IsIdle()) {
+      absl::StatusOr<PartitionContents> contents = owned->partition->ReadContents();
+      if (!contents.ok()) return contents.status();
+      absl::StatusOr<PartitionChange> change =
+          internal::Compact(*owned->partition, *contents, CompactionEnd(*contents));
+      if (!change.ok()) return change.status();
+      if (change->new_runs.empty() && change->removed_runs.empty()) break;
+      change->generation = generation_;
+      HEADWAY_RETURN_IF_ERROR(owned->partition->Apply(*change));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace headway::internal

@@ -1,0 +1,252 @@
+#include "engine/recovery/worker_recovery.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "engine/graph/exchange_channel.h"
+#include "engine/recovery/hash_range.h"
+#include "engine/recovery/snapshot_collector.h"
+#include "engine/recovery/snapshot_writer.h"
+#include "engine/runtime/status_macros.h"
+#include "engine/step/epoch_participant.h"
+#include "engine/step/operator_builder.h"
+#include "engine/store/merge.h"
+
+namespace headway::internal {
+namespace {
+
+// The generations that a partition remembers: copies of it from before them are of no use.
+constexpr size_t kRememberedGenerations = 1000;
+
+// The participants of a dataflow by the numbers of their steps in the store.
+class Participants {
+ public:
+  Participants(Graph& graph, const Recovery& recovery) : graph_(graph), recovery_(recovery) {}
+
+  absl::Status Number() {
+    std::map<std::string, const PlannedStep*> known;
+    uint32_t next = 1;
+    for (const PlannedStep& step : recovery_.plan().steps) {
+      known[step.id] = &step;
+      next = std::max(next, step.number + 1);
+    }
+    std::set<std::string> present;
+    for (EpochParticipant* participant : graph_.parts().participants) {
+      if (!participant->ends().has_value()) {
+        return absl::InvalidArgumentError(absl::StrFormat(
+            "step '%s' has state and is in a nested scope, which a run with recovery cannot store; "
+            "keep the state outside of the scope",
+            participant->step_id()));
+      }
+      const std::string id = graph_.name() + "." + participant->step_id();
+      if (!present.insert(id).second) {
+        return absl::InvalidArgumentError(
+            absl::StrFormat("step '%s' has two states under one id; give each a step of its own",
+                            participant->step_id()));
+      }
+      const auto step = known.find(id);
+      const bool is_new = step == known.end();
+      all_.push_back({participant, {is_new ? next++ : step->second->number, id}});
+      participant->SetRanBefore(!is_new);
+    }
+    return CheckNoneVanished(present);
+  }
+
+  struct Numbered {
+    EpochParticipant* participant;
+    StoredStep step;
+  };
+  const std::vector<Numbered>& all() const { return all_; }
+
+ private:
+  absl::Status CheckNoneVanished(const std::set<std::string>& present) const {
+    std::vector<std::string> vanished;
+    for (const PlannedStep& step : recovery_.plan().steps) {
+      if (step.has_state && !present.contains(step.id)) vanished.push_back(step.id);
+    }
+    if (vanished.empty()) return absl::OkStatus();
+    const std::string prefix = graph_.name() + ".";
+    const bool is_another =
+        std::none_of(recovery_.plan().steps.begin(), recovery_.plan().steps.end(),
+                     [&](const PlannedStep& step) { return step.id.starts_with(prefix); });
+    if (is_another) {
+      const std::string& first = vanished.front();
+      return absl::InvalidArgumentError(absl::StrFormat(
+          "%s belongs to the dataflow '%s', and this one is '%s'; use another store",
+          recovery_.Describe(), first.substr(0, first.find('.')), graph_.name()));
+    }
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "%s has state of the step '%s', which the dataflow does not have; give the step its old "
+        "id, or call `headway recovery rename-step` or `headway recovery drop-step`",
+        recovery_.Describe(), absl::StrJoin(vanished, "', '")));
+  }
+
+  Graph& graph_;
+  const Recovery& recovery_;
+  std::vector<Numbered> all_;
+};
+
+// Begins the generation in a partition: what was not committed is gone, and writers of older
+// generations are refused from here on.
+absl::Status BeginGeneration(OwnedPartition& owned, const Recovery& recovery,
+                             const std::vector<Participants::Numbered>& participants) {
+  absl::StatusOr<PartitionContents> contents = owned.partition->ReadContents();
+  if (!contents.ok()) return contents.status();
+  const ResumePlan& plan = recovery.plan();
+  PartitionChange change{
+      .generation = plan.generation,
+      .begins = Generation{.number = plan.generation,
+                           .execution = plan.execution,
+                           .resume_epoch = plan.resume_epoch,
+                           .worker_count = recovery.run().topology().worker_count(),
+                           .started_at_ms = plan.started_at_ms},
+      .durable_end = plan.resume_epoch,
+      .committed_end = plan.resume_epoch};
+  const auto has = [&](uint32_t number) {
+    return std::any_of(contents->steps.begin(), contents->steps.end(),
+                       [&](const StoredStep& step) { return step.number == number; });
+  };
+  for (const PlannedStep& step : plan.steps) {
+    if (!has(step.number)) change.new_steps.push_back({step.number, step.id});
+  }
+  for (const Participants::Numbered& each : participants) {
+    const bool is_planned =
+        std::any_of(plan.steps.begin(), plan.steps.end(),
+                    [&](const PlannedStep& step) { return step.number == each.step.number; });
+    if (!is_planned) change.new_steps.push_back(each.step);
+  }
+  for (const StoredRun& run : contents->runs) {
+    if (run.first_epoch >= plan.resume_epoch) change.removed_runs.push_back(run.id);
+  }
+  const size_t generations = contents->generations.size();
+  for (size_t i = 0; i + kRememberedGenerations < generations; ++i) {
+    change.removed_generations.push_back(contents->generations[i].number);
+  }
+  return owned.partition->Apply(change);
+}
+
+std::span<const std::byte> BytesOf(std::string_view view) { return std::as_bytes(std::span(view)); }
+
+// Restores the state of one participant from one partition.
+absl::Status RestoreFrom(StorePartition& partition, const PartitionContents& contents, Epoch end,
+                         uint64_t first_hash, uint64_t last_hash,
+                         const Participants::Numbered& to) {
+  std::vector<StoredRun> runs;
+  for (const StoredRun& run : contents.runs) {
+    if (run.step == to.step.number && run.first_epoch < end) runs.push_back(run);
+  }
+  if (runs.empty()) return absl::OkStatus();
+  return MergeRuns(partition, runs, first_hash, last_hash, false, [&](const StateRow& row) {
+    StateEntry entry{.key = BytesOf(row.key),
+                     .state = std::nullopt,
+                     .part = BytesOf(row.part),
+                     .hash = row.hash};
+    if (row.state.has_value()) entry.state = BytesOf(*row.state);
+    absl::Status status = to.participant->Restore(entry);
+    if (status.ok()) return status;
+    return absl::Status(status.code(), absl::StrFormat("step '%s': %s", to.participant->step_id(),
+                                                       status.message()));
+  });
+}
+
+absl::Status Restore(Recovery& recovery, int worker, const std::vector<OwnedPartition*>& owned,
+                     const std::vector<Participants::Numbered>& participants) {
+  const int workers = recovery.run().topology().worker_count();
+  const int count = recovery.plan().partition_count;
+  const uint64_t first = FirstHashOf(worker, workers);
+  const uint64_t last = LastHashOf(worker, workers);
+  if (recovery.plan().steps.empty()) return absl::OkStatus();
+  const bool any_everywhere =
+      std::any_of(participants.begin(), participants.end(),
+                  [](const auto& each) { return each.participant->restores_everywhere(); });
+  for (int index = 0; index < count; ++index) {
+    const bool overlaps = FirstHashOf(index, count) <= last && first <= LastHashOf(index, count);
+    if (!overlaps && !any_everywhere) continue;
+    std::unique_ptr<StorePartition> opened;
+    StorePartition* partition = nullptr;
+    for (OwnedPartition* each : owned) {
+      if (each->index == index) partition = each->partition.get();
+    }
+    if (partition == nullptr) {
+      absl::StatusOr<std::unique_ptr<StorePartition>> reader = recovery.store().OpenToRead(index);
+      if (!reader.ok()) return reader.status();
+      opened = *std::move(reader);
+      partition = opened.get();
+    }
+    absl::StatusOr<PartitionContents> contents = partition->ReadContents();
+    if (!contents.ok()) return contents.status();
+    for (const Participants::Numbered& each : participants) {
+      const bool everywhere = each.participant->restores_everywhere();
+      if (!everywhere && !overlaps) continue;
+      HEADWAY_RETURN_IF_ERROR(RestoreFrom(*partition, *contents, recovery.plan().resume_epoch,
+                                          everywhere ? 0 : first, everywhere ? UINT64_MAX : last,
+                                          each));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// The step that sends the snapshots of the participants to the steps that write them.
+void AddNodes(Scope<>& scope, Recovery& recovery,
+              const std::vector<Participants::Numbered>& participants) {
+  Graph& graph = scope.graph();
+  const int partitions = recovery.plan().partition_count;
+  OperatorBuilder<Epoch> collect(scope, "recovery: collect snapshots");
+  std::vector<LocationId> ends;
+  for (const Participants::Numbered& each : participants) ends.push_back(*each.participant->ends());
+  auto& closed = collect.AddFrontierInput<StateChunk>(ends);
+  auto& chunks = collect.AddOutput<StateChunk>();
+  collect.Build([&](std::vector<Capability<Epoch>> first) {
+    auto& collector =
+        graph.objects().Make<SnapshotCollector>(closed, chunks, std::move(first[0]), partitions);
+    for (const Participants::Numbered& each : participants) {
+      collector.Watch(*each.participant, each.step.number);
+    }
+    return [&collector] { collector.Run(); };
+  });
+
+  OperatorBuilder<Epoch> write(scope, "recovery: write snapshots");
+  auto to_owner = [partitions](const StateChunk& chunk) {
+    return HashItself{FirstHashOf(static_cast<int>(chunk.partition), partitions)};
+  };
+  auto& input = write.AddInput(collect.StreamOf(chunks), pact::Exchange{to_owner});
+  write.AddOutput<StateChunk>();  // nothing leaves through it: it keeps epochs open
+  graph.builder().WatchCompletion(write.node());
+  write.Build([&](std::vector<Capability<Epoch>> first) {
+    auto& writer = graph.objects().Make<SnapshotWriter>(graph, write.node(), input,
+                                                        std::move(first[0]), recovery);
+    return [&writer] { writer.Run(); };
+  });
+}
+
+}  // namespace
+
+void JoinRecovery(Scope<>& scope, Recovery& recovery) {
+  Graph& graph = scope.graph();
+  if (graph.parts().participants.empty()) return;
+  const auto require = [&graph](const absl::Status& status) {
+    if (!status.ok()) graph.errors().FailAndThrow("", status);
+  };
+  if (!recovery.Claim(graph.id())) {
+    require(absl::InvalidArgumentError(
+        "another dataflow of the run has state already; a run with recovery has one dataflow with "
+        "sources, sinks or state"));
+  }
+  Participants participants(graph, recovery);
+  require(participants.Number());
+  const int worker = graph.worker().index();
+  const std::vector<OwnedPartition*> owned = recovery.PartitionsOf(worker);
+  for (OwnedPartition* partition : owned) {
+    require(BeginGeneration(*partition, recovery, participants.all()));
+  }
+  require(Restore(recovery, worker, owned, participants.all()));
+  AddNodes(scope, recovery, participants.all());
+}
+
+}  // namespace headway::internal

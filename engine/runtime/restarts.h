@@ -1,0 +1,36 @@
+#ifndef HEADWAY_ENGINE_RUNTIME_RESTARTS_H_
+#define HEADWAY_ENGINE_RUNTIME_RESTARTS_H_
+
+#include <deque>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "engine/runtime/config.h"
+
+namespace headway::internal {
+
+// Decides whether a run that has failed is restarted, and when. Not thread safe.
+class Restarts {
+ public:
+  explicit Restarts(const RestartConfig& config) : config_(config) {}
+
+  // The failure of an attempt, at a time of a clock that does not jump. Returns how long to wait
+  // before the next attempt; nullopt: the run ends with the failure, because it is the caller's
+  // (InvalidArgument, Cancelled), because it comes again and again, or because there were too many.
+  std::optional<absl::Duration> AfterFailure(const absl::Status& failure, int64_t now_nanos);
+
+ private:
+  static constexpr int kSameInARow = 3;
+  static constexpr absl::Duration kLongestBackoff = absl::Minutes(1);
+
+  const RestartConfig config_;
+  std::deque<int64_t> failures_;  // when, within the window
+  std::string last_message_;
+  int same_in_a_row_ = 0;
+};
+
+}  // namespace headway::internal
+
+#endif  // HEADWAY_ENGINE_RUNTIME_RESTARTS_H_
