@@ -95,11 +95,12 @@ absl::Status AgreeOnResume(Worker& worker, Recovery& recovery) {
   }
   HEADWAY_RETURN_IF_ERROR(AwaitAnnouncements(worker, conversation, 2));
   const ResumePlan& plan = conversation.announced[1].plan.at(0);
-  HEADWAY_RETURN_IF_ERROR(recovery.Adopt(plan));
-  worker.attempt().set_first_epoch(plan.resume_epoch);
   conversation.announce.Close();
   conversation.report.Close();
-  return worker.StepWhile([&] { return worker.HasDataflows(); });
+  HEADWAY_RETURN_IF_ERROR(worker.StepWhile([&] { return worker.HasDataflows(); }));
+  // Only now all workers have built the dataflow, with the first epoch of the options.
+  worker.attempt().set_first_epoch(plan.resume_epoch);
+  return recovery.Adopt(plan);
 }
 
 }  // namespace headway::internal

@@ -19,7 +19,7 @@ absl::StatusOr<int> Recovery::PrepareStore() {
   absl::StatusOr<int> count = store_->PartitionCount();
   if (!count.ok() || *count > 0) return count;
   const int made = run_.topology().worker_count();
-  HEADWAY_RETURN_IF_ERROR(store_->Create(made));
+  HEADWAY_RETURN_IF_ERROR(store_->Create(made, RandomStoreId()));
   return made;
 }
 

@@ -13,12 +13,6 @@ struct StateChunk {
   std::string rows = {};  // AppendRow
 };
 
-// Routes to the worker that has this hash.
-struct HashItself {
-  uint64_t hash;
-};
-inline uint64_t HeadwayStableHash(const HashItself& value) { return value.hash; }
-
 }  // namespace headway::internal
 
 #endif  // HEADWAY_ENGINE_RECOVERY_STATE_CHUNK_H_

@@ -192,6 +192,17 @@ absl::Status Restore(Recovery& recovery, int worker, const std::vector<OwnedPart
   return absl::OkStatus();
 }
 
+// For each partition a key that an exchange routes to the worker that owns the partition.
+std::vector<uint64_t> OwnerKeys(int partitions, int workers) {
+  std::vector<uint64_t> keys(static_cast<size_t>(partitions));
+  for (int partition = 0; partition < partitions; ++partition) {
+    uint64_t& key = keys[static_cast<size_t>(partition)];
+    const int owner = OwnerOf(partition, partitions, workers);
+    while (RouteHash(StableHash(key), workers) != owner) ++key;
+  }
+  return keys;
+}
+
 // The step that sends the snapshots of the participants to the steps that write them.
 void AddNodes(Scope<>& scope, Recovery& recovery,
               const std::vector<Participants::Numbered>& participants) {
@@ -212,8 +223,8 @@ void AddNodes(Scope<>& scope, Recovery& recovery,
   });
 
   OperatorBuilder<Epoch> write(scope, "recovery: write snapshots");
-  auto to_owner = [partitions](const StateChunk& chunk) {
-    return HashItself{FirstHashOf(static_cast<int>(chunk.partition), partitions)};
+  auto to_owner = [keys = OwnerKeys(partitions, scope.worker_count())](const StateChunk& chunk) {
+    return keys[chunk.partition];
   };
   auto& input = write.AddInput(collect.StreamOf(chunks), pact::Exchange{to_owner});
   write.AddOutput<StateChunk>();  // nothing leaves through it: it keeps epochs open

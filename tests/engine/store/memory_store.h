@@ -65,7 +65,7 @@ class MemoryStore : public RecoveryStore {
                                                        bool takes_over);
   static absl::Status Apply(const PartitionChange& change, Partition& partition);
 
-  mutable std::mutex mutex_;
+  mutable std::recursive_mutex mutex_;  // a partition may close within a call
   std::vector<Partition> partitions_;
   int64_t calls_ = 0;
   int64_t incarnation_ = 0;  // counts restarts

@@ -1,0 +1,126 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "headway.h"
+#include "tests/engine/run_helpers.h"
+#include "tests/engine/store/memory_store.h"
+#include "tests/engine/thread_cluster.h"
+
+namespace headway {
+namespace {
+
+using internal::MemoryStore;
+using Sum = std::pair<int, int64_t>;
+
+// The numbers from 0 to `end` on worker 0, three in each epoch.
+class Numbers {
+ public:
+  using Record = int;
+  explicit Numbers(int end) : end_(end) {}
+
+  struct Reader {
+    absl::StatusOr<SourceState> Poll(SourceOutput<int>& out) {
+      while (next < end && out.WantsMore()) out.Emit(next++);
+      return next < end ? SourceState::More() : SourceState::Done();
+    }
+    std::string Snapshot() const { return std::to_string(next); }
+    int next;
+    int end;
+  };
+  absl::StatusOr<Reader> Open(const SourceContext& context, std::optional<std::string> position) {
+    return Reader{position.has_value() ? std::stoi(*position) : 0,
+                  context.worker_index == 0 ? end_ : 0};
+  }
+
+ private:
+  int end_;
+};
+
+Dataflow RunningSums(int end, Collected<Sum>& sums) {
+  return Dataflow("sums", [end, &sums](Scope<>& scope) {
+    scope.Input("numbers", Numbers(end)) |
+        KeyOn("key", [](int number) { return number % 5; }) |
+        StatefulMap<int64_t>("sum",
+                             [](std::optional<int64_t>& sum, int number) {
+                               sum = sum.value_or(0) + number;
+                               return *sum;
+                             }) |
+        CollectInto("collect", sums) | Output("out", CallbackSink([](const Sum&) {}));
+  });
+}
+
+std::set<Sum> Expected(int end) {
+  std::map<int, int64_t> sums;
+  std::set<Sum> all;
+  for (int number = 0; number < end; ++number) {
+    all.insert({number % 5, sums[number % 5] += number});
+  }
+  return all;
+}
+
+RunOptions With(std::shared_ptr<RecoveryStore> store) {
+  return {.epoch_config = RecordCountEpochConfig{3},
+          .recovery_config = RecoveryConfig{.store = std::move(store)}};
+}
+
+TEST_CASE("a run that has ended has nothing to do when it is run again, and goes on with more") {
+  for (const int workers : {1, 2}) {
+    auto store = std::make_shared<MemoryStore>();
+    RunOptions options = With(store);
+    options.worker_count = workers;
+    Collected<Sum> sums;
+    CheckOk(RunMain(RunningSums(20, sums), options));
+    const std::vector<Sum> first = sums.Sorted();
+    CHECK(std::set<Sum>(first.begin(), first.end()) == Expected(20));
+    CHECK(first.size() == 20);
+
+    CheckOk(RunMain(RunningSums(20, sums), options));
+    CHECK(sums.size() == 20);
+
+    CheckOk(RunMain(RunningSums(33, sums), options));
+    const std::vector<Sum> all = sums.Sorted();
+    CHECK(all.size() == 33);
+    CHECK(std::set<Sum>(all.begin(), all.end()) == Expected(33));
+  }
+}
+
+TEST_CASE("a run resumes from every crash of its store") {
+  constexpr int kEnd = 24;
+  for (const Shape shape : {Shape{1, 1}, Shape{1, 2}, Shape{2, 1}}) {
+    CAPTURE(shape.processes);
+    CAPTURE(shape.workers);
+    int64_t calls = 0;
+    {
+      auto store = std::make_shared<MemoryStore>();
+      Collected<Sum> sums;
+      CheckOk(RunInShape(RunningSums(kEnd, sums), shape, With(store)));
+      calls = store->calls();
+    }
+    for (int64_t call = 0; call < calls; ++call) {
+      for (const bool after : {false, true}) {
+        CAPTURE(call);
+        CAPTURE(after);
+        auto store = std::make_shared<MemoryStore>();
+        Collected<Sum> sums;
+        store->CrashAt(call, after);
+        const absl::Status crashed = RunInShape(RunningSums(kEnd, sums), shape, With(store));
+        store->Restart();
+        if (!crashed.ok()) CHECK(absl::IsUnavailable(crashed));
+        CheckOk(RunInShape(RunningSums(kEnd, sums), shape, With(store)));
+        const std::vector<Sum> all = sums.InOrder();
+        REQUIRE(std::set<Sum>(all.begin(), all.end()) == Expected(kEnd));
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace headway
