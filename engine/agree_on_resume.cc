@@ -14,13 +14,13 @@
 namespace headway::internal {
 namespace {
 
-// What process 0 tells all workers: first the number of partitions, then the plan.
+// A message of process 0 to all workers: first the number of partitions, then the plan.
 struct Announcement {
   int32_t partition_count = 0;
   std::vector<ResumePlan> plan = {};  // empty, or one
 };
 
-// What the first worker of each process tells process 0: it has opened its partitions.
+// A message of the first worker of each process to process 0: it has opened its partitions.
 struct Report {
   int32_t process = 0;
 };
@@ -99,7 +99,7 @@ absl::Status AgreeOnResume(Worker& worker, Recovery& recovery) {
   conversation.report.Close();
   HEADWAY_RETURN_IF_ERROR(worker.StepWhile([&] { return worker.HasDataflows(); }));
   // Only now all workers have built the dataflow, with the first epoch of the options.
-  worker.attempt().set_first_epoch(plan.resume_epoch);
+  worker.attempt().resume_point().first_epoch = plan.resume_epoch;
   return recovery.Adopt(plan);
 }
 

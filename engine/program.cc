@@ -29,7 +29,7 @@ absl::Status RunUntilDone(Worker& worker) {
 // recovery store.
 template <class F>
 absl::Status WithRecovery(Worker& worker, F&& program) {
-  Recovery* const recovery = worker.attempt().recovery();
+  Recovery* const recovery = worker.attempt().resume_point().recovery;
   if (recovery == nullptr) return program();
   HEADWAY_RETURN_IF_ERROR(AgreeOnResume(worker, *recovery));
   HEADWAY_RETURN_IF_ERROR(program());

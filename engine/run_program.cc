@@ -249,7 +249,7 @@ absl::Status RunProcess(Program program, const RunOptions& options, int workers,
     if (options.recovery_config.has_value()) {
       recovery.emplace(
           *run, [&attempt](const absl::Status& failure) { attempt->failure().Report(failure); });
-      attempt->set_recovery(&*recovery);
+      attempt->resume_point().recovery = &*recovery;
     }
   } catch (const std::bad_alloc&) {
     return absl::ResourceExhaustedError(

@@ -88,7 +88,7 @@ absl::Status Worker::Build(std::string_view name, absl::FunctionRef<void(Scope<>
       auto& scope = graph->objects().Make<Scope<>>(*graph, graph->completion().root(), "");
       scope.LinkEndToCompletion();
       build(scope);
-      internal::Recovery* const recovery = context_.attempt().recovery();
+      internal::Recovery* const recovery = context_.attempt().resume_point().recovery;
       if (recovery != nullptr && recovery->has_plan()) internal::JoinRecovery(scope, *recovery);
     });
     absl::Status status = builder.Finish();

@@ -132,9 +132,8 @@ constexpr Flag kFlags[] = {
        return Assign(ParseBytes(value), given.flags.run.max_bytes_in_flight);
      }},
     {'r', "recovery", "STORE", "HEADWAY_RECOVERY",
-     "keep the state in this store, and go on where the last run with it ended or died: a "
-     "directory "
-     "that all processes reach, or \"postgresql://...\". It is made if it is missing",
+     "keep the state in this store, and resume where the last run with it ended or died: a "
+     "directory that all processes reach, or \"postgresql://...\". It is made if it is missing",
      NoDefault,
      [](std::string_view value, const std::string&, Given& given) {
        if (value.empty()) return absl::InvalidArgumentError("is not the name of a store");
@@ -153,8 +152,8 @@ constexpr Flag kFlags[] = {
        return Assign(ParsePositiveDuration(value), given.backup_interval);
      }},
     {0, "restart", "", "HEADWAY_RESTART",
-     "with -r: after a failure, resume by itself. With -a a process that has died is started again "
-     "by whoever started it, and the others wait for it",
+     "with -r: after a failure, resume by itself. With -a the others wait for a process that has "
+     "died until it is started again",
      NoDefault,
      [](std::string_view, const std::string& from, Given& given) {
        given.restart_from = from;

@@ -11,7 +11,7 @@
 namespace headway::internal {
 namespace {
 
-// What a partition says, as far as it holds today.
+// The statements of a partition, as far as they hold today.
 struct Knowledge {
   Epoch durable_end = 0;
   Epoch committed_end = 0;

@@ -36,9 +36,9 @@ struct ResumePlan {
 //   resume epoch = min(the greatest end of commits recorded anywhere,
 //                      the least end of durable epochs of all partitions)
 //
-// A partition that misses generations is an older copy: what it says counts up to the resume epochs
-// of the generations that it misses. `first_epoch` is where a store without generations begins.
-// Errors: InvalidArgument names a partition that is too old, or one that others do not fit.
+// A partition that misses generations is an older copy. Its statements count up to the resume
+// epochs of the generations that it misses. `first_epoch` is where a store without generations
+// begins. Errors: InvalidArgument names a partition that is too old, or one that others do not fit.
 absl::StatusOr<ResumePlan> PlanResume(std::span<const PartitionContents> partitions,
                                       Epoch first_epoch, int64_t now_ms, std::string_view store);
 

@@ -18,9 +18,9 @@
 namespace headway::internal {
 
 // Writes the snapshots of the partitions that a worker owns. It holds a capability at the first
-// epoch that is not durable in all of them, so the completion of the dataflow waits for it. What is
-// complete is recorded as committed with the next transaction, and at once if there is no other to
-// wait for.
+// epoch that is not durable in all of them, so the completion of the dataflow waits for it. A
+// complete epoch is recorded as committed with the next transaction, and at once if there is no
+// other to wait for.
 //
 // The logic of a node; belongs to the worker's thread. One job of the store's thread is under way
 // at a time; epochs that end meanwhile share the next one.

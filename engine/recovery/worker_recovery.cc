@@ -92,7 +92,7 @@ class Participants {
   std::vector<Numbered> all_;
 };
 
-// Begins the generation in a partition: what was not committed is gone, and writers of older
+// Begins the generation in a partition: runs that were not committed are gone, and writers of older
 // generations are refused from here on.
 absl::Status BeginGeneration(OwnedPartition& owned, const Recovery& recovery,
                              const std::vector<Participants::Numbered>& participants) {

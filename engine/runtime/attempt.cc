@@ -50,7 +50,7 @@ Attempt::Attempt(RunContext& run, const Fabric::Options& rings)
       channel_credits_(run.topology().workers_per_process),
       graph_comparison_(run.topology().workers_per_process + run.topology().process_count - 1),
       stall_board_(fabric_, run.topology().workers_per_process),
-      first_epoch_(run.options().first_epoch),
+      resume_point_{.first_epoch = run.options().first_epoch},
       programs_(run.topology().workers_per_process),
       activation_gate_(std::make_shared<ActivationGate>(fabric_)),
       stop_listener_(std::in_place, run.options().stop, [this] { fabric_.WakeAll(); }) {

@@ -23,6 +23,14 @@ namespace headway::internal {
 class Network;
 class Recovery;
 
+// Where the dataflows of an attempt begin.
+struct ResumePoint {
+  Recovery* recovery = nullptr;  // null: the run has none. Set before the workers start
+  // The first epoch of the dataflows that are built from now on: that of the options, until the
+  // workers know where to resume. Every worker sets the same one.
+  std::atomic<Epoch> first_epoch = 0;
+};
+
 // One execution of a run in this process, from its start to its end or first failure: the parts
 // that its workers share. Nothing here outlives a failure; the run (run_context.h) does.
 //
@@ -58,13 +66,7 @@ class Attempt {
     process_names_ = std::move(process_names);
   }
 
-  // The recovery store of the run; null if it has none. Set before the workers start.
-  Recovery* recovery() const { return recovery_; }
-  void set_recovery(Recovery* recovery) { recovery_ = recovery; }
-  // The first epoch of the dataflows that are built from now on: that of the options, until the
-  // workers know where to resume. Every worker sets the same one.
-  Epoch first_epoch() const { return first_epoch_.load(std::memory_order_relaxed); }
-  void set_first_epoch(Epoch epoch) { first_epoch_.store(epoch, std::memory_order_relaxed); }
+  ResumePoint& resume_point() { return resume_point_; }
 
   // A worker of this process has ended its program. Wakes the others if it was the last.
   void EndProgram();
@@ -93,8 +95,7 @@ class Attempt {
   GraphComparison graph_comparison_;
   StallBoard stall_board_;
   Network* network_ = nullptr;
-  Recovery* recovery_ = nullptr;
-  std::atomic<Epoch> first_epoch_;
+  ResumePoint resume_point_;
   std::vector<std::string> process_names_;  // empty until there is a network
   std::atomic<int> programs_;               // of workers of this process, not ended yet
   const std::shared_ptr<ActivationGate> activation_gate_;

@@ -112,13 +112,13 @@ struct ClusterConfig {
   size_t max_frame_bytes = size_t{256} << 20;          // the largest batch
 };
 
-// Recovery: what a run did is kept in a store, so that a run that died, or was stopped, goes on
-// where it was. A snapshot of all state is taken at the end of each epoch. An epoch is committed
+// Recovery: the state of a run is kept in a store, so that a run that died, or was stopped, resumes
+// there. A snapshot of all state is taken at the end of each epoch. An epoch is committed
 // when its snapshots are durable and all sinks have handed it over; the next run with the same
 // store resumes after the last committed epoch, with any number of workers.
 struct RecoveryConfig {
-  // StoreInDirectory, StoreInPostgres (engine/store/store.h), or one of the user's own. A store
-  // that is not there yet is made, with a partition for each worker. All processes can reach it.
+  // StoreInDirectory, StoreInPostgres (engine/store/store.h), or one of the user's own. A missing
+  // store is made, with a partition for each worker. All processes can reach it.
   std::shared_ptr<RecoveryStore> store = nullptr;
   // For this long the epochs stay apart in the store, so that copies of its partitions that were
   // made at different times still have an epoch in common.
@@ -132,7 +132,7 @@ struct RecoveryConfig {
 // anew.
 struct RestartConfig {
   // A run that fails more often than this within the window ends with its last failure. So does one
-  // that fails three times in a row with the same message: it would go on so.
+  // that fails three times in a row with the same message.
   int max_restarts = 10;
   absl::Duration window = absl::Minutes(10);
   absl::Duration backoff = absl::Seconds(1);  // before the second restart in a row; then doubled

@@ -269,7 +269,7 @@ class OperatorBuilder {
   };
 
   T FirstTime() const {
-    return internal::FirstTimeOf<T>::At(graph_.worker().attempt().first_epoch());
+    return internal::FirstTimeOf<T>::At(graph_.worker().attempt().resume_point().first_epoch);
   }
 
   void RequirePort(size_t port, size_t count, const char* kind) {
