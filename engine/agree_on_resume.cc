@@ -99,7 +99,6 @@ absl::Status AgreeOnResume(Worker& worker, Recovery& recovery) {
   conversation.report.Close();
   HEADWAY_RETURN_IF_ERROR(worker.StepWhile([&] { return worker.HasDataflows(); }));
   // Only now all workers have built the dataflow, with the first epoch of the options.
-  worker.attempt().resume_point().first_epoch = plan.resume_epoch;
   return recovery.Adopt(plan);
 }
 

@@ -247,8 +247,9 @@ absl::Status RunProcess(Program program, const RunOptions& options, int workers,
       attempt->set_network(&*network, network->ProcessNames());
     }
     if (options.recovery_config.has_value()) {
-      recovery.emplace(
-          *run, [&attempt](const absl::Status& failure) { attempt->failure().Report(failure); });
+      recovery.emplace(*run, attempt->resume_point(), [&attempt](const absl::Status& failure) {
+        attempt->failure().Report(failure);
+      });
       attempt->resume_point().recovery = &*recovery;
     }
   } catch (const std::bad_alloc&) {

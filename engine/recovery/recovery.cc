@@ -10,8 +10,12 @@
 
 namespace headway::internal {
 
-Recovery::Recovery(RunContext& run, std::function<void(const absl::Status&)> on_failure)
-    : run_(run), store_(run.options().recovery_config->store), on_failure_(std::move(on_failure)) {}
+Recovery::Recovery(RunContext& run, ResumePoint& point,
+                   std::function<void(const absl::Status&)> on_failure)
+    : run_(run),
+      point_(point),
+      store_(run.options().recovery_config->store),
+      on_failure_(std::move(on_failure)) {}
 
 Recovery::~Recovery() { thread_.reset(); }
 
@@ -67,6 +71,8 @@ absl::Status Recovery::Adopt(const ResumePlan& plan) {
                         "(ulimit -u)",
                         run_.topology().process, Describe(), error.what()));
   }
+  point_.first_epoch = plan.resume_epoch;
+  point_.store_id = plan.store_id;
   has_plan_.store(true, std::memory_order_release);
   return absl::OkStatus();
 }

@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "engine/recovery/resume_plan.h"
 #include "engine/recovery/store_thread.h"
+#include "engine/runtime/attempt.h"
 #include "engine/runtime/run_context.h"
 #include "engine/store/store.h"
 
@@ -31,9 +32,10 @@ namespace headway::internal {
 // point; outlives the attempt's workers.
 class Recovery {
  public:
-  // `run` outlives it, and has a recovery_config. `on_failure` is called with a failure of the
-  // store that no worker waits for; it outlives the workers.
-  Recovery(RunContext& run, std::function<void(const absl::Status&)> on_failure);
+  // `run` outlives it, and has a recovery_config. So does `point`, which Adopt sets. `on_failure`
+  // is called with a failure of the store that no worker waits for; it outlives the workers.
+  Recovery(RunContext& run, ResumePoint& point,
+           std::function<void(const absl::Status&)> on_failure);
   ~Recovery();
   Recovery(const Recovery&) = delete;
   Recovery& operator=(const Recovery&) = delete;
@@ -64,6 +66,7 @@ class Recovery {
 
  private:
   RunContext& run_;
+  ResumePoint& point_;
   const std::shared_ptr<RecoveryStore> store_;
   const std::function<void(const absl::Status&)> on_failure_;
   std::vector<std::unique_ptr<OwnedPartition>> partitions_;  // of this process's workers

@@ -86,6 +86,7 @@ absl::StatusOr<ResumePlan> PlanResume(std::span<const PartitionContents> partiti
                   .generation = 1,
                   .execution = 1,
                   .partition_count = static_cast<int32_t>(partitions.size()),
+                  .store_id = partitions.front().store_id,
                   .started_at_ms = now_ms};
   if (!generations.empty()) {
     Epoch committed_end = 0;

@@ -27,6 +27,7 @@ struct ResumePlan {
   uint64_t generation = 0;
   uint64_t execution = 0;
   int32_t partition_count = 0;
+  std::string store_id = {};
   int64_t started_at_ms = 0;  // since 1970
   std::vector<PlannedStep> steps = {};
 };

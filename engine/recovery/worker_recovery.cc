@@ -51,9 +51,7 @@ class Participants {
                             participant->step_id()));
       }
       const auto step = known.find(id);
-      const bool is_new = step == known.end();
-      all_.push_back({participant, {is_new ? next++ : step->second->number, id}});
-      participant->SetRanBefore(!is_new);
+      all_.push_back({participant, {step == known.end() ? next++ : step->second->number, id}});
     }
     return CheckNoneVanished(present);
   }

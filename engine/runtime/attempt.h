@@ -29,6 +29,7 @@ struct ResumePoint {
   // The first epoch of the dataflows that are built from now on: that of the options, until the
   // workers know where to resume. Every worker sets the same one.
   std::atomic<Epoch> first_epoch = 0;
+  std::string store_id = {};  // of the recovery store; set with the first epoch
 };
 
 // One execution of a run in this process, from its start to its end or first failure: the parts

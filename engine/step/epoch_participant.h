@@ -48,12 +48,6 @@ class EpochParticipant : public StateBase {
   // The partitions of a source are divided among the workers by another rule.
   virtual bool restores_everywhere() const { return false; }
 
-  // Whether an earlier run, or an earlier attempt of this one, took part under the same step id
-  // with the same recovery store, and its sources and sinks opened without an error. Files and the
-  // like that the step finds may be its own work then.
-  bool ran_before() const { return ran_before_; }
-  void SetRanBefore(bool ran_before) { ran_before_ = ran_before; }
-
   // Sets the function that is called with each epoch that closes. It may take a snapshot.
   // REQUIRES: the dataflow is being built.
   void SetListener(Listener listener) { listener_ = std::move(listener); }
@@ -71,7 +65,6 @@ class EpochParticipant : public StateBase {
 
  private:
   const std::string step_id_;
-  bool ran_before_ = false;
   std::optional<LocationId> ends_;
   Listener listener_;
 };

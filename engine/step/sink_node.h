@@ -67,7 +67,7 @@ class SinkNodeBase : public EpochParticipant {
   static constexpr const char* kOnlyPartition = "all";
   using Positions = std::map<std::string, std::string>;
 
-  StepContext Context() const { return ContextOf(graph_, node_, *this); }
+  StepContext Context() const { return ContextOf(graph_, node_); }
   void Check(const absl::Status& status) {
     if (!status.ok()) graph_.errors().FailAndThrow(step_id(), status);
   }

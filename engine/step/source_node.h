@@ -58,7 +58,7 @@ class SourceNodeBase : public SourceControl, public EpochParticipant {
   }
 
  protected:
-  StepContext Context() const { return ContextOf(graph_, node_, *this); }
+  StepContext Context() const { return ContextOf(graph_, node_); }
   const SourcePartitions::Positions& restored() const { return partitions_.restored(); }
 
   // Called on worker 0: the restored partitions that the source does not have any more. By default

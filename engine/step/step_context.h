@@ -6,7 +6,6 @@
 #include "comm/system/clock.h"
 #include "engine/graph/graph.h"
 #include "engine/step/activator.h"
-#include "engine/step/epoch_participant.h"
 
 namespace headway {
 
@@ -20,10 +19,9 @@ struct StepContext {
   int local_worker_index = 0;
   std::string step_id = {};  // full: with the ids of the steps that it is part of
   Clock* clock = nullptr;    // of the run, and never null in one
-  // Whether the run has a recovery store, and whether an earlier run or attempt took part under
-  // this step id with it. Files and the like that the step finds may be its own work then.
-  bool recovers = false;
-  bool ran_before = false;
+  // The id of the run's recovery store, the same in all runs with it; empty: it has none. A sink
+  // that marks its work with the id knows it again although nothing was committed.
+  std::string store_id = {};
   // Wakes the worker and runs the step, from any thread. A source that is woken is polled though
   // its idle time is not over, a sink is asked again for the flush that is pending.
   ThreadActivator activator = {};
@@ -41,14 +39,8 @@ inline StepContext ContextOf(Graph& graph, Node& node) {
           .local_worker_index = worker.local_index(),
           .step_id = node.step_id(),
           .clock = &worker.run().clock(),
-          .recovers = worker.run().options().recovery_config.has_value(),
+          .store_id = worker.attempt().resume_point().store_id,
           .activator = Activator(graph, node).thread_activator()};
-}
-
-inline StepContext ContextOf(Graph& graph, Node& node, const EpochParticipant& participant) {
-  StepContext context = ContextOf(graph, node);
-  context.ran_before = participant.ran_before();
-  return context;
 }
 
 }  // namespace internal

@@ -24,8 +24,8 @@ struct FileSinkOptions {
 //
 // A non-empty file that the first run finds is refused, replaced, or continued:
 // FileSinkOptions::existing. A file that was begun by an earlier attempt of the run, and never
-// committed, is begun again. With kAppend it is continued instead: its lines may be there twice
-// then.
+// committed, is begun again: an extended attribute of the file has the id of the recovery store.
+// With kAppend it is continued instead: its lines may be there twice then.
 //
 // The file is locked while the run writes it. Errors name the file. FailedPrecondition: it is not
 // empty, or another writer has locked it. InvalidArgument: it is a directory or no regular file.

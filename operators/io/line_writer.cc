@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -17,13 +18,19 @@
 #include "engine/runtime/status_macros.h"
 
 namespace headway::internal {
+namespace {
+
+// The extended attribute of a file whose value is the id of the recovery store of its run.
+constexpr char kMark[] = "user.headway.store";
+
+}  // namespace
 
 absl::StatusOr<LineWriter> LineWriter::Open(const std::string& path, const StepContext& context,
                                             ExistingFile existing,
                                             const std::optional<std::string>& position) {
   LineWriter writer;
   writer.path_ = path;
-  writer.durable_ = context.recovers;
+  writer.durable_ = !context.store_id.empty();
   HEADWAY_RETURN_IF_ERROR(writer.OpenFile());
   HEADWAY_RETURN_IF_ERROR(writer.Prepare(context, existing, position));
   return writer;
@@ -72,16 +79,36 @@ absl::Status LineWriter::Prepare(const StepContext& context, ExistingFile existi
     }
   } else if (existing == ExistingFile::kAppend) {
     length_ = size;
-  } else if (size > 0 && existing == ExistingFile::kRefuse && !context.ran_before) {
+  } else if (size > 0 && existing == ExistingFile::kRefuse && !IsMarked(context.store_id)) {
     return absl::FailedPreconditionError(
         absl::StrCat("'", path_,
                      "' exists and is not empty; remove it, name another file, or "
                      "allow ExistingFile::kOverwrite or kAppend"));
   }
+  HEADWAY_RETURN_IF_ERROR(Mark(context.store_id));
   if (size > length_ && ftruncate(descriptor_.get(), length_) != 0) return ErrnoError("shorten");
   if (lseek(descriptor_.get(), length_, SEEK_SET) < 0) return ErrnoError("write to");
   flushed_ = length_;
   return absl::OkStatus();
+}
+
+bool LineWriter::IsMarked(const std::string& store_id) const {
+  if (store_id.empty()) return false;
+  std::string mark(store_id.size() + 1, '\0');
+  const ssize_t size = fgetxattr(descriptor_.get(), kMark, mark.data(), mark.size());
+  return size == static_cast<ssize_t>(store_id.size()) && mark.starts_with(store_id);
+}
+
+// Before the first line is written. On a file system without extended attributes the file stays
+// unmarked, and a run that was lost before its first commit leaves a file that the next one
+// refuses.
+absl::Status LineWriter::Mark(const std::string& store_id) const {
+  if (store_id.empty() || IsMarked(store_id)) return absl::OkStatus();
+  if (fsetxattr(descriptor_.get(), kMark, store_id.data(), store_id.size(), 0) == 0 ||
+      errno == ENOTSUP || errno == EPERM) {
+    return absl::OkStatus();
+  }
+  return ErrnoError("mark");
 }
 
 absl::Status LineWriter::WriteText() {

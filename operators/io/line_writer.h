@@ -54,6 +54,9 @@ class LineWriter {
   absl::Status Prepare(const StepContext& context, ExistingFile existing,
                        const std::optional<std::string>& position);
   absl::Status OpenFile();
+  // Whether a run with this recovery store began the file, and the mark that says so.
+  bool IsMarked(const std::string& store_id) const;
+  absl::Status Mark(const std::string& store_id) const;
   absl::Status WriteText();
   absl::Status Sync();
   absl::Status ErrnoError(const char* verb) const;

@@ -116,16 +116,21 @@ TEST_CASE("a run that resumes cuts the file back, and continues it") {
 
 // Opens a partition of the sink by hand.
 absl::Status Open(const std::string& path, std::optional<std::string> position,
-                  bool ran_before = false, FileSinkOptions options = {}) {
+                  const std::string& store_id = "", FileSinkOptions options = {}) {
   SinkContext context;
-  context.ran_before = ran_before;
+  context.store_id = store_id;
   return FileSink(path, options).OpenPartition(context, "all", std::move(position)).status();
 }
 
 TEST_CASE("what an attempt wrote before the first commit is written again, not twice") {
   TempDir dir;
-  const std::string path = dir.Write("out", "0\n1\n2");
-  CheckOk(Open(path, std::nullopt, /*ran_before=*/true));
+  const std::string path = dir.Path("out");
+  CheckOk(Open(path, std::nullopt, "store"));
+  dir.Write("out", "0\n1\n2");
+  CheckError(Open(path, std::nullopt), StatusCode::kFailedPrecondition, {"is not empty"});
+  CheckError(Open(path, std::nullopt, "other"), StatusCode::kFailedPrecondition, {"is not empty"});
+  CHECK(dir.Read("out") == "0\n1\n2");
+  CheckOk(Open(path, std::nullopt, "store"));
   CHECK(dir.Read("out").empty());
 }
 

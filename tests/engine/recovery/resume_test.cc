@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <set>
 #include <string>
@@ -20,33 +21,16 @@ namespace {
 using internal::MemoryStore;
 using Sum = std::pair<int, int64_t>;
 
-// The numbers from 0 to `end` on worker 0, three in each epoch.
-class Numbers {
- public:
-  using Record = int;
-  explicit Numbers(int end) : end_(end) {}
-
-  struct Reader {
-    absl::StatusOr<SourceState> Poll(SourceOutput<int>& out) {
-      while (next < end && out.WantsMore()) out.Emit(next++);
-      return next < end ? SourceState::More() : SourceState::Done();
-    }
-    std::string Snapshot() const { return std::to_string(next); }
-    int next;
-    int end;
-  };
-  absl::StatusOr<Reader> Open(const SourceContext& context, std::optional<std::string> position) {
-    return Reader{position.has_value() ? std::stoi(*position) : 0,
-                  context.worker_index == 0 ? end_ : 0};
-  }
-
- private:
-  int end_;
-};
+std::vector<int> NumbersTo(int end) {
+  std::vector<int> numbers(static_cast<size_t>(end));
+  std::iota(numbers.begin(), numbers.end(), 0);
+  return numbers;
+}
 
 Dataflow RunningSums(int end, Collected<Sum>& sums) {
   return Dataflow("sums", [end, &sums](Scope<>& scope) {
-    scope.Input("numbers", Numbers(end)) | KeyOn("key", [](int number) { return number % 5; }) |
+    scope.Input("numbers", TestingSource(NumbersTo(end))) |
+        KeyOn("key", [](int number) { return number % 5; }) |
         StatefulMap<int64_t>("sum",
                              [](std::optional<int64_t>& sum, int number) {
                                sum = sum.value_or(0) + number;
@@ -71,7 +55,7 @@ RunOptions With(std::shared_ptr<RecoveryStore> store) {
 }
 
 TEST_CASE("a run that has ended has nothing to do when it is run again, and goes on with more") {
-  for (const int workers : {1}) {
+  for (const int workers : {1, 2}) {
     auto store = std::make_shared<MemoryStore>();
     RunOptions options = With(store);
     options.worker_count = workers;
@@ -84,6 +68,7 @@ TEST_CASE("a run that has ended has nothing to do when it is run again, and goes
     CheckOk(RunMain(RunningSums(20, sums), options));
     CHECK(sums.size() == 20);
 
+    options.worker_count = 4 - workers;
     CheckOk(RunMain(RunningSums(33, sums), options));
     const std::vector<Sum> all = sums.Sorted();
     CHECK(all.size() == 33);
@@ -93,7 +78,7 @@ TEST_CASE("a run that has ended has nothing to do when it is run again, and goes
 
 TEST_CASE("a run resumes from every crash of its store") {
   constexpr int kEnd = 24;
-  for (const Shape shape : {Shape{1, 1}}) {
+  for (const Shape shape : {Shape{1, 1}, Shape{1, 2}, Shape{2, 1}}) {
     CAPTURE(shape.processes);
     CAPTURE(shape.workers);
     int64_t calls = 0;
@@ -113,7 +98,9 @@ TEST_CASE("a run resumes from every crash of its store") {
         const absl::Status crashed = RunInShape(RunningSums(kEnd, sums), shape, With(store));
         store->Restart();
         if (!crashed.ok()) CHECK(absl::IsUnavailable(crashed));
-        CheckOk(RunInShape(RunningSums(kEnd, sums), shape, With(store)));
+        // With another number of workers, and of processes.
+        CheckOk(
+            RunInShape(RunningSums(kEnd, sums), {shape.workers, shape.processes + 1}, With(store)));
         const std::vector<Sum> all = sums.InOrder();
         REQUIRE(std::set<Sum>(all.begin(), all.end()) == Expected(kEnd));
       }
