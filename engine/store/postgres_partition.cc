@@ -44,20 +44,17 @@ absl::StatusOr<std::unique_ptr<StorePartition>> PostgresPartition::Open(
   const absl::StatusOr<std::string> old_holder = partition->ReadHolder();
   if (!old_holder.ok()) return old_holder.status();
   if (partition->holder_) {
-    const absl::StatusOr<bool> is_locked = partition->TryLock();
-    if (!is_locked.ok()) return is_locked.status();
-    partition->has_lock_ = *is_locked;
-    if (!*is_locked && !takes_over) {
-      return absl::FailedPreconditionError(
-          Format("%s is in use by %s: wait until it ends, or use another recovery store",
-                 partition->Describe(), *old_holder));
-    }
-    if (!*is_locked) {
-      absl::Status status = partition->TakeLockOver();
-      if (!status.ok()) return status;
-    }
+    absl::Status status = partition->Lock(takes_over, *old_holder);
+    if (!status.ok()) return status;
   }
   return partition;
+}
+
+PostgresPartition::~PostgresPartition() {
+  // The server notices the end of the connection later.
+  if (has_lock_ && connection_ != nullptr) {
+    static_cast<void>(connection_->Execute("SELECT pg_advisory_unlock_all()"));
+  }
 }
 
 absl::StatusOr<std::string> PostgresPartition::ReadHolder() {
@@ -87,25 +84,34 @@ absl::StatusOr<bool> PostgresPartition::TryLock() {
   return true;
 }
 
-absl::Status PostgresPartition::TakeLockOver() {
-  // The lost process may be stopped, with a transaction that is open. The server ends it.
+absl::Status PostgresPartition::Lock(bool takes_over, const std::string& holder) {
+  // The server notices the end of a process that was killed a little later.
+  constexpr int kAttempts = 10;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    if (attempt > 0) absl::SleepFor(kRetryAfter);
+    const absl::StatusOr<bool> is_locked = TryLock();
+    if (!is_locked.ok()) return is_locked.status();
+    has_lock_ = *is_locked;
+    if (has_lock_) return absl::OkStatus();
+    if (takes_over && attempt == 0) {
+      absl::Status status = EndHolder();
+      if (!status.ok()) return status;
+    }
+  }
+  // Without the lock, the comparison of generations keeps the lost process away.
+  if (takes_over) return absl::OkStatus();
+  return absl::FailedPreconditionError(Format(
+      "%s is in use by %s: wait until it ends, or use another recovery store", Describe(), holder));
+}
+
+absl::Status PostgresPartition::EndHolder() {
   absl::Status status = connection_->Run(
       "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted AND "
       "database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND "
       "classid::bigint = (($1::bigint >> 32) & 4294967295) AND "
       "objid::bigint = ($1::bigint & 4294967295) AND objsubid = 1",
       {LockKey(place_.name, index_)});
-  if (!status.ok() && status.code() != absl::StatusCode::kPermissionDenied) return status;
-  constexpr int kAttempts = 20;
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    const absl::StatusOr<bool> is_locked = TryLock();
-    if (!is_locked.ok()) return is_locked.status();
-    has_lock_ = *is_locked;
-    if (has_lock_) break;
-    absl::SleepFor(kRetryAfter);
-  }
-  // Without the lock, the comparison of generations keeps the lost process away.
-  return absl::OkStatus();
+  return absl::IsPermissionDenied(status) ? absl::OkStatus() : status;
 }
 
 absl::Status PostgresPartition::WithConnection(absl::FunctionRef<absl::Status()> action) {

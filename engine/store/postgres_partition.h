@@ -29,6 +29,8 @@ class PostgresPartition : public StorePartition {
       std::unique_ptr<PostgresConnection> connection, const PostgresPlace& place, int index,
       std::string description, std::optional<std::string> holder, bool takes_over);
 
+  ~PostgresPartition() override;
+
   std::string Describe() const override { return description_; }
   absl::StatusOr<PartitionContents> ReadContents() override;
   absl::StatusOr<std::vector<StoredBlock>> ListBlocks(int64_t run) override;
@@ -49,8 +51,10 @@ class PostgresPartition : public StorePartition {
   absl::Status Reconnect();
   // Tries to lock the partition. Returns whether this connection has the lock.
   absl::StatusOr<bool> TryLock();
-  // Ends the connection that has the lock, and takes it.
-  absl::Status TakeLockOver();
+  // FailedPrecondition: another connection has the lock.
+  absl::Status Lock(bool takes_over, const std::string& holder);
+  // Ends the connection that has the lock. Its process may be stopped, in a transaction.
+  absl::Status EndHolder();
   absl::StatusOr<std::string> ReadHolder();
 
   absl::Status ReadTables(PartitionContents* contents);

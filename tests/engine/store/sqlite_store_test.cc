@@ -426,7 +426,8 @@ TEST_CASE("the files of a store shrink when its state does") {
     CHECK(std::filesystem::file_size(log) <= 10 << 20);
   }
   PartitionChange removal;
-  for (const StoredRun& run : partition->ReadContents()->runs) {
+  const PartitionContents contents = partition->ReadContents().value();
+  for (const StoredRun& run : contents.runs) {
     removal.removed_runs.push_back(run.id);
   }
   REQUIRE(partition->Apply(removal).ok());

@@ -45,7 +45,8 @@ std::vector<std::string> RunsOf(StorePartition& partition) {
 }
 
 int64_t IdOf(StorePartition& partition, uint32_t step, Epoch first) {
-  for (const StoredRun& run : partition.ReadContents()->runs) {
+  const PartitionContents contents = partition.ReadContents().value();
+  for (const StoredRun& run : contents.runs) {
     if (run.step == step && run.first_epoch == first) return run.id;
   }
   return -1;
