@@ -20,8 +20,13 @@ std::string_view ViewOf(std::span<const std::byte> bytes) {
 }  // namespace
 
 SnapshotCollector::SnapshotCollector(NodeInput<StateChunk>& ends, NodeOutput<StateChunk>& output,
-                                     Capability<Epoch> first, int partition_count)
-    : ends_(ends), output_(output), held_(std::move(first)), partition_count_(partition_count) {}
+                                     Capability<Epoch> first, const SnapshotInterval& snapshots,
+                                     int partition_count)
+    : ends_(ends),
+      output_(output),
+      held_(std::move(first)),
+      snapshots_(snapshots),
+      partition_count_(partition_count) {}
 
 void SnapshotCollector::Watch(EpochParticipant& participant, uint32_t step) {
   participant.TrackChanges();
@@ -30,6 +35,7 @@ void SnapshotCollector::Watch(EpochParticipant& participant, uint32_t step) {
 }
 
 void SnapshotCollector::Take(EpochParticipant& participant, uint32_t step, Epoch epoch) {
+  if (epoch != snapshots_.LastOf(epoch)) return;
   // The buffer of each partition that rows are appended to.
   std::vector<std::vector<std::string>*> buffers(static_cast<size_t>(partition_count_), nullptr);
   participant.Snapshot([&](const StateEntry& entry) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/recovery/state_chunk.h"
+#include "engine/runtime/snapshot_interval.h"
 #include "engine/step/epoch_participant.h"
 #include "engine/step/node_io.h"
 
@@ -23,7 +24,8 @@ namespace headway::internal {
 class SnapshotCollector {
  public:
   SnapshotCollector(NodeInput<StateChunk>& ends, NodeOutput<StateChunk>& output,
-                    Capability<Epoch> first, int partition_count);
+                    Capability<Epoch> first, const SnapshotInterval& snapshots,
+                    int partition_count);
 
   // From now on the participant's changes are collected, as those of step number `step`. The
   // participant does not outlive this.
@@ -41,6 +43,7 @@ class SnapshotCollector {
   NodeInput<StateChunk>& ends_;
   NodeOutput<StateChunk>& output_;
   Capability<Epoch> held_;
+  const SnapshotInterval snapshots_;
   const int partition_count_;
   std::map<Epoch, Rows> closed_;  // not sent yet
 };

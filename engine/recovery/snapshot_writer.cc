@@ -16,6 +16,7 @@ SnapshotWriter::SnapshotWriter(Graph& graph, Node& node, NodeInput<StateChunk>& 
       recovery_(recovery),
       owned_(recovery.PartitionsOf(graph.worker().index())),
       activator_(ContextOf(graph, node).activator),
+      snapshots_(recovery.run().options()),
       durable_end_(recovery.plan().resume_epoch),
       recorded_end_(durable_end_),
       last_epoch_(durable_end_) {
@@ -46,9 +47,13 @@ void SnapshotWriter::Run() {
   });
   TakeOutcome();
   if (under_way_ != nullptr || !held_.held()) return;
+  // The epochs before the last one of a group have no snapshot to wait for.
+  const Epoch awaited = snapshots_.LastOf(durable_end_);
+  if (awaited > held_.time()) held_.Downgrade(awaited);
   const FrontierView<Epoch> frontier = input_.frontier();
-  const Epoch end = frontier.empty() ? kAllEpochs : frontier.elements()[0];
-  const Epoch committed_end = CommittedEnd();
+  const Epoch end = std::max(
+      durable_end_, frontier.empty() ? kAllEpochs : snapshots_.FirstOf(frontier.elements()[0]));
+  const Epoch committed_end = std::max(recorded_end_, snapshots_.FirstOf(CommittedEnd()));
   // Partition 0 records a commit at once, the others with their next snapshot.
   const bool records_commits = !owned_.empty() && owned_.front()->index == 0;
   if (end == durable_end_ && (committed_end <= recorded_end_ || !records_commits)) return;
@@ -108,12 +113,7 @@ void SnapshotWriter::TakeOutcome() {
   }
   under_way_.reset();
   for (OwnedPartition* partition : owned_) partition->ended = durable_end_ >= kStopEpoch;
-  if (!held_.held()) return;
-  if (durable_end_ == kAllEpochs) {
-    held_.Drop();
-  } else if (durable_end_ > held_.time()) {
-    held_.Downgrade(durable_end_);
-  }
+  if (durable_end_ == kAllEpochs) held_.Drop();
 }
 
 }  // namespace headway::internal

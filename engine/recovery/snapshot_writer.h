@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "engine/recovery/recovery.h"
 #include "engine/recovery/state_chunk.h"
+#include "engine/runtime/snapshot_interval.h"
 #include "engine/step/node_io.h"
 #include "engine/step/step_context.h"
 
@@ -54,6 +55,7 @@ class SnapshotWriter {
   Recovery& recovery_;
   const std::vector<OwnedPartition*> owned_;
   const ThreadActivator activator_;
+  const SnapshotInterval snapshots_;
   std::map<Epoch, std::map<Place, std::vector<std::string>>> waiting_;
   std::shared_ptr<Outcome> under_way_;  // null: no job is
   Epoch durable_end_;                   // with the job that is under way

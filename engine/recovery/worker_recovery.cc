@@ -206,14 +206,15 @@ void AddNodes(Scope<>& scope, Recovery& recovery,
               const std::vector<Participants::Numbered>& participants) {
   Graph& graph = scope.graph();
   const int partitions = recovery.plan().partition_count;
+  const SnapshotInterval snapshots(recovery.run().options());
   OperatorBuilder<Epoch> collect(scope, "recovery: collect snapshots");
   std::vector<LocationId> ends;
   for (const Participants::Numbered& each : participants) ends.push_back(*each.participant->ends());
   auto& closed = collect.AddFrontierInput<StateChunk>(ends);
   auto& chunks = collect.AddOutput<StateChunk>();
   collect.Build([&](std::vector<Capability<Epoch>> first) {
-    auto& collector =
-        graph.objects().Make<SnapshotCollector>(closed, chunks, std::move(first[0]), partitions);
+    auto& collector = graph.objects().Make<SnapshotCollector>(closed, chunks, std::move(first[0]),
+                                                              snapshots, partitions);
     for (const Participants::Numbered& each : participants) {
       collector.Watch(*each.participant, each.step.number);
     }

@@ -15,7 +15,8 @@ EpochClock::EpochClock(Graph& graph, Node& node, Capability<Epoch> capability,
       capability_(std::move(capability)),
       participant_(participant),
       alarm_(graph, node),
-      max_in_flight_(static_cast<size_t>(graph.worker().run().options().max_epochs_in_flight)) {
+      max_in_flight_(static_cast<size_t>(graph.worker().run().options().max_epochs_in_flight)),
+      snapshots_(graph.worker().run().options()) {
   const absl::Status valid = ValidateEpochConfig(config);
   if (!valid.ok()) graph.errors().FailAndThrow(node.step_id(), valid);
   if (const auto* periodic = std::get_if<PeriodicEpochConfig>(&config)) {
@@ -80,13 +81,13 @@ void EpochClock::Advance(std::optional<Epoch> next) {
 }
 
 void EpochClock::Finish() {
-  participant_.TellClosed(capability_.time());
+  TellLastSnapshot();
   capability_.Drop();
 }
 
 void EpochClock::Stop() {
   if (finished() || epoch() >= kStopEpoch) return;
-  participant_.TellClosed(epoch());
+  TellLastSnapshot();
   capability_.Downgrade(kStopEpoch);
 }
 
@@ -105,9 +106,20 @@ void EpochClock::BeginEpoch() {
   alarm_.Set(now, end_nanos_);
 }
 
+// Closes the current epoch, and the one in which its snapshot is taken.
+void EpochClock::TellLastSnapshot() {
+  const Epoch last = snapshots_.LastOf(epoch());
+  participant_.TellClosed(epoch());
+  if (last > epoch()) participant_.TellClosed(last);
+}
+
 // The capability is held while the participant is told: it keeps the epoch open until then.
 void EpochClock::AdvanceTo(Epoch epoch) {
-  participant_.TellClosed(capability_.time());
+  if (snapshots_.LastOf(capability_.time()) < epoch) {
+    TellLastSnapshot();
+  } else {
+    participant_.TellClosed(capability_.time());
+  }
   closed_.push_back(capability_.time());
   capability_.Downgrade(epoch);
   BeginEpoch();

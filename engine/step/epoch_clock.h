@@ -8,6 +8,7 @@
 
 #include "engine/graph/capability.h"
 #include "engine/graph/graph.h"
+#include "engine/runtime/snapshot_interval.h"
 #include "engine/step/alarm.h"
 #include "engine/step/epoch_participant.h"
 
@@ -57,6 +58,7 @@ class EpochClock {
   bool IsDue(int64_t now) const { return now >= end_nanos_; }
   void BeginEpoch();
   void AdvanceTo(Epoch epoch);
+  void TellLastSnapshot();
 
   Graph& graph_;
   Node& node_;
@@ -64,6 +66,7 @@ class EpochClock {
   EpochParticipant& participant_;
   Alarm alarm_;
   const size_t max_in_flight_;
+  const SnapshotInterval snapshots_;
   int64_t length_nanos_ = 0;  // 0: not timed
   int64_t end_nanos_ = 0;     // of the current epoch, if timed
   int64_t records_per_epoch_ = kUnlimited;

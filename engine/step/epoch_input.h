@@ -4,8 +4,10 @@
 #include <cstddef>
 #include <map>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
+#include "engine/runtime/snapshot_interval.h"
 #include "engine/step/epoch_order.h"
 
 namespace headway::internal {
@@ -22,8 +24,8 @@ namespace headway::internal {
 template <class D, class T>
 class EpochInput {
  public:
-  EpochInput(NodeInput<D, T>& input, bool in_order, std::optional<size_t> ends)
-      : input_(input), order_(in_order), ends_(ends) {}
+  EpochInput(NodeInput<D, T>& input, const RunOptions& options, std::optional<size_t> ends)
+      : input_(input), order_(options.apply_in_epoch_order), ends_(ends), snapshots_(options) {}
 
   // Returns false if the end of an epoch is pending.
   template <class ApplyFn, class CloseFn>
@@ -43,7 +45,8 @@ class EpochInput {
     const std::optional<Epoch> last = LastEndedEpoch(input_.frontier());
     while (last.has_value() && !open_.empty() && open_.begin()->first <= *last) {
       // Batches wait until the input is empty, which may be long after the frontier passed them.
-      if (order_.first_waiting() == open_.begin()->first) return true;
+      const std::optional<Epoch> waiting = order_.first_waiting();
+      if (waiting.has_value() && *waiting <= open_.begin()->first) return true;
       if (!CloseFirst(close)) return false;
     }
     return true;
@@ -58,13 +61,18 @@ class EpochInput {
     return true;
   }
 
-  // Keeps the epoch of `time` open until it is closed.
+  // Keeps the epoch of `time` open until it is closed, and the one in which its snapshot is taken.
   void KeepOpen(const CapabilityRef<T>& time) { KeepOpen(time, time.time()); }
   // The same for the epoch of a later time.
   void KeepOpen(const CapabilityRef<T>& time, const T& later) {
     if (!ends_.has_value()) return;
     auto [epoch, is_new] = open_.try_emplace(EpochOf(later));
-    if (is_new) epoch->second = time.Delayed(later, *ends_);
+    if (!is_new) return;
+    epoch->second = time.Delayed(later, *ends_);
+    if constexpr (std::is_same_v<T, Epoch>) {
+      auto [last, is_new_too] = open_.try_emplace(snapshots_.LastOf(later));
+      if (is_new_too) last->second = time.Delayed(last->first, *ends_);
+    }
   }
 
   bool closes_epochs() const { return ends_.has_value(); }
@@ -85,6 +93,7 @@ class EpochInput {
   NodeInput<D, T>& input_;
   EpochOrder<D, T> order_;
   const std::optional<size_t> ends_;
+  const SnapshotInterval snapshots_;
   std::map<Epoch, Capability<T>> open_;
   bool pending_ = false;  // the end of the first open epoch
 };

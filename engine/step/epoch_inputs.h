@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/runtime/snapshot_interval.h"
 #include "engine/step/epoch_order.h"
 
 namespace headway {
@@ -36,7 +37,7 @@ template <class T = Epoch>
 class EpochInputs {
  public:
   EpochInputs(internal::Graph& graph, internal::Node& node, ScopeTracker<T>& tracker)
-      : graph_(graph), node_(node), tracker_(tracker) {}
+      : graph_(graph), node_(node), tracker_(tracker), snapshots_(graph.worker().run().options()) {}
 
   // Calls apply(const CapabilityRef<T>& time, Batch<D>& batch) for the batches of `input` that are
   // due. Other batches wait, with capabilities, and the operator runs again when they are due.
@@ -102,6 +103,10 @@ class EpochInputs {
     auto [open, is_new] = open_.try_emplace(internal::EpochOf(time.time()));
     if (is_new) open->second.end = time.Retain(*ends_);
     ++open->second.waiting;
+    if constexpr (std::is_same_v<T, Epoch>) {
+      auto [last, is_new_too] = open_.try_emplace(snapshots_.LastOf(time.time()));
+      if (is_new_too) last->second.end = time.Delayed(last->first, *ends_);
+    }
   }
 
   // Whether all earlier epochs are closed, and no input can get a batch of one.
@@ -123,6 +128,7 @@ class EpochInputs {
   internal::Graph& graph_;
   internal::Node& node_;
   ScopeTracker<T>& tracker_;
+  const internal::SnapshotInterval snapshots_;
   std::optional<size_t> ends_;
   std::vector<EpochParticipant*> states_;
   std::vector<OrderedInput> orders_;  // of the inputs that ForEach got

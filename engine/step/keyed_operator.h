@@ -151,8 +151,8 @@ class KeyedStep {
 
   bool needs_capabilities() const { return on_clock_timer_ || on_epoch_timer_ || at_end_; }
 
-  void Start(std::optional<size_t> ends, bool in_order, std::vector<Capability<T>> held) {
-    ends_input_.emplace(input_, in_order, ends);
+  void Start(std::optional<size_t> ends, std::vector<Capability<T>> held) {
+    ends_input_.emplace(input_, graph_.worker().run().options(), ends);
     held_ = std::move(held);
   }
 
@@ -385,11 +385,11 @@ class KeyedOperator {
     auto logic = [&step = step_] { step.Run(); };
     if (step_.needs_capabilities()) {
       builder_.Build([&](std::vector<Capability<T>> first) {
-        step_.Start(ends, in_order, std::move(first));
+        step_.Start(ends, std::move(first));
         return logic;
       });
     } else {
-      step_.Start(ends, in_order, {});
+      step_.Start(ends, {});
       if (!in_order) builder_.IgnoreFrontier(0);
       builder_.BuildWithoutCapabilities(logic);
     }

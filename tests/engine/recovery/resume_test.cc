@@ -49,9 +49,10 @@ std::set<Sum> Expected(int end) {
   return all;
 }
 
-RunOptions With(std::shared_ptr<RecoveryStore> store) {
+RunOptions With(std::shared_ptr<RecoveryStore> store, int snapshot_every_epochs = 1) {
   return {.epoch_config = RecordCountEpochConfig{3},
-          .recovery_config = RecoveryConfig{.store = std::move(store)}};
+          .recovery_config = RecoveryConfig{.store = std::move(store),
+                                            .snapshot_every_epochs = snapshot_every_epochs}};
 }
 
 TEST_CASE("a run that has ended has nothing to do when it is run again, and goes on with more") {
@@ -73,6 +74,34 @@ TEST_CASE("a run that has ended has nothing to do when it is run again, and goes
     const std::vector<Sum> all = sums.Sorted();
     CHECK(all.size() == 33);
     CHECK(std::set<Sum>(all.begin(), all.end()) == Expected(33));
+  }
+}
+
+TEST_CASE("a snapshot may be shared by several epochs, more than may be in flight") {
+  constexpr int kEnd = 60;
+  for (const int every : {2, 3, 7, 100}) {
+    CAPTURE(every);
+    for (const Shape shape : {Shape{1, 1}, Shape{1, 2}, Shape{2, 1}}) {
+      auto store = std::make_shared<MemoryStore>();
+      Collected<Sum> sums;
+      CheckOk(RunInShape(RunningSums(kEnd / 2, sums), shape, With(store, every)));
+      CheckOk(RunInShape(RunningSums(kEnd, sums), shape, With(store, every)));
+      const std::vector<Sum> all = sums.InOrder();
+      CHECK(all.size() == kEnd);
+      CHECK(std::set<Sum>(all.begin(), all.end()) == Expected(kEnd));
+      const int64_t calls = store->calls();
+      for (int64_t call = 0; call < calls; call += 3) {
+        CAPTURE(call);
+        auto crashing = std::make_shared<MemoryStore>();
+        Collected<Sum> again;
+        crashing->CrashAt(call, call % 2 == 0);
+        RunInShape(RunningSums(kEnd, again), shape, With(crashing, every)).IgnoreError();
+        crashing->Restart();
+        CheckOk(RunInShape(RunningSums(kEnd, again), shape, With(crashing, every)));
+        const std::vector<Sum> seen = again.InOrder();
+        REQUIRE(std::set<Sum>(seen.begin(), seen.end()) == Expected(kEnd));
+      }
+    }
   }
 }
 
