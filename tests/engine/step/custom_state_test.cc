@@ -447,7 +447,7 @@ TEST_CASE("changes for a complete epoch are in its snapshot") {
             auto& output = builder.AddOutput<int64_t>();
             auto& count = builder.AddState<int64_t, int64_t>();
             auto& epochs = builder.OrderEpochs();
-            builder.Build([&](std::vector<Capability<>> capabilities) {
+            builder.Build([&](const std::vector<Capability<>>& capabilities) {
               capability_count = capabilities.size();
               return [&, notificator = Notificator<>()]() mutable {
                 epochs.ForEach(input, [&](const CapabilityRef<>& time, Batch<Keyed>&) {
