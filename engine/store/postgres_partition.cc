@@ -2,10 +2,12 @@
 
 #include "engine/store/postgres_partition.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -30,6 +32,11 @@ namespace {
 // The key of the advisory lock of a partition. Locks belong to a database.
 int64_t LockKey(const std::string& store, int index) {
   return static_cast<int64_t>(StableHash(std::pair("headway recovery store " + store, index)));
+}
+
+// The epoch for comparisons in SQL, where columns are signed.
+int64_t InSigned(Epoch epoch) {
+  return static_cast<int64_t>(std::min<Epoch>(epoch, std::numeric_limits<int64_t>::max()));
 }
 
 constexpr absl::Duration kRetryAfter = absl::Milliseconds(100);
@@ -291,7 +298,7 @@ absl::Status PostgresPartition::ApplyInTransaction(const PartitionChange& change
   if (change.begins) {
     const Generation& begins = *change.begins;
     run("DELETE FROM headway_runs WHERE store = $1 AND partition = $2 AND last_epoch >= $3",
-        {store, index_, begins.resume_epoch});
+        {store, index_, InSigned(begins.resume_epoch)});
     run("INSERT INTO headway_generations VALUES($1, $2, $3, $4, $5, $6, $7) "
         "ON CONFLICT(store, partition, number) DO UPDATE SET execution = $4, resume_epoch = $5, "
         "worker_count = $6, started_at_ms = $7",

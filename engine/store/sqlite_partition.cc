@@ -1,7 +1,9 @@
 #include "engine/store/sqlite_partition.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -44,6 +46,11 @@ constexpr int64_t kLogPagesMax = (int64_t{8} << 20) / kPageBytes;
 // The last page of a file can be given back only if its content moves to a free one. So pages are
 // given back only when the larger part of a file is free.
 constexpr int64_t kFreePagesMin = (int64_t{1} << 20) / kPageBytes;
+
+// The epoch for comparisons in SQL, where columns are signed.
+int64_t InSigned(Epoch epoch) {
+  return static_cast<int64_t>(std::min<Epoch>(epoch, std::numeric_limits<int64_t>::max()));
+}
 
 absl::StatusOr<SqlitePartition::Identity> ReadIdentityOf(SqliteDatabase& database) {
   const absl::StatusOr<int64_t> application = database.Integer("PRAGMA application_id");
@@ -251,9 +258,9 @@ absl::Status SqlitePartition::ApplyInTransaction(const PartitionChange& change) 
   };
   if (change.begins) {
     const Generation& begins = *change.begins;
-    run("DELETE FROM blocks WHERE run IN (SELECT id FROM runs WHERE last_epoch>=?)",
-        begins.resume_epoch);
-    run("DELETE FROM runs WHERE last_epoch>=?", begins.resume_epoch);
+    const int64_t resume_epoch = InSigned(begins.resume_epoch);
+    run("DELETE FROM blocks WHERE run IN (SELECT id FROM runs WHERE last_epoch>=?)", resume_epoch);
+    run("DELETE FROM runs WHERE last_epoch>=?", resume_epoch);
     run("INSERT OR REPLACE INTO generations VALUES(?, ?, ?, ?, ?)", begins.number, begins.execution,
         begins.resume_epoch, begins.worker_count, begins.started_at_ms);
   }
