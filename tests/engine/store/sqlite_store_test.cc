@@ -146,6 +146,32 @@ TEST_CASE("a store that is not complete is made anew") {
   }
 }
 
+TEST_CASE("one of several processes that make a store at once makes it") {
+  const TemporaryDirectory directory;
+  constexpr int kProcesses = 4;
+  std::vector<pid_t> children;
+  for (int i = 0; i < kProcesses; ++i) {
+    children.push_back(fork());
+    if (children.back() != 0) continue;
+    SqliteStore store(directory / "store");
+    const absl::Status status = store.Create(1 + i, "id");
+    const bool is_complete = store.PartitionCount().value_or(0) > 0;
+    _exit(is_complete ? static_cast<int>(status.code()) : 100);
+  }
+  int makers = 0;
+  for (const pid_t child : children) {
+    int status = 0;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    REQUIRE(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 0) {
+      ++makers;
+    } else {
+      CHECK(WEXITSTATUS(status) == static_cast<int>(Code::kFailedPrecondition));
+    }
+  }
+  CHECK(makers == 1);
+}
+
 TEST_CASE("files of an interrupted creation do not cost a store that was used") {
   const TemporaryDirectory directory;
   MakeStore(directory.path(), 2);
