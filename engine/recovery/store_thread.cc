@@ -67,9 +67,7 @@ void StoreThread::Run() {
     job.done(status);
     if (!status.ok()) continue;
     std::vector<OwnedPartition*> written;
-    for (const Write& write : job.writes) {
-      if (!write.changes.empty()) written.push_back(write.partition);
-    }
+    for (const Write& write : job.writes) written.push_back(write.partition);
     try {
       status = Compact(written);
     } catch (const std::bad_alloc&) {
