@@ -29,6 +29,7 @@ using Rows = std::map<RowKey, std::optional<std::string>>;
 
 Rows RowsOf(const std::vector<StoredBlock>& blocks) {
   Rows rows;
+  bool is_ordered = true;
   for (const StoredBlock& block : blocks) {
     absl::StatusOr<BlockReader> reader = BlockReader::Open(block.bytes);
     REQUIRE(reader.ok());
@@ -37,7 +38,7 @@ Rows RowsOf(const std::vector<StoredBlock>& blocks) {
     while (reader->Next(&row)) {
       if (count == 0) CHECK(row.hash == block.first_hash);
       RowKey key(row.hash, row.key, row.part);
-      if (!rows.empty()) REQUIRE(rows.rbegin()->first < key);
+      is_ordered = is_ordered && (rows.empty() || rows.rbegin()->first < key);
       rows.emplace_hint(rows.end(), std::move(key),
                         row.state ? std::optional<std::string>(*row.state) : std::nullopt);
       ++count;
@@ -45,6 +46,7 @@ Rows RowsOf(const std::vector<StoredBlock>& blocks) {
     CHECK(count == block.row_count);
     CHECK(row.hash == block.last_hash);
   }
+  CHECK(is_ordered);
   return rows;
 }
 
@@ -56,7 +58,7 @@ std::string Text(std::mt19937_64& random, size_t size) {
 
 TEST_CASE("blocks hold the last row of each key and part, in order") {
   const uint64_t seed = TestSeed("block_test");
-  for (int round = 0; round < 200; ++round) {
+  for (int round = 0; round < 60; ++round) {
     std::mt19937_64 random(seed + static_cast<uint64_t>(round));
     // Few hashes collide, or many; sizes are fixed or not; states are gone or not.
     const uint64_t hashes = round % 3 == 0 ? 5 : ~uint64_t{0};
@@ -66,7 +68,7 @@ TEST_CASE("blocks hold the last row of each key and part, in order") {
     const uint64_t tombstones = random() % 3;
     Rows expected;
     std::vector<std::string> buffers(1 + random() % 4);
-    const size_t count = round % 20 == 0 ? 40000 : random() % 300;
+    const size_t count = round % 30 == 0 ? 40000 : random() % 300;
     for (size_t i = 0; i < count; ++i) {
       const std::string key = Text(random, 8 + random() % (1 + key_sizes * 10));
       const std::string part = Text(random, random() % (1 + part_sizes * 3));
