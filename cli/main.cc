@@ -1,4 +1,5 @@
-// The command `headway`: runs a dataflow that a shared library exports.
+// The command `headway`: runs a dataflow that a shared library exports, and looks after recovery
+// stores.
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -12,8 +13,10 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 #include "cli/dataflow_library.h"
 #include "cli/getter.h"
+#include "cli/recovery_command.h"
 #include "cli/stop_signals.h"
 #include "comm/system/output.h"
 #include "engine/launch/export_interface.h"
@@ -29,6 +32,7 @@ constexpr int kUsageExitCode = 2;
 
 constexpr char kUsage[] =
     "usage: headway run LIBRARY[:GETTER[(ARGUMENT, ...)]] [FLAG...]\n"
+    "       headway recovery COMMAND STORE [ARGUMENT...]\n"
     "       headway --help | --version\n";
 
 constexpr char kHelp[] =
@@ -45,6 +49,7 @@ constexpr char kHelp[] =
     "gracefully; a second one ends it at once. The exit code is 0 if the run was OK or was "
     "stopped,\n"
     "1 if it failed, 2 if the command cannot be understood.\n"
+    "`headway recovery --help` is about the stores of runs with recovery.\n"
     "\n";
 
 void Print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
@@ -181,9 +186,37 @@ int Run(const std::vector<std::string>& arguments) {
   return RunDataflow(**getter, *call, arguments);
 }
 
+// Reads a line of standard input without its end. Returns false at the end of the input.
+absl::StatusOr<bool> ReadLine(std::string& line) {
+  line.clear();
+  int c;
+  while ((c = std::getc(stdin)) != EOF && c != '\n') line += static_cast<char>(c);
+  if (std::ferror(stdin) != 0) {
+    return absl::AbortedError(
+        absl::StrFormat("cannot read standard input: %s", std::strerror(errno)));
+  }
+  return c != EOF || !line.empty();
+}
+
+// The arguments after `headway recovery`.
+int RunRecovery(const std::vector<std::string>& arguments) {
+  const absl::StatusOr<RecoveryCommand> command = ParseRecoveryCommand(arguments);
+  if (!command.ok()) return PrintUsageError(command.status());
+  const absl::Status status = RunRecoveryCommand(*command, {.print = Print, .read_line = ReadLine});
+  if (status.ok()) return FlushOutput(0);
+  std::string errors;
+  for (const std::string& error :
+       std::vector<std::string>(absl::StrSplit(status.message(), '\n'))) {
+    if (!errors.empty()) errors += "\nheadway: ";
+    errors += OneLine(error);
+  }
+  return FlushOutput(PrintError(errors, 1));
+}
+
 int Main(const std::vector<std::string>& arguments) {
   const std::string command = arguments.empty() ? "" : arguments[0];
   if (command == "run") return Run({arguments.begin() + 1, arguments.end()});
+  if (command == "recovery") return RunRecovery({arguments.begin() + 1, arguments.end()});
   if (command == "--help" || command == "-h" || command == "help") return Run({"--help"});
   if (command == "--version") {
     Print(std::string("headway ") + Version() + "\n");

@@ -22,6 +22,7 @@
 #include "engine/runtime/version.h"
 #include "tests/engine/launch/process_harness.h"
 #include "tests/engine/launch/terminal.h"
+#include "tests/engine/store/temporary_directory.h"
 
 namespace headway::cli {
 namespace {
@@ -274,6 +275,33 @@ TEST_CASE("help and the version are printed to standard output") {
     CHECK(result.error.empty());
   }
   CHECK(Command({"--version"}).Wait().out == std::string("headway ") + Version() + "\n");
+}
+
+TEST_CASE("recovery commands look after the store of a run, and exit with 0, 1 or 2") {
+  const internal::TemporaryDirectory directory;
+  const std::string& store = directory.path();
+  const auto recovery = [](const std::string& redirect, std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), "recovery");
+    return Command({.redirect = redirect}, std::move(arguments)).Wait();
+  };
+  CHECK(recovery("", {"init", store, "2"}).exit_code == 0);
+  CheckOutput(Run({kGetters, "-r", store, "-w2"}), "1\n2\n3\n");
+  CheckOutput(Run({kGetters, "-r", store}), "");
+  const Result report = recovery("", {"inspect", store});
+  CHECK_MESSAGE(report.exit_code == 0, report.error);
+  const std::string step = "flow.numbers";
+  CHECK(report.out.find(" " + step + "\n") != std::string::npos);
+
+  const std::string lines = directory / "lines";
+  CHECK(recovery("> " + lines, {"export", store, step}).exit_code == 0);
+  CHECK(recovery("< " + lines, {"import", store, step}).exit_code == 0);
+  CHECK(recovery("", {"verify", store}).exit_code == 0);
+  CheckFails(recovery("<&-", {"import", store, step}), 1, {"cannot read standard input"});
+  CheckFails(recovery("> /dev/full", {"export", store, step}), 1, {"No space left"});
+  CheckFails(recovery("", {"export", store, "no.step"}), 1, {"has no step 'no.step'", step});
+  CheckFails(recovery("", {"inspect", directory / "none"}), 1, {"does not exist"});
+  CheckFails(recovery("", {"export", store}), 2, {"an argument is missing", "usage: "});
+  CHECK(recovery("", {"--help"}).out.starts_with("usage: headway recovery"));
 }
 
 TEST_CASE("a signal of the terminal, or to the command alone, stops a run gracefully") {
