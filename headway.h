@@ -25,6 +25,7 @@
 #include "operators/gather.h"
 #include "operators/inspect.h"
 #include "operators/io/callback.h"
+#include "operators/io/directory_sink.h"
 #include "operators/io/file_lines.h"
 #include "operators/io/file_sink.h"
 #include "operators/io/manual.h"

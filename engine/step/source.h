@@ -224,6 +224,8 @@ class SourceNode final : public SourceNodeBase {
         source_(std::move(source)),
         pace_(graph.worker()),
         source_output_(output, pace_) {}
+  // Readers may refer to their source.
+  ~SourceNode() override { CloseReaders(); }
 
  private:
   using Reader = ReaderOf<Source>;

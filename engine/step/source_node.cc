@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "engine/runtime/status_macros.h"
 
 namespace headway::internal {
 namespace {
@@ -86,8 +87,7 @@ absl::StatusOr<std::vector<std::string>> SourceNodeBase::Vanished(
 
 // The shares differ by one partition at most.
 absl::StatusOr<std::vector<std::string>> SourceNodeBase::Divide(std::vector<std::string> list) {
-  const absl::Status different = CheckDifferent(list);
-  if (!different.ok()) return different;
+  HEADWAY_RETURN_IF_ERROR(CheckDifferent(list));
   const WorkerContext& worker = graph_.worker();
   std::vector<std::string> share;
   for (size_t i = static_cast<size_t>(worker.index()); i < list.size();

@@ -60,6 +60,7 @@ class SourceNodeBase : public SourceControl, public EpochParticipant {
  protected:
   StepContext Context() const { return ContextOf(graph_, node_); }
   const SourcePartitions::Positions& restored() const { return partitions_.restored(); }
+  void CloseReaders() { partitions_.CloseAll(); }
 
   // Called on worker 0: the restored partitions that the source does not have any more. By default
   // the list consists of the names of all partitions.

@@ -70,6 +70,8 @@ class SourcePartitions {
   void WakeAll();
   // Closes a partition whose reader is done.
   void Close(Partition& partition);
+  // Closes all partitions, when the dataflow ends.
+  void CloseAll() { open_.clear(); }
   size_t open_count() const { return open_.size(); }
 
  private:

@@ -180,7 +180,7 @@ class StripeSource {
   }
 
   absl::StatusOr<Reader> OpenPartition(const SourceContext&, const std::string& name,
-                                       const std::optional<std::string>& position) {
+                                       std::optional<std::string> position) {
     FileStripe stripe = *files_.Find(name);
     const int64_t size = sizes_[stripe.file];
     stripe.end = size == kUnknownFileSize ? size : std::min(size, stripe.begin + kStripeBytes);
@@ -192,7 +192,7 @@ class StripeSource {
     }
     // Most stripes of a file were read to their ends.
     if (continues && from.open_bytes == 0 && from.next >= stripe.end && size != kUnknownFileSize) {
-      return Reader(nullptr, *position);
+      return Reader(nullptr, *std::move(position));
     }
     HEADWAY_RETURN_IF_ERROR(OpenFile(stripe.file));
     HEADWAY_RETURN_IF_ERROR(continues ? lines_->ContinueStripe(stripe, size, from)

@@ -1,19 +1,17 @@
 #ifndef HEADWAY_OPERATORS_IO_FILE_SINK_H_
 #define HEADWAY_OPERATORS_IO_FILE_SINK_H_
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include "absl/status/statusor.h"
 #include "engine/step/sink.h"
+#include "operators/io/file_syncer.h"
 #include "operators/io/line_writer.h"
 
 namespace headway {
-
-struct FileSinkOptions {
-  ExistingFile existing = ExistingFile::kRefuse;
-};
 
 // Writes each record on a line of its own to a file, as text (record_text.h). Worker 0 writes the
 // file, so it is on the disk of its process.
@@ -23,9 +21,10 @@ struct FileSinkOptions {
 // is created at the start, also if no record comes.
 //
 // A non-empty file that the first run finds is refused, replaced, or continued:
-// FileSinkOptions::existing. A file that was begun by an earlier attempt of the run, and never
-// committed, is begun again: an extended attribute of the file has the id of the recovery store.
-// With kAppend it is continued instead: its lines may be there twice then.
+// FileSinkOptions::existing. A file that a run with the same recovery store began, and never
+// committed, is begun again from the length that it had: an extended attribute of the file has the
+// id of the store and that length. On a file system without extended attributes such a file is
+// refused, and with kAppend its lines may be there twice.
 //
 // The file is locked while the run writes it. Errors name the file. FailedPrecondition: it is not
 // empty, or another writer has locked it. InvalidArgument: it is a directory or no regular file.
@@ -40,12 +39,14 @@ class FileSink {
 
   absl::StatusOr<Writer> OpenPartition(const SinkContext& context, const std::string&,
                                        std::optional<std::string> position) {
-    return Writer::Open(path_, context, options_.existing, position);
+    if (syncer_ == nullptr) syncer_ = std::make_shared<internal::FileSyncer>();
+    return Writer::Open(path_, context, options_, position, syncer_);
   }
 
  private:
   std::string path_;
   FileSinkOptions options_;
+  std::shared_ptr<internal::FileSyncer> syncer_;  // of an open sink
 };
 
 }  // namespace headway

@@ -6,6 +6,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <string_view>
@@ -20,20 +21,39 @@
 namespace headway::internal {
 namespace {
 
-// The extended attribute of a file whose value is the id of the recovery store of its run.
+// The extended attribute of a file: the id of the recovery store of its run, a space, and the
+// length that the file had when the first run with that store opened it.
 constexpr char kMark[] = "user.headway.store";
 
 }  // namespace
 
 absl::StatusOr<LineWriter> LineWriter::Open(const std::string& path, const StepContext& context,
-                                            ExistingFile existing,
-                                            const std::optional<std::string>& position) {
+                                            const FileSinkOptions& options,
+                                            const std::optional<std::string>& position,
+                                            std::shared_ptr<FileSyncer> syncer) {
   LineWriter writer;
   writer.path_ = path;
-  writer.durable_ = !context.store_id.empty();
+  writer.activator_ = context.activator;
+  if (!context.store_id.empty()) writer.syncer_ = std::move(syncer);
   HEADWAY_RETURN_IF_ERROR(writer.OpenFile());
-  HEADWAY_RETURN_IF_ERROR(writer.Prepare(context, existing, position));
+  HEADWAY_RETURN_IF_ERROR(writer.Prepare(context, options.existing, position));
   return writer;
+}
+
+absl::StatusOr<LineWriter> LineWriter::OpenNamed(const std::string& directory,
+                                                 const std::string& name,
+                                                 const StepContext& context,
+                                                 const FileSinkOptions& options,
+                                                 const std::optional<std::string>& position,
+                                                 std::shared_ptr<FileSyncer> syncer) {
+  if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos ||
+      name.find('\0') != std::string::npos) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the partition '", name, "' of a record is no name of a file in '", directory,
+        "'; let the function return a name that is not empty, '.' or '..', and has no '/'"));
+  }
+  const std::string path = (std::filesystem::path(directory) / name).string();
+  return Open(path, context, options, position, std::move(syncer));
 }
 
 absl::Status LineWriter::OpenFile() {
@@ -48,10 +68,11 @@ absl::Status LineWriter::OpenFile() {
     return absl::InvalidArgumentError(absl::StrCat(
         "'", path_, "' is no regular file; for a pipe or a device, redirect StdOutSink"));
   }
-  descriptor_ = FileDescriptor(open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666));
-  if (!descriptor_.is_open()) return ErrnoError("open");
-  if (flock(descriptor_.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) return ErrnoError("lock");
+  file_ =
+      std::make_shared<FileDescriptor>(open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666));
+  if (!file_->is_open()) return ErrnoError("open", errno);
+  if (flock(file_->get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return ErrnoError("lock", errno);
     return absl::FailedPreconditionError(
         absl::StrCat("'", path_,
                      "' is being written by another sink or run; end that one first, "
@@ -63,7 +84,7 @@ absl::Status LineWriter::OpenFile() {
 absl::Status LineWriter::Prepare(const StepContext& context, ExistingFile existing,
                                  const std::optional<std::string>& position) {
   struct stat info = {};
-  if (fstat(descriptor_.get(), &info) != 0) return ErrnoError("examine");
+  if (fstat(file_->get(), &info) != 0) return ErrnoError("examine", errno);
   const int64_t size = info.st_size;
   entry_is_durable_ = position.has_value();
   if (position.has_value()) {
@@ -77,73 +98,81 @@ absl::Status LineWriter::Prepare(const StepContext& context, ExistingFile existi
           "back that the last run wrote",
           path_, size, length_));
     }
+  } else if (const std::optional<int64_t> length = LengthAtBegin(context.store_id)) {
+    // A run with this store began the file, and was lost before its first commit.
+    length_ = std::min(*length, size);
   } else if (existing == ExistingFile::kAppend) {
     length_ = size;
-  } else if (size > 0 && existing == ExistingFile::kRefuse && !IsMarked(context.store_id)) {
+  } else if (size > 0 && existing == ExistingFile::kRefuse) {
     return absl::FailedPreconditionError(
         absl::StrCat("'", path_,
                      "' exists and is not empty; remove it, name another file, or "
                      "allow ExistingFile::kOverwrite or kAppend"));
   }
-  HEADWAY_RETURN_IF_ERROR(Mark(context.store_id));
-  if (size > length_ && ftruncate(descriptor_.get(), length_) != 0) return ErrnoError("shorten");
-  if (lseek(descriptor_.get(), length_, SEEK_SET) < 0) return ErrnoError("write to");
+  if (!position.has_value()) HEADWAY_RETURN_IF_ERROR(MarkBegin(context.store_id));
+  if (size > length_ && ftruncate(file_->get(), length_) != 0) return ErrnoError("shorten", errno);
+  if (lseek(file_->get(), length_, SEEK_SET) < 0) return ErrnoError("write to", errno);
   flushed_ = length_;
   return absl::OkStatus();
 }
 
-bool LineWriter::IsMarked(const std::string& store_id) const {
-  if (store_id.empty()) return false;
-  std::string mark(store_id.size() + 1, '\0');
-  const ssize_t size = fgetxattr(descriptor_.get(), kMark, mark.data(), mark.size());
-  return size == static_cast<ssize_t>(store_id.size()) && mark.starts_with(store_id);
+std::optional<int64_t> LineWriter::LengthAtBegin(const std::string& store_id) const {
+  if (store_id.empty()) return std::nullopt;
+  std::string mark(store_id.size() + 24, '\0');
+  const ssize_t size = fgetxattr(file_->get(), kMark, mark.data(), mark.size());
+  if (size < 0) return std::nullopt;
+  mark.resize(static_cast<size_t>(size));
+  int64_t length = 0;
+  const bool is_ours = mark.starts_with(store_id + " ") &&
+                       absl::SimpleAtoi(mark.substr(store_id.size() + 1), &length) && length >= 0;
+  return is_ours ? std::optional(length) : std::nullopt;
 }
 
 // Before the first line is written. On a file system without extended attributes the file stays
 // unmarked, and a run that was lost before its first commit leaves a file that the next one
-// refuses.
-absl::Status LineWriter::Mark(const std::string& store_id) const {
-  if (store_id.empty() || IsMarked(store_id)) return absl::OkStatus();
-  if (fsetxattr(descriptor_.get(), kMark, store_id.data(), store_id.size(), 0) == 0 ||
-      errno == ENOTSUP || errno == EPERM) {
+// refuses, or continues with kAppend.
+absl::Status LineWriter::MarkBegin(const std::string& store_id) const {
+  if (store_id.empty() || LengthAtBegin(store_id).has_value()) return absl::OkStatus();
+  const std::string mark = absl::StrCat(store_id, " ", length_);
+  if (fsetxattr(file_->get(), kMark, mark.data(), mark.size(), 0) == 0 || errno == ENOTSUP ||
+      errno == EPERM) {
     return absl::OkStatus();
   }
-  return ErrnoError("mark");
+  return ErrnoError("mark", errno);
 }
 
 absl::Status LineWriter::WriteText() {
-  const int error = WriteAll(descriptor_.get(), text_);
-  if (error != 0) {
-    errno = error;
-    return ErrnoError("write to");
-  }
+  const int error = WriteAll(file_->get(), text_);
+  if (error != 0) return ErrnoError("write to", error);
   length_ += static_cast<int64_t>(text_.size());
   text_.clear();
   return absl::OkStatus();
 }
 
-absl::Status LineWriter::Flush() {
-  HEADWAY_RETURN_IF_ERROR(WriteText());
-  if (durable_) HEADWAY_RETURN_IF_ERROR(Sync());
-  flushed_ = length_;
-  return absl::OkStatus();
-}
-
-absl::Status LineWriter::Sync() {
-  if (fdatasync(descriptor_.get()) != 0) return ErrnoError("write to");
-  if (std::exchange(entry_is_durable_, true)) return absl::OkStatus();
-  std::string directory = std::filesystem::path(path_).parent_path().string();
-  if (directory.empty()) directory = ".";
-  const FileDescriptor opened(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!opened.is_open() || fsync(opened.get()) != 0) {
-    return absl::ErrnoToStatus(
-        errno, absl::StrCat("cannot make the entry of '", path_, "' in its directory durable"));
+absl::StatusOr<FlushState> LineWriter::Flush() {
+  if (sync_ == nullptr) {
+    HEADWAY_RETURN_IF_ERROR(WriteText());
+    if (syncer_ != nullptr) StartSync();
   }
-  return absl::OkStatus();
+  if (sync_ != nullptr) {
+    if (!sync_->done()) return FlushState::Pending(absl::InfiniteDuration());
+    if (sync_->error() != 0) return ErrnoError("make durable", sync_->error());
+    sync_ = nullptr;
+  }
+  flushed_ = length_;
+  return FlushState::Done();
 }
 
-absl::Status LineWriter::ErrnoError(const char* verb) const {
-  const int error = errno;
+void LineWriter::StartSync() {
+  std::string directory;
+  if (!std::exchange(entry_is_durable_, true)) {
+    directory = std::filesystem::path(path_).parent_path().string();
+    if (directory.empty()) directory = ".";
+  }
+  sync_ = syncer_->Start(file_, std::move(directory), activator_);
+}
+
+absl::Status LineWriter::ErrnoError(const char* verb, int error) const {
   std::string message = absl::StrCat("cannot ", verb, " '", path_, "'");
   if (error == ENOSPC || error == EDQUOT) message += " (make room, and start the run again)";
   return absl::ErrnoToStatus(error, message);

@@ -3,13 +3,16 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "comm/system/file_descriptor.h"
+#include "engine/step/flush_state.h"
 #include "engine/step/step_context.h"
+#include "operators/io/file_syncer.h"
 #include "operators/io/record_text.h"
 
 namespace headway {
@@ -21,16 +24,28 @@ enum class ExistingFile {
   kAppend,     // lines are added behind its content
 };
 
+struct FileSinkOptions {
+  ExistingFile existing = ExistingFile::kRefuse;
+};
+
 namespace internal {
 
 // Writes records to a file, a line each, and can be continued at a position. Move-only. Errors name
 // the file.
 class LineWriter {
  public:
-  // `position` is the result of Snapshot at the commit from which the run resumes.
+  // `position` is the result of Snapshot at the commit from which the run resumes. If the run has a
+  // recovery store, `syncer` makes the lines durable.
   static absl::StatusOr<LineWriter> Open(const std::string& path, const StepContext& context,
-                                         ExistingFile existing,
-                                         const std::optional<std::string>& position);
+                                         const FileSinkOptions& options,
+                                         const std::optional<std::string>& position,
+                                         std::shared_ptr<FileSyncer> syncer);
+  // The same for the file of that name in a directory.
+  static absl::StatusOr<LineWriter> OpenNamed(const std::string& directory, const std::string& name,
+                                              const StepContext& context,
+                                              const FileSinkOptions& options,
+                                              const std::optional<std::string>& position,
+                                              std::shared_ptr<FileSyncer> syncer);
 
   template <class D>
   absl::Status Write(const D& record) {
@@ -43,31 +58,34 @@ class LineWriter {
     text_.push_back('\n');
     return text_.size() < kWriteBytes ? absl::OkStatus() : WriteText();
   }
-  // Writes all lines; if the run recovers, they are durable then.
-  absl::Status Flush();
+  // Writes all lines. If the run has a recovery store, it is done when they are durable.
+  absl::StatusOr<FlushState> Flush();
   // The length of the file after the last flush.
   std::string Snapshot() const { return std::to_string(flushed_); }
 
  private:
   static constexpr size_t kWriteBytes = 64 * 1024;
 
+  absl::Status OpenFile();
   absl::Status Prepare(const StepContext& context, ExistingFile existing,
                        const std::optional<std::string>& position);
-  absl::Status OpenFile();
-  // Whether a run with this recovery store began the file, and the mark that says so.
-  bool IsMarked(const std::string& store_id) const;
-  absl::Status Mark(const std::string& store_id) const;
+  // The length of the file before the first run with this recovery store, if the file has a mark
+  // that says so.
+  std::optional<int64_t> LengthAtBegin(const std::string& store_id) const;
+  absl::Status MarkBegin(const std::string& store_id) const;
   absl::Status WriteText();
-  absl::Status Sync();
-  absl::Status ErrnoError(const char* verb) const;
+  void StartSync();
+  absl::Status ErrnoError(const char* verb, int error) const;
 
   std::string path_;
-  FileDescriptor descriptor_;
-  std::string text_;               // not written yet
-  int64_t length_ = 0;             // of the file
-  int64_t flushed_ = 0;            // its length after the last flush
-  bool durable_ = false;           // flushes make the lines durable
-  bool entry_is_durable_ = false;  // the file's entry in its directory
+  std::shared_ptr<FileDescriptor> file_;
+  std::string text_;                              // not written yet
+  int64_t length_ = 0;                            // of the file
+  int64_t flushed_ = 0;                           // its length after the last flush
+  std::shared_ptr<FileSyncer> syncer_;            // null: lines need not be durable
+  std::shared_ptr<const FileSyncer::Sync> sync_;  // that is pending, or null
+  bool entry_is_durable_ = false;                 // the file's entry in its directory
+  ThreadActivator activator_;
 };
 
 }  // namespace internal

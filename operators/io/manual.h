@@ -116,6 +116,9 @@ struct ManualFunction<Generator<SourceYield<S>> (F::*)(
 // The short form takes no output, returns Generator<std::pair<State, Item>> and yields {state,
 // item}. Neither may be an aggregate that owns memory.
 //
+// The state of each worker's coroutine is its position: a run that resumes needs the same number of
+// workers. For any number of them, write a source of partitions (source.h).
+//
 // `epochs` takes precedence over RunOptions::epoch_config. The source has a copy of the lambda for
 // each worker, which outlives the coroutine.
 template <class F>

@@ -43,7 +43,7 @@ class TestingSource {
     return std::vector<std::string>{"items"};
   }
   absl::StatusOr<Reader> OpenPartition(const SourceContext&, const std::string&,
-                                       std::optional<std::string> position) {
+                                       const std::optional<std::string>& position) {
     size_t next = 0;
     if (position.has_value() && !absl::SimpleAtoi(*position, &next)) {
       return absl::DataLossError("the stored position of the items is not a number");

@@ -158,7 +158,10 @@ class ThreadInput {
           out.Emit(D(std::move(taken_[next_])));
         }
         next_ = 0;
-        if (!state_->Take(taken_)) return SourceState::Done();
+        if (!state_->Take(taken_)) {
+          state_ = nullptr;  // it was closed; the dataflow may continue
+          return SourceState::Done();
+        }
         if (taken_.empty()) return SourceState::Idle(absl::InfiniteDuration());
       }
     }

@@ -21,6 +21,7 @@
 #include "tests/engine/run_helpers.h"
 #include "tests/engine/snapshot_store.h"
 #include "tests/engine/thread_cluster.h"
+#include "tests/operators/not_root.h"
 #include "tests/operators/temp_dir.h"
 #include "tests/sanitizers.h"
 
@@ -191,19 +192,6 @@ TEST_CASE("a file that cannot be read is an error that names it, the step and a 
     }
   }
 }
-
-// Root may read everything; this process is somebody else as long as one of these exists.
-class NotRoot {
- public:
-  NotRoot() {
-    if (user_ == 0) REQUIRE(seteuid(kNobody) == 0);
-  }
-  ~NotRoot() { CHECK(seteuid(user_) == 0); }
-
- private:
-  static constexpr uid_t kNobody = 65534;
-  const uid_t user_ = geteuid();
-};
 
 TEST_CASE("a file without the permission to read it") {
   TempDir dir;

@@ -1,19 +1,26 @@
-// FileSink: the file contains each line once, also after a resume, and it is nobody else's file.
+// FileSink and DirectorySink: a file contains each line once, also after a resume, and it is nobody
+// else's file.
 #include <doctest/doctest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <csignal>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "tests/engine/run_helpers.h"
 #include "tests/engine/snapshot_store.h"
 #include "tests/engine/thread_cluster.h"
+#include "tests/operators/not_root.h"
 #include "tests/operators/temp_dir.h"
 
 namespace headway {
@@ -132,6 +139,17 @@ TEST_CASE("what an attempt wrote before the first commit is written again, not t
   CHECK(dir.Read("out") == "0\n1\n2");
   CheckOk(Open(path, std::nullopt, "store"));
   CHECK(dir.Read("out").empty());
+  // A file that is continued keeps the content that it had before the first attempt.
+  const FileSinkOptions append{.existing = ExistingFile::kAppend};
+  const std::string log = dir.Write("log", "mine\n");
+  CheckOk(Open(log, std::nullopt, "store", append));
+  dir.Write("log", "mine\n0\n1");
+  CheckOk(Open(log, std::nullopt, "store", append));
+  CHECK(dir.Read("log") == "mine\n");
+  // Without a store nobody knows who wrote it.
+  dir.Write("log", "mine\n0\n1");
+  CheckOk(Open(log, std::nullopt, "", append));
+  CHECK(dir.Read("log") == "mine\n0\n1");
 }
 
 TEST_CASE("a file that is shorter than at the commit is an error with both lengths") {
@@ -168,6 +186,187 @@ TEST_CASE("a path that is no file to write is an error that names it") {
   REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
   CheckError(Open(pipe, std::nullopt), StatusCode::kInvalidArgument,
              {"'" + pipe + "' is no regular file"});
+}
+
+TEST_CASE("a directory without the permission to write in it") {
+  TempDir dir;
+  REQUIRE(chmod(dir.Path("").c_str(), 0555) == 0);
+  const NotRoot not_root;
+  CheckError(Open(dir.Path("out"), std::nullopt), StatusCode::kPermissionDenied,
+             {"cannot open '" + dir.Path("out") + "'"});
+}
+
+// No file may have more bytes, as long as one of these exists.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) {
+    REQUIRE(getrlimit(RLIMIT_FSIZE, &before_) == 0);
+    signal_ = std::signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit{bytes, before_.rlim_max};
+    REQUIRE(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+  }
+  ~FileSizeLimit() {
+    CHECK(setrlimit(RLIMIT_FSIZE, &before_) == 0);
+    std::signal(SIGXFSZ, signal_);
+  }
+
+ private:
+  rlimit before_ = {};
+  void (*signal_)(int) = nullptr;
+};
+
+TEST_CASE("a write that fails is an error that names the file, and the next run continues") {
+  TempDir dir;
+  const std::string path = dir.Path("out");
+  SnapshotStore store;
+  auto run = [&](Epoch first) {
+    Dataflow flow("flow", [&](Scope<>& scope) {
+      scope.Input("numbers", TestingSource(Numbers(1000))) | Output("out", FileSink(path));
+      store.RestoreInto(scope);
+      store.Listen(scope);
+    });
+    return RunMain(flow, {.epoch_config = RecordCountEpochConfig{.records_per_epoch = 10},
+                          .first_epoch = first,
+                          .apply_in_epoch_order = true});
+  };
+  {
+    const FileSizeLimit limit(2000);
+    CheckError(run(0), StatusCode::kOutOfRange,
+               {"step 'out'", "on worker 0", "cannot write to '" + path + "'"});
+  }
+  // The last epochs of which the source and the sink closed the ends.
+  Epoch committed = 0;
+  for (const SnapshotStore::Closed& closed : store.closed()) {
+    if (closed.step_id == "out") committed = std::max(committed, closed.epoch);
+  }
+  CHECK(committed > 10);
+  store.Cut(committed);
+  CheckOk(run(committed + 1));
+  CHECK(dir.Read("out") == NumberLines(1000));
+}
+
+// A file sink of a run with a recovery store.
+struct DurableFileSink : FileSink {
+  using FileSink::FileSink;
+  absl::StatusOr<Writer> OpenPartition(SinkContext context, const std::string& partition,
+                                       std::optional<std::string> position) {
+    context.store_id = "store";
+    return FileSink::OpenPartition(context, partition, std::move(position));
+  }
+};
+
+TEST_CASE("with a recovery store the end of an epoch waits until its lines are durable") {
+  TempDir dir;
+  const std::string path = dir.Path("out");
+  Collected<std::string> at_ends;
+  Dataflow flow("flow", [&](Scope<>& scope) {
+    scope.Input("numbers", TestingSource(Numbers(20))) | Output("out", DurableFileSink(path));
+    for (EpochParticipant* participant : scope.graph().parts().participants) {
+      if (participant->step_id() != "out") continue;
+      participant->TrackChanges();
+      participant->SetListener([&](EpochParticipant& out, Epoch) {
+        out.Snapshot([&](const StateEntry& entry) {
+          CHECK(
+              std::to_string(std::filesystem::file_size(path)) ==
+              std::string(reinterpret_cast<const char*>(entry.state->data()), entry.state->size()));
+          at_ends.Add(dir.Read("out"));
+        });
+      });
+    }
+  });
+  CheckOk(RunMain(
+      flow,
+      {.worker_count = 2, .epoch_config = TestingEpochConfig{}, .apply_in_epoch_order = true}));
+  const std::vector<std::string> contents = at_ends.InOrder();
+  REQUIRE(contents.size() == 20);
+  for (int64_t i = 0; i < 20; ++i) CHECK(contents[static_cast<size_t>(i)] == NumberLines(i + 1));
+}
+
+TEST_CASE("a flush waits for the disk on another thread") {
+  TempDir dir;
+  SinkContext context;
+  context.store_id = "store";
+  FileSink sink(dir.Path("out"));
+  absl::StatusOr<FileSink::Writer> writer = sink.OpenPartition(context, "all", std::nullopt);
+  CheckOk(writer.status());
+  for (int i = 1; i <= 3; ++i) {
+    CheckOk(writer->Write(7));
+    absl::StatusOr<FlushState> state = writer->Flush();
+    while (state.ok() && !state->done) {
+      CHECK(writer->Snapshot() == std::to_string(2 * (i - 1)));
+      std::this_thread::yield();
+      state = writer->Flush();
+    }
+    CheckOk(state.status());
+    CHECK(writer->Snapshot() == std::to_string(2 * i));
+  }
+}
+
+auto ByRemainder(const TempDir& dir, FileSinkOptions options = {}) {
+  return DirectorySink(
+      dir.Path(""), [](int64_t number) { return "rest " + std::to_string(number % 5); }, options);
+}
+
+TEST_CASE("a directory gets a file for each partition, also after resumes") {
+  TempDir dir;
+  SnapshotStore store;
+  Epoch first = 0;
+  for (int workers : {1, 3, 2}) {
+    CAPTURE(workers);
+    Dataflow flow("flow", [&](Scope<>& scope) {
+      scope.Input("numbers", TestingSource(Numbers(40))) | Output("out", ByRemainder(dir));
+      store.RestoreInto(scope);
+      store.Listen(scope);
+    });
+    CheckOk(RunMain(flow, {.worker_count = workers,
+                           .epoch_config = TestingEpochConfig{},
+                           .first_epoch = first,
+                           .apply_in_epoch_order = true}));
+    for (int64_t rest = 0; rest < 5; ++rest) {
+      std::string lines;
+      for (int64_t i = rest; i < 40; i += 5) lines += std::to_string(i) + "\n";
+      CHECK(dir.Read("rest " + std::to_string(rest)) == lines);
+    }
+    store.Cut(first + 9);
+    first += 10;
+  }
+}
+
+TEST_CASE("workers of several processes write the files of a directory") {
+  for (Shape shape : kShapes) {
+    CAPTURE(shape.processes);
+    CAPTURE(shape.workers);
+    TempDir dir;
+    Dataflow flow("flow", [&](Scope<>& scope) {
+      scope.Input("words", TestingSource(std::vector<std::string>{"b1", "a1", "b2", "c1", "b3"})) |
+          Output("out", DirectorySink(dir.Path(""),
+                                      [](std::string_view word) { return word.substr(0, 1); }));
+    });
+    CheckOk(RunInShape(flow, shape));
+    CHECK(dir.Read("a") == "a1\n");
+    CHECK(dir.Read("b") == "b1\nb2\nb3\n");
+    CHECK(dir.Read("c") == "c1\n");
+  }
+}
+
+TEST_CASE("a partition that is no file name, or a file of somebody else, is an error") {
+  TempDir dir;
+  auto write = [&](std::string name) {
+    Dataflow flow("flow", [&](Scope<>& scope) {
+      scope.Input("numbers", TestingSource(Numbers(1))) |
+          Output("out", DirectorySink(dir.Path(""), [name](int64_t) { return name; }));
+    });
+    return RunMain(flow, {.worker_count = 2});
+  };
+  for (const char* name : {"", ".", "..", "../out", "a/b", "/"}) {
+    CheckError(write(name), StatusCode::kInvalidArgument,
+               {"step 'out'", "the partition '" + std::string(name) + "'", dir.Path("")});
+  }
+  dir.Write("mine", "mine\n");
+  CheckError(write("mine"), StatusCode::kFailedPrecondition,
+             {"step 'out'", "mine' exists and is not empty"});
+  CHECK(dir.Read("mine") == "mine\n");
+  CheckError(write(std::string(300, 'x')), StatusCode::kInvalidArgument, {"cannot open '"});
 }
 
 }  // namespace
