@@ -167,8 +167,9 @@ void SqliteDatabase::Checkpoint() {
 
 absl::Status SqliteDatabase::Error(int code) const {
   const int error = database_ == nullptr ? 0 : sqlite3_system_errno(database_);
+  // The index of the log is extended by writing to it; SQLite does not keep the cause of a failure.
   const bool is_full =
-      code == SQLITE_FULL ||
+      code == SQLITE_FULL || code == SQLITE_IOERR_SHMSIZE ||
       ((code & 0xff) == SQLITE_IOERR && (error == ENOSPC || error == EDQUOT || error == EFBIG));
   if (is_full) {
     return absl::ResourceExhaustedError(
@@ -210,8 +211,8 @@ absl::Status SqliteDatabase::Error(int code) const {
       return absl::ResourceExhaustedError(Format("cannot use '%s': out of memory", file_));
     default:
       return absl::UnknownError(
-          Format("cannot use '%s': %s%s%s", file_,
-                 database_ == nullptr ? sqlite3_errstr(code) : sqlite3_errmsg(database_),
+          Format("cannot use '%s': %s (SQLite's code %d)%s%s", file_,
+                 database_ == nullptr ? sqlite3_errstr(code) : sqlite3_errmsg(database_), code,
                  error != 0 ? ", " : "", error != 0 ? std::strerror(error) : ""));
   }
 }

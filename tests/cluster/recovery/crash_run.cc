@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -10,6 +11,8 @@
 #include <atomic>
 #include <cstdlib>
 #include <fstream>
+#include <iostream>
+#include <new>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -28,6 +31,15 @@ fs::path NewDirectory() {
   std::string name = fs::temp_directory_path() / "headway-crash-XXXXXX";
   HEADWAY_CHECK(mkdtemp(name.data()) != nullptr);
   return name;
+}
+
+constexpr size_t kPage = 4096;
+
+void* SharedPage() {
+  void* const page =
+      mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  HEADWAY_CHECK(page != MAP_FAILED);
+  return page;
 }
 
 // The input of all runs, and the output of a run over it without failures.
@@ -84,7 +96,8 @@ int64_t NumberFromEnvironment(const char* variable, int64_t otherwise) {
   return number;
 }
 
-CrashRun::CrashRun() : directory_(NewDirectory()) {
+CrashRun::CrashRun()
+    : directory_(NewDirectory()), lines_(new(SharedPage()) std::atomic<int64_t>(0)) {
   TheReference();
   options.epoch_config = PeriodicEpochConfig{absl::Milliseconds(30)};
   options.recovery_config = RecoveryConfig{.store = StoreInDirectory(directory_ / "store")};
@@ -96,10 +109,13 @@ CrashRun::CrashRun() : directory_(NewDirectory()) {
 
 CrashRun::~CrashRun() {
   cluster_.reset();
+  munmap(lines_, kPage);
   fs::remove_all(directory_);
 }
 
 void CrashRun::Start(const CrashShape& shape) {
+  // A spawned process flushes its copy of the buffer too.
+  std::cout.flush();
   shape_ = shape;
   cluster_ = std::make_unique<TestCluster>(shape.spawned ? 1 : shape.processes);
   RunOptions run = options;
@@ -108,35 +124,42 @@ void CrashRun::Start(const CrashShape& shape) {
     ClusterOptions member = cluster_->OptionsOf(process);
     member.worker_count_per_proc = shape.workers;
     member.run = run;
-    cluster_->Start(process, [=, this](const ToTest& test, std::vector<std::string>& lines) {
+    cluster_->Start(process, [=, this](const ToTest& test, std::vector<std::string>&) {
       if (before) before();
-      std::atomic<int64_t> count = 0;
       const Dataflow flow =
-          CrashFlow(TheReference().input, directory_ / "out", directory_ / "gate", count);
+          CrashFlow(TheReference().input, directory_ / "out", directory_ / "gate", *lines_);
       test.Signal();
-      absl::Status status = shape.spawned
-                                ? SpawnCluster(flow, {.proc_count = shape.processes,
-                                                      .worker_count_per_proc = shape.workers,
-                                                      .run = member.run})
-                                : ClusterMain(flow, member);
-      lines.push_back(absl::StrCat(count.load()));
-      return status;
+      return shape.spawned ? SpawnCluster(flow, {.proc_count = shape.processes,
+                                                 .worker_count_per_proc = shape.workers,
+                                                 .run = member.run})
+                           : ClusterMain(flow, member);
     });
     cluster_->AwaitSignal(process);
   }
   spawned_.clear();
-  if (!shape.spawned) return;
+  if (shape.spawned) FindSpawned();
+}
+
+void CrashRun::FindSpawned() {
   const absl::Time deadline = absl::Now() + kGiveUp;
   std::vector<pid_t> children;
-  while (static_cast<int>(children.size()) < shape.processes && !AnyHasEnded()) {
-    REQUIRE(absl::Now() < deadline);
+  const auto is_new = [this](pid_t child) {
+    return std::ranges::none_of(spawned_, [child](const auto& old) { return old.first == child; });
+  };
+  while (static_cast<int>(children.size()) < shape_.processes ||
+         !std::ranges::all_of(children, is_new)) {
+    if (AnyHasEnded()) return;
+    REQUIRE_MESSAGE(absl::Now() < deadline, "the processes are not spawned");
     absl::SleepFor(absl::Milliseconds(1));
     children = ChildrenOf(cluster_->pid(0));
   }
+  spawned_.clear();
   for (const pid_t child : children) {
     spawned_.emplace_back(child, static_cast<int>(syscall(SYS_pidfd_open, child, 0)));
   }
 }
+
+void CrashRun::AwaitRestart() { FindSpawned(); }
 
 std::vector<pid_t> CrashRun::pids() const {
   std::vector<pid_t> all;
@@ -180,11 +203,6 @@ std::vector<Outcome> CrashRun::WaitForAll() {
     if (descriptor.is_open()) {
       REQUIRE(poll(&ended, 1, static_cast<int>(absl::ToInt64Milliseconds(kGiveUp))) == 1);
     }
-  }
-  for (const Outcome& outcome : outcomes) {
-    int64_t lines = 0;
-    if (outcome.reported) HEADWAY_CHECK(absl::SimpleAtoi(outcome.lines.at(0), &lines));
-    lines_read_ += lines;
   }
   return outcomes;
 }

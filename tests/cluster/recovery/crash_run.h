@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -39,7 +40,7 @@ class CrashRun {
   // Called in each process before it runs.
   std::function<void()> before;
 
-  // Starts all processes; no attempt is under way. Afterwards the processes are known by pids().
+  // Starts all processes; no attempt is under way.
   void Start(const CrashShape& shape);
   // Of the processes with workers.
   std::vector<pid_t> pids() const;
@@ -50,22 +51,27 @@ class CrashRun {
   bool AnyHasEnded() const;
   // Lets the program end when it has read everything.
   void OpenGate() const;
-  // Waits until all processes have ended. Returns the outcomes of the processes that the test
-  // started, and of one only if it spawned the others.
+  // Waits until all processes have ended. Returns the outcomes of those that the test started: of
+  // the parent alone if it spawned the others.
   std::vector<Outcome> WaitForAll();
+  // Waits until the parent has spawned all processes again.
+  void AwaitRestart();
 
-  // The lines that were read by processes that ended by themselves.
-  int64_t lines_read() const { return lines_read_; }
+  // The lines that were read in all attempts.
+  int64_t lines_read() const { return *lines_; }
   const CrashInput& input() const;
   // Checks that the output is that of a run without failures.
   void CheckOutput() const;
 
  private:
+  // Waits until the parent has children, none of them in spawned_.
+  void FindSpawned();
+
   std::filesystem::path directory_;
   std::unique_ptr<TestCluster> cluster_;
   CrashShape shape_ = {};
   std::vector<std::pair<pid_t, internal::FileDescriptor>> spawned_;  // with descriptors of theirs
-  int64_t lines_read_ = 0;
+  std::atomic<int64_t>* const lines_;  // in memory that all processes share
 };
 
 // A variable of the environment as a number.
