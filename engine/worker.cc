@@ -488,6 +488,8 @@ void Worker::StopSources() {
   }
 }
 
+Epoch Worker::resume_epoch() const { return context_.attempt().resume_point().first_epoch; }
+
 bool Worker::HasDataflowsFedByHand() const {
   return std::any_of(graphs_.begin(), graphs_.end(),
                      [](const auto& entry) { return !entry.second->completion().is_watched(); });

@@ -47,6 +47,10 @@ class Worker {
   int index() const { return context_.index(); }
   int count() const { return context_.count(); }
 
+  // The epoch at which the dataflows begin: that of the options, or, in a run with recovery, the
+  // first one that is not committed. A host feeds its inputs from there.
+  Epoch resume_epoch() const;
+
   // Builds a dataflow, in addition to those that are running. Errors: InvalidArgument for an
   // invalid graph (a step id that is empty or used twice, a stream of another scope, a cycle that
   // does not advance time, a graph unlike that of the other workers); Aborted if `build` threw.

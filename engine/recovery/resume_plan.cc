@@ -21,16 +21,30 @@ uint64_t LastGeneration(const PartitionContents& partition) {
   return partition.generations.empty() ? 0 : partition.generations.back().number;
 }
 
+// The first generation that partitions with generations after `last` remember: each forgets its
+// oldest ones. `last` + 1 if there are no such partitions.
+uint64_t FirstRememberedAfter(uint64_t last, std::span<const PartitionContents> partitions) {
+  std::optional<uint64_t> first;
+  for (const PartitionContents& each : partitions) {
+    if (LastGeneration(each) <= last) continue;
+    const uint64_t number = each.generations.front().number;
+    first = first ? std::min(*first, number) : number;
+  }
+  return first.value_or(last + 1);
+}
+
 absl::StatusOr<Knowledge> KnowledgeOf(const PartitionContents& partition,
                                       const std::map<uint64_t, Generation>& generations,
+                                      std::span<const PartitionContents> partitions,
                                       std::string_view store) {
   Knowledge knowledge{partition.durable_end, partition.committed_end};
   const uint64_t last = LastGeneration(partition);
-  if (last + 1 < generations.begin()->first) {
+  const uint64_t first_remembered = FirstRememberedAfter(last, partitions);
+  if (last + 1 < first_remembered) {
     return absl::InvalidArgumentError(absl::StrFormat(
         "partition %d of %s is a copy from before generation %d, the first that the others "
         "remember; restore a newer copy of it",
-        partition.index, store, generations.begin()->first));
+        partition.index, store, first_remembered));
   }
   for (auto missed = generations.upper_bound(last); missed != generations.end(); ++missed) {
     knowledge.durable_end = std::min(knowledge.durable_end, missed->second.resume_epoch);
@@ -60,7 +74,7 @@ absl::Status AddSteps(const PartitionContents& partition, Epoch resume,
     if (!planned.id.empty() && planned.id != step.id) {
       return absl::InvalidArgumentError(absl::StrFormat(
           "partition %d of %s calls step number %d '%s', and others call it '%s': the partitions "
-          "are not of one store",
+          "are not of one store, or of times before and after a rename; rename the step again",
           partition.index, store, step.number, step.id, planned.id));
     }
     planned.number = step.number;
@@ -93,7 +107,7 @@ absl::StatusOr<ResumePlan> PlanResume(std::span<const PartitionContents> partiti
     Epoch durable_end = std::numeric_limits<Epoch>::max();
     int oldest = 0;
     for (const PartitionContents& partition : partitions) {
-      absl::StatusOr<Knowledge> knowledge = KnowledgeOf(partition, generations, store);
+      absl::StatusOr<Knowledge> knowledge = KnowledgeOf(partition, generations, partitions, store);
       if (!knowledge.ok()) return knowledge.status();
       committed_end = std::max(committed_end, knowledge->committed_end);
       if (knowledge->durable_end < durable_end) {

@@ -166,7 +166,10 @@ void SqliteDatabase::Checkpoint() {
 }
 
 absl::Status SqliteDatabase::Error(int code) const {
-  const int error = database_ == nullptr ? 0 : sqlite3_system_errno(database_);
+  const int last_error = errno;
+  int error = database_ == nullptr ? 0 : sqlite3_system_errno(database_);
+  // SQLite does not note the error of the system when COMMIT fails.
+  if (error == 0 && (code & 0xff) == SQLITE_IOERR) error = last_error;
   // The index of the log is extended by writing to it; SQLite does not keep the cause of a failure.
   const bool is_full =
       code == SQLITE_FULL || code == SQLITE_IOERR_SHMSIZE ||
