@@ -17,6 +17,7 @@
 #include "engine/step/probe.h"
 #include "engine/step/sink.h"
 #include "engine/step/source.h"
+#include "engine/store/store.h"
 #include "engine/worker.h"
 #include "operators/count_final.h"
 #include "operators/exchange.h"
