@@ -20,6 +20,7 @@ Benchmark MapChainBenchmark();
 Benchmark OpenloopBenchmark();
 Benchmark PagerankBenchmark();
 Benchmark PingpongBenchmark();
+Benchmark RecoveryBenchmark();
 Benchmark UnionfindBenchmark();
 Benchmark WordcountBenchmark();
 

@@ -58,6 +58,10 @@ Summary Combine(const std::vector<Summary>& summaries) {
       total.ns_per_round = std::max(total.ns_per_round.value_or(0), *outcome.ns_per_round);
     }
     total.latencies.Merge(outcome.latencies);
+    if (total.figures.empty()) total.figures = outcome.figures;
+    for (size_t i = 0; i < outcome.figures.size(); ++i) {
+      total.figures[i].second = std::max(total.figures[i].second, outcome.figures[i].second);
+    }
   }
   return sum;
 }
@@ -90,6 +94,7 @@ std::vector<std::pair<std::string, std::string>> Fields(const Report& report) {
     real("p99_us", outcome.latencies.QuantileMicros(0.99));
     real("p999_us", outcome.latencies.QuantileMicros(0.999));
   }
+  for (const auto& [name, value] : outcome.figures) real(name.c_str(), value);
   whole("checksum", outcome.checksum);
   real("cpu_seconds", report.total.cpu_seconds);
   whole("peak_rss_bytes", report.total.peak_rss_bytes);
@@ -228,7 +233,8 @@ absl::Status RunProcess(const Benchmark& benchmark, const Options& options, int 
   if (transport != nullptr) {
     transport = std::make_unique<CountingTransport>(std::move(transport), &shared.traffic);
   }
-  const RunOptions run = {.waiting = options.spin ? Waiting::kSpin : Waiting::kSpinThenPark};
+  RunOptions run = {.waiting = options.spin ? Waiting::kSpin : Waiting::kSpinThenPark};
+  if (benchmark.configure != nullptr) benchmark.configure(options, run);
   absl::Status status = internal::RunProcess(
       internal::HostProgram([&](Worker& worker) -> absl::Status {
         Harness harness(worker, shared);

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -29,6 +30,8 @@ struct Outcome {
   uint64_t checksum = 0;  // this worker's part of the wrapping sum over the results
   std::optional<double> ns_per_round = {};  // unless it is seconds / rounds
   Histogram latencies = {};
+  // Others by name, in the same order on all workers. The largest of them counts.
+  std::vector<std::pair<std::string, double>> figures = {};
 };
 
 // A worker's report to worker 0 at the end. The first worker of a process reports for the process.
@@ -154,7 +157,9 @@ struct Benchmark {
   std::string_view summary;
   std::vector<Argument> arguments;
   absl::StatusOr<Outcome> (*run)(Worker&, Harness&, const Options&);
-  bool takes_file = false;
+  std::string_view file_help = {};  // of the argument FILE; empty: it takes none
+  // Sets options of the run; may be null.
+  void (*configure)(const Options&, RunOptions&) = nullptr;
 };
 
 // Runs a benchmark on options.workers threads of this process, or on each of options.processes

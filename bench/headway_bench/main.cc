@@ -25,10 +25,10 @@ std::string Overview(const std::vector<Benchmark>& benchmarks) {
 
 int main(int argc, char** argv) {
   const std::vector<Benchmark> benchmarks = {
-      BarrierBenchmark(),     ExchangeBenchmark(),  PingpongBenchmark(), EventDrivenBenchmark(),
-      KeyedCountBenchmark(),  WordcountBenchmark(), MapChainBenchmark(), ExchangeChainBenchmark(),
-      BfsBenchmark(),         UnionfindBenchmark(), PagerankBenchmark(), OpenloopBenchmark(),
-      HandwrittenBenchmark(), CacheLineBenchmark()};
+      BarrierBenchmark(),    ExchangeBenchmark(),    PingpongBenchmark(), EventDrivenBenchmark(),
+      KeyedCountBenchmark(), WordcountBenchmark(),   MapChainBenchmark(), ExchangeChainBenchmark(),
+      BfsBenchmark(),        UnionfindBenchmark(),   PagerankBenchmark(), OpenloopBenchmark(),
+      RecoveryBenchmark(),   HandwrittenBenchmark(), CacheLineBenchmark()};
   const std::vector<std::string_view> words(argv + 1, argv + argc);
   if (words.empty() || words[0] == "--help" || words[0] == "-h") {
     std::fputs(Overview(benchmarks).c_str(), words.empty() ? stderr : stdout);
@@ -44,14 +44,14 @@ int main(int argc, char** argv) {
     return 2;
   }
   absl::StatusOr<Options> options = Options::Parse(std::span(words).subspan(1), benchmark->name,
-                                                   benchmark->arguments, benchmark->takes_file);
+                                                   benchmark->arguments, benchmark->file_help);
   if (!options.ok()) {
     absl::FPrintF(stderr, "headway-bench: %s", options.status().message());
     return 2;
   }
   if (options->help) {
     absl::PrintF("headway-bench %s: %s\n%s", benchmark->name, benchmark->summary,
-                 DescribeArguments(benchmark->arguments, benchmark->takes_file));
+                 DescribeArguments(benchmark->arguments, benchmark->file_help));
     return 0;
   }
 

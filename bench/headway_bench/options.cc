@@ -22,7 +22,7 @@ std::optional<uint64_t> ParseNumber(std::string_view text) {
 
 }  // namespace
 
-std::string DescribeArguments(const std::vector<Argument>& arguments, bool takes_file) {
+std::string DescribeArguments(const std::vector<Argument>& arguments, std::string_view file_help) {
   std::string text;
   for (const Argument& argument : arguments) {
     if (argument.is_flag) {
@@ -33,7 +33,7 @@ std::string DescribeArguments(const std::vector<Argument>& arguments, bool takes
                             argument.default_value);
     }
   }
-  if (takes_file) text += "  FILE                 read this file instead of generating text\n";
+  if (!file_help.empty()) absl::StrAppendFormat(&text, "  FILE                 %s\n", file_help);
   text +=
       "  -w WORKERS           threads of each process (default 1)\n"
       "  -p PROCESSES         processes on this machine (default 1)\n"
@@ -46,11 +46,12 @@ std::string DescribeArguments(const std::vector<Argument>& arguments, bool takes
 
 absl::StatusOr<Options> Options::Parse(std::span<const std::string_view> words,
                                        std::string_view subcommand,
-                                       const std::vector<Argument>& arguments, bool takes_file) {
+                                       const std::vector<Argument>& arguments,
+                                       std::string_view file_help) {
   auto error = [&](const std::string& what) {
     return absl::InvalidArgumentError(absl::StrFormat("%s; the arguments of %s are\n%s", what,
                                                       subcommand,
-                                                      DescribeArguments(arguments, takes_file)));
+                                                      DescribeArguments(arguments, file_help)));
   };
 
   Options options;
@@ -79,7 +80,7 @@ absl::StatusOr<Options> Options::Parse(std::span<const std::string_view> words,
       continue;
     }
     if (!word.starts_with("-")) {
-      if (!takes_file || !options.file.empty()) {
+      if (file_help.empty() || !options.file.empty()) {
         return error(absl::StrFormat("unexpected argument '%s'", word));
       }
       options.file = word;

@@ -32,11 +32,12 @@ inline Argument Flag(std::string_view name, std::string_view help) {
 // The arguments of the command line. Immutable while a benchmark runs.
 class Options {
  public:
-  // Parses the arguments after the subcommand. Errors: InvalidArgument, with the mistake and the
-  // arguments that the subcommand knows.
+  // Parses the arguments after the subcommand. `file_help` describes FILE; empty: there is none.
+  // Errors: InvalidArgument, with the mistake and the arguments that the subcommand knows.
   static absl::StatusOr<Options> Parse(std::span<const std::string_view> words,
                                        std::string_view subcommand,
-                                       const std::vector<Argument>& arguments, bool takes_file);
+                                       const std::vector<Argument>& arguments,
+                                       std::string_view file_help);
 
   // The value of a number or flag that the subcommand has declared.
   uint64_t number(std::string_view name) const;
@@ -56,7 +57,7 @@ class Options {
 };
 
 // The lines of `--help` that describe a subcommand's arguments.
-std::string DescribeArguments(const std::vector<Argument>& arguments, bool takes_file);
+std::string DescribeArguments(const std::vector<Argument>& arguments, std::string_view file_help);
 
 }  // namespace headway::bench
 

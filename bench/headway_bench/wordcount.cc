@@ -135,7 +135,7 @@ Benchmark WordcountBenchmark() {
                         Flag("columnar", "words travel in columns: the default"),
                         Flag("strings", "words travel as pairs of a string and a number")},
           .run = Run,
-          .takes_file = true};
+          .file_help = "read this file instead of generating text"};
 }
 
 }  // namespace headway::bench

@@ -235,7 +235,9 @@ Dataflow CrashFlow(const CrashInput& input, const fs::path& directory, const fs:
                                maximum = std::max(maximum.value_or(0), value);
                                return *maximum;
                              }) |
-        Output("write_maxima", file("maxima"));
+        Output("write_maxima", DirectorySink(directory / "maxima", [](const auto& maximum) {
+                 return absl::StrCat("sensor", maximum.first);
+               }));
     const auto customers = scope.Input("customers", FileLines(input.customers())) |
                            Inspect("count_customers", count) | Map("customer", LineOfCustomer);
     const auto orders = scope.Input("orders", FileLines(input.orders())) |
@@ -256,12 +258,12 @@ int64_t OutputBytes(const fs::path& directory) {
   return bytes;
 }
 
-std::map<std::string, std::vector<std::string>> SortedOutput(const fs::path& directory) {
+std::map<std::string, std::vector<std::string>> OutputLines(const fs::path& directory) {
   std::map<std::string, std::vector<std::string>> output;
   for (const fs::directory_entry& entry : fs::recursive_directory_iterator(directory)) {
     if (!entry.is_regular_file()) continue;
     std::vector<std::string> lines = absl::StrSplit(Contents(entry.path()), '\n');
-    std::sort(lines.begin(), lines.end());
+    if (entry.path().parent_path() == directory) std::sort(lines.begin(), lines.end());
     output[fs::relative(entry.path(), directory)] = std::move(lines);
   }
   return output;

@@ -42,9 +42,9 @@ Dataflow CrashFlow(const CrashInput& input, const std::filesystem::path& directo
 
 // The bytes of all files in a directory.
 int64_t OutputBytes(const std::filesystem::path& directory);
-// The contents of all files in a directory by their names, with sorted lines.
-std::map<std::string, std::vector<std::string>> SortedOutput(
-    const std::filesystem::path& directory);
+// The lines of all files by their names. They are sorted, but for the files of the sensors, whose
+// order is that of the input.
+std::map<std::string, std::vector<std::string>> OutputLines(const std::filesystem::path& directory);
 
 }  // namespace headway
 
