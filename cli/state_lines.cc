@@ -124,8 +124,8 @@ class LineParser {
     return at_ == line_.size() || Fail("the line should end here");
   }
 
-  bool Fail(std::string message) {
-    if (error_.empty()) error_ = absl::StrFormat("column %d: %s", at_ + 1, std::move(message));
+  bool Fail(std::string_view message) {
+    if (error_.empty()) error_ = absl::StrFormat("column %d: %s", at_ + 1, message);
     return false;
   }
   absl::Status status() const {

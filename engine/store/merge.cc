@@ -271,7 +271,8 @@ absl::StatusOr<PartitionChange> Compact(StorePartition& partition,
     merged.run.row_count += block.row_count;
     merged.run.byte_count += block.bytes.size();
   }
-  if (!merged.blocks.empty()) change.new_runs.push_back(std::move(merged));
+  // A base without rows stays: it says that the state of earlier epochs cannot be read any more.
+  if (merged.run.is_base || !merged.blocks.empty()) change.new_runs.push_back(std::move(merged));
   return change;
 }
 

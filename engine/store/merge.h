@@ -25,7 +25,8 @@ absl::Status MergeRuns(StorePartition& partition, const std::vector<StoredRun>& 
 // is merged when it has four runs of similar size, so the written bytes stay proportional to the
 // changes. All runs of a step are merged when the runs behind its base together are as large as the
 // base, so the stored bytes stay proportional to the live state. Merging the oldest run of a step
-// makes a base, without tombstones.
+// makes a base, without tombstones. A base without rows stays: a run with an older copy of another
+// partition is refused by its epochs.
 //
 // Returns the change to apply; it is empty if there is nothing to do. One group per call.
 // Its generation is the partition's latest one. The change may be applied together with another

@@ -311,6 +311,44 @@ TEST_CASE("copies of partitions of different ages resume at their last common ep
   }
 }
 
+TEST_CASE("an old copy is refused although all keys of the other partitions are gone since") {
+  const TemporaryDirectory directory;
+  const TemporaryDirectory copies;
+  // The numbers from kKeys on erase their keys.
+  const auto run = [&](int end) {
+    const Dataflow dataflow("erased", [end](Scope<>& scope) {
+      scope.Input("numbers", TestingSource(NumbersTo(end))) | KeyOn("key", [](int number) {
+        return number % kKeys;
+      }) | StatefulMap<int>("erased", [](std::optional<int>& state, int number) {
+        state = number < kKeys ? std::optional(number) : std::nullopt;
+        return number;
+      }) | Output("out", CallbackSink([](const std::pair<int, int>&) {}));
+    });
+    return RunMain(dataflow, With(StoreInDirectory(directory.path()), 2));
+  };
+  CheckOk(run(kKeys));
+  std::filesystem::copy(directory.path(), copies.path());
+  CheckOk(run(2 * kKeys));
+  const std::shared_ptr<RecoveryStore> store = StoreInDirectory(directory.path());
+  for (int step = 0; step < 3; ++step) {
+    ChangeAll(*store, [](StorePartition& from, const PartitionContents& contents) {
+      return *internal::Compact(from, contents, contents.committed_end);
+    });
+  }
+  // The state of the source, which has epochs of its own, is in one of them.
+  int source = 0;
+  for (int index = 0; index < 2; ++index) {
+    const PartitionContents contents = *(*store->OpenToRead(index))->ReadContents();
+    for (const StoredRun& each : contents.runs) {
+      if (each.step == NumberOf(contents, "erased.numbers") && each.row_count > 0) source = index;
+    }
+  }
+  const std::string name = "part-" + std::to_string(source) + ".sqlite3";
+  std::filesystem::copy_file(copies / name, directory / name,
+                             std::filesystem::copy_options::overwrite_existing);
+  CheckError(run(2 * kKeys), absl::StatusCode::kInvalidArgument, {"has merged the epochs up to"});
+}
+
 TEST_CASE("a full disk ends a run with a sentence, and the next one loses nothing") {
   const TemporaryDirectory directory;
   LastSums sums;
