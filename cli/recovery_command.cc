@@ -73,8 +73,8 @@ absl::Status Import(const RecoveryCommand& command, CommandStreams& streams) {
   const absl::StatusOr<uint64_t> rows =
       ImportStep(*store, command.arguments[0], streams.read_line, absl::ToUnixMillis(absl::Now()));
   if (!rows.ok()) return rows.status();
-  streams.print(absl::StrFormat("the step '%s' has the state of %d lines now\n",
-                                command.arguments[0], *rows));
+  streams.print(absl::StrFormat("the step '%s' has the state of %d %s now\n", command.arguments[0],
+                                *rows, *rows == 1 ? "line" : "lines"));
   return absl::OkStatus();
 }
 

@@ -300,7 +300,7 @@ TEST_CASE("verify names each fault of a store") {
   const TemporaryDirectory directory;
   RunWords(directory.path(), 4, "sum", 2);
   const uint32_t sum = NumberOf(directory.path(), "words.sum");
-  const auto rows = [](std::vector<internal::StateRow> of) {
+  const auto rows = [](const std::vector<internal::StateRow>& of) {
     std::string buffer;
     for (const internal::StateRow& row : of) internal::AppendRow(row, buffer);
     return *internal::BlocksOf({buffer});
