@@ -165,7 +165,11 @@ class SinkNode final : public SinkNodeBase {
 
   void Open() {
     if constexpr (kForm == SinkForm::kPartitions) {
-      while (!restored().empty()) OpenPartition(restored().begin()->first);
+      while (!restored().empty()) {
+        // A copy: OpenPartition takes the name out of there.
+        const std::string name = restored().begin()->first;
+        OpenPartition(name);
+      }
     } else if (kForm == SinkForm::kByWorker || graph_.worker().index() == 0) {
       last_ = OpenPartition(kOnlyPartition);
     }

@@ -36,9 +36,10 @@ class Choices {
 
   int Below(int end) { return static_cast<int>(random_() % static_cast<uint64_t>(end)); }
   bool Chance(int of_100) { return Below(100) < of_100; }
-  void Options(RunOptions& options) {
+  void Options(CrashRun& run) {
+    RunOptions& options = run.options;
     if (Chance(50)) {
-      options.epoch_config = RecordCountEpochConfig{50 + Below(500)};
+      options.epoch_config = RecordCountEpochConfig{run.input().line_count() / (20 + Below(200))};
     } else {
       options.epoch_config = PeriodicEpochConfig{absl::Milliseconds(5 + Below(60))};
     }
@@ -114,7 +115,7 @@ void AwaitProgress(CrashRun& run, Choices& choices, int crash) {
 TEST_CASE("a program whose processes are killed at random moments loses and repeats nothing") {
   ForEachSeed([](Choices& choices) {
     CrashRun run;
-    choices.Options(run.options);
+    choices.Options(run);
     for (int crash = 0; crash <= kCrashes; ++crash) {
       const CrashShape shape = choices.NextShape();
       CAPTURE(crash);
@@ -137,7 +138,7 @@ TEST_CASE("a program whose processes are killed at random moments loses and repe
 TEST_CASE("a process that stands still for a moment, or for longer than peer_timeout, is no harm") {
   ForEachSeed([](Choices& choices) {
     CrashRun run;
-    choices.Options(run.options);
+    choices.Options(run);
     for (const bool is_lost : {false, true}) {
       const CrashShape shape =
           choices.Chance(50) ? CrashShape{2, 2, false} : CrashShape{2, 1, true};
@@ -163,7 +164,7 @@ TEST_CASE("a process that stands still for a moment, or for longer than peer_tim
 TEST_CASE("spawned processes that are killed again and again are restarted by the run itself") {
   ForEachSeed([](Choices& choices) {
     CrashRun run;
-    choices.Options(run.options);
+    choices.Options(run);
     run.options.restart = RestartConfig{.max_restarts = 100, .backoff = absl::Milliseconds(1)};
     const CrashShape shape = choices.Chance(50) ? CrashShape{2, 2, true} : CrashShape{1, 2, true};
     CAPTURE(Describe(shape));
@@ -184,7 +185,7 @@ TEST_CASE("spawned processes that are killed again and again are restarted by th
 TEST_CASE("a full disk ends a run with an error, and the next one resumes when there is room") {
   ForEachSeed([](Choices& choices) {
     CrashRun run;
-    choices.Options(run.options);
+    choices.Options(run);
     for (int crash = 0; crash < kCrashes; ++crash) {
       const CrashShape shape = choices.NextShape();
       CAPTURE(crash);
@@ -213,7 +214,7 @@ TEST_CASE("a full disk ends a run with an error, and the next one resumes when t
 TEST_CASE("a program that is stopped gracefully again and again reads each line once") {
   ForEachSeed([](Choices& choices) {
     CrashRun run;
-    choices.Options(run.options);
+    choices.Options(run);
     run.options.stop_on_signals = true;
     for (int stop = 0; stop < kCrashes; ++stop) {
       const CrashShape shape = choices.NextShape();
@@ -240,7 +241,7 @@ TEST_CASE(
   int number = 0;
   ForEachSeed([&](Choices& choices) {
     CrashRun run;
-    choices.Options(run.options);
+    choices.Options(run);
     const std::string schema = absl::StrCat("headway_store=crash", ++number);
     for (const bool is_away_too_long : {false, true}) {
       const CrashShape shape = choices.NextShape();
