@@ -10,9 +10,6 @@
 namespace headway::internal {
 namespace {
 
-// A buffer of rows is sent when it has this many bytes.
-constexpr size_t kChunkBytes = size_t{256} << 10;
-
 std::string_view ViewOf(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
@@ -21,12 +18,13 @@ std::string_view ViewOf(std::span<const std::byte> bytes) {
 
 SnapshotCollector::SnapshotCollector(NodeInput<StateChunk>& ends, NodeOutput<StateChunk>& output,
                                      Capability<Epoch> first, const SnapshotInterval& snapshots,
-                                     int partition_count)
+                                     int partition_count, RowBuffers& buffers)
     : ends_(ends),
       output_(output),
       held_(std::move(first)),
       snapshots_(snapshots),
-      partition_count_(partition_count) {}
+      partition_count_(partition_count),
+      buffers_(buffers) {}
 
 void SnapshotCollector::Watch(EpochParticipant& participant, uint32_t step) {
   participant.TrackChanges();
@@ -36,16 +34,17 @@ void SnapshotCollector::Watch(EpochParticipant& participant, uint32_t step) {
 
 void SnapshotCollector::Take(EpochParticipant& participant, uint32_t step, Epoch epoch) {
   if (epoch != snapshots_.LastOf(epoch)) return;
-  // The buffer of each partition that rows are appended to.
-  std::vector<std::vector<std::string>*> buffers(static_cast<size_t>(partition_count_), nullptr);
+  // The rows of each partition, in buffers.
+  std::vector<std::vector<std::string>*> places(static_cast<size_t>(partition_count_), nullptr);
   participant.Snapshot([&](const StateEntry& entry) {
     const auto partition = static_cast<uint32_t>(RouteHash(entry.hash, partition_count_));
-    std::vector<std::string>*& rows = buffers[partition];
+    std::vector<std::string>*& rows = places[partition];
     if (rows == nullptr) rows = &closed_[epoch][{partition, step}];
-    if (rows->empty() || rows->back().size() >= kChunkBytes) {
+    // Rows that fill more than one buffer fill whole ones; few rows do not need one.
+    if (rows->empty()) {
       rows->emplace_back();
-      // Rows that change in every epoch fill whole buffers; few rows do not need one.
-      if (rows->size() > 1) rows->back().reserve(kChunkBytes + kChunkBytes / 8);
+    } else if (rows->back().size() >= RowBuffers::kBytes) {
+      rows->push_back(buffers_.Take());
     }
     StateRow row{.hash = entry.hash,
                  .key = ViewOf(entry.key),

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/recovery/row_buffers.h"
 #include "engine/recovery/state_chunk.h"
 #include "engine/runtime/snapshot_interval.h"
 #include "engine/step/epoch_participant.h"
@@ -23,9 +24,10 @@ namespace headway::internal {
 // participants have closed it. Belongs to the worker's thread.
 class SnapshotCollector {
  public:
+  // `buffers` outlives it.
   SnapshotCollector(NodeInput<StateChunk>& ends, NodeOutput<StateChunk>& output,
-                    Capability<Epoch> first, const SnapshotInterval& snapshots,
-                    int partition_count);
+                    Capability<Epoch> first, const SnapshotInterval& snapshots, int partition_count,
+                    RowBuffers& buffers);
 
   // From now on the participant's changes are collected, as those of step number `step`. The
   // participant does not outlive this.
@@ -45,6 +47,7 @@ class SnapshotCollector {
   Capability<Epoch> held_;
   const SnapshotInterval snapshots_;
   const int partition_count_;
+  RowBuffers& buffers_;
   std::map<Epoch, Rows> closed_;  // not sent yet
 };
 

@@ -86,6 +86,7 @@ absl::Status StoreThread::Execute(Job& job) {
     for (Changes& changes : write.changes) {
       absl::StatusOr<std::vector<StoredBlock>> blocks = BlocksOf(changes.rows);
       if (!blocks.ok()) return blocks.status();
+      for (std::string& rows : changes.rows) buffers_.Return(std::move(rows));
       changes.rows.clear();
       StoredRun run{.step = changes.step,
                     .first_epoch = changes.epoch,

@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "comm/system/clock.h"
+#include "engine/recovery/row_buffers.h"
 #include "engine/store/store.h"
 #include "progress/timestamp.h"
 
@@ -70,6 +71,8 @@ class StoreThread {
 
   // Each worker has one job at a time, so the queue is as long as the number of workers at most.
   void Submit(Job job);
+  // Where the rows of jobs go back to.
+  RowBuffers& buffers() { return buffers_; }
   // Waits until the job's writes are durable. Its `done` is not called.
   absl::Status SubmitAndWait(Job job);
 
@@ -85,6 +88,7 @@ class StoreThread {
   const uint64_t generation_;
   const absl::Duration backup_interval_;
   Clock& clock_;
+  RowBuffers buffers_;
   const std::function<void(const absl::Status&)> on_failure_;
   std::mutex mutex_;
   std::condition_variable changed_;

@@ -213,8 +213,8 @@ void AddNodes(Scope<>& scope, Recovery& recovery,
   auto& closed = collect.AddFrontierInput<StateChunk>(ends);
   auto& chunks = collect.AddOutput<StateChunk>();
   collect.Build([&](std::vector<Capability<Epoch>> first) {
-    auto& collector = graph.objects().Make<SnapshotCollector>(closed, chunks, std::move(first[0]),
-                                                              snapshots, partitions);
+    auto& collector = graph.objects().Make<SnapshotCollector>(
+        closed, chunks, std::move(first[0]), snapshots, partitions, recovery.thread().buffers());
     for (const Participants::Numbered& each : participants) {
       collector.Watch(*each.participant, each.step.number);
     }
