@@ -1,5 +1,6 @@
 #include "engine/agree_on_resume.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,15 +15,19 @@
 namespace headway::internal {
 namespace {
 
-// A message of process 0 to all workers: first the number of partitions, then the plan.
+// A message of process 0 to all workers: first the token of the run and the number of partitions,
+// then the plan.
 struct Announcement {
   int32_t partition_count = 0;
+  std::string token = {};
   std::vector<ResumePlan> plan = {};  // empty, or one
 };
 
-// A message of the first worker of each process to process 0: it has opened its partitions.
+// A message of the first worker of each process to process 0: first its identity, and again when it
+// has opened its partitions.
 struct Report {
-  int32_t process = 0;
+  std::string token = {};
+  uint64_t generation = 0;
 };
 
 // A worker's ends of the two streams.
@@ -30,7 +35,7 @@ struct Conversation {
   InputHandle<Announcement> announce;
   InputHandle<Report> report;
   std::vector<Announcement> announced;
-  int reports = 0;
+  std::vector<Report> reports;  // of process 0
 };
 
 absl::Status Open(Worker& worker, Conversation& conversation) {
@@ -48,7 +53,9 @@ absl::Status Open(Worker& worker, Conversation& conversation) {
     scope.Input(conversation.report) | Unary<char>("report", pact::Gather{}, [&](Capability<>) {
       return [&](NodeInput<Report>& in, NodeOutput<char>&) {
         in.ForEach([&](const CapabilityRef<>&, Batch<Report>& batch) {
-          conversation.reports += static_cast<int>(batch.size());
+          for (size_t i = 0; i < batch.size(); ++i) {
+            conversation.reports.push_back(batch.Take(i));
+          }
         });
       };
     });
@@ -59,6 +66,24 @@ absl::Status Announce(Worker& worker, Conversation& conversation, Announcement a
   conversation.announce.Send(std::move(announcement));
   conversation.announce.Flush();
   return worker.Step();
+}
+
+void SendReport(Conversation& conversation, const RunIdentity& identity) {
+  conversation.report.Send(Report{identity.token, identity.generation});
+  conversation.report.Flush();
+}
+
+absl::Status AwaitReports(Worker& worker, Conversation& conversation, int count) {
+  return worker.StepWhile([&] { return conversation.reports.size() < static_cast<size_t>(count); });
+}
+
+// The token of the processes that took part in the last generation: those that were started in the
+// place of lost ones have others, or none.
+std::string AgreedToken(const std::vector<Report>& reports) {
+  const auto latest = std::max_element(
+      reports.begin(), reports.end(),
+      [](const Report& a, const Report& b) { return a.generation < b.generation; });
+  return latest->token.empty() ? RandomStoreId() : latest->token;
 }
 
 absl::Status AwaitAnnouncements(Worker& worker, Conversation& conversation, size_t count) {
@@ -73,25 +98,27 @@ absl::Status AgreeOnResume(Worker& worker, Recovery& recovery) {
   const bool speaks = worker.index() == topology.first_worker();
   Conversation conversation;
   HEADWAY_RETURN_IF_ERROR(Open(worker, conversation));
+  if (speaks) SendReport(conversation, recovery.identity());
   if (leads) {
+    HEADWAY_RETURN_IF_ERROR(AwaitReports(worker, conversation, topology.process_count));
     absl::StatusOr<int> count = recovery.PrepareStore();
     if (!count.ok()) return count.status();
-    HEADWAY_RETURN_IF_ERROR(Announce(worker, conversation, {.partition_count = *count}));
+    HEADWAY_RETURN_IF_ERROR(
+        Announce(worker, conversation,
+                 {.partition_count = *count, .token = AgreedToken(conversation.reports)}));
   }
   HEADWAY_RETURN_IF_ERROR(AwaitAnnouncements(worker, conversation, 1));
   const int count = conversation.announced[0].partition_count;
   if (speaks) {
-    HEADWAY_RETURN_IF_ERROR(recovery.OpenPartitions(count));
-    conversation.report.Send(Report{topology.process});
-    conversation.report.Flush();
+    HEADWAY_RETURN_IF_ERROR(recovery.OpenPartitions(count, conversation.announced[0].token));
+    SendReport(conversation, recovery.identity());
   }
   if (leads) {
-    HEADWAY_RETURN_IF_ERROR(
-        worker.StepWhile([&] { return conversation.reports < topology.process_count; }));
+    HEADWAY_RETURN_IF_ERROR(AwaitReports(worker, conversation, 2 * topology.process_count));
     absl::StatusOr<ResumePlan> made = recovery.MakePlan(count);
     if (!made.ok()) return made.status();
     HEADWAY_RETURN_IF_ERROR(
-        Announce(worker, conversation, {.partition_count = count, .plan = {*made}}));
+        Announce(worker, conversation, {.partition_count = count, .token = {}, .plan = {*made}}));
   }
   HEADWAY_RETURN_IF_ERROR(AwaitAnnouncements(worker, conversation, 2));
   const ResumePlan& plan = conversation.announced[1].plan.at(0);

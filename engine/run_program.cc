@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 
+#include <algorithm>
 #include <exception>
 #include <new>
 #include <optional>
@@ -20,6 +21,7 @@
 #include "engine/network/network.h"
 #include "engine/recovery/recovery.h"
 #include "engine/runtime/attempt.h"
+#include "engine/runtime/failure_origin.h"
 #include "engine/runtime/restarts.h"
 #include "engine/runtime/run_context.h"
 #include "engine/runtime/status_macros.h"
@@ -49,6 +51,20 @@ absl::Status ValidateRecovery(const RecoveryConfig& recovery) {
   if (recovery.snapshot_every_epochs < 1) {
     return absl::InvalidArgumentError(
         Format("snapshot_every_epochs must be at least 1, not %d", recovery.snapshot_every_epochs));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ValidateRestart(const RestartConfig& restart) {
+  if (restart.max_restarts < 1 || restart.window <= absl::ZeroDuration()) {
+    return absl::InvalidArgumentError(
+        Format("restart needs max_restarts of at least 1 and a positive window, not %d and %s",
+               restart.max_restarts, absl::FormatDuration(restart.window)));
+  }
+  if (restart.backoff < absl::ZeroDuration()) {
+    return absl::InvalidArgumentError(
+        Format("the backoff of restarts must be zero or a positive duration, not %s",
+               absl::FormatDuration(restart.backoff)));
   }
   return absl::OkStatus();
 }
@@ -88,6 +104,7 @@ absl::Status ValidateOptions(int workers, const RunOptions& options) {
     return absl::InvalidArgumentError(
         "restart needs a recovery_config: without one a restart would do everything again");
   }
+  if (options.restart.has_value()) HEADWAY_RETURN_IF_ERROR(ValidateRestart(*options.restart));
   return ValidateEpochConfig(options.epoch_config);
 }
 
@@ -181,12 +198,14 @@ void WaitForRestart(absl::Duration wait, const StopHandle& stop) {
 }
 
 // Attempts until one succeeds, or restarts are of no use.
-absl::Status AttemptAgain(absl::FunctionRef<absl::Status()> attempt, const RunOptions& options) {
+absl::Status AttemptAgain(absl::FunctionRef<absl::Status(const RunOptions&)> attempt,
+                          const RunOptions& options) {
   RealClock real_clock;
   Clock& clock = options.clock != nullptr ? *options.clock : real_clock;
   Restarts restarts(*options.restart);
+  RunOptions current = options;
   for (;;) {
-    const absl::Status status = attempt();
+    const absl::Status status = attempt(current);
     if (status.ok() || options.stop.requested()) return status;
     const std::optional<absl::Duration> wait = restarts.AfterFailure(status, clock.NowNanos());
     if (!wait.has_value()) return status;
@@ -195,6 +214,9 @@ absl::Status AttemptAgain(absl::FunctionRef<absl::Status()> attempt, const RunOp
                         status.message()));
     WaitForRestart(*wait, options.stop);
     if (options.stop.requested()) return status;
+    // The others wait for a lost process until it is started again.
+    current.cluster.connect_timeout =
+        std::max(options.cluster.connect_timeout, options.restart->window);
   }
 }
 
@@ -205,22 +227,24 @@ absl::Status Run(Program program, const Placement& placement, const RunOptions& 
   HEADWAY_RETURN_IF_ERROR(ValidateOptions(workers, options));
   std::optional<StopOnSignals> stop_on_signals;
   if (options.stop_on_signals) stop_on_signals.emplace(options.stop);
-  const auto attempt = [&]() -> absl::Status {
+  RunIdentity identity;
+  const auto attempt = [&](const RunOptions& current) -> absl::Status {
     try {
-      return placement.Place(options,
-                             [&](const RunOptions& run, std::unique_ptr<Transport> transport) {
-                               return RunProcess(program, run, workers, std::move(transport));
-                             });
+      return placement.Place(
+          current, [&](const RunOptions& run, std::unique_ptr<Transport> transport) {
+            return RunProcess(program, run, workers, std::move(transport), &identity);
+          });
     } catch (const std::bad_alloc&) {  // before the processes of the run, or after them
       return absl::ResourceExhaustedError("the program is out of memory");
     }
   };
-  if (!options.restart.has_value()) return attempt();
-  return AttemptAgain(attempt, options);
+  return WithoutMark(options.restart.has_value() ? AttemptAgain(attempt, options)
+                                                 : attempt(options));
 }
 
 absl::Status RunProcess(Program program, const RunOptions& options, int workers,
-                        std::unique_ptr<Transport> transport) {
+                        std::unique_ptr<Transport> transport, RunIdentity* identity) {
+  RunIdentity own_identity;
   Topology topology{.workers_per_process = workers};
   if (transport != nullptr && transport->process_count() == 1) transport = nullptr;
   if (transport != nullptr) {
@@ -247,9 +271,9 @@ absl::Status RunProcess(Program program, const RunOptions& options, int workers,
       attempt->set_network(&*network, network->ProcessNames());
     }
     if (options.recovery_config.has_value()) {
-      recovery.emplace(*run, attempt->resume_point(), [&attempt](const absl::Status& failure) {
-        attempt->failure().Report(failure);
-      });
+      recovery.emplace(
+          *run, attempt->resume_point(), identity != nullptr ? *identity : own_identity,
+          [&attempt](const absl::Status& failure) { attempt->failure().Report(failure); });
       attempt->resume_point().recovery = &*recovery;
     }
   } catch (const std::bad_alloc&) {

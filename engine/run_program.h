@@ -7,6 +7,7 @@
 #include "comm/wire/transport.h"
 #include "engine/placement.h"
 #include "engine/program.h"
+#include "engine/recovery/run_identity.h"
 #include "engine/runtime/config.h"
 
 namespace headway::internal {
@@ -18,9 +19,10 @@ absl::Status Run(Program program, const Placement& placement, const RunOptions& 
 
 // Runs this process's part of a run, with `workers` threads, one of them the caller's. `transport`
 // connects it to the other processes, which do the same; null: it is alone. Returns when all
-// processes have ended, with the first failure of any and its mark (failure_origin.h).
+// processes have ended, with the first failure of any and its mark (failure_origin.h). `identity`
+// is that of the run's earlier attempts in this process; null: there is only this one.
 absl::Status RunProcess(Program program, const RunOptions& options, int workers,
-                        std::unique_ptr<Transport> transport);
+                        std::unique_ptr<Transport> transport, RunIdentity* identity = nullptr);
 
 }  // namespace headway::internal
 

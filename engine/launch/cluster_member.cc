@@ -32,7 +32,7 @@ absl::Status ClusterMember::Place(const RunOptions& options, ProcessPart part) c
   }
   // A stop that comes before the beginning is a graceful stop too.
   if (absl::IsCancelled(mesh.status()) && options.stop.requested()) return absl::OkStatus();
-  if (!mesh.ok()) return mesh.status();
+  if (!mesh.ok()) return MarkUnconnected(mesh.status());
   return WithoutMark(part(options, *std::move(mesh)));
 }
 

@@ -155,9 +155,11 @@ constexpr Flag kFlags[] = {
      "with -r: after a failure, resume by itself. With -a the others wait for a process that has "
      "died until it is started again",
      NoDefault,
-     [](std::string_view, const std::string& from, Given& given) {
-       given.restart_from = from;
-       return absl::OkStatus();
+     [](std::string_view value, const std::string& from, Given& given) {
+       if (value == "1") given.restart_from = from;
+       return value == "1" || value == "0"
+                  ? absl::OkStatus()
+                  : absl::InvalidArgumentError("is neither 1 (on) nor 0 (off)");
      }},
     {0, "epoch-length", "DURATION", "", "length of an epoch",
      [](const RunOptions& run) {
@@ -281,6 +283,7 @@ absl::Status ReadArguments(std::span<const std::string> arguments,
       HEADWAY_RETURN_IF_ERROR(Explain(match.of_program->store(value), spelling, value));
       continue;
     }
+    if (match.placeholder().empty()) value = "1";
     given.names.push_back(match.of_run->name);
     HEADWAY_RETURN_IF_ERROR(Explain(match.of_run->store(value, spelling, given), spelling, value));
   }

@@ -10,10 +10,11 @@
 
 namespace headway::internal {
 
-Recovery::Recovery(RunContext& run, ResumePoint& point,
+Recovery::Recovery(RunContext& run, ResumePoint& point, RunIdentity& identity,
                    std::function<void(const absl::Status&)> on_failure)
     : run_(run),
       point_(point),
+      identity_(identity),
       store_(run.options().recovery_config->store),
       on_failure_(std::move(on_failure)) {}
 
@@ -27,14 +28,15 @@ absl::StatusOr<int> Recovery::PrepareStore() {
   return made;
 }
 
-absl::Status Recovery::OpenPartitions(int count) {
+absl::Status Recovery::OpenPartitions(int count, const std::string& token) {
   const int workers = run_.topology().worker_count();
-  const std::string holder =
-      absl::StrFormat("process %d of %d", run_.topology().process, run_.topology().process_count);
+  identity_.token = token;
+  // The processes of a run share the text, so that any of them may own a partition of a lost one.
+  const std::string holder = absl::StrFormat("run %s", token);
   for (int index = 0; index < count; ++index) {
     if (!run_.topology().IsLocal(OwnerOf(index, count, workers))) continue;
     absl::StatusOr<std::unique_ptr<StorePartition>> partition =
-        store_->OpenToWrite(index, holder, false);
+        store_->OpenToWrite(index, holder, /*takes_over=*/true);
     if (!partition.ok()) return partition.status();
     auto owned = std::make_unique<OwnedPartition>();
     owned->index = index;
@@ -73,6 +75,8 @@ absl::Status Recovery::Adopt(const ResumePlan& plan) {
   }
   point_.first_epoch = plan.resume_epoch;
   point_.store_id = plan.store_id;
+  point_.generation = plan.generation;
+  identity_.generation = plan.generation;
   has_plan_.store(true, std::memory_order_release);
   return absl::OkStatus();
 }

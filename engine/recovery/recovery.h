@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/recovery/resume_plan.h"
+#include "engine/recovery/run_identity.h"
 #include "engine/recovery/store_thread.h"
 #include "engine/runtime/attempt.h"
 #include "engine/runtime/run_context.h"
@@ -24,7 +25,8 @@ namespace headway::internal {
 //
 // The start of an attempt, in order (engine/agree_on_resume.h):
 //  1. Process 0 makes the store if there is none: PrepareStore.
-//  2. Each process locks the partitions that its workers own: OpenPartitions.
+//  2. Each process locks the partitions that its workers own, with the token of the run:
+//     OpenPartitions.
 //  3. Process 0 reads all partitions and makes the plan: MakePlan.
 //  4. Each process adopts the plan.
 //
@@ -32,9 +34,10 @@ namespace headway::internal {
 // point; outlives the attempt's workers.
 class Recovery {
  public:
-  // `run` outlives it, and has a recovery_config. So does `point`, which Adopt sets. `on_failure`
-  // is called with a failure of the store that no worker waits for; it outlives the workers.
-  Recovery(RunContext& run, ResumePoint& point,
+  // `run` outlives it, and has a recovery_config. So does `point`, which Adopt sets, and
+  // `identity`, which is brought up to date. `on_failure` is called with a failure of the store
+  // that no worker waits for; it outlives the workers.
+  Recovery(RunContext& run, ResumePoint& point, RunIdentity& identity,
            std::function<void(const absl::Status&)> on_failure);
   ~Recovery();
   Recovery(const Recovery&) = delete;
@@ -42,7 +45,8 @@ class Recovery {
 
   // Returns the number of partitions. A new store has one for each worker of the run.
   absl::StatusOr<int> PrepareStore();
-  absl::Status OpenPartitions(int count);
+  // FailedPrecondition: a partition is locked with another token than that of this run.
+  absl::Status OpenPartitions(int count, const std::string& token);
   absl::StatusOr<ResumePlan> MakePlan(int count);
   // Without effect the second time. ResourceExhausted: the thread cannot be started.
   absl::Status Adopt(const ResumePlan& plan);
@@ -51,6 +55,7 @@ class Recovery {
   const ResumePlan& plan() const { return plan_; }
 
   RunContext& run() const { return run_; }
+  const RunIdentity& identity() const { return identity_; }
   RecoveryStore& store() const { return *store_; }
   // For messages: "the recovery store in 'DIR'".
   std::string Describe() const { return store_->Describe(); }
@@ -67,6 +72,7 @@ class Recovery {
  private:
   RunContext& run_;
   ResumePoint& point_;
+  RunIdentity& identity_;
   const std::shared_ptr<RecoveryStore> store_;
   const std::function<void(const absl::Status&)> on_failure_;
   std::vector<std::unique_ptr<OwnedPartition>> partitions_;  // of this process's workers

@@ -30,6 +30,7 @@ struct ResumePoint {
   // workers know where to resume. Every worker sets the same one.
   std::atomic<Epoch> first_epoch = 0;
   std::string store_id = {};  // of the recovery store; set with the first epoch
+  uint64_t generation = 0;    // of the run in the store; set with the first epoch
 };
 
 // One execution of a run in this process, from its start to its end or first failure: the parts

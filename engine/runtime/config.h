@@ -128,12 +128,15 @@ struct RecoveryConfig {
 };
 
 // Restarts after failures, for runs with recovery: the run resumes after the last committed epoch,
-// as its next generation, in the same call of the entry point. Without recovery it would begin
-// anew.
+// as its next generation, in the same call of the entry point: the dataflow is built again, the
+// program of Execute is called again. InvalidArgument ends the run. So does a failure that comes
+// three times in a row with the same message, unless it is Unavailable.
+//
+// In a cluster that is put together by hand, a process that lost another one waits until that one
+// is started again, for the window, or for ClusterConfig::connect_timeout if that is longer. The
+// wait is one restart. A process that never was connected to all others is not restarted.
 struct RestartConfig {
-  // A run that fails more often than this within the window ends with its last failure. So does one
-  // that fails three times in a row with the same message.
-  int max_restarts = 10;
+  int max_restarts = 10;  // within the window; one failure more ends the run
   absl::Duration window = absl::Minutes(10);
   absl::Duration backoff = absl::Seconds(1);  // before the second restart in a row; then doubled
 };

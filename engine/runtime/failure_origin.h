@@ -15,6 +15,7 @@ namespace headway::internal {
 // Names of payloads of a status.
 inline constexpr char kLossMark[] = "headway/loss";
 inline constexpr char kToldMark[] = "headway/told";
+inline constexpr char kUnconnectedMark[] = "headway/unconnected";
 
 inline absl::Status Mark(absl::Status status, std::string_view mark) {
   if (!status.ok()) status.SetPayload({mark.data(), mark.size()}, absl::Cord());
@@ -32,10 +33,17 @@ inline bool IsLoss(const absl::Status& status) { return IsMarked(status, kLossMa
 inline absl::Status MarkTold(absl::Status status) { return Mark(std::move(status), kToldMark); }
 inline bool IsTold(const absl::Status& status) { return IsMarked(status, kToldMark); }
 
+// Marks the failure of a process that was never connected to all others.
+inline absl::Status MarkUnconnected(absl::Status status) {
+  return Mark(std::move(status), kUnconnectedMark);
+}
+inline bool IsUnconnected(const absl::Status& status) { return IsMarked(status, kUnconnectedMark); }
+
 // Returns the status as users see it.
 inline absl::Status WithoutMark(absl::Status status) {
   status.ErasePayload(kLossMark);
   status.ErasePayload(kToldMark);
+  status.ErasePayload(kUnconnectedMark);
   return status;
 }
 

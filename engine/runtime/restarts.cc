@@ -2,11 +2,14 @@
 
 #include <algorithm>
 
+#include "engine/runtime/failure_origin.h"
+
 namespace headway::internal {
 
 std::optional<absl::Duration> Restarts::AfterFailure(const absl::Status& failure,
                                                      int64_t now_nanos) {
   if (absl::IsInvalidArgument(failure) || absl::IsCancelled(failure)) return std::nullopt;
+  if (absl::IsUnavailable(failure) && IsUnconnected(failure)) return std::nullopt;
   same_in_a_row_ = failure.message() == last_message_ ? same_in_a_row_ + 1 : 1;
   last_message_ = std::string(failure.message());
   // The loss of a process says nothing of its cause, which may be another one each time.

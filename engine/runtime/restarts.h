@@ -16,9 +16,10 @@ class Restarts {
  public:
   explicit Restarts(const RestartConfig& config) : config_(config) {}
 
-  // The failure of an attempt, at a time of a clock that does not jump. Returns how long to wait
-  // before the next attempt; nullopt: the run ends with the failure, because it is the caller's
-  // (InvalidArgument, Cancelled), because it comes again and again, or because there were too many.
+  // Takes the failure of an attempt, with its mark (failure_origin.h), and the time of a clock that
+  // does not jump. Returns the time to wait before the next attempt. nullopt: the run ends with the
+  // failure. It is the caller's (InvalidArgument, Cancelled), it came three times in a row, there
+  // were too many in the window, or the time to connect is over.
   std::optional<absl::Duration> AfterFailure(const absl::Status& failure, int64_t now_nanos);
 
  private:

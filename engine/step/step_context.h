@@ -22,6 +22,10 @@ struct StepContext {
   // The id of the run's recovery store, the same in all runs with it; empty: it has none. A sink
   // that marks its work with the id knows it again although nothing was committed.
   std::string store_id = {};
+  // Counts the starts of runs with the recovery store, restarts included; 0: there is no store. A
+  // sink that marks its work with it knows a lost process of an earlier start, which may still be
+  // there and write.
+  uint64_t generation = 0;
   // Wakes the worker and runs the step, from any thread. A source that is woken is polled though
   // its idle time is not over, a sink is asked again for the flush that is pending.
   ThreadActivator activator = {};
@@ -40,6 +44,7 @@ inline StepContext ContextOf(Graph& graph, Node& node) {
           .step_id = node.step_id(),
           .clock = &worker.run().clock(),
           .store_id = worker.attempt().resume_point().store_id,
+          .generation = worker.attempt().resume_point().generation,
           .activator = Activator(graph, node).thread_activator()};
 }
 

@@ -4,6 +4,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -23,6 +24,16 @@ std::string HolderText(std::string_view holder) {
   return Format("process %d on host '%s' (%s)", static_cast<int>(getpid()), host.data(), holder);
 }
 
+bool IsSameHolder(std::string_view text, std::string_view other) {
+  // The name of a host has no parenthesis.
+  const auto holder_of = [](std::string_view of) {
+    const size_t begin = of.find(" (");
+    const size_t end = of.rfind(')');
+    return begin < end && end != of.npos ? of.substr(begin, end - begin) : std::string_view();
+  };
+  return !holder_of(text).empty() && holder_of(text) == holder_of(other);
+}
+
 absl::StatusOr<PartitionLock> PartitionLock::Take(const std::string& file,
                                                   std::string_view description,
                                                   std::string_view holder, bool takes_over) {
@@ -33,14 +44,14 @@ absl::StatusOr<PartitionLock> PartitionLock::Take(const std::string& file,
                std::strerror(errno)));
   }
   PartitionLock lock(std::move(descriptor), HolderText(holder));
-  if (!lock.Try() && !takes_over) {
-    std::array<char, 512> text = {};
-    const ssize_t size = pread(lock.file_.get(), text.data(), text.size(), 0);
-    return absl::FailedPreconditionError(
-        Format("%s is in use by %s: wait until it ends, or use another recovery store", description,
-               size > 0 ? std::string(text.data(), static_cast<size_t>(size)) : "another process"));
-  }
-  return lock;
+  if (lock.Try()) return lock;
+  std::array<char, 512> bytes = {};
+  const ssize_t size = pread(lock.file_.get(), bytes.data(), bytes.size(), 0);
+  const std::string_view text(bytes.data(), static_cast<size_t>(std::max<ssize_t>(size, 0)));
+  if (takes_over && IsSameHolder(text, lock.text_)) return lock;
+  return absl::FailedPreconditionError(
+      Format("%s is in use by %s: wait until it ends, or use another recovery store", description,
+             text.empty() ? "another process" : text));
 }
 
 void PartitionLock::TryAgain() {

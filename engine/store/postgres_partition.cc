@@ -21,6 +21,7 @@
 #include "absl/time/time.h"
 #include "check.h"
 #include "comm/codec/stable_hash.h"
+#include "engine/store/partition_lock.h"
 #include "engine/store/postgres.h"
 #include "engine/store/postgres_place.h"
 #include "engine/store/store.h"
@@ -51,7 +52,8 @@ absl::StatusOr<std::unique_ptr<StorePartition>> PostgresPartition::Open(
   const absl::StatusOr<std::string> old_holder = partition->ReadHolder();
   if (!old_holder.ok()) return old_holder.status();
   if (partition->holder_) {
-    absl::Status status = partition->Lock(takes_over, *old_holder);
+    const bool is_lost = takes_over && IsSameHolder(*old_holder, *partition->holder_);
+    absl::Status status = partition->Lock(is_lost, *old_holder);
     if (!status.ok()) return status;
   }
   return partition;

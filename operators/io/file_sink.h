@@ -22,13 +22,18 @@ namespace headway {
 //
 // A non-empty file that the first run finds is refused, replaced, or continued:
 // FileSinkOptions::existing. A file that a run with the same recovery store began, and never
-// committed, is begun again from the length that it had: an extended attribute of the file has the
-// id of the store and that length. On a file system without extended attributes such a file is
-// refused, and with kAppend its lines may be there twice.
+// committed, is begun again from the length that it had. An extended attribute of the file has the
+// id of the store, that length and the last generation. On a file system without extended
+// attributes such a file is refused, and with kAppend its lines may be there twice.
 //
-// The file is locked while the run writes it. Errors name the file. FailedPrecondition: it is not
-// empty, or another writer has locked it. InvalidArgument: it is a directory or no regular file.
-// DataLoss: it is shorter than at the commit from which the run resumes. NotFound,
+// The file is locked while the run writes it. A process of an earlier generation of the run, which
+// was given up and is stopped, may still hold the lock. The run continues in a copy then, which
+// takes the place of the file: that process writes to a file without a name when it wakes up. The
+// sink knows it by the extended attribute; on a file system without them, end the process first.
+//
+// Errors name the file. FailedPrecondition: it is not empty, or another writer has locked it.
+// Aborted: a later generation of the run has taken it over. InvalidArgument: it is a directory or
+// no regular file. DataLoss: it is shorter than at the commit from which the run resumes. NotFound,
 // PermissionDenied, ResourceExhausted (a full disk) and others: it cannot be opened or written.
 class FileSink {
  public:

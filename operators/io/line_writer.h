@@ -66,18 +66,30 @@ class LineWriter {
  private:
   static constexpr size_t kWriteBytes = 64 * 1024;
 
-  absl::Status OpenFile();
+  // The extended attribute of a file that runs with a recovery store write.
+  struct Mark {
+    std::string store_id = {};
+    int64_t first_length = 0;  // of the file, when the first run with that store opened it
+    uint64_t generation = 0;   // the last that opened it
+  };
+
+  // Opens the file, and locks it unless a lost process of an earlier generation has the lock.
+  absl::Status OpenFile(const StepContext& context);
   absl::Status Prepare(const StepContext& context, ExistingFile existing,
                        const std::optional<std::string>& position);
-  // The length of the file before the first run with this recovery store, if the file has a mark
-  // that says so.
-  std::optional<int64_t> LengthAtBegin(const std::string& store_id) const;
-  absl::Status MarkBegin(const std::string& store_id) const;
+  // Continues in a copy of the first length_ bytes, which takes the place of the file.
+  absl::Status ReplaceFile(const Mark& mark);
+  bool IsAtPath() const;
+  // The mark, if the file has one of this store.
+  std::optional<Mark> ReadMark(const std::string& store_id) const;
+  absl::Status WriteMark(const Mark& mark) const;
+  absl::Status LockedError() const;
   absl::Status WriteText();
   void StartSync();
   absl::Status ErrnoError(const char* verb, int error) const;
 
   std::string path_;
+  bool has_lock_ = false;  // of the file
   std::shared_ptr<FileDescriptor> file_;
   std::string text_;                              // not written yet
   int64_t length_ = 0;                            // of the file

@@ -174,6 +174,75 @@ TEST_CASE("a file has one writer") {
   CheckOk(WriteNumbers(path, 3));  // the lock ended with the run
 }
 
+void FlushAll(FileSink::Writer& writer) {
+  absl::StatusOr<FlushState> state = writer.Flush();
+  while (state.ok() && !state->done) {
+    std::this_thread::yield();
+    state = writer.Flush();
+  }
+  CheckOk(state.status());
+}
+
+// A sink's context in a generation of a run.
+SinkContext InGeneration(uint64_t generation) {
+  SinkContext context;
+  context.store_id = "store";
+  context.generation = generation;
+  return context;
+}
+
+TEST_CASE("a lost process of an earlier generation neither keeps the file nor writes to it") {
+  for (const bool has_commit : {true, false}) {
+    CAPTURE(has_commit);
+    TempDir dir;
+    const std::string path = dir.Path("out");
+    FileSink sink(path);
+    auto lost = sink.OpenPartition(InGeneration(1), "all", std::nullopt);
+    REQUIRE(lost.ok());
+    CheckOk(lost->Write(std::string("one")));
+    FlushAll(*lost);
+    const std::optional<std::string> commit =
+        has_commit ? std::optional(lost->Snapshot()) : std::nullopt;
+    CheckOk(lost->Write(std::string("two")));
+    FlushAll(*lost);
+    std::filesystem::permissions(path, std::filesystem::perms(0640));
+
+    auto next = sink.OpenPartition(InGeneration(2), "all", commit);
+    REQUIRE_MESSAGE(next.ok(), next.status().ToString());
+    CheckError(sink.OpenPartition(InGeneration(2), "all", commit).status(),
+               StatusCode::kFailedPrecondition, {"is being written by another sink"});
+    CheckOk(lost->Write(std::string("three")));
+    FlushAll(*lost);
+    CheckOk(next->Write(std::string("four")));
+    FlushAll(*next);
+    const std::string expected = has_commit ? "one\nfour\n" : "four\n";
+    CHECK(dir.Read("out") == expected);
+    CHECK(std::filesystem::status(path).permissions() == std::filesystem::perms(0640));
+    CHECK_FALSE(std::filesystem::exists(path + ".headway-new"));
+
+    // The lost process opens it only now.
+    for (const bool is_open : {true, false}) {
+      if (!is_open) next = absl::CancelledError("ended");
+      CheckError(sink.OpenPartition(InGeneration(1), "all", commit).status(), StatusCode::kAborted,
+                 {"later generation", path});
+    }
+    CHECK(dir.Read("out") == expected);
+  }
+}
+
+TEST_CASE("the lock of another run is an error, whatever its generation") {
+  TempDir dir;
+  FileSink sink(dir.Path("out"));
+  auto writer = sink.OpenPartition(InGeneration(1), "all", std::nullopt);
+  REQUIRE(writer.ok());
+  SinkContext other = InGeneration(2);
+  for (const char* store : {"other", ""}) {
+    other.store_id = store;
+    CheckError(sink.OpenPartition(other, "all", std::nullopt).status(),
+               StatusCode::kFailedPrecondition, {"is being written by another sink"});
+  }
+}
+
 TEST_CASE("a path that is no file to write is an error that names it") {
   TempDir dir;
   CheckError(Open(dir.Path(""), std::nullopt), StatusCode::kInvalidArgument,

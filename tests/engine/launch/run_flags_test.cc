@@ -3,9 +3,12 @@
 #include <doctest/doctest.h>
 
 #include <map>
+#include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
+#include "engine/store/store.h"
 #include "tests/engine/run_helpers.h"
 
 namespace headway::internal {
@@ -98,15 +101,89 @@ TEST_CASE("limits, timeouts and the secret are read") {
   CHECK(ParseOk({"--secret-file=g"}, {{"HEADWAY_SECRET", "s"}}).secret_file == "g");
 }
 
+TEST_CASE("recovery has a store, the length of epochs, a backup interval and restarts") {
+  const RunFlags none = ParseOk({});
+  CHECK_FALSE(none.run.recovery_config.has_value());
+  CHECK_FALSE(none.run.restart.has_value());
+
+  const RunFlags flags = ParseOk({"-r", "state", "-s10s", "-b", "1h", "--restart"});
+  REQUIRE(flags.run.recovery_config.has_value());
+  CHECK(flags.run.recovery_config->store->Describe() == StoreAt("state")->Describe());
+  CHECK(flags.run.recovery_config->backup_interval == absl::Hours(1));
+  CHECK(std::get<PeriodicEpochConfig>(flags.run.epoch_config).epoch_length == absl::Seconds(10));
+  CHECK(flags.run.restart.has_value());
+  CHECK_FALSE(ParseOk({"--recovery=state"}).run.restart.has_value());
+
+  const Environment environment = {{"HEADWAY_RECOVERY", "other"},
+                                   {"HEADWAY_SNAPSHOT_INTERVAL", "3s"},
+                                   {"HEADWAY_BACKUP_INTERVAL", "2m"},
+                                   {"HEADWAY_RESTART", "1"}};
+  const RunFlags set = ParseOk({}, environment);
+  REQUIRE(set.run.recovery_config.has_value());
+  CHECK(set.run.recovery_config->store->Describe() == StoreAt("other")->Describe());
+  CHECK(set.run.recovery_config->backup_interval == absl::Minutes(2));
+  CHECK(std::get<PeriodicEpochConfig>(set.run.epoch_config).epoch_length == absl::Seconds(3));
+  CHECK(set.run.restart.has_value());
+  const RunFlags flag_wins = ParseOk({"-rstate"}, environment);
+  CHECK(flag_wins.run.recovery_config->store->Describe() == StoreAt("state")->Describe());
+  CHECK_FALSE(ParseOk({"-rstate"}, {{"HEADWAY_RESTART", "0"}}).run.restart.has_value());
+}
+
+TEST_CASE("flags keep what the program says of recovery") {
+  const RunOptions defaults = {
+      .recovery_config = RecoveryConfig{.store = StoreAt("mine"), .snapshot_every_epochs = 7},
+      .restart = RestartConfig{.max_restarts = 3}};
+  const auto none = [](const std::string&) -> std::optional<std::string> { return std::nullopt; };
+  const absl::StatusOr<RunFlags> flags =
+      ParseRunFlags(Arguments{"-r", "state", "--restart"}, none, defaults);
+  REQUIRE(flags.ok());
+  CHECK(flags->run.recovery_config->store->Describe() == StoreAt("state")->Describe());
+  CHECK(flags->run.recovery_config->snapshot_every_epochs == 7);
+  CHECK(flags->run.restart->max_restarts == 3);
+  CHECK(ParseRunFlags(Arguments{"--restart", "-b1m"}, none, defaults).ok());
+}
+
+TEST_CASE("a flag of recovery that is wrong, or without a store, is named") {
+  const auto invalid = absl::StatusCode::kInvalidArgument;
+  CheckError(Parse({"-r", ""}).status(), invalid, {"-r/--recovery", "name of a store"});
+  CheckError(Parse({"--restart"}).status(), invalid, {"--restart needs -r/--recovery"});
+  CheckError(Parse({"-b1m"}).status(), invalid, {"-b/--backup-interval needs -r/--recovery"});
+  CheckError(Parse({}, {{"HEADWAY_RESTART", "1"}}).status(), invalid,
+             {"HEADWAY_RESTART needs -r/--recovery"});
+  CheckError(Parse({"-rd"}, {{"HEADWAY_RESTART", "perhaps"}}).status(), invalid,
+             {"HEADWAY_RESTART: 'perhaps' is neither 1 (on) nor 0 (off)"});
+  CheckError(Parse({"-rd", "--restart=1"}).status(), invalid, {"--restart takes no value"});
+  CheckError(Parse({"-rd", "-s", "never"}).status(), invalid,
+             {"-s/--snapshot-interval", "'never'"});
+  CheckError(Parse({"-rd", "-b", "0s"}).status(), invalid, {"-b/--backup-interval", "'0s'"});
+}
+
 TEST_CASE("help is given whatever else is wrong, and explains every flag") {
   CHECK(ParseOk({"--help"}).help);
   CHECK(ParseOk({"-w", "many", "-h"}).help);
   const std::string help = RunFlagsHelp();
-  for (const char* part :
-       {"-w, --workers-per-process N", "-p, --processes N", "-i, --process-id ID",
-        "-a, --addresses LIST", "--secret-file FILE", "--insecure", "--connect-timeout DURATION",
-        "--peer-timeout DURATION", "--max-bytes-in-flight BYTES", "--epoch-length DURATION",
-        "-h, --help", "HEADWAY_WORKERS_PER_PROCESS", "HEADWAY_POD_NAME", "HEADWAY_SECRET"}) {
+  for (const char* part : {"-w, --workers-per-process N",
+                           "-p, --processes N",
+                           "-i, --process-id ID",
+                           "-a, --addresses LIST",
+                           "--secret-file FILE",
+                           "--insecure",
+                           "--connect-timeout DURATION",
+                           "--peer-timeout DURATION",
+                           "--max-bytes-in-flight BYTES",
+                           "--epoch-length DURATION",
+                           "-r, --recovery STORE",
+                           "-s, --snapshot-interval DURATION",
+                           "-b, --backup-interval DURATION",
+                           "--restart",
+                           "HEADWAY_RECOVERY",
+                           "HEADWAY_SNAPSHOT_INTERVAL",
+                           "HEADWAY_BACKUP_INTERVAL",
+                           "HEADWAY_RESTART",
+                           "-h, --help",
+                           "HEADWAY_WORKERS_PER_PROCESS",
+                           "HEADWAY_POD_NAME",
+                           "HEADWAY_SECRET"}) {
     CAPTURE(part);
     CHECK(help.find(part) != std::string::npos);
   }

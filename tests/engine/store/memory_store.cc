@@ -163,7 +163,7 @@ absl::StatusOr<std::unique_ptr<StorePartition>> MemoryStore::Open(
     }
     Partition& partition = partitions_[static_cast<size_t>(index)];
     const bool takes_lock = holder && !partition.holder;
-    if (holder && partition.holder && !takes_over) {
+    if (holder && partition.holder && !(takes_over && *partition.holder == *holder)) {
       return absl::FailedPreconditionError(
           Format("partition %d of %s is in use by %s", index, Describe(), *partition.holder));
     }

@@ -158,6 +158,7 @@ void CheckFences(const std::function<std::shared_ptr<RecoveryStore>()>& make_sto
   const absl::Status locked = make_store()->OpenToWrite(1, "cluster B", false).status();
   CHECK(locked.code() == absl::StatusCode::kFailedPrecondition);
   CHECK(std::string(locked.message()).find("cluster A") != std::string::npos);
+  CHECK(make_store()->OpenToWrite(1, "cluster B", true).status().message() == locked.message());
   CHECK(make_store()->OpenToWrite(2, "cluster B", false).ok());
 
   absl::StatusOr<std::unique_ptr<StorePartition>> successor =
