@@ -257,6 +257,7 @@ class ExchangeChannel final : public RoutedChannel<D, T> {
       }
       this->SendTo(target, time_, std::move(buffer));
     }
+    // NOLINTNEXTLINE(bugprone-use-after-move): a batch that was moved from is empty
     buffer.Allocate(this->graph_.worker().endpoint(), record);
   }
 

@@ -96,7 +96,7 @@ absl::Status StoreThread::Execute(Job& job) {
         run.row_count += block.row_count;
         run.byte_count += block.bytes.size();
       }
-      change.new_runs.push_back({std::move(run), *std::move(blocks)});
+      change.new_runs.push_back({run, *std::move(blocks)});
     }
     HEADWAY_RETURN_IF_ERROR(write.partition->partition->Apply(change));
   }
