@@ -136,7 +136,7 @@ class TypedPartition final : public SinkPartition {
 
   absl::StatusOr<FlushState> Flush() override {
     if constexpr (std::is_same_v<decltype(writer.Flush()), absl::Status>) {
-      const absl::Status status = writer.Flush();
+      absl::Status status = writer.Flush();
       if (!status.ok()) return status;
       return FlushState::Done();
     } else {
