@@ -56,7 +56,7 @@ class Gate {
     return std::vector<std::string>{"gate"};
   }
   absl::StatusOr<Reader> OpenPartition(const SourceContext&, const std::string&,
-                                       std::optional<std::string>) {
+                                       const std::optional<std::string>&) {
     return Reader(file_);
   }
 

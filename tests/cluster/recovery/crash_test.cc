@@ -247,12 +247,12 @@ TEST_CASE(
       const CrashShape shape = choices.NextShape();
       CAPTURE(is_away_too_long);
       CAPTURE(Describe(shape));
-      run.options.recovery_config->store = StoreInPostgres(server->uri(
-          absl::StrCat(schema, "&headway_timeout=", is_away_too_long ? "100ms" : "60s")));
+      run.options.recovery_config->store = StoreInPostgres(
+          server->uri(absl::StrCat(schema, "&headway_timeout=", is_away_too_long ? "1s" : "60s")));
       run.Start(shape);
       AwaitProgress(run, choices, is_away_too_long ? 3 : 1);
       server->Stop();
-      absl::SleepFor(absl::Seconds(1));
+      absl::SleepFor(absl::Seconds(is_away_too_long ? 2.5 : 1));
       server->StartAgain();
       if (!is_away_too_long) {
         AwaitProgress(run, choices, 2);
