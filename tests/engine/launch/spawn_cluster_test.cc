@@ -94,15 +94,18 @@ TEST_CASE("an Unavailable of a process's own counts, though another one reports 
     scope.Input("numbers", NumbersOfEachWorker(INT64_MAX)) |
         Exchange("by_number", [](int64_t x) { return x; });
   });
+  Pipe connected;
   Pipe lost;
   const absl::Status status = internal::SpawnedProcesses(2, 1).Place(
       {},
       [&](const RunOptions& run, std::unique_ptr<internal::Transport> transport) -> absl::Status {
         if (transport->process_id() == 0) {
+          connected.Read<char>();
           transport.reset();
           lost.Read<char>();
           return absl::UnavailableError("the database is down");
         }
+        connected.Write('x');
         const absl::Status loss =
             internal::RunProcess(internal::DataflowProgram(flow), run, 1, std::move(transport));
         lost.Write('x');
