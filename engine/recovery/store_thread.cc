@@ -4,7 +4,6 @@
 #include <new>
 #include <utility>
 
-#include "absl/synchronization/notification.h"
 #include "engine/runtime/status_macros.h"
 #include "engine/store/block.h"
 #include "engine/store/merge.h"
@@ -37,15 +36,18 @@ void StoreThread::Submit(Job job) {
 }
 
 absl::Status StoreThread::SubmitAndWait(Job job) {
-  absl::Notification is_done;
-  absl::Status result;
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::optional<absl::Status> result;
   job.done = [&](const absl::Status& status) {
+    std::lock_guard lock(mutex);
     result = status;
-    is_done.Notify();
+    changed.notify_one();  // under the lock: the caller's variables end when it has the result
   };
   Submit(std::move(job));
-  is_done.WaitForNotification();
-  return result;
+  std::unique_lock lock(mutex);
+  changed.wait(lock, [&] { return result.has_value(); });
+  return *result;
 }
 
 void StoreThread::Run() {
