@@ -91,10 +91,10 @@ void SnapshotWriter::Submit(std::vector<StoreThread::Write> writes, Epoch durabl
   under_way_ = std::make_shared<Outcome>();
   StoreThread::Job job;
   job.writes = std::move(writes);
-  job.done = [outcome = under_way_, activator = activator_](const absl::Status& status) {
+  job.done = [outcome = under_way_, activator = activator_](absl::Status status) {
     {
       std::lock_guard lock(outcome->mutex);
-      outcome->status = status;
+      outcome->status = std::move(status);
       outcome->done = true;
     }
     activator.Activate();

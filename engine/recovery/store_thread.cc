@@ -39,15 +39,15 @@ absl::Status StoreThread::SubmitAndWait(Job job) {
   std::mutex mutex;
   std::condition_variable changed;
   std::optional<absl::Status> result;
-  job.done = [&](const absl::Status& status) {
+  job.done = [&](absl::Status status) {
     std::lock_guard lock(mutex);
-    result = status;
+    result = std::move(status);
     changed.notify_one();  // under the lock: the caller's variables end when it has the result
   };
   Submit(std::move(job));
   std::unique_lock lock(mutex);
   changed.wait(lock, [&] { return result.has_value(); });
-  return *result;
+  return *std::move(result);
 }
 
 void StoreThread::Run() {
@@ -66,7 +66,7 @@ void StoreThread::Run() {
     } catch (const std::bad_alloc&) {
       status = absl::ResourceExhaustedError("not enough memory to write a snapshot");
     }
-    job.done(status);
+    job.done(absl::Status(status.code(), status.message()));
     if (!status.ok()) continue;
     std::vector<OwnedPartition*> written;
     for (const Write& write : job.writes) written.push_back(write.partition);

@@ -56,8 +56,9 @@ class StoreThread {
   };
   struct Job {
     std::vector<Write> writes;
-    // Called on the thread when all writes are durable, or one has failed.
-    absl::AnyInvocable<void(const absl::Status&)> done;
+    // Called on the thread when all writes are durable, or one has failed. The status shares
+    // nothing with the thread.
+    absl::AnyInvocable<void(absl::Status)> done;
   };
 
   // The clock and `on_failure` outlive the thread. `on_failure` is told of a failure of a
