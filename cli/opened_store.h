@@ -23,7 +23,7 @@ struct OpenedPartition {
   uint32_t NumberOf(std::string_view id) const;
   // The runs of a step with epochs before `end`, in the order of their epochs.
   std::vector<StoredRun> RunsOf(uint32_t step, Epoch end) const;
-  // The latest generation that the partition knows; 0 if there is none.
+  // The number of the latest generation in the partition; 0 before the first.
   uint64_t LastGeneration() const;
 };
 

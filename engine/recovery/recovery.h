@@ -24,7 +24,7 @@ namespace headway::internal {
 // thread that writes. RecoveryOfWorker (worker_recovery.h) is a worker's part.
 //
 // The start of an attempt, in order (engine/agree_on_resume.h):
-//  1. Process 0 makes the store if there is none: PrepareStore.
+//  1. Process 0 makes a missing store: PrepareStore.
 //  2. Each process locks the partitions that its workers own, with the token of the run:
 //     OpenPartitions.
 //  3. Process 0 reads all partitions and makes the plan: MakePlan.

@@ -28,8 +28,8 @@
 //     // has one partition, which worker 0 writes.
 //     std::string PartitionOf(const D& record) const;   // or std::string_view
 //     // Opens a partition at its first record. If the run resumes, all partitions with a position
-//     // are opened at the start: what was written after the position is to be dropped. A sink of
-//     // one partition opens it at the start too.
+//     // are opened at the start, and drop the records behind the position. A sink of one partition
+//     // opens it at the start too.
 //     absl::StatusOr<Writer> OpenPartition(const SinkContext& context,
 //                                          const std::string& partition,
 //                                          std::optional<std::string> position);

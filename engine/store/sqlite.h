@@ -70,7 +70,7 @@ class SqliteStatement {
   absl::Status status_;
 };
 
-// A connection to a SQLite file. Errors are sentences that name the file and what to do:
+// A connection to a SQLite file. Errors are sentences that name the file and the remedy:
 // ResourceExhausted (full), PermissionDenied (read-only), DataLoss (damaged), Unavailable (locked
 // by another program), NotFound. Not thread safe.
 class SqliteDatabase {

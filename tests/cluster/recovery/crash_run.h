@@ -44,7 +44,7 @@ class CrashRun {
   void Start(const CrashShape& shape);
   // Of the processes with workers.
   std::vector<pid_t> pids() const;
-  // The process that spawned the others; 0: there is none.
+  // The process that spawned the others; 0 in a cluster without one.
   pid_t parent() const;
   // Waits until the output has this part of its final size. False: a process has ended before.
   bool AwaitProgress(double part) const;

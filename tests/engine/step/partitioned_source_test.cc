@@ -1,5 +1,5 @@
-// Sources of partitions: who reads which, how positions survive another number of workers, and
-// what happens to partitions that come and go.
+// Sources of partitions: the division among workers, positions under another number of workers,
+// partitions that appear and vanish.
 #include <doctest/doctest.h>
 
 #include <algorithm>

@@ -15,7 +15,7 @@
 namespace headway::internal {
 namespace {
 
-// The programs of the newest version that is installed; empty if there is none.
+// The directory of the programs of the newest installed version; empty without an installation.
 std::string FindPrograms() {
   std::string found;
   std::error_code error;
