@@ -32,8 +32,9 @@ inline Argument Flag(std::string_view name, std::string_view help) {
 // The arguments of the command line. Immutable while a benchmark runs.
 class Options {
  public:
-  // Parses the arguments after the subcommand. `file_help` describes FILE; empty for a subcommand without one.
-  // Errors: InvalidArgument, with the mistake and the arguments that the subcommand knows.
+  // Parses the arguments after the subcommand. `file_help` describes FILE; empty for a subcommand
+  // without one. Errors: InvalidArgument, with the mistake and the arguments that the subcommand
+  // knows.
   static absl::StatusOr<Options> Parse(std::span<const std::string_view> words,
                                        std::string_view subcommand,
                                        const std::vector<Argument>& arguments,

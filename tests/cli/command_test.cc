@@ -22,7 +22,7 @@
 #include "engine/runtime/version.h"
 #include "tests/engine/launch/process_harness.h"
 #include "tests/engine/launch/terminal.h"
-#include "tests/engine/store/temporary_directory.h"
+#include "tests/temporary_directory.h"
 
 namespace headway::cli {
 namespace {
@@ -278,7 +278,7 @@ TEST_CASE("help and the version are printed to standard output") {
 }
 
 TEST_CASE("recovery commands look after the store of a run, and exit with 0, 1 or 2") {
-  const internal::TemporaryDirectory directory;
+  const TemporaryDirectory directory;
   const std::string& store = directory.path();
   const auto recovery = [](const std::string& redirect, std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), "recovery");

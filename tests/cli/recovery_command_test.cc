@@ -26,12 +26,11 @@
 #include "engine/store/row.h"
 #include "engine/store/store.h"
 #include "headway.h"
-#include "tests/engine/store/temporary_directory.h"
+#include "tests/temporary_directory.h"
 
 namespace headway::cli {
 namespace {
 
-using internal::TemporaryDirectory;
 using Sum = std::pair<std::string, int64_t>;
 using Sums = std::map<std::string, int64_t>;
 

@@ -22,8 +22,8 @@
 #include "tests/engine/snapshot_store.h"
 #include "tests/engine/thread_cluster.h"
 #include "tests/operators/not_root.h"
-#include "tests/operators/temp_dir.h"
 #include "tests/sanitizers.h"
+#include "tests/temporary_directory.h"
 
 namespace headway {
 namespace {
@@ -84,7 +84,7 @@ void CheckLines(const std::vector<std::string>& paths) {
 }
 
 TEST_CASE("files without content, without a last line end, with empty lines, with CRLF") {
-  TempDir dir;
+  TemporaryDirectory dir;
   for (const std::string content :
        {"", "\n", "\n\n\n", "a", "a\n", "a\nb", "\na", "a\r\nb\r\n", "\r\n", "\r\n\r\n", "a\r",
         "a\rb\n", "a\r\r\nb", "\r", "a\n\r"}) {
@@ -94,7 +94,7 @@ TEST_CASE("files without content, without a last line end, with empty lines, wit
 }
 
 TEST_CASE("bytes that are no text are lines like others") {
-  TempDir dir;
+  TemporaryDirectory dir;
   std::string content = "caf\xe9\n\xff\xfe\n\xc3\n\x80\x80\x80\n\xed\xa0\x80\n";
   content += std::string("zero\0inside\n", 12);
   for (int byte = 0; byte < 256; ++byte) content += static_cast<char>(byte);
@@ -102,7 +102,7 @@ TEST_CASE("bytes that are no text are lines like others") {
 }
 
 TEST_CASE("no files at all, and several ones, with empty ones among them") {
-  TempDir dir;
+  TemporaryDirectory dir;
   CheckLines({});
   CheckLines({dir.Write("empty1", ""), dir.Write("one", "1\n2\n3"), dir.Write("empty2", ""),
               dir.Write("two", "4\n5\n"), dir.Write("empty3", "")});
@@ -111,7 +111,7 @@ TEST_CASE("no files at all, and several ones, with empty ones among them") {
 }
 
 TEST_CASE("line ends at, before and after the borders of stripes") {
-  TempDir dir;
+  TemporaryDirectory dir;
   for (int before = -2; before <= 2; ++before) {
     CAPTURE(before);
     // Lines that end around each of three borders, with short lines between.
@@ -131,7 +131,7 @@ TEST_CASE("line ends at, before and after the borders of stripes") {
 }
 
 TEST_CASE("a file of exactly one or two stripes") {
-  TempDir dir;
+  TemporaryDirectory dir;
   for (size_t size : {kStripe - 1, kStripe, kStripe + 1, 2 * kStripe}) {
     CAPTURE(size);
     CheckLines({dir.Write("one line", std::string(size, 'x'))});
@@ -144,7 +144,7 @@ TEST_CASE("a file of exactly one or two stripes") {
 }
 
 TEST_CASE("lines of 10 MB among short ones") {
-  TempDir dir;
+  TemporaryDirectory dir;
   std::string content = "first\n" + std::string(10'000'000, 'a') + "\nbetween\n" +
                         std::string(10'000'000, 'b') + "\r\n" + std::string(3 * kStripe, 'c');
   CheckLines({dir.Write("long", content), dir.Write("short", "1\n2\n")});
@@ -153,7 +153,7 @@ TEST_CASE("lines of 10 MB among short ones") {
 TEST_CASE("random files") {
   const uint64_t seed = internal::TestSeed("random files");
   std::mt19937_64 random(seed);
-  TempDir dir;
+  TemporaryDirectory dir;
   for (int round = 0; round < 6; ++round) {
     CAPTURE(seed);
     CAPTURE(round);
@@ -174,15 +174,15 @@ TEST_CASE("random files") {
 }
 
 TEST_CASE("a file that cannot be read is an error that names it, the step and a worker") {
-  TempDir dir;
+  TemporaryDirectory dir;
   const std::string good = dir.Write("good", "1\n2\n");
   struct Bad {
     std::string path;
     StatusCode code;
   };
   for (const Bad& bad :
-       {Bad{dir.Path("missing"), StatusCode::kNotFound},
-        Bad{dir.Path(""), StatusCode::kInvalidArgument},
+       {Bad{(dir / "missing"), StatusCode::kNotFound},
+        Bad{(dir / ""), StatusCode::kInvalidArgument},
         Bad{good + "/below", StatusCode::kFailedPrecondition}, Bad{"", StatusCode::kNotFound}}) {
     for (int workers : kWorkerCounts) {
       CAPTURE(workers);
@@ -194,9 +194,9 @@ TEST_CASE("a file that cannot be read is an error that names it, the step and a 
 }
 
 TEST_CASE("a file without the permission to read it") {
-  TempDir dir;
+  TemporaryDirectory dir;
   const std::string path = dir.Write("secret", "1\n");
-  REQUIRE(chmod(dir.Path("").c_str(), 0755) == 0);
+  REQUIRE(chmod((dir / "").c_str(), 0755) == 0);
   REQUIRE(chmod(path.c_str(), 0) == 0);
   for (int workers : kWorkerCounts) {
     CAPTURE(workers);
@@ -208,7 +208,7 @@ TEST_CASE("a file without the permission to read it") {
 }
 
 TEST_CASE("workers of several processes share the lines of files") {
-  TempDir dir;
+  TemporaryDirectory dir;
   const std::string content = LongLines(Repeated(10 * kStripe, 3 * kStripe));
   const std::vector<std::string> paths{dir.Write("large", content), dir.Write("small", "a\nb")};
   const std::vector<std::string> expected = ExpectedLines(paths);
@@ -225,7 +225,7 @@ TEST_CASE("workers of several processes share the lines of files") {
 }
 
 TEST_CASE("a file that becomes shorter while it is read") {
-  TempDir dir;
+  TemporaryDirectory dir;
   const std::string content = LongLines(10 * kStripe);
   for (int workers : kWorkerCounts) {
     CAPTURE(workers);
@@ -244,7 +244,7 @@ TEST_CASE("a file that becomes shorter while it is read") {
 }
 
 TEST_CASE("a file that grows while it is read has the lines that it had at first") {
-  TempDir dir;
+  TemporaryDirectory dir;
   const std::string content = LongLines(8 * kStripe) + "last\n";
   for (Shape shape : {Shape{1, 1}, Shape{1, 3}, Shape{2, 2}}) {
     CAPTURE(shape.processes);
@@ -270,7 +270,7 @@ TEST_CASE("a file that grows while it is read has the lines that it had at first
 }
 
 TEST_CASE("workers share small files by bytes, whatever their sizes are") {
-  TempDir dir;
+  TemporaryDirectory dir;
   std::vector<std::string> paths;
   size_t bytes = 0;
   // Every fourth file is large: a division by the number of files gives them all to one worker.
@@ -296,12 +296,12 @@ TEST_CASE("workers share small files by bytes, whatever their sizes are") {
 }
 
 TEST_CASE("files of unknown size are read to their ends by one worker") {
-  TempDir dir;
+  TemporaryDirectory dir;
   const std::string content = "first\n" + LongLines(100'000) + "last";
   for (int workers : kWorkerCounts) {
     CAPTURE(workers);
     const std::string file = dir.Write("file", "a\nb\n");
-    const std::string pipe = dir.Path("pipe");
+    const std::string pipe = (dir / "pipe");
     REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
     std::thread writer([&] { std::ofstream(pipe, std::ios::binary) << content; });
     std::vector<std::string> lines;
@@ -329,8 +329,8 @@ TEST_CASE("a file that has fewer bytes than its size says ends there") {
 }
 
 TEST_CASE("lines of a pipe move on while its writer waits") {
-  TempDir dir;
-  const std::string path = dir.Path("pipe");
+  TemporaryDirectory dir;
+  const std::string path = (dir / "pipe");
   REQUIRE(mkfifo(path.c_str(), 0600) == 0);
   Collected<std::string> lines;
   std::atomic<int> seen{0};
@@ -353,7 +353,7 @@ TEST_CASE("lines of a pipe move on while its writer waits") {
 }
 
 TEST_CASE("compressed files and directories are errors that name them") {
-  TempDir dir;
+  TemporaryDirectory dir;
   const std::string gzip("\x1f\x8b\x08\0\0\0\0\0\0\x03\n\n", 12);
   const std::string zstd = "\x28\xb5\x2f\xfd\n";
   for (int workers : kWorkerCounts) {
@@ -361,17 +361,17 @@ TEST_CASE("compressed files and directories are errors that name them") {
     std::vector<std::string> lines;
     CheckError(ReadLines({dir.Write("log.gz", gzip)}, {.worker_count = workers}, &lines),
                StatusCode::kInvalidArgument,
-               {"'" + dir.Path("log.gz") + "' is compressed (gzip)", "step 'lines'"});
+               {"'" + (dir / "log.gz") + "' is compressed (gzip)", "step 'lines'"});
     CheckError(ReadLines({dir.Write("log", zstd)}, {.worker_count = workers}, &lines),
-               StatusCode::kInvalidArgument, {"'" + dir.Path("log") + "' is compressed (zstd)"});
-    CheckError(ReadLines({dir.Path("")}, {.worker_count = workers}, &lines),
-               StatusCode::kInvalidArgument, {"'" + dir.Path("") + "' is a directory"});
+               StatusCode::kInvalidArgument, {"'" + (dir / "log") + "' is compressed (zstd)"});
+    CheckError(ReadLines({(dir / "")}, {.worker_count = workers}, &lines),
+               StatusCode::kInvalidArgument, {"'" + (dir / "") + "' is a directory"});
   }
   CheckLines({dir.Write("text", "BZh is not enough\nPK\n\x1f\n")});
 }
 
 TEST_CASE("a file that is removed while it is read is read to its end") {
-  TempDir dir;
+  TemporaryDirectory dir;
   const std::string content = LongLines(3 * kStripe);
   const std::string path = dir.Write("file", content);
   const size_t expected = ExpectedLines({path}).size();
@@ -424,7 +424,7 @@ class Runs {
 };
 
 TEST_CASE("runs that resume with other numbers of workers read each line once") {
-  TempDir dir;
+  TemporaryDirectory dir;
   const std::vector<std::string> paths{dir.Write("large", LongLines(4 * kStripe)),
                                        dir.Write("small", "a\nb\r\n\nc"), dir.Write("empty", "")};
   for (const std::vector<int>& workers : {std::vector{1, 3, 2}, std::vector{2, 8, 1}}) {
@@ -470,7 +470,7 @@ TEST_CASE("a run that resumes reads the lines that were added, and a line that h
       CAPTURE(growth.before.substr(0, 10));
       CAPTURE(growth.added.substr(0, 10));
       CAPTURE(workers);
-      TempDir dir;
+      TemporaryDirectory dir;
       const std::string path = dir.Write("file", growth.before);
       Runs runs({path});
       std::vector<std::string> lines;
@@ -494,8 +494,8 @@ TEST_CASE("a file that grows between many runs, by pieces of any length") {
   for (int round = 0; round < 4; ++round) {
     CAPTURE(seed);
     CAPTURE(round);
-    TempDir dir;
-    Runs runs({dir.Path("file")});
+    TemporaryDirectory dir;
+    Runs runs({(dir / "file")});
     std::string content;
     for (int run = 0; run < 12; ++run) {
       CAPTURE(run);
@@ -524,7 +524,7 @@ TEST_CASE("a file that grows between many runs, by pieces of any length") {
 TEST_CASE("a file that became shorter than the last run had read is an error") {
   for (size_t length : {size_t{0}, size_t{5}, kStripe, kStripe + 500}) {
     CAPTURE(length);
-    TempDir dir;
+    TemporaryDirectory dir;
     const std::string content = LongLines(2 * kStripe);
     const std::string path = dir.Write("file", content);
     Runs runs({path});
@@ -537,7 +537,7 @@ TEST_CASE("a file that became shorter than the last run had read is an error") {
 }
 
 TEST_CASE("a file that is not listed any more is an error that names it, or is forgotten") {
-  TempDir dir;
+  TemporaryDirectory dir;
   const std::string one = dir.Write("one", "1\n");
   const std::string two = dir.Write("two", "2\n");
   for (bool forgets : {false, true}) {

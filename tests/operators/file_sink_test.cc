@@ -21,7 +21,7 @@
 #include "tests/engine/snapshot_store.h"
 #include "tests/engine/thread_cluster.h"
 #include "tests/operators/not_root.h"
-#include "tests/operators/temp_dir.h"
+#include "tests/temporary_directory.h"
 
 namespace headway {
 namespace {
@@ -48,11 +48,11 @@ absl::Status WriteNumbers(const std::string& path, int64_t count, FileSinkOption
 }
 
 TEST_CASE("a file has the records of all workers, a line each") {
-  TempDir dir;
+  TemporaryDirectory dir;
   for (Shape shape : kShapes) {
     CAPTURE(shape.processes);
     CAPTURE(shape.workers);
-    const std::string path = dir.Path("out");
+    const std::string path = (dir / "out");
     Dataflow flow("flow", [&](Scope<>& scope) {
       scope.Input("numbers", NumbersOfEachWorker(100)) | Output("out", FileSink(path));
     });
@@ -71,17 +71,17 @@ TEST_CASE("a file has the records of all workers, a line each") {
 }
 
 TEST_CASE("a file of more than one buffer, and one of no records") {
-  TempDir dir;
-  CheckOk(WriteNumbers(dir.Path("large"), 100'000));
+  TemporaryDirectory dir;
+  CheckOk(WriteNumbers((dir / "large"), 100'000));
   CHECK(dir.Read("large") == NumberLines(100'000));
-  CheckOk(WriteNumbers(dir.Path("none"), 0));
+  CheckOk(WriteNumbers((dir / "none"), 0));
   CHECK(dir.Read("none").empty());
-  CheckOk(WriteNumbers(dir.Path("none"), 3));  // an empty file is as good as none
+  CheckOk(WriteNumbers((dir / "none"), 3));  // an empty file is as good as none
   CHECK(dir.Read("none") == NumberLines(3));
 }
 
 TEST_CASE("a file that exists is refused, replaced or continued") {
-  TempDir dir;
+  TemporaryDirectory dir;
   const std::string path = dir.Write("out", "mine\n");
   CheckError(WriteNumbers(path, 3), StatusCode::kFailedPrecondition,
              {"step 'out'", "on worker 0", "'" + path + "' exists and is not empty",
@@ -95,8 +95,8 @@ TEST_CASE("a file that exists is refused, replaced or continued") {
 
 TEST_CASE("a run that resumes cuts the file back, and continues it") {
   for (ExistingFile existing : {ExistingFile::kRefuse, ExistingFile::kAppend}) {
-    TempDir dir;
-    const std::string path = dir.Path("out");
+    TemporaryDirectory dir;
+    const std::string path = (dir / "out");
     const std::string before = existing == ExistingFile::kAppend ? "mine\n" : "";
     if (!before.empty()) dir.Write("out", before);
     SnapshotStore store;
@@ -130,8 +130,8 @@ absl::Status Open(const std::string& path, std::optional<std::string> position,
 }
 
 TEST_CASE("what an attempt wrote before the first commit is written again, not twice") {
-  TempDir dir;
-  const std::string path = dir.Path("out");
+  TemporaryDirectory dir;
+  const std::string path = (dir / "out");
   CheckOk(Open(path, std::nullopt, "store"));
   dir.Write("out", "0\n1\n2");
   CheckError(Open(path, std::nullopt), StatusCode::kFailedPrecondition, {"is not empty"});
@@ -153,7 +153,7 @@ TEST_CASE("what an attempt wrote before the first commit is written again, not t
 }
 
 TEST_CASE("a file that is shorter than at the commit is an error with both lengths") {
-  TempDir dir;
+  TemporaryDirectory dir;
   const std::string path = dir.Write("out", "0\n1\n");
   CheckError(Open(path, "6"), StatusCode::kDataLoss, {"'" + path + "' has 4 bytes, but had 6"});
   CheckError(Open(path, "x"), StatusCode::kDataLoss, {"position 'x'", path});
@@ -162,8 +162,8 @@ TEST_CASE("a file that is shorter than at the commit is an error with both lengt
 }
 
 TEST_CASE("a file has one writer") {
-  TempDir dir;
-  const std::string path = dir.Path("out");
+  TemporaryDirectory dir;
+  const std::string path = (dir / "out");
   Dataflow flow("flow", [&](Scope<>& scope) {
     auto numbers = scope.Input("numbers", TestingSource(Numbers(3)));
     numbers | Output("out", FileSink(path));
@@ -194,8 +194,8 @@ SinkContext InGeneration(uint64_t generation) {
 TEST_CASE("a lost process of an earlier generation neither keeps the file nor writes to it") {
   for (const bool has_commit : {true, false}) {
     CAPTURE(has_commit);
-    TempDir dir;
-    const std::string path = dir.Path("out");
+    TemporaryDirectory dir;
+    const std::string path = (dir / "out");
     FileSink sink(path);
     auto lost = sink.OpenPartition(InGeneration(1), "all", std::nullopt);
     REQUIRE(lost.ok());
@@ -231,8 +231,8 @@ TEST_CASE("a lost process of an earlier generation neither keeps the file nor wr
 }
 
 TEST_CASE("the lock of another run is an error, whatever its generation") {
-  TempDir dir;
-  FileSink sink(dir.Path("out"));
+  TemporaryDirectory dir;
+  FileSink sink((dir / "out"));
   auto writer = sink.OpenPartition(InGeneration(1), "all", std::nullopt);
   REQUIRE(writer.ok());
   SinkContext other = InGeneration(2);
@@ -244,25 +244,25 @@ TEST_CASE("the lock of another run is an error, whatever its generation") {
 }
 
 TEST_CASE("a path that is no file to write is an error that names it") {
-  TempDir dir;
-  CheckError(Open(dir.Path(""), std::nullopt), StatusCode::kInvalidArgument,
-             {dir.Path(""), "is a directory"});
-  CheckError(Open(dir.Path("missing/out"), std::nullopt), StatusCode::kNotFound,
-             {"cannot open '" + dir.Path("missing/out") + "'"});
+  TemporaryDirectory dir;
+  CheckError(Open((dir / ""), std::nullopt), StatusCode::kInvalidArgument,
+             {(dir / ""), "is a directory"});
+  CheckError(Open((dir / "missing/out"), std::nullopt), StatusCode::kNotFound,
+             {"cannot open '" + (dir / "missing/out") + "'"});
   CheckError(Open("/dev/null", std::nullopt), StatusCode::kInvalidArgument,
              {"'/dev/null' is no regular file"});
-  const std::string pipe = dir.Path("pipe");
+  const std::string pipe = (dir / "pipe");
   REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
   CheckError(Open(pipe, std::nullopt), StatusCode::kInvalidArgument,
              {"'" + pipe + "' is no regular file"});
 }
 
 TEST_CASE("a directory without the permission to write in it") {
-  TempDir dir;
-  REQUIRE(chmod(dir.Path("").c_str(), 0555) == 0);
+  TemporaryDirectory dir;
+  REQUIRE(chmod((dir / "").c_str(), 0555) == 0);
   const NotRoot not_root;
-  CheckError(Open(dir.Path("out"), std::nullopt), StatusCode::kPermissionDenied,
-             {"cannot open '" + dir.Path("out") + "'"});
+  CheckError(Open((dir / "out"), std::nullopt), StatusCode::kPermissionDenied,
+             {"cannot open '" + (dir / "out") + "'"});
 }
 
 // No file may have more bytes, as long as one of these exists.
@@ -285,8 +285,8 @@ class FileSizeLimit {
 };
 
 TEST_CASE("a write that fails is an error that names the file, and the next run continues") {
-  TempDir dir;
-  const std::string path = dir.Path("out");
+  TemporaryDirectory dir;
+  const std::string path = (dir / "out");
   SnapshotStore store;
   auto run = [&](Epoch first) {
     Dataflow flow("flow", [&](Scope<>& scope) {
@@ -325,8 +325,8 @@ struct DurableFileSink : FileSink {
 };
 
 TEST_CASE("with a recovery store the end of an epoch waits until its lines are durable") {
-  TempDir dir;
-  const std::string path = dir.Path("out");
+  TemporaryDirectory dir;
+  const std::string path = (dir / "out");
   Collected<std::string> at_ends;
   Dataflow flow("flow", [&](Scope<>& scope) {
     scope.Input("numbers", TestingSource(Numbers(20))) | Output("out", DurableFileSink(path));
@@ -352,10 +352,10 @@ TEST_CASE("with a recovery store the end of an epoch waits until its lines are d
 }
 
 TEST_CASE("a flush waits for the disk on another thread") {
-  TempDir dir;
+  TemporaryDirectory dir;
   SinkContext context;
   context.store_id = "store";
-  FileSink sink(dir.Path("out"));
+  FileSink sink((dir / "out"));
   absl::StatusOr<FileSink::Writer> writer = sink.OpenPartition(context, "all", std::nullopt);
   CheckOk(writer.status());
   for (int i = 1; i <= 3; ++i) {
@@ -371,13 +371,13 @@ TEST_CASE("a flush waits for the disk on another thread") {
   }
 }
 
-auto ByRemainder(const TempDir& dir, FileSinkOptions options = {}) {
+auto ByRemainder(const TemporaryDirectory& dir, FileSinkOptions options = {}) {
   return DirectorySink(
-      dir.Path(""), [](int64_t number) { return "rest " + std::to_string(number % 5); }, options);
+      (dir / ""), [](int64_t number) { return "rest " + std::to_string(number % 5); }, options);
 }
 
 TEST_CASE("a directory gets a file for each partition, also after resumes") {
-  TempDir dir;
+  TemporaryDirectory dir;
   SnapshotStore store;
   Epoch first = 0;
   for (int workers : {1, 3, 2}) {
@@ -405,10 +405,10 @@ TEST_CASE("workers of several processes write the files of a directory") {
   for (Shape shape : kShapes) {
     CAPTURE(shape.processes);
     CAPTURE(shape.workers);
-    TempDir dir;
+    TemporaryDirectory dir;
     Dataflow flow("flow", [&](Scope<>& scope) {
       scope.Input("words", TestingSource(std::vector<std::string>{"b1", "a1", "b2", "c1", "b3"})) |
-          Output("out", DirectorySink(dir.Path(""),
+          Output("out", DirectorySink((dir / ""),
                                       [](std::string_view word) { return word.substr(0, 1); }));
     });
     CheckOk(RunInShape(flow, shape));
@@ -419,17 +419,17 @@ TEST_CASE("workers of several processes write the files of a directory") {
 }
 
 TEST_CASE("a partition that is no file name, or a file of somebody else, is an error") {
-  TempDir dir;
+  TemporaryDirectory dir;
   auto write = [&](std::string name) {
     Dataflow flow("flow", [&](Scope<>& scope) {
       scope.Input("numbers", TestingSource(Numbers(1))) |
-          Output("out", DirectorySink(dir.Path(""), [name](int64_t) { return name; }));
+          Output("out", DirectorySink((dir / ""), [name](int64_t) { return name; }));
     });
     return RunMain(flow, {.worker_count = 2});
   };
   for (const char* name : {"", ".", "..", "../out", "a/b", "/"}) {
     CheckError(write(name), StatusCode::kInvalidArgument,
-               {"step 'out'", "the partition '" + std::string(name) + "'", dir.Path("")});
+               {"step 'out'", "the partition '" + std::string(name) + "'", (dir / "")});
   }
   dir.Write("mine", "mine\n");
   CheckError(write("mine"), StatusCode::kFailedPrecondition,

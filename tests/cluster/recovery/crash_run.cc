@@ -27,12 +27,6 @@ namespace {
 namespace fs = std::filesystem;
 using Files = std::map<std::string, std::vector<std::string>>;
 
-fs::path NewDirectory() {
-  std::string name = fs::temp_directory_path() / "headway-crash-XXXXXX";
-  HEADWAY_CHECK(mkdtemp(name.data()) != nullptr);
-  return name;
-}
-
 constexpr size_t kPage = 4096;
 
 void* SharedPage() {
@@ -45,8 +39,7 @@ void* SharedPage() {
 // The input of all runs, and the output of a run over it without failures.
 struct Reference {
   Reference()
-      : directory(NewDirectory()),
-        input(directory,
+      : input(directory.path(),
               NumberFromEnvironment("HEADWAY_CRASH_TEST_BYTES", kSanitized ? 200'000 : 1'000'000)) {
     const fs::path out = directory / "out";
     const fs::path gate = directory / "gate";
@@ -67,9 +60,8 @@ struct Reference {
     output = OutputLines(out);
     fs::remove_all(out);
   }
-  ~Reference() { fs::remove_all(directory); }
 
-  fs::path directory;
+  TemporaryDirectory directory;
   CrashInput input;
   int64_t bytes = 0;
   Files output;
@@ -96,21 +88,19 @@ int64_t NumberFromEnvironment(const char* variable, int64_t otherwise) {
   return number;
 }
 
-CrashRun::CrashRun()
-    : directory_(NewDirectory()), lines_(new(SharedPage()) std::atomic<int64_t>(0)) {
+CrashRun::CrashRun() : lines_(new(SharedPage()) std::atomic<int64_t>(0)) {
   TheReference();
   options.epoch_config = PeriodicEpochConfig{absl::Milliseconds(30)};
   options.recovery_config = RecoveryConfig{.store = StoreInDirectory(directory_ / "store")};
   // So that an epoch is short although sources are faster than steps.
   options.max_bytes_in_flight = 1 << 16;
   options.cluster.peer_timeout = kShortPeerTimeout;
-  fs::create_directories(directory_ / "out" / "maxima");
+  fs::create_directories(directory_ / "out/maxima");
 }
 
 CrashRun::~CrashRun() {
   cluster_.reset();
   munmap(lines_, kPage);
-  fs::remove_all(directory_);
 }
 
 void CrashRun::Start(const CrashShape& shape) {

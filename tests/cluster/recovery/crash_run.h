@@ -5,7 +5,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -16,6 +15,7 @@
 #include "comm/system/file_descriptor.h"
 #include "tests/cluster/recovery/crash_flow.h"
 #include "tests/cluster/test_cluster.h"
+#include "tests/temporary_directory.h"
 
 namespace headway {
 
@@ -67,7 +67,7 @@ class CrashRun {
   // Waits until the parent has children, none of them in spawned_.
   void FindSpawned();
 
-  std::filesystem::path directory_;
+  TemporaryDirectory directory_;
   std::unique_ptr<TestCluster> cluster_;
   CrashShape shape_ = {};
   std::vector<std::pair<pid_t, internal::FileDescriptor>> spawned_;  // with descriptors of theirs

@@ -17,14 +17,12 @@
 
 #include "headway.h"
 #include "tests/cluster/test_cluster.h"
-#include "tests/engine/store/temporary_directory.h"
+#include "tests/temporary_directory.h"
 
 // Clusters whose processes are lost and started again, and resume together.
 
 namespace headway {
 namespace {
-
-using internal::TemporaryDirectory;
 
 constexpr int kEnd = 300;
 constexpr int kKeys = 8;

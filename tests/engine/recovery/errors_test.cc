@@ -22,13 +22,12 @@
 #include "headway.h"
 #include "tests/engine/run_helpers.h"
 #include "tests/engine/store/memory_store.h"
-#include "tests/engine/store/temporary_directory.h"
+#include "tests/temporary_directory.h"
 
 namespace headway {
 namespace {
 
 using internal::MemoryStore;
-using internal::TemporaryDirectory;
 
 constexpr int kKeys = 8;
 

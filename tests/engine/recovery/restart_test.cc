@@ -17,7 +17,7 @@
 #include "headway.h"
 #include "tests/engine/run_helpers.h"
 #include "tests/engine/store/memory_store.h"
-#include "tests/engine/store/temporary_directory.h"
+#include "tests/temporary_directory.h"
 
 // Runs that fail, and resume by themselves.
 
@@ -25,7 +25,6 @@ namespace headway {
 namespace {
 
 using internal::MemoryStore;
-using internal::TemporaryDirectory;
 
 constexpr int kEnd = 60;
 

@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "tests/engine/store/temporary_directory.h"
+#include "tests/temporary_directory.h"
 
 namespace headway::internal {
 

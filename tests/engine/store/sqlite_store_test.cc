@@ -34,7 +34,7 @@
 #include "tests/comm/test_seed.h"
 #include "tests/engine/store/memory_store.h"
 #include "tests/engine/store/store_contract.h"
-#include "tests/engine/store/temporary_directory.h"
+#include "tests/temporary_directory.h"
 
 namespace headway::internal {
 namespace {
