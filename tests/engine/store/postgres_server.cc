@@ -44,7 +44,8 @@ std::unique_ptr<PostgresServer> PostgresServer::Start(std::string* reason) {
                                        directory)));
   std::ofstream(directory + "/data/postgresql.conf", std::ios::app)
       << "listen_addresses = ''\nunix_socket_directories = '" << directory
-      << "'\nfsync = off\nshared_buffers = 16MB\nmax_connections = 50\n";
+      << "'\nfsync = off\nshared_buffers = 16MB\nmax_connections = 50\n"
+         "max_prepared_transactions = 1\n";
   server->StartAgain();
   return server;
 }
