@@ -28,6 +28,7 @@ struct Announcement {
 struct Report {
   std::string token = {};
   uint64_t generation = 0;
+  int32_t attempts = 0;
 };
 
 // A worker's ends of the two streams.
@@ -69,7 +70,7 @@ absl::Status Announce(Worker& worker, Conversation& conversation, Announcement a
 }
 
 void SendReport(Conversation& conversation, const RunIdentity& identity) {
-  conversation.report.Send(Report{identity.token, identity.generation});
+  conversation.report.Send(Report{identity.token, identity.generation, identity.attempts});
   conversation.report.Flush();
 }
 
@@ -84,6 +85,12 @@ std::string AgreedToken(const std::vector<Report>& reports) {
       reports.begin(), reports.end(),
       [](const Report& a, const Report& b) { return a.generation < b.generation; });
   return latest->token.empty() ? RandomStoreId() : latest->token;
+}
+
+// Whether the run has failed before, as any of its processes knows.
+bool IsRestart(const std::vector<Report>& reports) {
+  return std::any_of(reports.begin(), reports.end(),
+                     [](const Report& report) { return report.attempts > 1; });
 }
 
 absl::Status AwaitAnnouncements(Worker& worker, Conversation& conversation, size_t count) {
@@ -115,7 +122,7 @@ absl::Status AgreeOnResume(Worker& worker, Recovery& recovery) {
   }
   if (leads) {
     HEADWAY_RETURN_IF_ERROR(AwaitReports(worker, conversation, 2 * topology.process_count));
-    absl::StatusOr<ResumePlan> made = recovery.MakePlan(count);
+    absl::StatusOr<ResumePlan> made = recovery.MakePlan(count, IsRestart(conversation.reports));
     if (!made.ok()) return made.status();
     HEADWAY_RETURN_IF_ERROR(
         Announce(worker, conversation, {.partition_count = count, .token = {}, .plan = {*made}}));

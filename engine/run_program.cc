@@ -229,6 +229,7 @@ absl::Status Run(Program program, const Placement& placement, const RunOptions& 
   if (options.stop_on_signals) stop_on_signals.emplace(options.stop);
   RunIdentity identity;
   const auto attempt = [&](const RunOptions& current) -> absl::Status {
+    ++identity.attempts;
     try {
       return placement.Place(
           current, [&](const RunOptions& run, std::unique_ptr<Transport> transport) {

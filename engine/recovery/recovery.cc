@@ -46,7 +46,7 @@ absl::Status Recovery::OpenPartitions(int count, const std::string& token) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<ResumePlan> Recovery::MakePlan(int count) {
+absl::StatusOr<ResumePlan> Recovery::MakePlan(int count, bool is_restart) {
   std::vector<PartitionContents> contents;
   for (int index = 0; index < count; ++index) {
     absl::StatusOr<std::unique_ptr<StorePartition>> partition = store_->OpenToRead(index);
@@ -55,8 +55,10 @@ absl::StatusOr<ResumePlan> Recovery::MakePlan(int count) {
     if (!read.ok()) return read.status();
     contents.push_back(*std::move(read));
   }
-  return PlanResume(contents, run_.options().first_epoch, absl::ToUnixMillis(run_.clock().Now()),
-                    Describe());
+  absl::StatusOr<ResumePlan> plan = PlanResume(contents, run_.options().first_epoch,
+                                               absl::ToUnixMillis(run_.clock().Now()), Describe());
+  if (plan.ok() && is_restart && plan->generation > 1) --plan->execution;
+  return plan;
 }
 
 absl::Status Recovery::Adopt(const ResumePlan& plan) {

@@ -47,7 +47,8 @@ class Recovery {
   absl::StatusOr<int> PrepareStore();
   // FailedPrecondition: a partition is locked with another token than that of this run.
   absl::Status OpenPartitions(int count, const std::string& token);
-  absl::StatusOr<ResumePlan> MakePlan(int count);
+  // A restart is a new generation of the execution that has failed.
+  absl::StatusOr<ResumePlan> MakePlan(int count, bool is_restart);
   // Without effect the second time. ResourceExhausted: the thread cannot be started.
   absl::Status Adopt(const ResumePlan& plan);
 

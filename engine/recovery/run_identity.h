@@ -12,6 +12,9 @@ namespace headway::internal {
 struct RunIdentity {
   std::string token = {};   // random; empty before the first attempt
   uint64_t generation = 0;  // the last one that this process was part of; 0: none
+  // The number of attempts, that under way included. The parent counts them for the processes that
+  // it spawns.
+  int attempts = 0;
 };
 
 }  // namespace headway::internal

@@ -110,16 +110,33 @@ class Throws {
   std::shared_ptr<std::vector<int>> at_;
 };
 
+// The executions of the generations of a store.
+std::vector<uint64_t> ExecutionsIn(MemoryStore& store) {
+  const auto partition = store.OpenToRead(0);
+  REQUIRE(partition.ok());
+  const absl::StatusOr<PartitionContents> contents = (*partition)->ReadContents();
+  REQUIRE(contents.ok());
+  std::vector<uint64_t> executions;
+  for (const Generation& generation : contents->generations) {
+    executions.push_back(generation.execution);
+  }
+  return executions;
+}
+
 TEST_CASE("a run whose step throws twice resumes by itself, and nothing is missing or doubled") {
   for (const int workers : {1, 3}) {
     CAPTURE(workers);
     TemporaryDirectory dir;
     const std::string path = dir.path() + "/out";
     Warnings warnings;
-    RunOptions options = WithRestart(std::make_shared<MemoryStore>(), warnings);
+    auto store = std::make_shared<MemoryStore>();
+    RunOptions options = WithRestart(store, warnings);
     options.worker_count = workers;
     CheckOk(RunMain(SumsInFile(path, Throws({20, 41})), options));
     CHECK(SortedLines(path) == ExpectedLines());
+    CHECK(ExecutionsIn(*store) == std::vector<uint64_t>{1, 1, 1});
+    CheckOk(RunMain(SumsInFile(path, Throws({})), options));
+    CHECK(ExecutionsIn(*store) == std::vector<uint64_t>{1, 1, 1, 2});
     const std::vector<std::string> restarts = warnings.Restarts();
     REQUIRE(restarts.size() == 2);
     CHECK(restarts[0].find("no luck with 20") != std::string::npos);
