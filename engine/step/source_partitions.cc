@@ -58,6 +58,8 @@ absl::Status SourcePartitions::OpenNext(size_t max_open, OpenReader open) {
     open_.push_back(std::make_unique<Partition>());
     open_.back()->at = std::move(unopened_.front());
     open_.back()->reader = *std::move(reader);
+    // The first snapshot has a position of every reader, also of one that was never polled.
+    open_.back()->polled = !open_.back()->at.position.has_value();
     unopened_.pop_front();
   }
   return absl::OkStatus();

@@ -38,7 +38,7 @@ class SourcePartitions {
     PartitionPosition at;  // as a snapshot has it; no position: none has one
     std::unique_ptr<PartitionReader> reader;
     int64_t poll_at_nanos = 0;  // until then it is idle; 0: it is not
-    bool polled = false;        // since the last snapshot
+    bool polled = false;        // since the last snapshot, or new
   };
   using Positions = std::unordered_map<std::string, std::string>;
   using OpenReader = absl::FunctionRef<absl::StatusOr<std::unique_ptr<PartitionReader>>(

@@ -143,9 +143,12 @@ class ManualSource {
 
   class Reader {
    public:
-    Reader(F function, const SourceContext& context, std::optional<State> resume_state)
+    // `position` is the encoding of `resume_state`.
+    Reader(F function, const SourceContext& context, std::optional<State> resume_state,
+           std::string position)
         : frame_(std::make_unique<Frame>(std::move(function))),
-          coroutine_(Start(*frame_, context, std::move(resume_state))) {}
+          coroutine_(Start(*frame_, context, std::move(resume_state))),
+          position_(std::move(position)) {}
 
     absl::StatusOr<SourceState> Poll(SourceOutput<Record>& out) {
       frame_->output.output_ = &out;
@@ -166,7 +169,7 @@ class ManualSource {
       return SourceState::More();
     }
     std::string Snapshot() const {
-      if (!state_.has_value()) return {};
+      if (!state_.has_value()) return position_;
       const std::vector<std::byte> bytes = EncodeToBytes(*state_);
       return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     }
@@ -192,7 +195,8 @@ class ManualSource {
 
     std::unique_ptr<Frame> frame_;
     typename Types::Coroutine coroutine_;
-    std::optional<State> state_;
+    std::string position_;        // until the coroutine yields its first state
+    std::optional<State> state_;  // that was yielded last
   };
 
   absl::StatusOr<Reader> Open(const SourceContext& context,
@@ -206,7 +210,8 @@ class ManualSource {
             "source, or is damaged");
       }
     }
-    return Reader(std::move(function_), context, std::move(state));
+    return Reader(std::move(function_), context, std::move(state),
+                  std::move(resume_state).value_or(""));
   }
 
  private:

@@ -215,6 +215,50 @@ TEST_CASE("timers that wait when a run is stopped fire in the run that resumes")
   CHECK(fired.Sorted() == expected);
 }
 
+TEST_CASE("a coroutine keeps its position in runs in which it yields nothing") {
+  auto store = std::make_shared<MemoryStore>();
+  Collected<int> collected;
+  const auto run = [&](int end) {
+    Dataflow flow("flow", [&](Scope<>& scope) {
+      auto numbers = [end](int worker, int workers, std::optional<int> next,
+                           ManualOutput<int>& out) -> Generator<SourceYield<int>> {
+        for (int i = next.value_or(worker); i < end; i += workers) {
+          out.Emit(i);
+          co_yield i + workers;
+        }
+      };
+      scope.Input("numbers", ManualSource(numbers)) | CollectInto("collect", collected) |
+          Output("out", CallbackSink([](int) {}));
+    });
+    CheckOk(RunInShape(flow, {1, 2}, With(store)));
+  };
+  for (const int end : {6, 6, 6, 9, 9}) run(end);
+  CHECK(collected.Sorted() == NumbersTo(9));
+}
+
+TEST_CASE("a source with a reader for each worker resumes though one of them was never polled") {
+  auto store = std::make_shared<MemoryStore>();
+  Collected<int> collected;
+  for (const bool stops : {true, false}) {
+    RunOptions options = With(store);
+    if (stops) options.stop.RequestStop();
+    Dataflow flow("flow", [&](Scope<>& scope) {
+      auto numbers = [](int worker, int workers, std::optional<int> next,
+                        ManualOutput<int>& out) -> Generator<SourceYield<int>> {
+        for (int i = next.value_or(worker); i < 8; i += workers) {
+          out.Emit(i);
+          co_yield i + workers;
+        }
+      };
+      scope.Input("numbers", ManualSource(numbers)) | CollectInto("collect", collected) |
+          Output("out", CallbackSink([](int) {}));
+    });
+    CheckOk(RunInShape(flow, {1, 3}, options));
+  }
+  CHECK(collected.Sorted() == NumbersTo(8));
+  CHECK(RowsOf(*store, "flow.numbers") > 0);
+}
+
 TEST_CASE("a run without state resumes at the positions of its sources") {
   auto store = std::make_shared<MemoryStore>();
   Collected<int> collected;
