@@ -76,7 +76,7 @@ absl::StatusOr<PartitionChange::NewRun> BaseOf(const std::string& rows, uint64_t
                                                uint32_t step, Epoch end, int64_t written_at_ms) {
   absl::StatusOr<std::vector<StoredBlock>> blocks = internal::BlocksOf({rows});
   if (!blocks.ok()) return blocks.status();
-  // From epoch 0 on: an older copy of another partition does not go with it.
+  // From epoch 0 on: a run with an older copy of another partition is refused.
   PartitionChange::NewRun base{{.step = step,
                                 .first_epoch = 0,
                                 .last_epoch = end - 1,

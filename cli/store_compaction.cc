@@ -38,7 +38,7 @@ absl::StatusOr<PartitionChange> MergeAll(OpenedPartition& opened,
     base.run.row_count += block.row_count;
     base.run.byte_count += block.bytes.size();
   }
-  // A base without rows stays: an older copy of another partition does not go with it.
+  // A base without rows stays: a run with an older copy of another partition is refused.
   change.new_runs.push_back(std::move(base));
   return change;
 }

@@ -30,8 +30,7 @@ auto CountFinal(std::string step_id, KeyFn key = {}) {
                       "CountFinal: the key must have a stable hash and ==: numbers, strings, std "
                       "types and aggregates of them have both, and a type of your own needs "
                       "uint64_t HeadwayStableHash(const Type&) and operator==");
-        static_assert(TimestampTraits<T>::kTotallyOrdered,
-                      "CountFinal belongs into the root scope");
+        static_assert(TimestampTraits<T>::kTotallyOrdered, "CountFinal must be in the root scope");
         KeyedOperator<int64_t, D, T, KeyFn> keyed(stream, id, std::move(key_of));
         using Step = typename decltype(keyed)::Step;
         using KeyView = typename Step::KeyView;

@@ -14,8 +14,8 @@
 #include "comm/codec/shapes.h"
 
 // A hash of a key that is the same in every process, in every run and on every platform: it decides
-// which worker gets the key, and which partition of a recovery store (planned) holds its state. A
-// change of any value that is documented or tested here would make existing stores unreadable.
+// which worker gets the key, and which partition of a recovery store holds its state. A change of
+// any value that is documented or tested here would make existing stores unreadable.
 //
 // - integers, enumerations, bool: by value: an int and an int64_t that are equal hash equal, and
 //   char counts as unsigned.

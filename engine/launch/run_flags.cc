@@ -133,7 +133,8 @@ constexpr Flag kFlags[] = {
      }},
     {'r', "recovery", "STORE", "HEADWAY_RECOVERY",
      "keep the state in this store, and resume where the last run with it ended or died: a "
-     "directory that all processes reach, or \"postgresql://...\". It is made if it is missing",
+     "directory, if all processes are on one machine, or \"postgresql://...\". It is made if it is "
+     "missing",
      NoDefault,
      [](std::string_view value, const std::string&, Given& given) {
        if (value.empty()) return absl::InvalidArgumentError("is not the name of a store");

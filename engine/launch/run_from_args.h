@@ -15,8 +15,9 @@ namespace headway {
 class Worker;
 
 // Runs a dataflow with the flags of the command line and the environment: in this process, on
-// processes that it spawns (-p), or as one process of a cluster (-i, -a). `options` are the options
-// of the run that no flag sets. A complete main:
+// processes that it spawns (-p), or as one process of a cluster (-i, -a). The flags of recovery are
+// -r (HEADWAY_RECOVERY), -s (HEADWAY_SNAPSHOT_INTERVAL), -b (HEADWAY_BACKUP_INTERVAL) and --restart
+// (HEADWAY_RESTART). `options` are the options of the run that no flag sets. A complete main:
 //
 //   absl::Status status = RunFromArgs(flow, argc, argv, {.stop_on_signals = true});
 //   if (!status.ok()) std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());

@@ -8,7 +8,7 @@ namespace headway::internal {
 
 // The knowledge of a process about the earlier attempts of its run with recovery. A process that
 // was started in the place of a lost one takes the token of the others. A lock that was taken with
-// the token, and is still held, is that of a lost process: it is no obstacle.
+// the token, and is still held, does not refuse the run: its holder is a lost process.
 struct RunIdentity {
   std::string token = {};   // random; empty before the first attempt
   uint64_t generation = 0;  // the last one that this process was part of; 0: none

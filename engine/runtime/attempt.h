@@ -34,7 +34,7 @@ struct ResumePoint {
 };
 
 // One execution of a run in this process, from its start to its end or first failure: the parts
-// that its workers share. Nothing here outlives a failure; the run (run_context.h) does.
+// that its workers share. Nothing here outlives a failure.
 //
 // Thread safe. Owned by the entry point; outlives its workers and its network.
 class Attempt {

@@ -113,9 +113,10 @@ struct ClusterConfig {
 };
 
 // Recovery: the state of a run is kept in a store, so that a run that died, or was stopped, resumes
-// there. A snapshot of all state is taken at the end of each epoch. An epoch is committed
-// when its snapshots are durable and all sinks have handed it over; the next run with the same
-// store resumes after the last committed epoch, with any number of workers.
+// there. A snapshot of all state that changed is taken at the end of every `snapshot_every_epochs`
+// epochs. An epoch is committed when its snapshots are durable and all sinks have handed it over;
+// the next run with the same store resumes after the last committed epoch, with any number of
+// workers.
 struct RecoveryConfig {
   // StoreInDirectory, StoreInPostgres (engine/store/store.h), or one of the user's own. A missing
   // store is made, with a partition for each worker. All processes can reach it.
@@ -123,14 +124,14 @@ struct RecoveryConfig {
   // For this long the epochs stay apart in the store, so that copies of its partitions that were
   // made at different times still have an epoch in common.
   absl::Duration backup_interval = absl::ZeroDuration();
-  // Snapshots are taken, and sinks flushed, at the end of every so many epochs.
+  // Snapshots are taken at the end of every so many epochs.
   int snapshot_every_epochs = 1;
 };
 
 // Restarts after failures, for runs with recovery: the run resumes after the last committed epoch,
 // as its next generation, in the same call of the entry point: the dataflow is built again, the
-// program of Execute is called again. InvalidArgument ends the run. So does a failure that comes
-// three times in a row with the same message, unless it is Unavailable.
+// program of Execute is called again. InvalidArgument and Cancelled end the run. So does a failure
+// that comes three times in a row with the same message, unless it is Unavailable.
 //
 // In a cluster that is put together by hand, a process that lost another one waits until that one
 // is started again, for the window, or for ClusterConfig::connect_timeout if that is longer. The
@@ -138,7 +139,8 @@ struct RecoveryConfig {
 struct RestartConfig {
   int max_restarts = 10;  // within the window; one failure more ends the run
   absl::Duration window = absl::Minutes(10);
-  absl::Duration backoff = absl::Seconds(1);  // before the second restart in a row; then doubled
+  // Before the second restart within the window; doubled for each further one, up to a minute.
+  absl::Duration backoff = absl::Seconds(1);
 };
 
 // Options of every entry point. An aggregate, meant for designated initializers.

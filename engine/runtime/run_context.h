@@ -13,11 +13,11 @@ class RunMonitor;
 
 namespace headway::internal {
 
-// The part of a run in this process, without the state of its attempts: its options, its place in
-// the cluster, its clock, its stop and its monitor. An Attempt (attempt.h) holds everything that
-// ends with a failure.
+// The options of an attempt of a run in this process, with its place in the cluster, its clock, its
+// stop and its monitor. The Attempt (attempt.h) has the state. A restart makes both anew, from the
+// same options and RunIdentity.
 //
-// Thread safe. Owned by the entry point; outlives its attempts.
+// Thread safe. Owned by RunProcess; outlives the Attempt.
 class RunContext {
  public:
   RunContext(const Topology& topology, RunOptions options);

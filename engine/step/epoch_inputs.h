@@ -19,11 +19,11 @@ template <class T>
 class OperatorBuilder;
 
 // The inputs of an operator with state: applies their batches in the order of epochs if the run
-// asks for it (RunOptions::apply_in_epoch_order), and in the order of their arrival otherwise. An
-// epoch is closed when no input can get a batch of it any more and all its batches are applied; no
-// batch of a later epoch is applied before. When it closes, recovery takes a snapshot of the
-// operator's state. Made by OperatorBuilder::OrderEpochs. Lives as long as the dataflow. Belongs to
-// the operator's logic:
+// asks for it (RunOptions::apply_in_epoch_order), and in the order of their arrival otherwise. In
+// epoch order, an epoch is closed when no input can get a batch of it any more and all its batches
+// are applied; no batch of a later epoch is applied before. When it closes, recovery takes a
+// snapshot of the operator's state. Made by OperatorBuilder::OrderEpochs. Lives as long as the
+// dataflow. Belongs to the operator's logic:
 //
 //   builder.BuildWithoutCapabilities([&] {
 //     epochs.ForEach(left, [&](const CapabilityRef<T>& time, Batch<L>& batch) { ... });

@@ -74,7 +74,7 @@ class InputState {
 }  // namespace internal
 
 // An input that the host feeds by hand. Scope::Input makes it part of a dataflow. The handle sends
-// at time(), which begins with the run's first epoch; AdvanceTo closes the times before. Close, or
+// at time(), which begins with Worker::resume_epoch(); AdvanceTo closes the times before. Close, or
 // the destructor, ends the input. Belongs to its worker's thread. Without effect once it is closed
 // or moved from, the dataflow is gone, or the run has failed.
 //
@@ -152,7 +152,7 @@ class InputHandle {
 template <class T>
 template <class D>
 Stream<D, T> Scope<T>::Input(InputHandle<D>& handle) {
-  static_assert(std::is_same_v<T, Epoch>, "an input belongs into the root scope");
+  static_assert(std::is_same_v<T, Epoch>, "an input must be in the root scope");
   OperatorBuilder<T> builder(*this, "InputHandle-" + std::to_string(locations_.size()));
   if (absl::Status status = handle.state_->CheckAttach(); !status.ok()) {
     graph_.errors().FailAndThrow(builder.node().step_id(), status);

@@ -170,9 +170,9 @@ class OperatorBuilder {
     return Stream<D, T>(scope_, output.tee(), output.location, {&output});
   }
 
-  // Reads the inputs in the order of epochs, and closes epochs. Any operator with state needs it:
-  // otherwise the build fails with InvalidArgument. With epoch order the operator watches the
-  // frontiers of all inputs.
+  // Reads the inputs in the order of epochs, and closes epochs. An operator with AddState or
+  // AddWorkerState needs it: otherwise the build fails with InvalidArgument. With epoch order the
+  // operator watches the frontiers of all inputs.
   EpochInputs<T>& OrderEpochs() {
     RequireNotBuilt();
     if (epochs_ == nullptr) {

@@ -60,8 +60,8 @@
 //     absl::StatusOr<Reader> Open(const SourceContext& context,
 //                                 std::optional<std::string> position);
 //
-// It can be resumed with the same number of workers only, and Snapshot is optional: a source
-// without it begins at its beginning.
+// Snapshot is optional. A source whose readers have it can be resumed with the same number of
+// workers only. A source without it begins at its beginning, on any number of workers.
 //
 // RunOptions::epoch_config decides when epochs are closed. A source that knows better has a member
 // `EpochConfig epoch_config() const`, which takes precedence; it may return a std::optional. With
@@ -298,7 +298,7 @@ class SourceNode final : public SourceNodeBase {
 template <class T>
 template <class Source>
 auto Scope<T>::Input(std::string_view step_id, Source source) {
-  static_assert(std::is_same_v<T, Epoch>, "an input belongs into the root scope");
+  static_assert(std::is_same_v<T, Epoch>, "an input must be in the root scope");
   if constexpr (requires { source.AddTo(*this, step_id); }) {
     return source.AddTo(*this, step_id);
   } else {

@@ -136,8 +136,8 @@ class RecoveryStore {
   virtual absl::StatusOr<std::unique_ptr<StorePartition>> OpenToRead(int index) = 0;
   // Opens a partition to write it, and locks it until it is destroyed. `holder` is text about the
   // run. FailedPrecondition: another program has the lock; the message has its text. `takes_over`:
-  // a lock with the same text is no obstacle. It is that of a lost process of the same run, which
-  // may be there still: its changes are refused when a later generation has begun.
+  // a lock with the same text does not refuse the call. Its holder is a lost process of the same
+  // run, which may still run: its changes are refused when a later generation has begun.
   virtual absl::StatusOr<std::unique_ptr<StorePartition>> OpenToWrite(int index,
                                                                       std::string_view holder,
                                                                       bool takes_over) = 0;

@@ -34,6 +34,9 @@ namespace headway {
 // Close ends the input: the records that wait are emitted first. A graceful stop, a failure and
 // Worker::Cancel drop them. To lose nothing, close the input and let the run end by itself.
 //
+// ThreadInput keeps no position: in a run with recovery its records after the last commit are lost,
+// and a run with it cannot be restarted by RunOptions::restart.
+//
 // Thread safe.
 template <class D>
 class ThreadInput {

@@ -26,7 +26,8 @@ namespace headway {
 //   events.AdvanceTo(4);    // nothing more before 4
 //
 // Records wait in the input until the worker steps, and are sent then in batches of one time each.
-// Copies share one input, which ends with Close or with the last copy. It feeds one dataflow.
+// Copies share one input, which ends with Close or with the last copy. It feeds one dataflow, so
+// make it in the program of Execute if the run may restart (RunOptions::restart).
 // Belongs to its worker's thread.
 template <class D>
 class UnorderedInput {
@@ -38,7 +39,7 @@ class UnorderedInput {
   UnorderedInput(const UnorderedInput&) = default;
   UnorderedInput& operator=(const UnorderedInput&) = default;
 
-  // The earliest time that is not given up. It begins with the run's first epoch.
+  // The earliest time that is not given up. It begins with Worker::resume_epoch().
   Epoch time() const { return state().time; }
 
   // Sends a record at `time`. FailedPrecondition, without effect: the time was given up, or the
