@@ -55,6 +55,14 @@ TEST_CASE("one failure more than max_restarts within the window ends the run") {
   CHECK_FALSE(run.Fail(absl::Minutes(3)).has_value());
 }
 
+TEST_CASE("failures that are further apart than the window are not in a row") {
+  FailingRun run({.window = absl::Minutes(10)});
+  const absl::Status same = absl::AbortedError("step 'parse' threw");
+  for (int night = 0; night < 5; ++night) {
+    CHECK(run.Fail(same, absl::Hours(24)) == absl::ZeroDuration());
+  }
+}
+
 TEST_CASE("the third failure in a row with the same message ends the run") {
   FailingRun run({});
   const absl::Status same = absl::AbortedError("step 'parse' threw");
