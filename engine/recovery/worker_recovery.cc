@@ -119,9 +119,6 @@ absl::Status BeginGeneration(OwnedPartition& owned, const Recovery& recovery,
                     [&](const PlannedStep& step) { return step.number == each.step.number; });
     if (!is_planned) change.new_steps.push_back(each.step);
   }
-  for (const StoredRun& run : contents->runs) {
-    if (run.first_epoch >= plan.resume_epoch) change.removed_runs.push_back(run.id);
-  }
   const size_t generations = contents->generations.size();
   for (size_t i = 0; i + kRememberedGenerations < generations; ++i) {
     change.removed_generations.push_back(contents->generations[i].number);
@@ -213,8 +210,9 @@ void AddNodes(Scope<>& scope, Recovery& recovery,
   auto& closed = collect.AddFrontierInput<StateChunk>(ends);
   auto& chunks = collect.AddOutput<StateChunk>();
   collect.Build([&](std::vector<Capability<Epoch>> first) {
-    auto& collector = graph.objects().Make<SnapshotCollector>(
-        closed, chunks, std::move(first[0]), snapshots, partitions, recovery.thread().buffers());
+    auto& collector =
+        graph.objects().Make<SnapshotCollector>(graph, closed, chunks, std::move(first[0]),
+                                                snapshots, partitions, recovery.thread().buffers());
     for (const Participants::Numbered& each : participants) {
       collector.Watch(*each.participant, each.step.number);
     }

@@ -21,6 +21,7 @@
 #include "absl/time/time.h"
 #include "check.h"
 #include "comm/codec/stable_hash.h"
+#include "engine/store/fencing.h"
 #include "engine/store/partition_lock.h"
 #include "engine/store/postgres.h"
 #include "engine/store/postgres_place.h"
@@ -33,11 +34,6 @@ namespace {
 // The key of the advisory lock of a partition. Locks belong to a database.
 int64_t LockKey(const std::string& store, int index) {
   return static_cast<int64_t>(StableHash(std::pair("headway recovery store " + store, index)));
-}
-
-// The epoch for comparisons in SQL, where columns are signed.
-int64_t InSigned(Epoch epoch) {
-  return static_cast<int64_t>(std::min<Epoch>(epoch, std::numeric_limits<int64_t>::max()));
 }
 
 constexpr absl::Duration kRetryAfter = absl::Milliseconds(100);
@@ -288,17 +284,20 @@ absl::Status PostgresPartition::ApplyInTransaction(const PartitionChange& change
       "$2",
       {store, index_});
   if (!latest.ok()) return latest.status();
-  if (change.generation < latest->bits(0, 0)) {
-    return absl::AbortedError(
-        Format("a later generation of the cluster has taken over %s: this process belongs to "
-               "generation %d, and generation %d has begun",
-               Describe(), change.generation, latest->bits(0, 0)));
-  }
+  status = CheckGeneration(Describe(), change.generation, latest->bits(0, 0));
   const auto run = [&](const char* sql, std::initializer_list<PostgresParameter> parameters) {
     if (status.ok()) status = connection_->Run(sql, parameters);
   };
   if (change.begins) {
     const Generation& begins = *change.begins;
+    const absl::StatusOr<PostgresResult> spanning = connection_->Query(
+        "SELECT count(*) FROM headway_runs WHERE store = $1 AND partition = $2 AND "
+        "first_epoch < $3 AND last_epoch >= $3",
+        {store, index_, InSigned(begins.resume_epoch)});
+    if (!spanning.ok()) return spanning.status();
+    if (status.ok()) {
+      status = CheckNoneSpans(Describe(), begins.resume_epoch, spanning->bits(0, 0));
+    }
     run("DELETE FROM headway_runs WHERE store = $1 AND partition = $2 AND last_epoch >= $3",
         {store, index_, InSigned(begins.resume_epoch)});
     run("INSERT INTO headway_generations VALUES($1, $2, $3, $4, $5, $6, $7) "

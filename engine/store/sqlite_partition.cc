@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "engine/store/fencing.h"
 #include "engine/store/partition_lock.h"
 #include "engine/store/sqlite.h"
 #include "engine/store/store.h"
@@ -46,11 +47,6 @@ constexpr int64_t kLogPagesMax = (int64_t{8} << 20) / kPageBytes;
 // The last page of a file can be given back only if its content moves to a free one. So pages are
 // given back only when the larger part of a file is free.
 constexpr int64_t kFreePagesMin = (int64_t{1} << 20) / kPageBytes;
-
-// The epoch for comparisons in SQL, where columns are signed.
-int64_t InSigned(Epoch epoch) {
-  return static_cast<int64_t>(std::min<Epoch>(epoch, std::numeric_limits<int64_t>::max()));
-}
 
 absl::StatusOr<SqlitePartition::Identity> ReadIdentityOf(SqliteDatabase& database) {
   const absl::StatusOr<int64_t> application = database.Integer("PRAGMA application_id");
@@ -246,19 +242,21 @@ absl::Status SqlitePartition::Apply(const PartitionChange& change) {
 absl::Status SqlitePartition::ApplyInTransaction(const PartitionChange& change) {
   const absl::StatusOr<int64_t> latest = database_->Integer("SELECT max(number) FROM generations");
   if (!latest.ok()) return latest.status();
-  if (change.generation < static_cast<uint64_t>(*latest)) {
-    return absl::AbortedError(
-        Format("a later generation of the cluster has taken over %s: this process belongs to "
-               "generation %d, and generation %d has begun",
-               Describe(), change.generation, *latest));
-  }
-  absl::Status status;
+  absl::Status status =
+      CheckGeneration(Describe(), change.generation, static_cast<uint64_t>(*latest));
   const auto run = [&](std::string_view sql, const auto&... args) {
     if (status.ok()) status = database_->Run(sql, args...);
   };
   if (change.begins) {
     const Generation& begins = *change.begins;
     const int64_t resume_epoch = InSigned(begins.resume_epoch);
+    const absl::StatusOr<int64_t> spanning = database_->Integer(
+        Format("SELECT count(*) FROM runs WHERE first_epoch<%d AND last_epoch>=%d", resume_epoch,
+               resume_epoch));
+    if (!spanning.ok()) return spanning.status();
+    if (status.ok()) {
+      status = CheckNoneSpans(Describe(), begins.resume_epoch, static_cast<uint64_t>(*spanning));
+    }
     run("DELETE FROM blocks WHERE run IN (SELECT id FROM runs WHERE last_epoch>=?)", resume_epoch);
     run("DELETE FROM runs WHERE last_epoch>=?", resume_epoch);
     run("INSERT OR REPLACE INTO generations VALUES(?, ?, ?, ?, ?)", begins.number, begins.execution,

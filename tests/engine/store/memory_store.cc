@@ -14,6 +14,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "engine/store/fencing.h"
 #include "engine/store/store.h"
 #include "format.h"
 
@@ -174,13 +175,19 @@ absl::StatusOr<std::unique_ptr<StorePartition>> MemoryStore::Open(
 
 absl::Status MemoryStore::Apply(const PartitionChange& change, Partition& partition) {
   PartitionContents& contents = partition.contents;
-  if (!contents.generations.empty() && change.generation < contents.generations.back().number) {
-    return absl::AbortedError(
-        Format("a later generation of the cluster has taken over partition %d of the recovery "
-               "store in memory",
-               contents.index));
+  const std::string name = Format("partition %d of the recovery store in memory", contents.index);
+  if (!contents.generations.empty()) {
+    absl::Status status =
+        CheckGeneration(name, change.generation, contents.generations.back().number);
+    if (!status.ok()) return status;
   }
   if (change.begins) {
+    const Epoch resume_epoch = change.begins->resume_epoch;
+    const auto spanning = std::ranges::count_if(partition.runs, [&](const auto& run) {
+      return run.second.run.first_epoch < resume_epoch && run.second.run.last_epoch >= resume_epoch;
+    });
+    absl::Status status = CheckNoneSpans(name, resume_epoch, static_cast<uint64_t>(spanning));
+    if (!status.ok()) return status;
     std::erase_if(partition.runs, [&](const auto& run) {
       return run.second.run.last_epoch >= change.begins->resume_epoch;
     });

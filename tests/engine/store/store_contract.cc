@@ -79,7 +79,7 @@ void CheckOneChange(RecoveryStore& store) {
   std::unique_ptr<StorePartition> writer = std::move(*store.OpenToWrite(1, "test", false));
   PartitionChange change;
   change.generation = 1;
-  change.begins = Generation{1, 2, 3, 4, 5};
+  change.begins = Generation{1, 2, 0, 4, 5};
   change.new_steps = {{1, "flow.count"}, {2, "flow.sink"}};
   change.new_runs = {RunOf(2, 5, 6, "later"), RunOf(1, 0, 4, "first"), RunOf(2, 0, 4, "second")};
   change.new_runs[1].run.is_base = true;
@@ -96,7 +96,7 @@ void CheckOneChange(RecoveryStore& store) {
   REQUIRE(contents.generations.size() == 1);
   CHECK(contents.generations[0].number == 1);
   CHECK(contents.generations[0].execution == 2);
-  CHECK(contents.generations[0].resume_epoch == 3);
+  CHECK(contents.generations[0].resume_epoch == 0);
   CHECK(contents.generations[0].worker_count == 4);
   CHECK(contents.generations[0].started_at_ms == 5);
   REQUIRE(contents.steps.size() == 2);
@@ -167,12 +167,27 @@ void CheckFences(const std::function<std::shared_ptr<RecoveryStore>()>& make_sto
   // The writer of the old generation may still add an epoch. The new one starts without it.
   PartitionChange last;
   last.generation = 4;
-  last.new_runs = {RunOf(1, 6, 7, "too late")};
+  last.new_runs = {RunOf(1, 7, 7, "too late")};
   CHECK((*successor)->Apply(last).ok());
-  CHECK(RunsOf(**successor) == Texts{"1 0-4", "1 6-7"});
+  CHECK(RunsOf(**successor) == Texts{"1 0-4", "1 7-7"});
+  // Or merge it with earlier ones. The new one would lose these: it does not begin.
+  PartitionChange merge;
+  merge.generation = 4;
+  merge.removed_runs = {IdOf(**successor, 1, 7)};
+  merge.new_runs = {RunOf(1, 6, 7, "merged")};
+  CHECK((*successor)->Apply(merge).ok());
   PartitionChange begin;
   begin.generation = 5;
   begin.begins = Generation{5, 3, 7, 1, 6};
+  const absl::Status spanned = (*successor)->Apply(begin);
+  CHECK(spanned.code() == absl::StatusCode::kAborted);
+  CHECK(std::string(spanned.message()).find("has merged epochs up to 7") != std::string::npos);
+  CHECK(RunsOf(**successor) == Texts{"1 0-4", "1 6-7"});
+  PartitionChange removal;
+  removal.generation = 4;
+  removal.removed_runs = {IdOf(**successor, 1, 6)};
+  removal.new_runs = {RunOf(1, 7, 7, "too late")};
+  CHECK((*successor)->Apply(removal).ok());
   CHECK((*successor)->Apply(begin).ok());
   PartitionChange late;
   late.generation = 4;
