@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <numeric>
 #include <optional>
 #include <span>
 #include <string>
@@ -94,7 +95,7 @@ class RunCursor {
   bool at_end_ = false;
 };
 
-// The runs of a merge: few, so that a scan of them all finds the least row faster than a heap.
+// The runs of a merge. A scan of few of them finds the least row faster than a heap.
 class Merge {
  public:
   Merge(bool keep_tombstones, absl::FunctionRef<absl::Status(const StateRow&)> row)
@@ -109,6 +110,7 @@ class Merge {
 
   absl::Status Run() {
     absl::Status status;
+    if (cursors_.size() > kFew) return EmitByHeap();
     while (status.ok() && !cursors_.empty()) {
       status = cursors_.size() == 1 ? EmitAll(0) : EmitLeast();
     }
@@ -116,8 +118,47 @@ class Merge {
   }
 
  private:
+  static constexpr size_t kFew = 16;
+
   absl::Status Emit(const StateRow& row) {
     return row.state || keep_tombstones_ ? emit_(row) : absl::OkStatus();
+  }
+
+  // With a long backup interval there may be thousands of runs.
+  absl::Status EmitByHeap() {
+    // Of equal rows the latest is on top.
+    const auto is_later = [this](size_t a, size_t b) {
+      if (RowLess(*cursors_[a].row(), *cursors_[b].row())) return false;
+      return RowLess(*cursors_[b].row(), *cursors_[a].row()) || a < b;
+    };
+    std::vector<size_t> heap(cursors_.size());
+    std::iota(heap.begin(), heap.end(), size_t{0});
+    std::ranges::make_heap(heap, is_later);
+    const auto take = [&] {
+      std::ranges::pop_heap(heap, is_later);
+      const size_t top = heap.back();
+      heap.pop_back();
+      return top;
+    };
+    const auto advance = [&](size_t index) {
+      absl::Status status = cursors_[index].Advance();
+      if (status.ok() && cursors_[index].row() != nullptr) {
+        heap.push_back(index);
+        std::ranges::push_heap(heap, is_later);
+      }
+      return status;
+    };
+    while (!heap.empty()) {
+      const size_t latest = take();
+      const StateRow& row = *cursors_[latest].row();
+      absl::Status status = Emit(row);
+      while (status.ok() && !heap.empty() && !RowLess(row, *cursors_[heap.front()].row())) {
+        status = advance(take());
+      }
+      if (status.ok()) status = advance(latest);
+      if (!status.ok()) return status;
+    }
+    return absl::OkStatus();
   }
 
   // Emits the rest of the only run.

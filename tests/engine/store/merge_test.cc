@@ -114,7 +114,9 @@ TEST_CASE("a merge has the latest state of every key, whatever was compacted bef
     Fixture fixture;
     States expected;
     const uint64_t keys = 1 + random() % 500;
-    const Epoch epochs = 1 + random() % 30;
+    // Without compaction more runs than a scan is for.
+    const bool compacts = round % 4 != 0;
+    const Epoch epochs = (compacts ? 1 : 30) + random() % 30;
     for (Epoch epoch = 0; epoch < epochs; ++epoch) {
       States changes;
       const uint64_t count = random() % 100 == 0 ? 0 : random() % (1 + random() % keys);
@@ -130,7 +132,7 @@ TEST_CASE("a merge has the latest state of every key, whatever was compacted bef
           expected.erase(key);
         }
       }
-      if (random() % 2 == 0) fixture.CompactAll(epoch - std::min(epoch, random() % 3));
+      if (compacts && random() % 2 == 0) fixture.CompactAll(epoch - std::min(epoch, random() % 3));
       REQUIRE((fixture.Read() == expected));
     }
     const uint64_t middle = random();
