@@ -101,16 +101,16 @@ bool Recovery::Claim(uint32_t dataflow) {
 
 absl::Status Recovery::Finish(int worker) {
   StoreThread::Job job;
-  Epoch last_epoch = 0;
+  Epoch end = 0;
   for (OwnedPartition* partition : PartitionsOf(worker)) {
     if (!partition->ended) continue;
-    last_epoch = std::max(last_epoch, partition->last_epoch);
+    end = std::max({end, partition->closed_end, partition->recorded_end});
     StoreThread::Write& write = job.writes.emplace_back();
     write.partition = partition;
     write.durable_end = kAllEpochs;
   }
   if (job.writes.empty()) return absl::OkStatus();
-  for (StoreThread::Write& write : job.writes) write.committed_end = last_epoch + 1;
+  for (StoreThread::Write& write : job.writes) write.committed_end = end;
   return thread_->SubmitAndWait(std::move(job));
 }
 

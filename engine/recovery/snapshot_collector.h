@@ -25,7 +25,7 @@ namespace headway::internal {
 class SnapshotCollector {
  public:
   // `buffers` outlives it.
-  SnapshotCollector(NodeInput<StateChunk>& ends, NodeOutput<StateChunk>& output,
+  SnapshotCollector(Graph& graph, NodeInput<StateChunk>& ends, NodeOutput<StateChunk>& output,
                     Capability<Epoch> first, const SnapshotInterval& snapshots, int partition_count,
                     RowBuffers& buffers);
 
@@ -42,6 +42,7 @@ class SnapshotCollector {
   void Take(EpochParticipant& participant, uint32_t step, Epoch epoch);
   void Send(Epoch epoch, Rows& rows);
 
+  Graph& graph_;
   NodeInput<StateChunk>& ends_;
   NodeOutput<StateChunk>& output_;
   Capability<Epoch> held_;

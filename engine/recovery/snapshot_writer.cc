@@ -19,14 +19,14 @@ SnapshotWriter::SnapshotWriter(Graph& graph, Node& node, NodeInput<StateChunk>& 
       snapshots_(recovery.run().options()),
       durable_end_(recovery.plan().resume_epoch),
       recorded_end_(durable_end_),
-      last_epoch_(durable_end_) {
+      closed_end_(durable_end_) {
   node.may_be_woken = true;
 }
 
 Epoch SnapshotWriter::CommittedEnd() const {
   const FrontierView<Epoch> incomplete = graph_.completion().frontier();
   const bool ended = incomplete.empty() || incomplete.elements()[0] >= kStopEpoch;
-  return ended ? last_epoch_ + 1 : incomplete.elements()[0];
+  return ended ? closed_end_ : incomplete.elements()[0];
 }
 
 StoreThread::Write* SnapshotWriter::WriteOf(std::vector<StoreThread::Write>& writes,
@@ -42,14 +42,15 @@ void SnapshotWriter::Run() {
     auto& of_epoch = waiting_[time.time()];
     for (size_t i = 0; i < batch.size(); ++i) {
       StateChunk chunk = batch.Take(i);
-      of_epoch[{chunk.partition, chunk.step}].push_back(std::move(chunk.rows));
+      if (!chunk.rows.empty()) {
+        of_epoch[{chunk.partition, chunk.step}].push_back(std::move(chunk.rows));
+      }
     }
   });
   TakeOutcome();
   if (under_way_ != nullptr || !held_.held()) return;
-  // The epochs before the last one of a group have no snapshot to wait for.
-  const Epoch awaited = snapshots_.LastOf(durable_end_);
-  if (awaited > held_.time()) held_.Downgrade(awaited);
+  NoteDurable();
+  if (!held_.held()) return;
   const FrontierView<Epoch> frontier = input_.frontier();
   const Epoch end = std::max(
       durable_end_, frontier.empty() ? kAllEpochs : snapshots_.FirstOf(frontier.elements()[0]));
@@ -67,7 +68,7 @@ void SnapshotWriter::Run() {
   }
   while (!waiting_.empty() && waiting_.begin()->first < end) {
     const Epoch epoch = waiting_.begin()->first;
-    last_epoch_ = std::max(last_epoch_, epoch);
+    closed_end_ = std::max(closed_end_, epoch + 1);
     for (auto& [place, rows] : waiting_.begin()->second) {
       StoreThread::Write* write = WriteOf(writes, place.first);
       if (write == nullptr) {
@@ -79,15 +80,17 @@ void SnapshotWriter::Run() {
     }
     waiting_.erase(waiting_.begin());
   }
-  for (OwnedPartition* partition : owned_) partition->last_epoch = last_epoch_;
   // A commit alone needs one partition.
   if (end == durable_end_) writes.resize(1);
   recorded_end_ = committed_end;
+  for (OwnedPartition* partition : owned_) partition->closed_end = closed_end_;
+  for (const StoreThread::Write& write : writes) write.partition->recorded_end = committed_end;
   Submit(std::move(writes), end);
 }
 
 void SnapshotWriter::Submit(std::vector<StoreThread::Write> writes, Epoch durable_end) {
   durable_end_ = durable_end;
+  if (writes.empty()) return NoteDurable();  // the worker owns no partition
   under_way_ = std::make_shared<Outcome>();
   StoreThread::Job job;
   job.writes = std::move(writes);
@@ -112,8 +115,14 @@ void SnapshotWriter::TakeOutcome() {
     }
   }
   under_way_.reset();
+}
+
+void SnapshotWriter::NoteDurable() {
   for (OwnedPartition* partition : owned_) partition->ended = durable_end_ >= kStopEpoch;
-  if (durable_end_ == kAllEpochs) held_.Drop();
+  if (durable_end_ == kAllEpochs) return held_.Drop();
+  // The epochs before the last one of a group have no snapshot to wait for.
+  const Epoch awaited = snapshots_.LastOf(durable_end_);
+  if (awaited > held_.time()) held_.Downgrade(awaited);
 }
 
 }  // namespace headway::internal

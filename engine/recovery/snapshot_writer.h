@@ -42,6 +42,8 @@ class SnapshotWriter {
   using Place = std::pair<uint32_t, uint32_t>;  // partition, step
 
   void TakeOutcome();
+  // Gives up the epochs that are durable.
+  void NoteDurable();
   void Submit(std::vector<StoreThread::Write> writes, Epoch durable_end);
   // The end of the epochs that are complete in the dataflow; the epoch after the last one if all
   // are.
@@ -60,7 +62,7 @@ class SnapshotWriter {
   std::shared_ptr<Outcome> under_way_;  // null: no job is
   Epoch durable_end_;                   // with the job that is under way
   Epoch recorded_end_;                  // of the commits that are recorded, with that job
-  Epoch last_epoch_;                    // with changes
+  Epoch closed_end_;                    // of the epochs that participants have closed
 };
 
 }  // namespace headway::internal

@@ -1,9 +1,11 @@
 #include "engine/recovery/store_thread.h"
 
 #include <algorithm>
+#include <exception>
 #include <new>
 #include <utility>
 
+#include "absl/strings/str_format.h"
 #include "engine/runtime/status_macros.h"
 #include "engine/store/block.h"
 #include "engine/store/merge.h"
@@ -51,31 +53,49 @@ absl::Status StoreThread::SubmitAndWait(Job job) {
 }
 
 void StoreThread::Run() {
-  for (;;) {
-    Job job;
-    {
-      std::unique_lock lock(mutex_);
-      changed_.wait(lock, [this] { return ends_ || !jobs_.empty(); });
-      if (ends_) return;
-      job = std::move(jobs_.front());
-      jobs_.pop_front();
+  std::optional<Job> job;
+  while (WaitForWork(&job)) {
+    const absl::Status status = Guarded([&] {
+      if (!job.has_value()) return CompactOne();
+      absl::Status executed = Execute(*job);
+      for (const Write& write : job->writes) {
+        to_compact_.emplace(write.partition->index, write.partition);
+      }
+      return executed;
+    });
+    // A copy: nothing of it is shared with the receiver's thread.
+    absl::Status told(status.code(), status.message());
+    if (job.has_value()) {
+      job->done(std::move(told));
+    } else if (!status.ok()) {
+      on_failure_(told);
+      to_compact_.clear();
     }
-    absl::Status status;
-    try {
-      status = Execute(job);
-    } catch (const std::bad_alloc&) {
-      status = absl::ResourceExhaustedError("not enough memory to write a snapshot");
-    }
-    job.done(absl::Status(status.code(), status.message()));
-    if (!status.ok()) continue;
-    std::vector<OwnedPartition*> written;
-    for (const Write& write : job.writes) written.push_back(write.partition);
-    try {
-      status = Compact(written);
-    } catch (const std::bad_alloc&) {
-      status = absl::ResourceExhaustedError("not enough memory to compact the recovery store");
-    }
-    if (!status.ok()) on_failure_(status);
+    job.reset();
+  }
+}
+
+// Returns false when the thread ends. No job: a partition is to be compacted.
+bool StoreThread::WaitForWork(std::optional<Job>* job) {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return ends_ || !jobs_.empty() || !to_compact_.empty(); });
+  if (ends_) return false;
+  if (jobs_.empty()) return true;
+  job->emplace(std::move(jobs_.front()));
+  jobs_.pop_front();
+  return true;
+}
+
+// A store may be the user's own, so any exception may come.
+absl::Status StoreThread::Guarded(absl::FunctionRef<absl::Status()> work) {
+  try {
+    return work();
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError("not enough memory to write a snapshot");
+  } catch (const std::exception& error) {
+    return absl::AbortedError(absl::StrFormat("the recovery store threw: %s", error.what()));
+  } catch (...) {
+    return absl::AbortedError("the recovery store threw an exception that is no std::exception");
   }
 }
 
@@ -105,11 +125,6 @@ absl::Status StoreThread::Execute(Job& job) {
   return absl::OkStatus();
 }
 
-bool StoreThread::IsIdle() {
-  std::lock_guard lock(mutex_);
-  return !ends_ && jobs_.empty();
-}
-
 Epoch StoreThread::CompactionEnd(const PartitionContents& contents) const {
   Epoch end = contents.committed_end;
   const int64_t young_ms = absl::ToUnixMillis(clock_.Now() - backup_interval_);
@@ -121,20 +136,19 @@ Epoch StoreThread::CompactionEnd(const PartitionContents& contents) const {
   return end;
 }
 
-absl::Status StoreThread::Compact(const std::vector<OwnedPartition*>& partitions) {
-  for (OwnedPartition* owned : partitions) {
-    while (IsIdle()) {
-      absl::StatusOr<PartitionContents> contents = owned->partition->ReadContents();
-      if (!contents.ok()) return contents.status();
-      absl::StatusOr<PartitionChange> change =
-          internal::Compact(*owned->partition, *contents, CompactionEnd(*contents));
-      if (!change.ok()) return change.status();
-      if (change->new_runs.empty() && change->removed_runs.empty()) break;
-      change->generation = generation_;
-      HEADWAY_RETURN_IF_ERROR(owned->partition->Apply(*change));
-    }
+absl::Status StoreThread::CompactOne() {
+  OwnedPartition* const owned = to_compact_.begin()->second;
+  absl::StatusOr<PartitionContents> contents = owned->partition->ReadContents();
+  if (!contents.ok()) return contents.status();
+  absl::StatusOr<PartitionChange> change =
+      Compact(*owned->partition, *contents, CompactionEnd(*contents));
+  if (!change.ok()) return change.status();
+  if (change->new_runs.empty() && change->removed_runs.empty()) {
+    to_compact_.erase(owned->index);
+    return absl::OkStatus();
   }
-  return absl::OkStatus();
+  change->generation = generation_;
+  return owned->partition->Apply(*change);
 }
 
 }  // namespace headway::internal

@@ -6,6 +6,7 @@
 #include <deque>
 #include <functional>
 #include <limits>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "comm/system/clock.h"
@@ -31,8 +33,9 @@ struct OwnedPartition {
   int index = 0;
   std::unique_ptr<StorePartition> partition;
   // Of the owner's thread:
-  Epoch last_epoch = 0;  // with changes, as far as its worker knows
-  bool ended = false;    // all snapshots of a run that has ended, or was stopped, are durable
+  Epoch closed_end = 0;    // of the epochs that participants have closed, as far as it knows
+  Epoch recorded_end = 0;  // of the commits that the partition records
+  bool ended = false;      // all snapshots of a run that has ended, or was stopped, are durable
 };
 
 // The thread of a process that sorts, compresses and writes snapshots, and compacts the partitions
@@ -79,9 +82,11 @@ class StoreThread {
 
  private:
   void Run();
+  bool WaitForWork(std::optional<Job>* job);
+  static absl::Status Guarded(absl::FunctionRef<absl::Status()> work);
   absl::Status Execute(Job& job);
-  absl::Status Compact(const std::vector<OwnedPartition*>& partitions);
-  bool IsIdle();
+  // Merges one group of runs of a partition of to_compact_.
+  absl::Status CompactOne();
   // No resume epoch before it is possible any more, not even with copies of the partitions as old
   // as the backup interval.
   Epoch CompactionEnd(const PartitionContents& contents) const;
@@ -95,6 +100,8 @@ class StoreThread {
   std::condition_variable changed_;
   std::deque<Job> jobs_;  // guarded by mutex_
   bool ends_ = false;     // guarded by mutex_
+  // Of the thread: partitions that may have runs to merge, by their numbers.
+  std::map<int, OwnedPartition*> to_compact_;
   std::thread thread_;
 };
 
