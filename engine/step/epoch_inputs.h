@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -32,7 +33,8 @@ class OperatorBuilder;
 //   });
 //
 // All changes of state belong between the start of the logic and CloseEnded, those for a complete
-// time (Notificator) included. Without epoch order it does nothing but call NodeInput::ForEach.
+// time included: notificator.Next(epochs.frontier()). Without epoch order it does nothing but call
+// NodeInput::ForEach.
 template <class T = Epoch>
 class EpochInputs {
  public:
@@ -54,6 +56,23 @@ class EpochInputs {
           --open_.find(internal::EpochOf(time.time()))->second.waiting;
         },
         [&](Epoch epoch) { return MayBegin(epoch); });
+  }
+
+  // The epochs that may still change the state: those that may still come at some input, and those
+  // whose batches wait. For a Notificator, in place of the frontiers of the inputs.
+  class OpenEpochs {
+   public:
+    // Whether an epoch up to `epoch` is open.
+    bool LessEqual(Epoch epoch) const { return inputs_.IsOpen(epoch); }
+
+   private:
+    friend class EpochInputs;
+    explicit OpenEpochs(const EpochInputs& inputs) : inputs_(inputs) {}
+    const EpochInputs& inputs_;
+  };
+  OpenEpochs frontier() const {
+    static_assert(std::is_same_v<T, Epoch>, "EpochInputs::frontier is for the root scope");
+    return OpenEpochs(*this);
   }
 
   // Closes the epochs that have ended. The logic calls it last.
@@ -107,6 +126,13 @@ class EpochInputs {
       auto [last, is_new_too] = open_.try_emplace(snapshots_.LastOf(time.time()));
       if (is_new_too) last->second.end = time.Delayed(last->first, *ends_);
     }
+  }
+
+  bool IsOpen(Epoch epoch) const {
+    const std::optional<Epoch> last = LastEnded();
+    if (!last.has_value() || *last < epoch) return true;
+    if (open_.empty() || open_.begin()->first > epoch) return false;
+    return open_.begin()->first < epoch || open_.begin()->second.waiting > 0;
   }
 
   // Whether all earlier epochs are closed, and no input can get a batch of one.

@@ -55,8 +55,8 @@ class EpochOrder {
         Hold(input, time, batch);
       }
     });
-    // Batches that are left in the input may be earlier than those that wait here.
-    if (!waiting_.empty() && input.empty()) ApplyDue(input, apply, begin);
+    // Batches that are left in the input count in its frontier.
+    if (!waiting_.empty()) ApplyDue(input, apply, begin);
   }
 
   // The earliest epoch of which a batch waits.

@@ -95,6 +95,54 @@ void InBothOrders(const std::function<void(RunOptions)>& body) {
 
 absl::Time AtSecond(int64_t seconds) { return absl::FromUnixSeconds(seconds); }
 
+TEST_CASE("a clock timer fires after the batches of earlier epochs, however many are behind them") {
+  ManualClock clock;
+  CheckOk(Execute({.run = {.apply_in_epoch_order = true, .clock = &clock}},
+                  [&](Worker& worker) -> absl::Status {
+                    InputHandle<Keyed> left;
+                    InputHandle<Keyed> right;
+                    std::vector<std::string> events;
+                    auto record = [&](Step& step, const CapabilityRef<Epoch>& time, Keyed record) {
+                      if (record.second > 0) step.SetTimer(record.first, AtSecond(record.second));
+                      events.push_back("record at " + std::to_string(time.time()));
+                    };
+                    Collected<std::pair<Epoch, Keyed>> fired;
+                    HEADWAY_RETURN_IF_ERROR(worker.Build("flow", [&](Scope<>& scope) {
+                      auto both = scope.Input(left) | Merge("both", scope.Input(right));
+                      TimerStep(both, {.record = record, .has_clock_timer = true}) |
+                          Inspect("fired", [&](const Keyed&) { events.push_back("timer"); }) |
+                          CollectWithTime("collect", fired);
+                    }));
+                    auto steps = [&] {
+                      for (int i = 0; i < 20; ++i) CheckOk(worker.Step());
+                    };
+                    left.Send(Keyed(1, 5));
+                    right.AdvanceTo(1);
+                    right.Send(Keyed(2, 0));
+                    left.Flush();
+                    right.Flush();
+                    steps();
+                    CHECK(events ==
+                          std::vector<std::string>{"record at 0"});  // that of epoch 1 waits
+                    // More batches than a step takes at once, in an epoch that has begun
+                    // everywhere.
+                    right.AdvanceTo(2);
+                    for (int i = 0; i < 100; ++i) {
+                      right.Send(Keyed(3, 0));
+                      right.Flush();
+                    }
+                    left.AdvanceTo(2);
+                    clock.Advance(absl::Seconds(10));
+                    steps();
+                    REQUIRE(events.size() == 103);
+                    CHECK(events[1] == "record at 1");
+                    CHECK(FiredOf(fired) == std::vector<Fired>{{2, 1, 5}});
+                    left.Close();
+                    right.Close();
+                    return worker.StepWhile([&] { return worker.HasDataflows(); });
+                  }));
+}
+
 TEST_CASE("a clock timer fires when the clock has reached it, at the open epoch") {
   InBothOrders([](RunOptions options) {
     ManualClock clock;
