@@ -1,6 +1,7 @@
 #ifndef HEADWAY_ENGINE_STEP_EPOCH_INPUT_H_
 #define HEADWAY_ENGINE_STEP_EPOCH_INPUT_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <map>
 #include <optional>
@@ -9,6 +10,7 @@
 
 #include "engine/runtime/snapshot_interval.h"
 #include "engine/step/epoch_order.h"
+#include "engine/step/further_input.h"
 
 namespace headway::internal {
 
@@ -17,6 +19,9 @@ namespace headway::internal {
 // An epoch with batches stays open, by a capability of the output `ends`, until it is closed.
 // Without that output no epoch is closed, and the node need not watch the frontier.
 //
+// The node may have further inputs. An epoch is closed when all of them have passed it, and in
+// epoch order no batch of a later epoch is applied before.
+//
 // An activation calls Apply, then CloseEnded. The functions that they take are
 // apply(const CapabilityRef<T>& time, Batch<D>& batch), for a batch that is due, and close(Epoch),
 // for an epoch that has ended. If close returns false, the end of the epoch is pending: nothing is
@@ -24,16 +29,25 @@ namespace headway::internal {
 template <class D, class T>
 class EpochInput {
  public:
-  EpochInput(NodeInput<D, T>& input, const RunOptions& options, std::optional<size_t> ends)
-      : input_(input), order_(options.apply_in_epoch_order), ends_(ends), snapshots_(options) {}
+  EpochInput(NodeInput<D, T>& input, const RunOptions& options, std::optional<size_t> ends,
+             FurtherInputs<T> further = {})
+      : input_(input),
+        order_(options.apply_in_epoch_order),
+        ends_(ends),
+        snapshots_(options),
+        further_(std::move(further)) {}
 
   // Returns false if the end of an epoch is pending.
   template <class ApplyFn, class CloseFn>
   bool Apply(ApplyFn&& apply, CloseFn&& close) {
     if (pending_ && !CloseFirst(close)) return false;
-    order_.ForEach(
-        input_, [&](const CapabilityRef<T>& time) { KeepOpen(time); }, apply,
-        [&](Epoch epoch) { return CloseBefore(epoch, close); });
+    auto arrive = [&](const CapabilityRef<T>& time) { KeepOpen(time); };
+    if (further_.empty()) {
+      order_.ForEach(input_, arrive, apply, [&](Epoch epoch) { return CloseBefore(epoch, close); });
+    } else {
+      ApplyAll(arrive, apply,
+               [&](Epoch epoch) { return MayBegin(epoch) && CloseBefore(epoch, close); });
+    }
     return !pending_;
   }
 
@@ -42,10 +56,10 @@ class EpochInput {
   template <class Close>
   bool CloseEnded(Close&& close) {
     if (open_.empty()) return true;
-    const std::optional<Epoch> last = LastEndedEpoch(input_.frontier());
+    const std::optional<Epoch> last = LastEnded();
     while (last.has_value() && !open_.empty() && open_.begin()->first <= *last) {
       // Batches wait until the input is empty, which may be long after the frontier passed them.
-      const std::optional<Epoch> waiting = order_.first_waiting();
+      const std::optional<Epoch> waiting = FirstWaiting();
       if (waiting.has_value() && *waiting <= open_.begin()->first) return true;
       if (!CloseFirst(close)) return false;
     }
@@ -75,6 +89,17 @@ class EpochInput {
     }
   }
 
+  // The frontier of the input that is behind the others. For totally ordered times.
+  FrontierView<T> frontier() const {
+    FrontierView<T> least = input_.frontier();
+    for (const auto& each : further_) {
+      const FrontierView<T> other = each->frontier();
+      if (other.empty()) continue;
+      if (least.empty() || other.elements()[0] < least.elements()[0]) least = other;
+    }
+    return least;
+  }
+
   bool closes_epochs() const { return ends_.has_value(); }
   // The last epoch that is kept open.
   std::optional<Epoch> last_open() const {
@@ -90,12 +115,58 @@ class EpochInput {
     return true;
   }
 
+  // The inputs take turns in being first, since an activation takes a bounded number of batches.
+  // Progress of one input may make batches of another due that was asked before.
+  template <class Arrive, class ApplyFn, class Begin>
+  void ApplyAll(Arrive& arrive, ApplyFn& apply, Begin begin) {
+    const size_t count = further_.size() + 1;
+    first_ = (first_ + 1) % count;
+    for (size_t i = first_, asked = 0; asked < count; i = (i + 1) % count, ++asked) {
+      const std::optional<Epoch> before = WaitingAt(i);
+      if (i == 0) {
+        order_.ForEach(input_, arrive, apply, begin);
+      } else {
+        further_[i - 1]->Apply(arrive, begin);
+      }
+      if (before != WaitingAt(i) && before.has_value()) asked = 0;
+    }
+  }
+
+  std::optional<Epoch> WaitingAt(size_t i) const {
+    return i == 0 ? order_.first_waiting() : further_[i - 1]->first_waiting();
+  }
+
+  // Whether no input has a batch of an earlier epoch, or can get one.
+  bool MayBegin(Epoch epoch) const {
+    if (const std::optional<Epoch> waiting = FirstWaiting(); waiting < epoch && waiting)
+      return false;
+    return epoch == 0 || LastEnded() >= epoch - 1;
+  }
+
+  std::optional<Epoch> FirstWaiting() const {
+    std::optional<Epoch> first = order_.first_waiting();
+    for (const auto& each : further_) {
+      const std::optional<Epoch> waiting = each->first_waiting();
+      if (waiting.has_value()) first = std::min(*waiting, first.value_or(*waiting));
+    }
+    return first;
+  }
+
+  // The last epoch that has ended at all inputs.
+  std::optional<Epoch> LastEnded() const {
+    std::optional<Epoch> last = LastEndedEpoch(input_.frontier());
+    for (const auto& each : further_) last = std::min(last, LastEndedEpoch(each->frontier()));
+    return last;
+  }
+
   NodeInput<D, T>& input_;
   EpochOrder<D, T> order_;
   const std::optional<size_t> ends_;
   const SnapshotInterval snapshots_;
   std::map<Epoch, Capability<T>> open_;
   bool pending_ = false;  // the end of the first open epoch
+  FurtherInputs<T> further_;
+  size_t first_ = 0;  // the input that is asked first
 };
 
 }  // namespace headway::internal

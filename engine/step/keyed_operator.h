@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <limits>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <type_traits>
@@ -72,16 +73,19 @@ class KeyedStep {
 
   KeyedState<K, S>& states() { return state_.states(); }
 
-  // f(i, S& state) for each record `i` of the batch, with the state of its key, which is made if it
-  // is absent. Faster than single lookups when the state is larger than the cache. `f` may add
-  // and erase keys.
-  template <class F>
-  void AtEach(const Batch<D>& batch, F&& f) {
+  // The wall-clock time of the run, for clock timers.
+  absl::Time Now() { return graph_.worker().run().clock().Now(); }
+
+  // f(i, S& state) for each record `i` of a batch of any input, with the state of its key, which is
+  // made if it is absent. Faster than single lookups when the state is larger than the cache. `f`
+  // may add and erase keys.
+  template <class AnyBatch, class F>
+  void AtEach(const AnyBatch& batch, F&& f) {
     states().AtEach(batch.size(), KeyOf(batch), f);
   }
   // The same with f(i, S* state), null if it is absent. `f` may take the records.
-  template <class F>
-  void FindEach(const Batch<D>& batch, F&& f) {
+  template <class AnyBatch, class F>
+  void FindEach(const AnyBatch& batch, F&& f) {
     states().FindEach(batch.size(), KeyOf(batch), f);
   }
 
@@ -128,8 +132,11 @@ class KeyedStep {
     size_t timer_count = 0;
   };
 
-  auto KeyOf(const Batch<D>& batch) {
-    return [this, &batch](size_t i) -> KeyInBatch { return KeyInBatch(key_(batch[i])); };
+  template <class AnyBatch>
+  auto KeyOf(const AnyBatch& batch) {
+    using Record = typename AnyBatch::Record;
+    using Key = headway::KeyInBatch<Record, std::invoke_result_t<KeyFn&, ReadType<Record>>>;
+    return [this, &batch](size_t i) -> Key { return Key(key_(batch[i])); };
   }
 
   template <class F>
@@ -151,8 +158,9 @@ class KeyedStep {
 
   bool needs_capabilities() const { return on_clock_timer_ || on_epoch_timer_ || at_end_; }
 
-  void Start(std::optional<size_t> ends, std::vector<Capability<T>> held) {
-    ends_input_.emplace(input_, graph_.worker().run().options(), ends);
+  void Start(std::optional<size_t> ends, internal::FurtherInputs<T> further,
+             std::vector<Capability<T>> held) {
+    ends_input_.emplace(input_, graph_.worker().run().options(), ends, std::move(further));
     held_ = std::move(held);
   }
 
@@ -180,11 +188,12 @@ class KeyedStep {
     if (held_.empty()) {
       ends_input_->CloseEnded(close);
     } else if constexpr (std::is_same_v<T, Epoch>) {
-      if (input_.frontier().empty()) End(close);
+      const FrontierView<T> frontier = ends_input_->frontier();
+      if (frontier.empty()) End(close);
       ends_input_->CloseEnded(close);
-      const std::optional<Epoch> last = internal::LastEndedEpoch(input_.frontier());
+      const std::optional<Epoch> last = internal::LastEndedEpoch(frontier);
       if (!ends_input_->closes_epochs() && last.has_value()) FireEpochTimers(*last);
-      for (Capability<T>& capability : held_) capability.Follow(input_.frontier());
+      for (Capability<T>& capability : held_) capability.Follow(frontier);
       FireDueClockTimers();
     }
   }
@@ -283,7 +292,8 @@ class KeyedStep {
 // Builds a keyed step: an operator whose input is exchanged by key, so that a key is always on the
 // same worker, with state and timers for each key. It owns all that a keyed step needs: the
 // exchange, the epoch order that the run may ask for, the ends of epochs with their snapshots, and
-// the timers. Prefer it to OperatorBuilder for a step with state.
+// the timers. Prefer it to OperatorBuilder for a step with state. A step that brings several
+// streams together, such as a join, adds the others with AddInput.
 //
 //   KeyedOperator<S, D, T, KeyFn> keyed(stream, "step_id", key);
 //   auto& output = keyed.template AddOutput<R>();
@@ -363,6 +373,23 @@ class KeyedOperator {
     step_.at_end_ = std::move(f);
   }
 
+  // Adds an input, of records of any type, and the function for its batches. The key function takes
+  // its records too, and returns keys of the same type. Batches of different inputs come in an
+  // arbitrary order within an epoch. The input ends when all of them have ended.
+  template <class E, class F>
+  void AddInput(const Stream<E, T>& stream, F f) {
+    static_assert(std::is_invocable_v<KeyFn&, ReadType<E>>,
+                  "KeyedOperator: the key function must take the records of each input");
+    static_assert(std::is_same_v<internal::KeyOf<KeyFn, E>, typename Step::K>,
+                  "KeyedOperator: all inputs must have keys of the same type");
+    static_assert(std::is_invocable_v<F&, const CapabilityRef<T>&, Batch<E>&>,
+                  "KeyedOperator: AddInput must get a function of (const CapabilityRef<T>& time, "
+                  "Batch<E>& batch)");
+    NodeInput<E, T>& input = builder_.AddInput(stream, pact::Exchange{step_.key_});
+    further_.push_back(std::make_unique<internal::FurtherInputOf<E, T, F>>(
+        input, builder_.graph().worker().run().options().apply_in_epoch_order, std::move(f)));
+  }
+
   // Ends the build, and returns the stream of `output`. Without a function for batches the build
   // fails with InvalidArgument.
   template <class R>
@@ -385,12 +412,14 @@ class KeyedOperator {
     auto logic = [&step = step_] { step.Run(); };
     if (step_.needs_capabilities()) {
       builder_.Build([&](std::vector<Capability<T>> first) {
-        step_.Start(ends, std::move(first));
+        step_.Start(ends, std::move(further_), std::move(first));
         return logic;
       });
     } else {
-      step_.Start(ends, {});
-      if (!in_order) builder_.IgnoreFrontier(0);
+      step_.Start(ends, std::move(further_), {});
+      for (size_t i = 0; !in_order && i < builder_.node().inputs.size(); ++i) {
+        builder_.IgnoreFrontier(i);
+      }
       builder_.BuildWithoutCapabilities(logic);
     }
     return builder_.StreamOf(output);
@@ -405,6 +434,7 @@ class KeyedOperator {
 
   OperatorBuilder<T> builder_;
   Step& step_;
+  internal::FurtherInputs<T> further_;
 };
 
 }  // namespace headway
