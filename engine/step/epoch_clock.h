@@ -30,6 +30,8 @@ class EpochClock {
 
   Epoch epoch() const { return capability_.time(); }
   bool finished() const { return !capability_.held(); }
+  // Epochs have a length.
+  bool is_timed() const { return length_nanos_ > 0; }
   // The number of records that one poll may emit in the current epoch; 0 to pause until earlier
   // epochs are complete.
   int64_t Budget();
@@ -54,7 +56,6 @@ class EpochClock {
  private:
   static constexpr int64_t kUnlimited = INT64_MAX;
 
-  bool is_timed() const { return length_nanos_ > 0; }
   bool IsDue(int64_t now) const { return now >= end_nanos_; }
   void BeginEpoch();
   void AdvanceTo(Epoch epoch);

@@ -26,7 +26,8 @@
 //    public:
 //     using Record = std::string;
 //     // The names of the partitions. Called on worker 0 when the dataflow has been built; all
-//     // workers get its result. Names are different, and stay the same from run to run.
+//     // workers get its result. Names are different, and stay the same from run to run. Must not
+//     // block.
 //     absl::StatusOr<std::vector<std::string>> Partitions(const SourceContext& context);
 //     // Opens a partition at its beginning, or after the position that Snapshot returned.
 //     absl::StatusOr<Reader> OpenPartition(const SourceContext& context,
@@ -47,6 +48,13 @@
 // their beginning. A reader that returned Done is opened again at its position then: a run whose
 // input has ended can be continued with more input. Optional members of the source:
 //
+//     // The time after which Partitions is called again; asked after each call. Partitions that
+//     are
+//     // new in the list are added to its end, and divided in the same way; the others stay where
+//     // they are, also one that is not listed any more. InfiniteDuration: the list was the last
+//     // one, and the input ends when all partitions are done. Until then a worker that has nothing
+//     // to read closes empty epochs. Default: InfiniteDuration.
+//     absl::Duration list_interval() const;
 //     // Default: kFail.
 //     VanishedPartitions vanished_partitions() const;
 //     // How many partitions a worker has open at a time; another one is opened when a reader is
@@ -256,6 +264,13 @@ class SourceNode final : public SourceNodeBase {
       return std::vector<std::string>();
     } else {
       return source_.Partitions(Context());
+    }
+  }
+  absl::Duration ListInterval() const override {
+    if constexpr (requires { source_.list_interval(); }) {
+      return source_.list_interval();
+    } else {
+      return absl::InfiniteDuration();
     }
   }
   absl::StatusOr<std::vector<std::string>> Vanished(

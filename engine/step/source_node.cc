@@ -11,6 +11,10 @@
 namespace headway::internal {
 namespace {
 
+// The length of an epoch of a worker that has no partition, if its epochs have no length: they must
+// not hold back the workers that have one.
+constexpr int64_t kEmptyEpochNanos = 10'000'000;
+
 absl::Status CheckDifferent(const std::vector<std::string>& partitions) {
   std::unordered_set<std::string_view> names;
   for (const std::string& partition : partitions) {
@@ -39,13 +43,51 @@ void SourceNodeBase::Open() {
   if (form_.by_worker) {
     OpenByWorker();
   } else if (graph_.worker().index() == 0) {
+    ListFirst();
+  }
+}
+
+void SourceNodeBase::ListFirst() {
+  std::vector<std::string> list = ValueOf(List());
+  CheckVanished(list);
+  const absl::Duration interval = ListInterval();
+  if (interval != absl::InfiniteDuration()) named_.insert(list.begin(), list.end());
+  SendList(std::move(list), interval);
+}
+
+void SourceNodeBase::ListAgainWhenDue() {
+  if (list_at_nanos_ == Alarm::kNever) return;
+  const int64_t now = graph_.worker().NowNanos();
+  if (now >= list_at_nanos_) {
     std::vector<std::string> list = ValueOf(List());
-    CheckVanished(list);
-    if (listing_ == nullptr) {
-      Assign(ValueOf(Divide(std::move(list))));
-    } else {
-      listing_->Send(std::move(list));
-    }
+    Check(CheckDifferent(list));
+    std::erase_if(list, [this](const std::string& name) { return !named_.insert(name).second; });
+    SendList(std::move(list), ListInterval());
+  }
+  alarm_.Set(now, list_at_nanos_);
+}
+
+void SourceNodeBase::SendList(std::vector<std::string> names, absl::Duration interval) {
+  const bool is_last = interval == absl::InfiniteDuration();
+  if (is_last) {
+    list_at_nanos_ = Alarm::kNever;
+    named_.clear();
+  } else {
+    list_at_nanos_ = Alarm::Later(graph_.worker().NowNanos(),
+                                  std::max<int64_t>(1, absl::ToInt64Nanoseconds(interval)));
+  }
+  PartitionList list{.names = std::move(names), .is_last = is_last};
+  if (listing_ == nullptr) {
+    Assign(std::move(list));
+  } else {
+    listing_->Send(std::move(list));
+  }
+}
+
+void SourceNodeBase::ReceiveLists() {
+  // Taken after a stop too: a batch that is left in an input keeps its epoch open.
+  while (std::optional<PartitionList> list = listing_->Receive()) {
+    if (!ended()) Assign(*std::move(list));
   }
 }
 
@@ -59,7 +101,8 @@ void SourceNodeBase::OpenByWorker() {
         "position for each worker; resume with %d workers, or make the source partitioned",
         positions, worker.count(), positions)));
   }
-  Assign({std::to_string(worker.index())});
+  partitions_.Assign({std::to_string(worker.index())}, true);
+  OpenNext();
 }
 
 void SourceNodeBase::CheckVanished(const std::vector<std::string>& list) {
@@ -85,20 +128,22 @@ absl::StatusOr<std::vector<std::string>> SourceNodeBase::Vanished(
   return vanished;
 }
 
-// The shares differ by one partition at most.
+// Partitions are divided by their places in all lists together, so that shares differ by one at
+// most, and a partition that is listed later moves no other.
 absl::StatusOr<std::vector<std::string>> SourceNodeBase::Divide(std::vector<std::string> list) {
   HEADWAY_RETURN_IF_ERROR(CheckDifferent(list));
-  const WorkerContext& worker = graph_.worker();
+  const auto count = static_cast<size_t>(graph_.worker().count());
+  const auto index = static_cast<size_t>(graph_.worker().index());
   std::vector<std::string> share;
-  for (size_t i = static_cast<size_t>(worker.index()); i < list.size();
-       i += static_cast<size_t>(worker.count())) {
+  for (size_t i = (index + count - divided_ % count) % count; i < list.size(); i += count) {
     share.push_back(std::move(list[i]));
   }
+  divided_ += list.size();
   return share;
 }
 
-void SourceNodeBase::Assign(const std::vector<std::string>& names) {
-  partitions_.Assign(names);
+void SourceNodeBase::Assign(PartitionList list) {
+  partitions_.Assign(ValueOf(Divide(std::move(list.names))), list.is_last);
   OpenNext();
 }
 
@@ -115,17 +160,20 @@ void SourceNodeBase::Stop() {
     graph_.errors().Guard(step_id(), [&] { clock_.Stop(); });
   } catch (const StepFailed&) {  // the run has the failure
   }
+  if (listing_ != nullptr) listing_->Stop();
   graph_.queue().MarkActive();
 }
 
 void SourceNodeBase::Run() {
-  if (listing_ != nullptr) {
-    // Taken after a stop too: a batch that is left in an input keeps its epoch open.
-    std::optional<std::vector<std::string>> list = listing_->Receive();
-    if (list.has_value() && !ended()) Assign(ValueOf(Divide(*std::move(list))));
-  }
+  if (listing_ != nullptr) ReceiveLists();
   if (graph_.worker().run().stop_requested()) Stop();
   if (ended()) return;
+  ListAgainWhenDue();
+  PollReaders();
+  if (listing_ != nullptr) listing_->Follow(epoch());
+}
+
+void SourceNodeBase::PollReaders() {
   clock_.CloseDueEpochs();
   if (!graph_.credit().HasCredit(output_)) {
     graph_.credit().Await(node_);
@@ -136,18 +184,32 @@ void SourceNodeBase::Run() {
   if (std::exchange(node_.woken, false)) partitions_.WakeAll();
   if (partitions_.AllDone()) return clock_.Finish();
   SourcePartitions::Partition* const partition =
-      partitions_.NextReady([this] { return graph_.worker().NowNanos(); });
+      partitions_.TakeNext([this] { return graph_.worker().NowNanos(); });
   if (partition != nullptr) {
+    empty_epoch_end_nanos_ = Alarm::kNever;
     Poll(*partition, budget);
   } else if (partitions_.open_count() > 0) {
     alarm_.Set(graph_.worker().NowNanos(), partitions_.FirstPoll());
+  } else if (partitions_.AwaitsPartitions() && !clock_.is_timed()) {
+    CloseEmptyEpoch();
   }
+}
+
+void SourceNodeBase::CloseEmptyEpoch() {
+  const int64_t now = graph_.worker().NowNanos();
+  if (now >= empty_epoch_end_nanos_) {
+    clock_.Advance(std::nullopt);
+    empty_epoch_end_nanos_ = Alarm::kNever;
+  }
+  if (empty_epoch_end_nanos_ == Alarm::kNever) {
+    empty_epoch_end_nanos_ = Alarm::Later(now, kEmptyEpochNanos);
+  }
+  alarm_.Set(now, empty_epoch_end_nanos_);
 }
 
 void SourceNodeBase::Poll(SourcePartitions::Partition& partition, int64_t budget) {
   int64_t emitted = 0;
   partition.polled = true;
-  partition.poll_at_nanos = 0;
   absl::StatusOr<SourceState> state = partition.reader->Poll(clock_.epoch(), budget, emitted);
   Check(state.status());
   output_.Flush();
@@ -167,8 +229,10 @@ void SourceNodeBase::Poll(SourcePartitions::Partition& partition, int64_t budget
   }
   if (state->wait > absl::ZeroDuration()) {
     const int64_t now = graph_.worker().NowNanos();
-    partition.poll_at_nanos = Alarm::Later(now, absl::ToInt64Nanoseconds(state->wait));
+    partitions_.Rest(partition, Alarm::Later(now, absl::ToInt64Nanoseconds(state->wait)));
     if (partitions_.open_count() == 1) return alarm_.Set(now, partition.poll_at_nanos);
+  } else {
+    partitions_.Continue(partition);
   }
   graph_.queue().Activate(node_);
 }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "engine/graph/source_control.h"
@@ -22,7 +23,8 @@ namespace headway::internal {
 // epochs, and keeps the positions of partitions.
 //
 // A source by worker has one partition for each worker, named by the worker's index. The partitions
-// of other sources are listed on worker 0 alone, so that all workers agree on them.
+// of other sources are listed on worker 0 alone, so that all workers agree on them. A source may be
+// listed again: its new partitions are sent to all workers.
 class SourceNodeBase : public SourceControl, public EpochParticipant {
  public:
   struct Form {
@@ -66,12 +68,14 @@ class SourceNodeBase : public SourceControl, public EpochParticipant {
   // the list consists of the names of all partitions.
   virtual absl::StatusOr<std::vector<std::string>> Vanished(
       const std::vector<std::string>& list) const;
-  // The partitions of this worker, in the order in which they are opened.
+  // The share of this worker in the list, in the order in which partitions are opened.
   virtual absl::StatusOr<std::vector<std::string>> Divide(std::vector<std::string> list);
 
  private:
   // Called on worker 0: the list that Divide gets on each worker.
   virtual absl::StatusOr<std::vector<std::string>> List() = 0;
+  // Called on worker 0 after a listing: the time until the next one.
+  virtual absl::Duration ListInterval() const = 0;
   virtual absl::StatusOr<std::unique_ptr<PartitionReader>> OpenPartition(
       const std::string& partition, std::optional<std::string> position) = 0;
 
@@ -85,8 +89,14 @@ class SourceNodeBase : public SourceControl, public EpochParticipant {
   }
   void OpenByWorker();
   void CheckVanished(const std::vector<std::string>& list);
-  void Assign(const std::vector<std::string>& names);
+  void ListFirst();
+  void ListAgainWhenDue();
+  void SendList(std::vector<std::string> names, absl::Duration interval);
+  void ReceiveLists();
+  void Assign(PartitionList list);
   void OpenNext();
+  void PollReaders();
+  void CloseEmptyEpoch();
   void Poll(SourcePartitions::Partition& partition, int64_t budget);
 
   Graph& graph_;
@@ -97,6 +107,11 @@ class SourceNodeBase : public SourceControl, public EpochParticipant {
   const Form form_;
   SourceListing* const listing_;
   SourcePartitions partitions_;
+  size_t divided_ = 0;  // partitions of the lists that were divided
+  // On worker 0, if the source is listed again: the time of that, and the partitions that it named.
+  int64_t list_at_nanos_ = Alarm::kNever;
+  std::unordered_set<std::string> named_;
+  int64_t empty_epoch_end_nanos_ = Alarm::kNever;  // kNever: no empty epoch has begun
   bool stopped_ = false;
 };
 

@@ -13,6 +13,10 @@ void Write(absl::FunctionRef<void(const StateEntry&)> write, const PartitionPosi
   position.WriteTo(write, StableHash(position.name));
 }
 
+bool IsPolledLater(const SourcePartitions::Partition* a, const SourcePartitions::Partition* b) {
+  return a->poll_at_nanos > b->poll_at_nanos;
+}
+
 }  // namespace
 
 void SourcePartitions::Snapshot(absl::FunctionRef<void(const StateEntry&)> write) {
@@ -40,8 +44,9 @@ void SourcePartitions::Forget(const std::string& name) {
   changes_.push_back({.name = name, .position = std::nullopt});
 }
 
-void SourcePartitions::Assign(const std::vector<std::string>& names) {
+void SourcePartitions::Assign(const std::vector<std::string>& names, bool is_last) {
   assigned_ = true;
+  all_assigned_ = is_last;
   for (const std::string& name : names) {
     unopened_.push_back({.name = name, .position = std::nullopt});
     const auto found = restored_.find(name);
@@ -60,35 +65,40 @@ absl::Status SourcePartitions::OpenNext(size_t max_open, OpenReader open) {
     open_.back()->reader = *std::move(reader);
     // The first snapshot has a position of every reader, also of one that was never polled.
     open_.back()->polled = !open_.back()->at.position.has_value();
+    open_.back()->index = open_.size() - 1;
+    ready_.push_back(open_.back().get());
     unopened_.pop_front();
   }
   return absl::OkStatus();
 }
 
-SourcePartitions::Partition* SourcePartitions::NextReady(absl::FunctionRef<int64_t()> now) {
-  int64_t present = 0;
-  for (size_t i = 0; i < open_.size(); ++i) {
-    if (turn_ >= open_.size()) turn_ = 0;
-    Partition& partition = *open_[turn_++];
-    if (partition.poll_at_nanos != 0) {
-      if (present == 0) present = now();
-      if (partition.poll_at_nanos > present) continue;
+SourcePartitions::Partition* SourcePartitions::TakeNext(absl::FunctionRef<int64_t()> now) {
+  if (!idle_.empty()) {
+    for (const int64_t present = now(); !idle_.empty() && FirstPoll() <= present;) {
+      std::ranges::pop_heap(idle_, IsPolledLater);
+      ready_.push_back(idle_.back());
+      idle_.pop_back();
     }
-    return &partition;
   }
-  return nullptr;
+  if (ready_.empty()) return nullptr;
+  Partition* const next = ready_.front();
+  ready_.pop_front();
+  return next;
+}
+
+void SourcePartitions::Rest(Partition& partition, int64_t poll_at_nanos) {
+  partition.poll_at_nanos = poll_at_nanos;
+  idle_.push_back(&partition);
+  std::ranges::push_heap(idle_, IsPolledLater);
 }
 
 int64_t SourcePartitions::FirstPoll() const {
-  int64_t first = Alarm::kNever;
-  for (const std::unique_ptr<Partition>& partition : open_) {
-    first = std::min(first, partition->poll_at_nanos);
-  }
-  return first;
+  return idle_.empty() ? Alarm::kNever : idle_.front()->poll_at_nanos;
 }
 
 void SourcePartitions::WakeAll() {
-  for (const std::unique_ptr<Partition>& partition : open_) partition->poll_at_nanos = 0;
+  ready_.insert(ready_.end(), idle_.begin(), idle_.end());
+  idle_.clear();
 }
 
 void SourcePartitions::Close(Partition& partition) {
@@ -98,11 +108,16 @@ void SourcePartitions::Close(Partition& partition) {
       changes_.push_back({.name = partition.at.name, .position = std::move(position)});
     }
   }
-  const auto closed = std::ranges::find_if(
-      open_, [&](const std::unique_ptr<Partition>& open) { return open.get() == &partition; });
-  // The partition that follows is the next to have its turn.
-  if (turn_ > static_cast<size_t>(closed - open_.begin())) --turn_;
-  open_.erase(closed);
+  const size_t index = partition.index;
+  open_[index] = std::move(open_.back());
+  open_[index]->index = index;
+  open_.pop_back();
+}
+
+void SourcePartitions::CloseAll() {
+  ready_.clear();
+  idle_.clear();
+  open_.clear();
 }
 
 }  // namespace headway::internal

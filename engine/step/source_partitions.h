@@ -31,14 +31,16 @@ class PartitionReader {
 };
 
 // The partitions of a source that a worker reads: opens them, lets their readers take turns, and
-// keeps their positions. Belongs to the worker's thread.
+// keeps their positions. A turn costs the logarithm of the number of idle partitions at most.
+// Belongs to the worker's thread.
 class SourcePartitions {
  public:
   struct Partition {
     PartitionPosition at;  // as a snapshot has it; no position: none has one
     std::unique_ptr<PartitionReader> reader;
-    int64_t poll_at_nanos = 0;  // until then it is idle; 0: it is not
+    int64_t poll_at_nanos = 0;  // while it is idle
     bool polled = false;        // since the last snapshot, or new
+    size_t index = 0;           // among the open ones
   };
   using Positions = std::unordered_map<std::string, std::string>;
   using OpenReader = absl::FunctionRef<absl::StatusOr<std::unique_ptr<PartitionReader>>(
@@ -53,36 +55,45 @@ class SourcePartitions {
   // The next snapshot says that the partition is gone.
   void Forget(const std::string& name);
 
-  // Gives the worker its partitions, which are opened in this order. Drops the positions of others.
-  void Assign(const std::vector<std::string>& names);
+  // Gives the worker partitions, which are opened in this order. Drops the restored positions of
+  // others. `is_last`: the worker gets no more.
+  void Assign(const std::vector<std::string>& names, bool is_last);
   // Opens the next partitions, as long as fewer than `max_open` are open. Returns an error of
   // `open`.
   absl::Status OpenNext(size_t max_open, OpenReader open);
-  // Returns true if the worker has read all of its partitions.
-  bool AllDone() const { return assigned_ && open_.empty() && unopened_.empty(); }
+  // Returns true if the worker has read all of its partitions, and gets no more.
+  bool AllDone() const { return all_assigned_ && open_.empty() && unopened_.empty(); }
+  // Returns true if the worker has nothing to read until it gets another partition.
+  bool AwaitsPartitions() const { return assigned_ && !all_assigned_ && open_.empty(); }
 
-  // The partition whose turn it is at the time that `now` returns, or null if all are idle. Calls
-  // `now` only if a partition is idle.
-  Partition* NextReady(absl::FunctionRef<int64_t()> now);
+  // Takes the partition whose turn it is at the time that `now` returns, or null if all are idle.
+  // Calls `now` only if a partition is idle. The caller returns it by Continue, Rest or Close.
+  Partition* TakeNext(absl::FunctionRef<int64_t()> now);
+  // The partition has its next turn after the others.
+  void Continue(Partition& partition) { ready_.push_back(&partition); }
+  // The partition is idle until `poll_at_nanos`.
+  void Rest(Partition& partition, int64_t poll_at_nanos);
+  // Closes a partition whose reader is done.
+  void Close(Partition& partition);
   // The time at which the first of the idle partitions is to be polled.
   int64_t FirstPoll() const;
   // No partition is idle any more.
   void WakeAll();
-  // Closes a partition whose reader is done.
-  void Close(Partition& partition);
   // Closes all partitions, when the dataflow ends.
-  void CloseAll() { open_.clear(); }
+  void CloseAll();
   size_t open_count() const { return open_.size(); }
 
  private:
   bool tracking_ = false;
   bool assigned_ = false;
+  bool all_assigned_ = false;
   Positions restored_;
   std::deque<PartitionPosition> unopened_;
   std::vector<std::unique_ptr<Partition>> open_;
-  size_t turn_ = 0;  // index of open_
-  std::vector<PartitionPosition>
-      changes_;  // of partitions that are not open, for the next snapshot
+  std::deque<Partition*> ready_;  // in the order of their turns
+  std::vector<Partition*> idle_;  // a heap, the first to be polled on top
+  // Of partitions that are not open, for the next snapshot.
+  std::vector<PartitionPosition> changes_;
 };
 
 }  // namespace headway::internal

@@ -154,7 +154,8 @@ TEST_CASE("a snapshot has the positions of the partitions that moved, under thei
   SnapshotStore store;
   Seen seen;
   CheckOk(RunSource(letters, OneRecordPerEpoch(1), store, seen));
-  // Two readers take turns, so one moves in an epoch. At the end both are done at their ends.
+  // The first snapshot has both readers. They take turns, so one moves in an epoch. At the end both
+  // are done at their ends.
   std::map<std::string, std::string> positions;
   for (const SnapshotStore::Change& change : store.changes()) {
     const std::string position(reinterpret_cast<const char*>(change.state->data()),
@@ -163,7 +164,7 @@ TEST_CASE("a snapshot has the positions of the partitions that moved, under thei
     positions[change.KeyText()] = position;
     CHECK(change.hash == StableHash(change.KeyText()));
   }
-  CHECK(store.changes().size() == 6);
+  CHECK(store.changes().size() == 7);
   CHECK(positions == std::map<std::string, std::string>{{"a", "3"}, {"b", "3"}});
 }
 
@@ -209,6 +210,164 @@ TEST_CASE("a name that is listed twice is an error that names it") {
     CheckError(RunMain(flow, {.worker_count = workers}), absl::StatusCode::kInvalidArgument,
                {"step 'letters'", "the partition 'a' twice"});
   }
+}
+
+// Names one more partition with each listing, until it has named all.
+struct Appearing : Letters {
+  absl::StatusOr<Lines> Partitions(const SourceContext& context) {
+    CHECK(context.worker_index == 0);
+    const size_t listed = std::min(names.size(), size_t{1} + static_cast<size_t>((*listings)++));
+    return Lines(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(listed));
+  }
+  absl::Duration list_interval() const {
+    return static_cast<size_t>(*listings) < names.size() ? interval : absl::InfiniteDuration();
+  }
+
+  std::shared_ptr<std::atomic<int>> listings = std::make_shared<std::atomic<int>>(0);
+  absl::Duration interval = absl::Microseconds(10);
+};
+
+TEST_CASE("partitions that appear while a run goes on are read, and divided evenly") {
+  const std::vector<EpochConfig> configs{PeriodicEpochConfig{absl::Milliseconds(1)},
+                                         TestingEpochConfig{}, RecordCountEpochConfig{3}};
+  for (Shape shape : kShapes) {
+    CAPTURE(shape.processes);
+    CAPTURE(shape.workers);
+    const Appearing letters{{{"a", "b", "c", "d", "e", "f", "g"}, 5}};
+    Collected<std::pair<std::string, int>> read;
+    Dataflow flow("flow", [&](Scope<>& scope) {
+      scope.Input("letters", letters) |
+          Inspect("collect", [&read, worker = scope.worker_index()](std::string_view line) {
+            read.Add({std::string(line), worker});
+          });
+    });
+    CheckOk(
+        RunInShape(flow, shape, {.epoch_config = configs[static_cast<size_t>(shape.total()) % 3]}));
+    Lines lines;
+    for (const auto& [line, worker] : read.Sorted()) {
+      lines.push_back(line);
+      // By the order of their appearance.
+      CHECK(worker == (line[0] - 'a') % shape.total());
+    }
+    CHECK(lines == AllLetters(letters));
+  }
+}
+
+TEST_CASE("a partition that appeared late is resumed at its position, by any number of workers") {
+  for (const std::vector<int>& workers : {std::vector{1, 3, 2}, std::vector{3, 1, 8}}) {
+    SnapshotStore store;
+    Lines lines;
+    Epoch first = 0;
+    for (size_t run = 0; run < workers.size(); ++run) {
+      CAPTURE(workers[run]);
+      // The runs before the last one name the first, two and four partitions more.
+      Appearing letters{{{"a", "b", "c", "d", "e", "f", "g"}, 20}};
+      letters.names.resize(run == 0 ? 3 : run == 1 ? 5 : 7);
+      if (run > 0) *letters.listings = run == 1 ? 2 : 4;
+      Seen seen;
+      CheckOk(RunSource(letters, OneRecordPerEpoch(workers[run], first), store, seen));
+      const Epoch last = run + 1 < workers.size() ? first + 12 : ~Epoch{0};
+      store.Cut(last);
+      const Lines committed = LinesUntil(seen, last);
+      lines.insert(lines.end(), committed.begin(), committed.end());
+      first = last + 1;
+    }
+    std::sort(lines.begin(), lines.end());
+    CHECK(lines == AllLetters(Letters{{"a", "b", "c", "d", "e", "f", "g"}, 20}));
+  }
+}
+
+TEST_CASE("a source that waits for partitions is stopped at once, whatever its interval is") {
+  for (int workers : kWorkerCounts) {
+    CAPTURE(workers);
+    Appearing letters{{{"a", "b"}, 3}};
+    letters.interval = absl::Hours(1);
+    RunOptions options{.worker_count = workers};
+    std::atomic<int> seen{0};
+    Dataflow flow("flow", [&](Scope<>& scope) {
+      scope.Input("letters", letters) | Inspect("count", [&](std::string_view) {
+        if (++seen == 3) options.stop.RequestStop();
+      });
+    });
+    CheckOk(RunMain(flow, options));
+    CHECK(seen == 3);
+    CHECK(*letters.listings == 1);
+  }
+}
+
+TEST_CASE("a worker without partitions does not hold back the others, nor does worker 0") {
+  // One record in an epoch, and two epochs in flight: each worker has to close its epochs.
+  for (const Lines& names : {Lines{"a", "", "", ""}, Lines{"", "b", "", ""}}) {
+    for (int workers : {2, 3}) {
+      Appearing letters{{names, 10}};
+      letters.interval = absl::Hours(1);
+      *letters.listings = 3;
+      for (size_t i = 0; i < names.size(); ++i) {
+        if (names[i].empty()) letters.names[i] = "empty" + std::to_string(i);
+      }
+      struct Some : Appearing {
+        absl::StatusOr<Reader> OpenPartition(const SourceContext&, const std::string& partition,
+                                             const std::optional<std::string>&) {
+          return Reader{partition, partition.size() > 1 ? 0 : count, 0};
+        }
+      };
+      letters.names.push_back("never");
+      RunOptions options{.worker_count = workers, .epoch_config = RecordCountEpochConfig{1}};
+      std::atomic<int> seen{0};
+      Dataflow flow("flow", [&](Scope<>& scope) {
+        scope.Input("letters", Some{letters}) | Inspect("count", [&](std::string_view) {
+          if (++seen == 10) options.stop.RequestStop();
+        });
+      });
+      CheckOk(RunMain(flow, options));
+      CHECK(seen == 10);
+    }
+  }
+}
+
+TEST_CASE("a name that appears twice in a later list is an error that names it") {
+  for (int workers : kWorkerCounts) {
+    Dataflow flow("flow",
+                  [&](Scope<>& scope) { scope.Input("letters", Appearing{{{"a", "b", "a"}}}); });
+    CheckError(RunMain(flow, {.worker_count = workers}), absl::StatusCode::kInvalidArgument,
+               {"step 'letters'", "the partition 'a' twice"});
+  }
+}
+
+TEST_CASE("a hundred thousand partitions, half of which appear late, take linear time") {
+  struct Many : Letters {
+    struct Reader {
+      absl::StatusOr<SourceState> Poll(SourceOutput<std::string>& out) {
+        if (waits) {
+          waits = false;
+          return SourceState::Idle(absl::Nanoseconds(1));
+        }
+        out.Emit("x");
+        return SourceState::Done();
+      }
+      std::string Snapshot() const { return ""; }
+      bool waits = true;
+    };
+    absl::StatusOr<Lines> Partitions(const SourceContext&) {
+      Lines list;
+      for (int i = 0; i < (listed_half ? 100'000 : 50'000); ++i) list.push_back(std::to_string(i));
+      return list;
+    }
+    absl::Duration list_interval() const {
+      return std::exchange(listed_half, true) ? absl::InfiniteDuration() : absl::Milliseconds(1);
+    }
+    absl::StatusOr<Reader> OpenPartition(const SourceContext&, const std::string&,
+                                         const std::optional<std::string>&) {
+      return Reader();
+    }
+    mutable bool listed_half = false;
+  };
+  std::atomic<int> seen{0};
+  Dataflow flow("flow", [&](Scope<>& scope) {
+    scope.Input("many", Many()) | Inspect("count", [&](std::string_view) { ++seen; });
+  });
+  CheckOk(RunMain(flow, {.worker_count = 2}));
+  CHECK(seen == 100'000);
 }
 
 // Fails to list its partitions, or to open one.
