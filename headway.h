@@ -34,6 +34,7 @@
 #include "operators/io/testing.h"
 #include "operators/io/thread_input.h"
 #include "operators/io/unordered_input.h"
+#include "operators/join.h"
 #include "operators/key_on.h"
 #include "operators/map.h"
 #include "operators/merge.h"
