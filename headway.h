@@ -38,6 +38,7 @@
 #include "operators/key_on.h"
 #include "operators/map.h"
 #include "operators/merge.h"
+#include "operators/outer_join.h"
 #include "operators/probe.h"
 #include "operators/stateful_map.h"
 #include "operators/words.h"

@@ -32,7 +32,7 @@ enum class JoinEmit {
 
 namespace internal {
 
-// What a Join knows of a key: for each side the value, or with kProduct all values.
+// The values of a key: one for each side, or with kProduct all of them.
 template <JoinInsert insert, class... Vs>
 using JoinSides = std::tuple<
     std::conditional_t<insert == JoinInsert::kProduct, std::vector<Vs>, std::optional<Vs>>...>;
@@ -184,12 +184,16 @@ auto BuildJoin(const Stream<D, T>& first, std::string_view id, const Expiry& exp
 // in the order of the arguments; there may be any number of them.
 //
 // Join<JoinEmit, JoinInsert>("id", ...) selects when rows are emitted, and which values are kept.
-// If A1, B10, A2, B20, B30 come in this order, the rows are:
+// For A1, B10, A2, B20, B30, in this order, kComplete emits (1,10) (2,20), whichever values it
+// keeps. The others emit these rows:
 //
-//              | kComplete      | kFinal            | kRunning
-//   kFirst     | (1,10) (2,20)  | (1,10)            | (1,-), then (1,10) four times
-//   kLast      | (1,10) (2,20)  | (2,30)            | (1,-) (1,10) (2,10) (2,20) (2,30)
-//   kProduct   | (1,10) (2,20)  | all 6 pairs       | all pairs so far, with each value
+//  - kFinal, kFirst: (1,10).
+//  - kFinal, kLast: (2,30).
+//  - kFinal, kProduct: all 6 pairs.
+//
+//  - kRunning, kFirst: (1,-), then (1,10) four times.
+//  - kRunning, kLast: (1,-) (1,10) (2,10) (2,20) (2,30).
+//  - kRunning, kProduct: all pairs so far, with each value.
 //
 // With kFinal and kRunning a side may lack a value, so the row is a tuple of std::optional. With
 // kComplete a key begins anew after its row, as in B30 above.
@@ -201,8 +205,8 @@ auto BuildJoin(const Stream<D, T>& first, std::string_view id, const Expiry& exp
 // kComplete, until the end of the input with kFinal, for ever with kRunning. With
 // JoinExpiry{duration} before the streams, a key is forgotten when the run's clock says that its
 // last value was longer ago; kFinal emits its rows then. Expiry costs a timer for each key. Keys
-// expire at the end of the input. Without expiry, values are kept there for a run that goes on with
-// more input, except with kFinal. A graceful stop emits nothing, and keeps all.
+// expire at the end of the input. Without expiry, values are kept there for a run that continues
+// with more input, except with kFinal. A graceful stop emits nothing, and keeps all.
 template <JoinEmit emit = JoinEmit::kComplete, JoinInsert insert = JoinInsert::kLast,
           class T = Epoch, class... Ds>
 auto Join(std::string step_id, const Stream<Ds, T>&... others) {
