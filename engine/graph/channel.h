@@ -43,6 +43,9 @@ struct Broadcast {};
 // All records go to worker 0.
 struct Gather {};
 
+// Whole batches go to the workers in turn, so that each gets about as many records.
+struct RoundRobin {};
+
 }  // namespace pact
 
 namespace internal {
@@ -57,6 +60,8 @@ template <>
 inline constexpr bool kIsPact<pact::Broadcast> = true;
 template <>
 inline constexpr bool kIsPact<pact::Gather> = true;
+template <>
+inline constexpr bool kIsPact<pact::RoundRobin> = true;
 
 // The part of a channel that does not depend on the record type: its account, and delivery to
 // workers of this and of other processes. Belongs to the worker's thread.
@@ -238,6 +243,33 @@ class BroadcastChannel final : public RoutedChannel<D, T> {
   }
 };
 
+// Sends a batch to the worker that has got the fewest records through this channel; of several, to
+// the next one after the last target. Turns alone would be unfair where full batches and rests
+// alternate.
+template <class D, class T>
+class RoundRobinChannel final : public RoutedChannel<D, T> {
+ public:
+  RoundRobinChannel(Graph& graph, InputPortBase& target, ScopeTracker<T>& tracker)
+      : RoutedChannel<D, T>(graph, target, tracker),
+        sent_(static_cast<size_t>(graph.worker().count())),
+        last_(static_cast<size_t>(graph.worker().index())) {}
+
+  void Push(const T& time, Batch<D>&& batch) override {
+    size_t target = last_;
+    for (size_t i = 1; i <= sent_.size(); ++i) {
+      const size_t other = (last_ + i) % sent_.size();
+      if (i == 1 || sent_[other] < sent_[target]) target = other;
+    }
+    sent_[target] += batch.size();
+    last_ = target;
+    this->SendTo(static_cast<int>(target), time, std::move(batch));
+  }
+
+ private:
+  std::vector<uint64_t> sent_;  // records, by worker
+  size_t last_;                 // target; at first this worker, so that the workers differ
+};
+
 template <class D, class T>
 Channel<D, T>& MakeChannel(pact::Pipeline, Graph& graph, InputPortBase& target,
                            ScopeTracker<T>& tracker) {
@@ -256,6 +288,12 @@ Channel<D, T>& MakeChannel(pact::Gather, Graph& graph, InputPortBase& target,
                            ScopeTracker<T>& tracker) {
   RequireCodec<D>();
   return graph.objects().Make<GatherChannel<D, T>>(graph, target, tracker);
+}
+template <class D, class T>
+Channel<D, T>& MakeChannel(pact::RoundRobin, Graph& graph, InputPortBase& target,
+                           ScopeTracker<T>& tracker) {
+  RequireCodec<D>();
+  return graph.objects().Make<RoundRobinChannel<D, T>>(graph, target, tracker);
 }
 }  // namespace internal
 }  // namespace headway

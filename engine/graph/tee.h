@@ -40,6 +40,7 @@ class Tee {
     }
   }
 
+  bool has_receivers() const { return !receivers_.empty(); }
   Endpoint& endpoint() { return endpoint_; }
 
  private:

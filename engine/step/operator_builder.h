@@ -76,7 +76,7 @@ class OperatorBuilder {
   NodeInput<D, T>& AddInput(const Stream<D, T>& stream, Pact pact) {
     static_assert(internal::kIsPact<Pact>,
                   "AddInput: the pact must be pact::Pipeline{}, pact::Exchange{key}, "
-                  "pact::Broadcast{} or pact::Gather{}");
+                  "pact::Broadcast{}, pact::Gather{} or pact::RoundRobin{}");
     auto& input = MakeInput<D>();
     auto& channel = internal::MakeChannel<D, T>(std::move(pact), graph_, input, scope_.tracker());
     graph_.builder().AddChannel(channel);

@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -89,6 +90,14 @@ class TransformOutput {
     return batch_;
   }
 
+  // The time of the input batch, and of all that is emitted in this call.
+  const T& time() {
+    RequireCall();
+    return *time_;
+  }
+  // Returns false if no step reads the stream: records that are emitted are dropped.
+  bool IsRead() const { return tee_.has_receivers(); }
+
   internal::Tee<R, T>& tee() { return tee_; }
   // For the transform: a call of the body follows, which emits at `time`, and it is over.
   void Begin(const T& time) { time_ = &time; }
@@ -145,6 +154,49 @@ class TransformReceiver final : public Receiver<D, T> {
   TransformOutput<R, T> output_;
 };
 
+// A transform with several outputs, one for each of Rs.
+template <class D, class T, class Body, class... Rs>
+class SeveralOutputsReceiver final : public Receiver<D, T> {
+ public:
+  SeveralOutputsReceiver(Graph& graph, std::string step_id, Body body)
+      : graph_(graph),
+        step_id_(std::move(step_id)),
+        body_(std::move(body)),
+        outputs_(Place<Rs>{graph_, step_id_}...) {}
+
+  void Push(const T& time, Batch<D>&& batch) override {
+    WithOutputs([&](auto&... outputs) {
+      (outputs.Begin(time), ...);
+      graph_.errors().Guard(step_id_, [&] { body_(batch, outputs...); });
+      (outputs.End(), ...);
+    });
+  }
+  // Returns f(TransformOutput<Rs, T>&...).
+  template <class F>
+  auto WithOutputs(F f) {
+    return std::apply([&](auto&... each) { return f(each.output...); }, outputs_);
+  }
+
+ private:
+  template <class R>
+  struct Place {
+    Graph& graph;
+    const std::string& step_id;
+  };
+  // Constructs in a tuple an output, which cannot be moved.
+  template <class R>
+  struct Output {
+    // NOLINTNEXTLINE(google-explicit-constructor): a tuple converts its arguments
+    Output(const Place<R>& place) : output(place.graph, place.step_id) {}
+    TransformOutput<R, T> output;
+  };
+
+  Graph& graph_;
+  const std::string step_id_;
+  Body body_;
+  std::tuple<Output<Rs>...> outputs_;
+};
+
 // Changes the records of a batch in place, and sends the same batch.
 template <class D, class T, class Body>
 class InPlaceReceiver : public Receiver<D, T> {
@@ -198,16 +250,27 @@ class WideInPlaceReceiver final : public InPlaceReceiver<D, T, Body> {
 
 #undef HEADWAY_WIDE_VECTORS
 
-// Adds a transform to the graph: a receiver that runs within the push of the stream's producer.
-template <class R, class TransformType, class D, class T, class Body>
-Stream<R, T> AddTransform(const Stream<D, T>& stream, std::string_view step_id, Body body) {
+// Adds a receiver to the graph that runs within the push of the stream's producer.
+template <class TransformType, class D, class T, class Body>
+TransformType& AddTransformReceiver(const Stream<D, T>& stream, const std::string& id, Body body) {
   Graph& graph = stream.scope().graph();
-  const std::string id = stream.scope().FullId(step_id);
   graph.builder(id).ClaimStepId(id);
   auto& transform = graph.objects().template Make<TransformType>(graph, id, std::move(body));
   stream.AddReceiver(id, transform);
-  graph.builder().describer().AddStream(&transform.tee(), id);
-  return Stream<R, T>(stream.scope(), transform.tee(), stream.location(), stream.ports());
+  return transform;
+}
+// The stream of an output of the transform `id` of `stream`.
+template <class R, class D, class T>
+Stream<R, T> StreamOfTransform(const Stream<D, T>& stream, const std::string& id, Tee<R, T>& tee) {
+  stream.scope().graph().builder().describer().AddStream(&tee, id);
+  return Stream<R, T>(stream.scope(), tee, stream.location(), stream.ports());
+}
+
+template <class R, class TransformType, class D, class T, class Body>
+Stream<R, T> AddTransform(const Stream<D, T>& stream, std::string_view step_id, Body body) {
+  const std::string id = stream.scope().FullId(step_id);
+  auto& transform = AddTransformReceiver<TransformType>(stream, id, std::move(body));
+  return StreamOfTransform<R>(stream, id, transform.tee());
 }
 
 }  // namespace internal
@@ -238,6 +301,26 @@ Stream<R, T> Transform(const Stream<D, T>& stream, std::string_view step_id, Bod
                 "for streams of D to R at times of type T");
   return internal::AddTransform<R, internal::TransformReceiver<D, R, T, Body>>(stream, step_id,
                                                                                std::move(body));
+}
+
+// The same with several outputs: returns a std::tuple<Stream<Rs, T>...> of the records that
+// body(Batch<D>& batch, TransformOutput<Rs, T>&... outputs) emits. Records for an output that no
+// step reads are dropped; a body that asks output.IsRead() need not make them.
+template <class... Rs, class D, class T, class Body>
+std::tuple<Stream<Rs, T>...> TransformTo(const Stream<D, T>& stream, std::string_view step_id,
+                                         Body body) {
+  static_assert(sizeof...(Rs) > 0, "TransformTo: name the record type of each output");
+  static_assert(std::is_invocable_v<Body&, Batch<D>&, TransformOutput<Rs, T>&...>,
+                "TransformTo: the body must take (Batch<D>& batch, TransformOutput<Rs, T>&... "
+                "outputs), for streams of D to each of Rs at times of type T");
+  const std::string id = stream.scope().FullId(step_id);
+  auto& transform =
+      internal::AddTransformReceiver<internal::SeveralOutputsReceiver<D, T, Body, Rs...>>(
+          stream, id, std::move(body));
+  return transform.WithOutputs([&](auto&... outputs) {
+    return std::tuple<Stream<Rs, T>...>{
+        internal::StreamOfTransform<Rs>(stream, id, outputs.tee())...};
+  });
 }
 
 }  // namespace headway

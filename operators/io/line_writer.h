@@ -13,7 +13,7 @@
 #include "engine/step/flush_state.h"
 #include "engine/step/step_context.h"
 #include "operators/io/file_syncer.h"
-#include "operators/io/record_text.h"
+#include "operators/record_text.h"
 
 namespace headway {
 

@@ -5,7 +5,7 @@
 
 #include "absl/status/statusor.h"
 #include "engine/step/sink.h"
-#include "operators/io/record_text.h"
+#include "operators/record_text.h"
 
 namespace headway {
 

@@ -1,5 +1,5 @@
 // The text of records, as sinks print them.
-#include "operators/io/record_text.h"
+#include "operators/record_text.h"
 
 #include <doctest/doctest.h>
 

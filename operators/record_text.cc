@@ -1,4 +1,4 @@
-#include "operators/io/record_text.h"
+#include "operators/record_text.h"
 
 #include <charconv>
 

@@ -1,5 +1,5 @@
-#ifndef HEADWAY_OPERATORS_IO_RECORD_TEXT_H_
-#define HEADWAY_OPERATORS_IO_RECORD_TEXT_H_
+#ifndef HEADWAY_OPERATORS_RECORD_TEXT_H_
+#define HEADWAY_OPERATORS_RECORD_TEXT_H_
 
 #include <concepts>
 #include <cstddef>
@@ -161,4 +161,4 @@ void AppendText(std::string& out, const T& value) {
 
 }  // namespace headway::internal
 
-#endif  // HEADWAY_OPERATORS_IO_RECORD_TEXT_H_
+#endif  // HEADWAY_OPERATORS_RECORD_TEXT_H_
