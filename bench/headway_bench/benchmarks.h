@@ -15,6 +15,7 @@ Benchmark ExchangeBenchmark();
 Benchmark ExchangeChainBenchmark();
 Benchmark HandwrittenBenchmark();
 Benchmark CacheLineBenchmark();
+Benchmark JoinBenchmark();
 Benchmark KeyedCountBenchmark();
 Benchmark MapChainBenchmark();
 Benchmark OpenloopBenchmark();

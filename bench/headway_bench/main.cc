@@ -25,10 +25,10 @@ std::string Overview(const std::vector<Benchmark>& benchmarks) {
 
 int main(int argc, char** argv) {
   const std::vector<Benchmark> benchmarks = {
-      BarrierBenchmark(),    ExchangeBenchmark(),    PingpongBenchmark(), EventDrivenBenchmark(),
-      KeyedCountBenchmark(), WordcountBenchmark(),   MapChainBenchmark(), ExchangeChainBenchmark(),
-      BfsBenchmark(),        UnionfindBenchmark(),   PagerankBenchmark(), OpenloopBenchmark(),
-      RecoveryBenchmark(),   HandwrittenBenchmark(), CacheLineBenchmark()};
+      BarrierBenchmark(),    ExchangeBenchmark(),    PingpongBenchmark(),  EventDrivenBenchmark(),
+      KeyedCountBenchmark(), WordcountBenchmark(),   MapChainBenchmark(),  ExchangeChainBenchmark(),
+      BfsBenchmark(),        UnionfindBenchmark(),   PagerankBenchmark(),  OpenloopBenchmark(),
+      RecoveryBenchmark(),   HandwrittenBenchmark(), CacheLineBenchmark(), JoinBenchmark()};
   const std::vector<std::string_view> words(argv + 1, argv + argc);
   if (words.empty() || words[0] == "--help" || words[0] == "-h") {
     std::fputs(Overview(benchmarks).c_str(), words.empty() ? stderr : stdout);
