@@ -22,6 +22,7 @@
 #include "operators/async_map.h"
 #include "operators/branch.h"
 #include "operators/broadcast.h"
+#include "operators/broadcast_join.h"
 #include "operators/count_final.h"
 #include "operators/enrich_cached.h"
 #include "operators/exchange.h"

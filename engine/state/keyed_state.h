@@ -37,6 +37,11 @@ class KeyedState final : public StateBase {
     if (found != nullptr) changes_.Note(table_, *found);
     return found;
   }
+  // The same to read it: that is no change.
+  template <class Key>
+  const S* Peek(const Key& key) {
+    return table_.Find(key);
+  }
   template <class Key>
   void Erase(const Key& key) {
     changes_.Erase(table_, key);
@@ -58,6 +63,11 @@ class KeyedState final : public StateBase {
       if (state != nullptr) changes_.Note(table_, *state);
       f(i, state);
     });
+  }
+  // FindEach to read: f(i, const S* state). `f` must not change the state.
+  template <class KeyAt, class F>
+  void PeekEach(size_t count, KeyAt&& key, F&& f) {
+    table_.FindEach(count, key, [&](size_t i, const S* state) { f(i, state); });
   }
 
   template <class F>

@@ -21,6 +21,7 @@
 #include "engine/step/epoch_inputs.h"
 #include "engine/step/epoch_participant.h"
 #include "engine/step/node_io.h"
+#include "engine/step/replicated_state.h"
 #include "engine/step/routed_state.h"
 #include "engine/step/step_context.h"
 #include "engine/step/worker_state.h"
@@ -200,6 +201,17 @@ class OperatorBuilder {
                   "return the value by which its records are exchanged");
     auto& state =
         graph_.objects().Make<internal::RoutedState<K, S, Route>>(StateId(name), std::move(route));
+    KeepState(state, [] {});
+    return state.states();
+  }
+
+  // State under keys that each worker has as a whole: a table that all workers receive by
+  // pact::Broadcast. The workers have to agree on it at the end of each epoch. A snapshot has each
+  // entry once, and any number of workers restore it.
+  template <class K, class S>
+  KeyedState<K, S>& AddReplicatedState(std::string_view name = {}) {
+    auto& state = graph_.objects().Make<internal::ReplicatedState<K, S>>(
+        StateId(name), graph_.worker().index(), graph_.worker().count());
     KeepState(state, [] {});
     return state.states();
   }
