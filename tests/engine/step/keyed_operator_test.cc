@@ -127,11 +127,12 @@ TEST_CASE("a clock timer fires after the batches of earlier epochs, however many
                     // More batches than a step takes at once, in an epoch that has begun
                     // everywhere.
                     right.AdvanceTo(2);
+                    left.AdvanceTo(2);
+                    CheckOk(worker.Step());  // the step is to run, and has not run yet
                     for (int i = 0; i < 100; ++i) {
                       right.Send(Keyed(3, 0));
                       right.Flush();
                     }
-                    left.AdvanceTo(2);
                     clock.Advance(absl::Seconds(10));
                     steps();
                     REQUIRE(events.size() == 103);
