@@ -1,5 +1,8 @@
 #include "engine/graph/channel.h"
 
+#include <algorithm>
+#include <cstring>
+
 #include "absl/strings/str_format.h"
 #include "engine/network/remote_sender.h"
 
@@ -59,6 +62,36 @@ void ChannelBase::AcceptRemote(Block* block) {
   const int sender = block->sender;
   graph_.worker().endpoint().Recycle(block);
   RefuseRemote(sender, "a batch of a channel that does not leave its worker");
+}
+
+void ChannelBase::AddPort(const OutputPortBase& port) { ports_.push_back({&port, {}}); }
+
+size_t ChannelBase::sender_count() const {
+  const auto workers = static_cast<size_t>(graph_.worker().count());
+  return ReachesAllWorkers() ? workers * ports_.size() : ports_.size();
+}
+
+Block* ChannelBase::PackWatermark(const Watermark& watermark) {
+  const auto port = std::ranges::find(ports_, watermark.port, &Port::port);
+  if (port == ports_.end()) return nullptr;  // the port of a cycle
+  Watermark& sent = port->sent;
+  if (watermark.active == sent.active && watermark.time <= sent.time) return nullptr;
+  sent.active = watermark.active;
+  sent.time = std::max(sent.time, watermark.time);
+  const WatermarkPayload payload{.time = sent.time,
+                                 .port = static_cast<uint32_t>(port - ports_.begin()),
+                                 .active = sent.active ? 1U : 0U};
+  Block* block = graph_.worker().endpoint().pool().GetTight(kWatermarkBytes);
+  std::memcpy(block->payload(), &payload, sizeof(payload));
+  block->record_count = 0;
+  return block;
+}
+
+bool ChannelBase::IsWatermark(const Block& block) const {
+  if (block.capacity < kWatermarkBytes) return false;
+  WatermarkPayload payload;
+  std::memcpy(&payload, block.payload(), sizeof(payload));
+  return payload.port < ports_.size() && payload.active <= 1;
 }
 
 void ChannelBase::RefuseRemote(int sender, std::string_view why) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -89,6 +90,15 @@ class ChannelBase : public Flushable {
   // Takes a batch of another process.
   virtual void AcceptRemote(Block* block);
 
+  // Records come through this port. Ports are numbered in the order of the calls.
+  void AddPort(const OutputPortBase& port);
+  // The senders of the channel, for SenderWatermarks: its ports, on each worker that sends to this
+  // one. The number of a port of `worker` is less than sender_count().
+  size_t sender_count() const;
+  size_t SenderOf(int worker, uint32_t port) const {
+    return ReachesAllWorkers() ? static_cast<size_t>(worker) * ports_.size() + port : port;
+  }
+
  protected:
   // The sizes of a time and of a record if batches consist of records that may be copied as bytes,
   // else zeros.
@@ -101,6 +111,12 @@ class ChannelBase : public Flushable {
   // pointstamp.
   void Deliver(int worker, Block* block, PlainSizes plain);
   void DeliverRemote(int worker, const PackedBatch& batch);
+  // Whether watermarks go to all workers, or stay on this one.
+  virtual bool ReachesAllWorkers() const = 0;
+  // Returns a block with the watermark, without a time, or null if it says nothing new.
+  Block* PackWatermark(const Watermark& watermark);
+  // Returns true if a block of another process, without records, is a watermark of the channel.
+  bool IsWatermark(const Block& block) const;
   // Returns true if batches should hold no more memory than their records need: the pool is full,
   // and a cycle makes batches of few records. Batches that stay in it count against its limit;
   // batches that leave it wait for the exclusive credit of their channel.
@@ -112,8 +128,14 @@ class ChannelBase : public Flushable {
   InputPortBase& target_;
 
  private:
+  struct Port {
+    const OutputPortBase* port;
+    Watermark sent;  // the last one
+  };
+
   uint32_t id_ = 0;
   bool touches_cycle_ = false;
+  std::vector<Port> ports_;
   std::optional<ChannelAccount> account_;  // set by Register
 };
 
@@ -124,6 +146,30 @@ class Channel : public ChannelBase, public Receiver<D, T> {
  public:
   Channel(Graph& graph, InputPortBase& target, ScopeTracker<T>& tracker)
       : ChannelBase(graph, target), tracker_(tracker) {}
+
+  void PushWatermark(const T& time, const Watermark& watermark) final {
+    Block* first = PackWatermark(watermark);
+    if (first == nullptr) return;
+    Flush();
+    WorkerContext& context = graph_.worker();
+    const int begin = ReachesAllWorkers() ? 0 : context.index();
+    const int end = ReachesAllWorkers() ? context.count() : begin + 1;
+    for (int worker = begin; worker < end; ++worker) {
+      Block* block = first;
+      if (worker + 1 < end) {
+        block = context.endpoint().pool().GetTight(kWatermarkBytes);
+        std::memcpy(block->payload(), first->payload(), kWatermarkBytes);
+        block->record_count = 0;
+      }
+      block->SetTime(time);
+      tracker_.Record(target_.location, time, +1);
+      if (context.run().topology().IsLocal(worker)) {
+        Deliver(worker, block, PlainSizes{0, 0});
+      } else {
+        DeliverRemote(worker, {block, {.front_bytes = kWatermarkBytes, .back_bytes = 0}});
+      }
+    }
+  }
 
  protected:
   static constexpr PlainSizes kPlain =
@@ -157,6 +203,9 @@ class PipelineChannel final : public Channel<D, T> {
   void Push(const T& time, Batch<D>&& batch) override {
     this->Send(this->graph_.worker().index(), time, std::move(batch));
   }
+
+ private:
+  bool ReachesAllWorkers() const override { return false; }
 };
 
 // The base of channels whose records may go to workers of other processes.
@@ -166,6 +215,12 @@ class RoutedChannel : public Channel<D, T> {
   using Channel<D, T>::Channel;
 
   void AcceptRemote(Block* block) override {
+    if (block->record_count == 0) {
+      if (this->IsWatermark(*block)) return this->target_.Accept(block);
+      const int from = block->sender;
+      this->graph_.worker().endpoint().Recycle(block);
+      return this->RefuseRemote(from, "a batch without records");
+    }
     const T time = block->Time<T>();
     const uint16_t sender = block->sender;
     uint32_t charged_bytes = block->charged_bytes;
@@ -216,6 +271,8 @@ class RoutedChannel : public Channel<D, T> {
   }
 
  private:
+  bool ReachesAllWorkers() const final { return true; }
+
   Encoder encoder_;
 };
 

@@ -129,6 +129,10 @@ inline void Graph::RunNode(Node& node) {
         output->has_sent = false;
         output->Flush();
       }
+      if (node.changed_watermark != nullptr) [[unlikely]] {
+        const Watermark watermark = node.LeastWatermark();
+        std::exchange(node.changed_watermark, nullptr)->ForwardWatermark(watermark);
+      }
     });
     node.running = false;
   } catch (const StepFailed&) {

@@ -41,6 +41,7 @@ struct GraphParts {
   std::vector<SourceControl*> sources;
   std::vector<EpochParticipant*> participants;
   std::vector<std::vector<Node*>> watchers;  // by location
+  bool has_event_time = false;               // sources tell of watermarks
 };
 
 // One dataflow on one worker, as it runs: its nodes and channels, its progress tracker, the queue

@@ -56,6 +56,7 @@ void GraphBuilder::AddSource(SourceControl& source) { graph_.parts_.sources.push
 void GraphBuilder::AddParticipant(EpochParticipant& participant) {
   graph_.parts_.participants.push_back(&participant);
 }
+void GraphBuilder::UseEventTime() { graph_.parts_.has_event_time = true; }
 
 void GraphBuilder::AtStart(const std::string& step_id, absl::AnyInvocable<void()> start) {
   starts_.push_back({step_id, std::move(start)});

@@ -38,6 +38,8 @@ class GraphBuilder {
   void AddSource(SourceControl& source);
   // A node that takes part in the ends of epochs.
   void AddParticipant(EpochParticipant& participant);
+  // A step derives watermarks from records: the sources tell when a partition was read.
+  void UseEventTime();
   // The node is activated when an epoch is complete in the dataflow, as its sources are.
   void WatchCompletion(Node& node) { completion_watchers_.push_back(&node); }
   // Calls `start`, user code of the step, in Finish. Sources and sinks open then, after state was

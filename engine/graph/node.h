@@ -8,6 +8,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/functional/function_ref.h"
 #include "comm/memory/block.h"
+#include "engine/graph/watermark.h"
 #include "progress/product.h"
 #include "progress/tracker.h"
 
@@ -27,6 +28,10 @@ class Node {
   const std::string& step_id() const { return step_id_; }
   uint32_t index() const { return index_; }
 
+  // The watermark of the node: the least of its inputs that are active. Inputs without a channel
+  // get no records, and no watermark.
+  Watermark LeastWatermark() const;
+
   absl::AnyInvocable<void()> logic;
   std::vector<InputPortBase*> inputs;
   std::vector<OutputPortBase*> outputs;
@@ -37,7 +42,9 @@ class Node {
   bool flushes = false;               // a sink: holds an epoch until it is flushed
   bool woken = false;                 // by another thread, and the logic did not reset it yet
   bool may_be_woken = false;          // the host feeds it, or an activator may run it
-  int taken = 0;                      // batches taken in this activation
+  // The input whose watermark changed last in this activation; null: none did.
+  InputPortBase* changed_watermark = nullptr;
+  int taken = 0;  // batches taken in this activation
   // The cycle that the node belongs to. Such a node runs without credit for the batches that stay
   // in the cycle: pausing it could stop the cycle for ever.
   static constexpr int kNoCycle = -1;
@@ -91,6 +98,10 @@ class InputPortBase {
   // The charged bytes of the queued batches for whose blocks `counts` is true.
   int64_t QueuedBytes(absl::FunctionRef<bool(const Block&)> counts) const;
   Node& node() { return node_; }
+  const SenderWatermarks& watermarks() const { return watermarks_; }
+  // Sends `watermark` through all outputs of the node, at the time at which this input's watermark
+  // changed.
+  virtual void ForwardWatermark(const Watermark& watermark) = 0;
 
   LocationId location = 0;
   ChannelBase* channel = nullptr;
@@ -105,10 +116,13 @@ class InputPortBase {
     if (queue_.empty() || node_.taken >= kMaxBatchesPerActivation) return false;
     return node_.taken++ == 0 || OutputsHaveCredit();
   }
+  // Reads and recycles a block without records.
+  ArrivedWatermark TakeWatermark(Block* block);
 
   Graph& graph_;
   Node& node_;
   BlockList queue_;
+  SenderWatermarks watermarks_;
 
  private:
   // Batches that a node takes in one activation before other nodes run.
@@ -140,16 +154,23 @@ class OutputPortBase {
   struct Hold {
     OutputPortBase* port;
     alignas(8) std::byte time[kMaxTimestampBytes];
+    uint32_t partition = 0;  // of `partitions`
   };
   virtual Hold AddHold(const Hold* of) = 0;
   virtual void ReleaseHold(const Hold& hold) = 0;
+
+  // Sends a watermark behind all records, at a time of the port's type. The node has the right to
+  // send at that time.
+  virtual void PushWatermark(const void* time, const Watermark& watermark) = 0;
 
   LocationId location = 0;
   std::vector<Flushable*> buffers;     // behind this port
   std::vector<ChannelBase*> channels;  // behind this port: whose credit it needs
   int hold_count = 0;
   uint32_t open_sessions = 0;
-  bool has_sent = false;  // a session was begun in this activation of the node
+  bool of_source = false;
+  ReadPartitions* partitions = nullptr;  // of a source that has them
+  bool has_sent = false;                 // a session was begun in this activation of the node
 
  protected:
   virtual void FlushOwnBuffer() = 0;

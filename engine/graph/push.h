@@ -1,6 +1,8 @@
 #ifndef HEADWAY_ENGINE_GRAPH_PUSH_H_
 #define HEADWAY_ENGINE_GRAPH_PUSH_H_
 
+#include <utility>
+
 #include "engine/graph/node.h"
 #include "engine/graph/step_errors.h"
 
@@ -43,13 +45,22 @@ class Push {
     }
     current.port_ = &port;
     current.resumed_ = resumed;
+    if (resumed != nullptr && port.partitions != nullptr) [[unlikely]] {
+      partition_ = std::exchange(port.partitions->current, resumed->partition);
+    }
   }
-  ~Push() { current_.port_ = nullptr; }
+  ~Push() {
+    OutputPortBase& port = *std::exchange(current_.port_, nullptr);
+    if (current_.resumed_ != nullptr && port.partitions != nullptr) [[unlikely]] {
+      port.partitions->current = partition_;
+    }
+  }
   Push(const Push&) = delete;
   Push& operator=(const Push&) = delete;
 
  private:
   CurrentPush& current_;
+  uint32_t partition_ = 0;  // the source's, if an earlier batch is resumed
 };
 
 }  // namespace headway::internal

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/batch/batch.h"
+#include "engine/graph/watermark.h"
 
 namespace headway::internal {
 
@@ -16,6 +17,9 @@ class Receiver {
   virtual ~Receiver() = default;
   // The receiver may move from the batch, or leave it to the caller. REQUIRES: it is not empty.
   virtual void Push(const T& time, Batch<D>&& batch) = 0;
+  // The watermark of the records that follow. The receiver passes it on behind the records that
+  // came before it.
+  virtual void PushWatermark(const T& time, const Watermark& watermark) = 0;
 };
 
 // Gives the batches of a stream to all its receivers: a copy to each but the last, the batch itself
@@ -41,6 +45,10 @@ class Tee {
   }
 
   bool has_receivers() const { return !receivers_.empty(); }
+  void PushWatermark(const T& time, const Watermark& watermark) {
+    for (Receiver<D, T>* receiver : receivers_) receiver->PushWatermark(time, watermark);
+  }
+
   Endpoint& endpoint() { return endpoint_; }
 
  private:

@@ -44,9 +44,8 @@ bool BatchRelay::Accepts(int process, const IncomingFrame& frame) {
     return false;
   }
   // The charge is the memory of the sender's block, header included.
-  if (batch.record_count() == 0 || batch.charged_bytes() < sizeof(Block) ||
-      batch.charged_bytes() < batch.records()->size()) {
-    peers_.Refuse(process, "a batch without records, or with fewer charged bytes than it has");
+  if (batch.charged_bytes() < sizeof(Block) || batch.charged_bytes() < batch.records()->size()) {
+    peers_.Refuse(process, "a batch with fewer charged bytes than it has");
     return false;
   }
   return HasCredit(process, batch.charged_bytes());

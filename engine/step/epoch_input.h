@@ -24,7 +24,8 @@ namespace headway::internal {
 //
 // An activation calls Apply, then CloseEnded. The functions that they take are
 // apply(const CapabilityRef<T>& time, Batch<D>& batch), for a batch that is due, and close(Epoch),
-// for an epoch that has ended. If close returns false, the end of the epoch is pending: nothing is
+// for an epoch that has ended. A third one, raised(const CapabilityRef<T>& time), is for a higher
+// watermark of the input. If close returns false, the end of the epoch is pending: nothing is
 // applied or closed until a later call closes it.
 template <class D, class T>
 class EpochInput {
@@ -38,15 +39,17 @@ class EpochInput {
         further_(std::move(further)) {}
 
   // Returns false if the end of an epoch is pending.
-  template <class ApplyFn, class CloseFn>
-  bool Apply(ApplyFn&& apply, CloseFn&& close) {
+  template <class ApplyFn, class CloseFn, class RaisedFn>
+  bool Apply(ApplyFn&& apply, CloseFn&& close, RaisedFn&& raised) {
     if (pending_ && !CloseFirst(close)) return false;
     auto arrive = [&](const CapabilityRef<T>& time) { KeepOpen(time); };
     if (further_.empty()) {
-      order_.ForEach(input_, arrive, apply, [&](Epoch epoch) { return CloseBefore(epoch, close); });
+      order_.ForEach(
+          input_, arrive, apply, [&](Epoch epoch) { return CloseBefore(epoch, close); }, raised);
     } else {
-      ApplyAll(arrive, apply,
-               [&](Epoch epoch) { return MayBegin(epoch) && CloseBefore(epoch, close); });
+      ApplyAll(
+          arrive, apply, [&](Epoch epoch) { return MayBegin(epoch) && CloseBefore(epoch, close); },
+          raised);
     }
     return !pending_;
   }
@@ -117,16 +120,16 @@ class EpochInput {
 
   // The inputs take turns in being first, since an activation takes a bounded number of batches.
   // Progress of one input may make batches of another due that was asked before.
-  template <class Arrive, class ApplyFn, class Begin>
-  void ApplyAll(Arrive& arrive, ApplyFn& apply, Begin begin) {
+  template <class Arrive, class ApplyFn, class Begin, class Raised>
+  void ApplyAll(Arrive& arrive, ApplyFn& apply, Begin begin, Raised& raised) {
     const size_t count = further_.size() + 1;
     first_ = (first_ + 1) % count;
     for (size_t i = first_, asked = 0; asked < count; i = (i + 1) % count, ++asked) {
       const std::optional<Epoch> before = WaitingAt(i);
       if (i == 0) {
-        order_.ForEach(input_, arrive, apply, begin);
+        order_.ForEach(input_, arrive, apply, begin, raised);
       } else {
-        further_[i - 1]->Apply(arrive, begin);
+        further_[i - 1]->Apply(arrive, begin, raised);
       }
       if (before != WaitingAt(i) && before.has_value()) asked = 0;
     }

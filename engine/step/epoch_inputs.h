@@ -55,7 +55,7 @@ class EpochInputs {
           apply(time, batch);
           --open_.find(internal::EpochOf(time.time()))->second.waiting;
         },
-        [&](Epoch epoch) { return MayBegin(epoch); });
+        [&](Epoch epoch) { return MayBegin(epoch); }, [](const CapabilityRef<T>&) {});
   }
 
   // The epochs that may still change the state: those that may still come at some input, and those

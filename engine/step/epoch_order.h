@@ -39,24 +39,37 @@ class EpochOrder {
   // Calls apply(const CapabilityRef<T>& time, Batch<D>& batch) for the batches that are due.
   template <class Apply>
   void ForEach(NodeInput<D, T>& input, Apply&& apply) {
-    ForEach(input, [](const CapabilityRef<T>&) {}, apply, [](Epoch) { return true; });
+    ForEach(
+        input, [](const CapabilityRef<T>&) {}, apply, [](Epoch) { return true; },
+        [](const CapabilityRef<T>&) {});
   }
 
-  // The same, with two more functions. arrive(const CapabilityRef<T>& time) is called for each
-  // batch when it comes. In epoch order begin(epoch) is called before a batch of `epoch` is
-  // applied; if it returns false, the batch and all later ones wait for the next call.
-  template <class Arrive, class Apply, class Begin>
-  void ForEach(NodeInput<D, T>& input, Arrive&& arrive, Apply&& apply, Begin&& begin) {
-    input.ForEach([&](const CapabilityRef<T>& time, Batch<D>& batch) {
-      arrive(time);
-      if (!enabled_) {
-        apply(time, batch);
-      } else {
-        Hold(input, time, batch);
-      }
-    });
+  // The same, with three more functions. arrive(const CapabilityRef<T>& time) is called for each
+  // batch when it comes. raised(const CapabilityRef<T>& time) is called when the input's watermark
+  // has risen, and the records before it are applied. In epoch order begin(epoch) is called before
+  // a batch of `epoch` is applied; if it returns false, the batch and all later ones wait for the
+  // next call.
+  template <class Arrive, class Apply, class Begin, class Raised>
+  void ForEach(NodeInput<D, T>& input, Arrive&& arrive, Apply&& apply, Begin&& begin,
+               Raised&& raised) {
+    input.ForEach(
+        [&](const CapabilityRef<T>& time, Batch<D>& batch) {
+          arrive(time);
+          if (!enabled_) {
+            apply(time, batch);
+          } else {
+            Hold(input, time, batch);
+          }
+        },
+        [&](const CapabilityRef<T>& time, const internal::ArrivedWatermark& watermark) {
+          if (waiting_.empty()) {
+            Raise(input, time, watermark, raised);
+          } else {
+            waiting_.rbegin()->second.watermarks.push_back(watermark);
+          }
+        });
     // Batches that are left in the input count in its frontier.
-    if (!waiting_.empty()) ApplyDue(input, apply, begin);
+    if (!waiting_.empty()) ApplyDue(input, apply, begin, raised);
   }
 
   // The earliest epoch of which a batch waits.
@@ -69,6 +82,8 @@ class EpochOrder {
   struct Waiting {
     std::vector<Capability<T>> capabilities;  // of each output
     std::vector<Batch<D>> batches;            // in the order of arrival
+    // They came when this was the last time with batches.
+    std::vector<internal::ArrivedWatermark> watermarks;
   };
   struct Earlier {
     bool operator()(const T& a, const T& b) const { return TimestampTraits<T>::TotalLess(a, b); }
@@ -81,8 +96,15 @@ class EpochOrder {
     entry->second.batches.push_back(std::move(batch));
   }
 
-  template <class Apply, class Begin>
-  void ApplyDue(NodeInput<D, T>& input, Apply& apply, Begin& begin) {
+  template <class Raised>
+  void Raise(NodeInput<D, T>& input, const CapabilityRef<T>& time,
+             const internal::ArrivedWatermark& watermark, Raised& raised) {
+    const EventTime before = input.watermark();
+    if (input.ApplyWatermark(time, watermark) && input.watermark() > before) raised(time);
+  }
+
+  template <class Apply, class Begin, class Raised>
+  void ApplyDue(NodeInput<D, T>& input, Apply& apply, Begin& begin, Raised& raised) {
     const std::optional<Epoch> last_ended = internal::LastEndedEpoch(input.frontier());
     for (auto entry = waiting_.begin(); entry != waiting_.end();) {
       const Epoch epoch = internal::EpochOf(entry->first);
@@ -94,6 +116,9 @@ class EpochOrder {
       if (!begin(epoch)) return;
       input.WithRightAt(entry->first, [&](const CapabilityRef<T>& time) {
         for (Batch<D>& batch : entry->second.batches) apply(time, batch);
+        for (const internal::ArrivedWatermark& watermark : entry->second.watermarks) {
+          Raise(input, time, watermark, raised);
+        }
       });
       entry = waiting_.erase(entry);
     }

@@ -18,11 +18,12 @@ class FurtherInput {
  public:
   using Arrive = absl::FunctionRef<void(const CapabilityRef<T>&)>;
   using Begin = absl::FunctionRef<bool(Epoch)>;
+  using Raised = absl::FunctionRef<void(const CapabilityRef<T>&)>;
 
   virtual ~FurtherInput() = default;
 
-  // Applies the batches that are due; `arrive` and `begin` are those of EpochOrder::ForEach.
-  virtual void Apply(Arrive arrive, Begin begin) = 0;
+  // Applies the batches that are due; the functions are those of EpochOrder::ForEach.
+  virtual void Apply(Arrive arrive, Begin begin, Raised raised) = 0;
   virtual FrontierView<T> frontier() const = 0;
   virtual std::optional<Epoch> first_waiting() const = 0;
 };
@@ -37,9 +38,9 @@ class FurtherInputOf final : public FurtherInput<T> {
   FurtherInputOf(NodeInput<D, T>& input, bool in_order, ApplyFn apply)
       : input_(input), order_(in_order), apply_(std::move(apply)) {}
 
-  void Apply(typename FurtherInput<T>::Arrive arrive,
-             typename FurtherInput<T>::Begin begin) override {
-    order_.ForEach(input_, arrive, apply_, begin);
+  void Apply(typename FurtherInput<T>::Arrive arrive, typename FurtherInput<T>::Begin begin,
+             typename FurtherInput<T>::Raised raised) override {
+    order_.ForEach(input_, arrive, apply_, begin, raised);
   }
   FrontierView<T> frontier() const override { return input_.frontier(); }
   std::optional<Epoch> first_waiting() const override { return order_.first_waiting(); }

@@ -13,6 +13,7 @@ void InputState::Attach(Graph& graph, Node& node, OutputPortBase& output,
   graph_ = &graph;
   node_ = &node;
   output_ = &output;
+  output.of_source = true;
   time_ = capability.time();
   capability_ = std::move(capability);
   was_attached_ = true;
@@ -62,7 +63,10 @@ void InputState::Flush() {
 }
 
 void InputState::FlushNow() {
-  Guard([&] { output_->Flush(); });
+  Guard([&] {
+    output_->Flush();
+    if (graph_->parts().has_event_time) output_->PushWatermark(&time_, {});
+  });
   graph_->queue().MarkActive();
 }
 
@@ -88,6 +92,9 @@ void InputState::Close() {
   if (!is_being_built) {
     if (!MayCall("Close")) return;
     FlushNow();
+  }
+  if (!is_being_built && graph_->parts().has_event_time) {
+    Guard([&] { output_->PushWatermark(&time_, {.active = false}); });
   }
   capability_.Drop();
   output_ = nullptr;

@@ -34,6 +34,8 @@ class LoopReceiver final : public Receiver<D, T> {
     const std::optional<T> later = TimestampTraits<T>::ResultsIn(time, summary_);
     if (later.has_value()) next_->Push(*later, std::move(batch));
   }
+  // The watermark of a cycle would wait for itself.
+  void PushWatermark(const T&, const Watermark&) override {}
 
  private:
   Receiver<D, T>* next_;
@@ -46,6 +48,9 @@ class TeeReceiver final : public Receiver<D, T> {
  public:
   explicit TeeReceiver(Tee<D, T>& tee) : tee_(tee) {}
   void Push(const T& time, Batch<D>&& batch) override { tee_.Push(time, std::move(batch)); }
+  void PushWatermark(const T& time, const Watermark& watermark) override {
+    tee_.PushWatermark(time, watermark);
+  }
 
  private:
   Tee<D, T>& tee_;
@@ -155,6 +160,9 @@ class TimeChange final : public Receiver<D, From> {
   TimeChange(Endpoint& endpoint, Convert convert) : convert_(convert), tee_(endpoint) {}
   void Push(const From& time, Batch<D>&& batch) override {
     tee_.Push(convert_(time), std::move(batch));
+  }
+  void PushWatermark(const From& time, const Watermark& watermark) override {
+    tee_.PushWatermark(convert_(time), watermark);
   }
   Tee<D, To>& tee() { return tee_; }
 

@@ -21,6 +21,7 @@
 #include "engine/step/epoch_input.h"
 #include "engine/step/operator_builder.h"
 #include "engine/step/step_state.h"
+#include "engine/step/watermark_state.h"
 
 namespace headway {
 
@@ -43,8 +44,9 @@ struct FirstOfPair {
 //
 // A timer is a pair of a key and a time. A key may have any number of timers; setting one twice has
 // no effect. A clock timer fires when the run's clock reaches its time, or when the input ends, if
-// that is earlier. An epoch timer fires when its epoch is complete at the step. A graceful stop
-// completes all epochs, so epoch timers fire; clock timers remain state. Timers are state:
+// that is earlier. An event timer fires when the watermark of the step reaches its time, or when
+// the input ends. An epoch timer fires when its epoch is complete at the step. A graceful stop
+// completes all epochs, so epoch timers fire; the others remain state. Timers are state:
 // snapshots contain them. Timers exist in the root scope only, and none can be set once the input
 // has ended. All timers that are due fire in one activation, those that their functions set for a
 // time that is due included.
@@ -61,6 +63,10 @@ class KeyedStep {
   // f(const CapabilityRef<T>& time, const K& key, time of the timer)
   using OnClockTimer = absl::AnyInvocable<void(const CapabilityRef<T>&, const K&, absl::Time)>;
   using OnEpochTimer = absl::AnyInvocable<void(const CapabilityRef<T>&, const K&, Epoch)>;
+  using OnEventTimer = absl::AnyInvocable<void(const CapabilityRef<T>&, const K&, EventTime)>;
+  // f(const CapabilityRef<T>& time)
+  using OnWatermark = absl::AnyInvocable<void(const CapabilityRef<T>&)>;
+  using OnWakeUp = absl::AnyInvocable<void(const CapabilityRef<T>&)>;
   // f(const CapabilityRef<T>& time)
   using AtEnd = absl::AnyInvocable<void(const CapabilityRef<T>&)>;
 
@@ -69,10 +75,24 @@ class KeyedStep {
         key_(std::move(key)),
         input_(input),
         state_(node.step_id()),
+        watermark_(node.step_id(), graph.worker().index()),
         alarm_(graph, node) {}
 
   KeyedState<K, S>& states() { return state_.states(); }
 
+  // The watermark of the inputs: no earlier record is expected. It never falls, from run to run
+  // either. Of steps with event timers or OnWatermark, whose snapshots contain it.
+  EventTime watermark() const { return watermark_.watermark(); }
+  // For the end of the input, when a step has emitted its last results: a run that continues it
+  // with more input starts from there.
+  void RaiseWatermark(EventTime to) { watermark_.RaiseTo(to); }
+
+  // Calls the function for wake-ups at a time of the run's clock, or earlier. A later call takes
+  // the place of this one. It is not part of snapshots: a step that is restored sets it again.
+  void WakeUpAt(absl::Time at) {
+    wake_up_at_ = absl::ToUnixNanos(at);
+    graph_.queue().Activate(input_.node());
+  }
   // The wall-clock time of the run, for clock timers.
   absl::Time Now() { return graph_.worker().run().clock().Now(); }
 
@@ -93,7 +113,7 @@ class KeyedStep {
   // outside of the step's functions is a FailedPrecondition failure of the run.
   bool SetTimer(const K& key, absl::Time at) {
     RequireRunning();
-    RequireFunction(on_clock_timer_, "OnClockTimer");
+    RequireFunction(f_.on_clock_timer, "OnClockTimer");
     return !ended_ && state_.clock_timers().Set(key, absl::ToUnixNanos(at));
   }
   bool CancelTimer(const K& key, absl::Time at) {
@@ -103,7 +123,7 @@ class KeyedStep {
   // failure of the run.
   bool SetTimer(const CapabilityRef<T>& time, const K& key, Epoch epoch) {
     RequireRunning();
-    RequireFunction(on_epoch_timer_, "OnEpochTimer");
+    RequireFunction(f_.on_epoch_timer, "OnEpochTimer");
     if (epoch < time.time()) {
       graph_.errors().FailAndThrow(
           state_.step_id(), absl::FailedPreconditionError(internal::Concat(
@@ -114,6 +134,15 @@ class KeyedStep {
     if (ended_ || !state_.epoch_timers().Set(key, epoch)) return false;
     HoldEpoch(time, epoch, epoch);
     return true;
+  }
+  // A time that the watermark has passed is due at once.
+  bool SetEventTimer(const K& key, EventTime at) {
+    RequireRunning();
+    RequireFunction(f_.on_event_timer, "OnEventTimer");
+    return !ended_ && state_.event_timers().Set(key, at);
+  }
+  bool CancelEventTimer(const K& key, EventTime at) {
+    return state_.event_timers().Cancel(key, at);
   }
   bool CancelTimer(const K& key, Epoch epoch) {
     if (!state_.epoch_timers().Cancel(key, epoch)) return false;
@@ -156,7 +185,22 @@ class KeyedStep {
                                       "timer within one of them"));
   }
 
-  bool needs_capabilities() const { return on_clock_timer_ || on_epoch_timer_ || at_end_; }
+  struct Functions {
+    OnBatch on_batch;
+    OnClockTimer on_clock_timer;
+    OnEpochTimer on_epoch_timer;
+    OnEventTimer on_event_timer;
+    OnWatermark on_watermark;
+    OnWakeUp on_wake_up;
+    AtEnd at_end;
+    absl::AnyInvocable<void()> on_restored;
+  };
+
+  bool needs_capabilities() const {
+    return f_.on_clock_timer || f_.on_epoch_timer || f_.on_event_timer || f_.on_wake_up ||
+           f_.at_end;
+  }
+  bool keeps_watermark() const { return f_.on_event_timer || f_.on_watermark; }
 
   void Start(std::optional<size_t> ends, internal::FurtherInputs<T> further,
              std::vector<Capability<T>> held) {
@@ -166,8 +210,10 @@ class KeyedStep {
 
   // Called when the dataflow has been built: the timers are those that were restored.
   void Resume() {
-    if (!state_.clock_timers().empty()) RequireFunction(on_clock_timer_, "OnClockTimer");
-    if (!state_.epoch_timers().empty()) RequireFunction(on_epoch_timer_, "OnEpochTimer");
+    if (!state_.clock_timers().empty()) RequireFunction(f_.on_clock_timer, "OnClockTimer");
+    if (!state_.epoch_timers().empty()) RequireFunction(f_.on_epoch_timer, "OnEpochTimer");
+    if (!state_.event_timers().empty()) RequireFunction(f_.on_event_timer, "OnEventTimer");
+    if (f_.on_restored) f_.on_restored();
     if constexpr (std::is_same_v<T, Epoch>) {
       if (held_.empty()) return;
       input_.WithRightAt(held_[0].time(), [&](const CapabilityRef<T>& first) {
@@ -180,11 +226,16 @@ class KeyedStep {
   void Run() {
     auto close = [this](Epoch epoch) {
       FireEpochTimers(epoch);
+      if (keeps_watermark()) watermark_.TellClosed(epoch);
       state_.TellClosed(epoch);
       return true;
     };
     ends_input_->Apply(
-        [this](const CapabilityRef<T>& time, Batch<D>& batch) { on_batch_(time, batch); }, close);
+        [this](const CapabilityRef<T>& time, Batch<D>& batch) { f_.on_batch(time, batch); }, close,
+        [this](const CapabilityRef<T>& time) {
+          if (keeps_watermark()) PassWatermark(time);
+        });
+    if (!state_.event_timers().empty()) FireDueEventTimers();
     if (held_.empty()) {
       ends_input_->CloseEnded(close);
     } else if constexpr (std::is_same_v<T, Epoch>) {
@@ -194,8 +245,20 @@ class KeyedStep {
       const std::optional<Epoch> last = internal::LastEndedEpoch(frontier);
       if (!ends_input_->closes_epochs() && last.has_value()) FireEpochTimers(*last);
       for (Capability<T>& capability : held_) capability.Follow(frontier);
-      FireDueClockTimers();
+      if (!held_.empty() && held_[0].time() < kStopEpoch) {  // a stop waits for no more records
+        FireDueClockTimers();
+        WakeUpIfDue();
+      }
     }
+  }
+
+  void PassWatermark(const CapabilityRef<T>& time) {
+    const EventTime raised = input_.node().LeastWatermark().time;
+    if (raised <= watermark()) return;
+    ends_input_->KeepOpen(time);
+    watermark_.RaiseTo(raised);
+    if (f_.on_watermark) f_.on_watermark(time);
+    FireEventTimers(time, watermark());
   }
 
   // The last results, in the last epoch that the step knows of.
@@ -208,34 +271,65 @@ class KeyedStep {
     input_.WithRightAt(held_[0].time(), [&](const CapabilityRef<T>& time) {
       ends_input_->CloseBefore(time.time(), close);
       ends_input_->KeepOpen(time);
+      FireEventTimers(time, std::numeric_limits<EventTime>::max());
       FireClockTimers(time, std::numeric_limits<int64_t>::max());
       FireEpochTimers(std::numeric_limits<Epoch>::max());
-      if (at_end_) at_end_(time);
+      if (f_.at_end) f_.at_end(time);
     });
     // Open epochs have capabilities of their own.
     held_.clear();
   }
 
   void FireDueClockTimers() {
-    if (held_.empty() || state_.clock_timers().empty()) return;
-    if (held_[0].time() >= kStopEpoch) return;  // the run stops, and waits for no more records
+    if (state_.clock_timers().empty()) return;
     Clock& clock = graph_.worker().run().clock();
     const int64_t now = absl::ToUnixNanos(clock.Now());
     input_.WithRightAt(held_[0].time(),
                        [&](const CapabilityRef<T>& time) { FireClockTimers(time, now); });
-    // The wall clock may jump: the timers are looked at again whenever the step runs.
     if (const std::optional<int64_t> first = state_.clock_timers().First()) {
-      const int64_t now_nanos = clock.NowNanos();
-      alarm_.Set(now_nanos, *first == internal::Alarm::kNever
-                                ? internal::Alarm::kNever
-                                : internal::Alarm::Later(now_nanos, *first - now));
+      SetAlarm(clock.NowNanos(), *first, now);
+    }
+  }
+
+  void WakeUpIfDue() {
+    if (wake_up_at_ == internal::Alarm::kNever) return;
+    Clock& clock = graph_.worker().run().clock();
+    const int64_t now = absl::ToUnixNanos(clock.Now());
+    if (wake_up_at_ <= now) {
+      wake_up_at_ = internal::Alarm::kNever;
+      input_.WithRightAt(held_[0].time(), [&](const CapabilityRef<T>& time) {
+        ends_input_->KeepOpen(time);
+        f_.on_wake_up(time);
+      });
+    }
+    if (wake_up_at_ != internal::Alarm::kNever) SetAlarm(clock.NowNanos(), wake_up_at_, now);
+  }
+
+  // The wall clock may jump: the times are looked at again whenever the step runs.
+  void SetAlarm(int64_t now_nanos, int64_t at, int64_t now) {
+    alarm_.Set(now_nanos, at == internal::Alarm::kNever
+                              ? internal::Alarm::kNever
+                              : internal::Alarm::Later(now_nanos, at - now));
+  }
+
+  // Timers that were set for a time that the watermark had passed already.
+  void FireDueEventTimers() {
+    if (held_.empty() || *state_.event_timers().First() > watermark()) return;
+    input_.WithRightAt(held_[0].time(),
+                       [&](const CapabilityRef<T>& time) { FireEventTimers(time, watermark()); });
+  }
+
+  void FireEventTimers(const CapabilityRef<T>& time, EventTime last) {
+    while (auto timer = state_.event_timers().TakeDue(last)) {
+      ends_input_->KeepOpen(time);
+      f_.on_event_timer(time, timer->first, timer->second);
     }
   }
 
   void FireClockTimers(const CapabilityRef<T>& time, int64_t last) {
     while (auto timer = state_.clock_timers().TakeDue(last)) {
       ends_input_->KeepOpen(time);
-      on_clock_timer_(time, timer->first, absl::FromUnixNanos(timer->second));
+      f_.on_clock_timer(time, timer->first, absl::FromUnixNanos(timer->second));
     }
   }
 
@@ -248,7 +342,7 @@ class KeyedStep {
       input_.WithRightAt(held.time, [&](const CapabilityRef<T>& time) {
         while (held.timer_count > 0) {
           --held.timer_count;
-          on_epoch_timer_(time, state_.epoch_timers().TakeDue(epoch)->first, epoch);
+          f_.on_epoch_timer(time, state_.epoch_timers().TakeDue(epoch)->first, epoch);
         }
       });
       firing_.reset();
@@ -278,10 +372,9 @@ class KeyedStep {
   NodeInput<D, T>& input_;
   std::optional<internal::EpochInput<D, T>> ends_input_;
   internal::StepState<K, S> state_;
-  OnBatch on_batch_;
-  OnClockTimer on_clock_timer_;
-  OnEpochTimer on_epoch_timer_;
-  AtEnd at_end_;
+  internal::WatermarkState watermark_;
+  Functions f_;
+  int64_t wake_up_at_ = internal::Alarm::kNever;
   std::vector<Capability<T>> held_;  // for timers and the end: at the frontier, for each output
   std::map<Epoch, HeldEpoch> held_epochs_;
   std::optional<Epoch> firing_;  // the epoch whose timers fire
@@ -339,7 +432,7 @@ class KeyedOperator {
                   "KeyedOperator: OnBatch must get a function of (const CapabilityRef<T>& time, "
                   "Batch<D>& batch)");
     builder_.RequireNotBuilt();
-    step_.on_batch_ = std::move(f);
+    step_.f_.on_batch = std::move(f);
   }
   // The functions for timers. Their `time` is the epoch of an epoch timer, and the first epoch that
   // is not complete at the step for a clock timer.
@@ -351,7 +444,7 @@ class KeyedOperator {
         "KeyedOperator: OnClockTimer must get a function of (const CapabilityRef<T>& time, "
         "const Key& key, absl::Time at)");
     builder_.RequireNotBuilt();
-    step_.on_clock_timer_ = std::move(f);
+    step_.f_.on_clock_timer = std::move(f);
   }
   template <class F>
   void OnEpochTimer(F f) {
@@ -360,7 +453,45 @@ class KeyedOperator {
                   "KeyedOperator: OnEpochTimer must get a function of (const CapabilityRef<T>& "
                   "time, const Key& key, Epoch epoch)");
     builder_.RequireNotBuilt();
-    step_.on_epoch_timer_ = std::move(f);
+    step_.f_.on_epoch_timer = std::move(f);
+  }
+  template <class F>
+  void OnEventTimer(F f) {
+    RequireRootScope();
+    static_assert(
+        std::is_invocable_v<F&, const CapabilityRef<T>&, const typename Step::K&, EventTime>,
+        "KeyedOperator: OnEventTimer must get a function of (const CapabilityRef<T>& time, "
+        "const Key& key, EventTime at)");
+    builder_.RequireNotBuilt();
+    step_.f_.on_event_timer = std::move(f);
+  }
+  // The function for a higher watermark: KeyedStep::watermark(). The records before it are applied.
+  // The watermark goes downstream when it has returned, behind its records.
+  template <class F>
+  void OnWatermark(F f) {
+    RequireRootScope();
+    static_assert(std::is_invocable_v<F&, const CapabilityRef<T>&>,
+                  "KeyedOperator: OnWatermark must get a function of (const CapabilityRef<T>& "
+                  "time)");
+    builder_.RequireNotBuilt();
+    step_.f_.on_watermark = std::move(f);
+  }
+  // The function for KeyedStep::WakeUpAt.
+  template <class F>
+  void OnWakeUp(F f) {
+    RequireRootScope();
+    static_assert(std::is_invocable_v<F&, const CapabilityRef<T>&>,
+                  "KeyedOperator: OnWakeUp must get a function of (const CapabilityRef<T>& time)");
+    builder_.RequireNotBuilt();
+    step_.f_.on_wake_up = std::move(f);
+  }
+  // Further state under the keys, which lives as long as the dataflow. The parts of its entries
+  // begin with a byte from kFirstOwnPart on. `restored` is called when the dataflow has been built.
+  template <class F>
+  void AddState(StateBase& state, F restored) {
+    builder_.RequireNotBuilt();
+    step_.state_.AddOwn(state);
+    step_.f_.on_restored = std::move(restored);
   }
   // The function for the end of the input, after all batches and timers. A graceful stop is not the
   // end of the input.
@@ -370,7 +501,7 @@ class KeyedOperator {
     static_assert(std::is_invocable_v<F&, const CapabilityRef<T>&>,
                   "KeyedOperator: AtEnd must get a function of (const CapabilityRef<T>& time)");
     builder_.RequireNotBuilt();
-    step_.at_end_ = std::move(f);
+    step_.f_.at_end = std::move(f);
   }
 
   // Adds an input, of records of any type, and the function for its batches. The key function takes
@@ -394,7 +525,7 @@ class KeyedOperator {
   // fails with InvalidArgument.
   template <class R>
   Stream<R, T> Build(NodeOutput<R, T>& output) {
-    if (!step_.on_batch_) {
+    if (!step_.f_.on_batch) {
       builder_.graph().errors().FailAndThrow(
           builder_.node().step_id(),
           absl::InvalidArgumentError("it has no function for batches; give its KeyedOperator one "
@@ -409,6 +540,9 @@ class KeyedOperator {
     }
     // Without epoch order nobody asks for the ends of epochs.
     builder_.AddParticipant(step_.state_, ends.value_or(0), [&step = step_] { step.Resume(); });
+    if (step_.keeps_watermark()) {
+      builder_.AddParticipant(step_.watermark_, ends.value_or(0), [] {});
+    }
     auto logic = [&step = step_] { step.Run(); };
     if (step_.needs_capabilities()) {
       builder_.Build([&](std::vector<Capability<T>> first) {

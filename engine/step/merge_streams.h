@@ -19,6 +19,9 @@ class MergeReceiver final : public Receiver<D, T> {
  public:
   explicit MergeReceiver(Endpoint& endpoint) : tee_(endpoint) {}
   void Push(const T& time, Batch<D>&& batch) override { tee_.Push(time, std::move(batch)); }
+  void PushWatermark(const T& time, const Watermark& watermark) override {
+    tee_.PushWatermark(time, watermark);
+  }
   Tee<D, T>& tee() { return tee_; }
 
  private:

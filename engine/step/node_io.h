@@ -123,6 +123,15 @@ class NodeInput : public internal::InputPortBase {
   // within f, or from outside of the operator's logic, is a FailedPrecondition failure of the run.
   template <class F>
   void ForEach(F&& f) {
+    ForEach(f, [this](const CapabilityRef<T>& time, const internal::ArrivedWatermark& watermark) {
+      ApplyWatermark(time, watermark);
+    });
+  }
+  // The same for steps that hold batches: arrived(const CapabilityRef<T>& time, const
+  // internal::ArrivedWatermark& watermark) is called for watermarks, in their order with the
+  // batches, and calls ApplyWatermark, now or when the batches before are processed.
+  template <class F, class Arrived>
+  void ForEach(F&& f, Arrived&& arrived) {
     static_assert(std::is_invocable_v<F&, const CapabilityRef<T>&, Batch<D>&>,
                   "NodeInput::ForEach: the function must take (const CapabilityRef<T>& time, "
                   "Batch<D>& batch), for a stream of D at times of type T");
@@ -133,12 +142,33 @@ class NodeInput : public internal::InputPortBase {
       internal::Block* block = TakeBlock();
       right_.time_ = block->Time<T>();
       tracker_.Record(location, right_.time_, -1);
+      if (block->record_count == 0) [[unlikely]] {
+        right_.valid_ = true;
+        arrived(std::as_const(right_), TakeWatermark(block));
+        right_.valid_ = false;
+        continue;
+      }
       Batch<D> batch(&graph_.worker().endpoint(), block);
       right_.valid_ = true;
       f(std::as_const(right_), batch);
       right_.valid_ = false;
     }
   }
+
+  // The watermark of the stream: no record before it is expected. It follows the batches that
+  // ForEach has passed on.
+  EventTime watermark() const { return watermarks_.time(); }
+
+  // For steps that hold batches: the records before the watermark `arrived` are processed. Returns
+  // true if the watermark changed; it is sent through all outputs when the logic returns.
+  bool ApplyWatermark(const CapabilityRef<T>& time, const internal::ArrivedWatermark& arrived) {
+    if (!watermarks_.Update(arrived)) return false;
+    node_.changed_watermark = this;
+    watermark_changed_at_ = time.time();
+    return true;
+  }
+  // For steps that are restored.
+  void RaiseWatermark(EventTime to) { watermarks_.RaiseTo(to); }
 
   // The capabilities at a batch's time, as each output has it: to keep the right to send.
   std::vector<Capability<T>> RetainAll(const CapabilityRef<T>& time) const {
@@ -166,6 +196,13 @@ class NodeInput : public internal::InputPortBase {
   // The times that may still come: batches that wait in this input included.
   FrontierView<T> frontier() const { return tracker_.frontier(location); }
 
+  void ForwardWatermark(const internal::Watermark& watermark) override {
+    for (size_t i = 0; i < right_.outputs_.size(); ++i) {
+      if (!right_.outputs_[i].Keeps(watermark_changed_at_)) continue;
+      node_.outputs[i]->PushWatermark(&watermark_changed_at_, watermark);
+    }
+  }
+
   // Made by OperatorBuilder.
   void SetOutputs(std::vector<internal::InputToOutput<T>> outputs) {
     right_.outputs_ = std::move(outputs);
@@ -187,6 +224,7 @@ class NodeInput : public internal::InputPortBase {
 
   ScopeTracker<T>& tracker_;
   CapabilityRef<T> right_;  // of the call under way: here, so that kept references are noticed
+  T watermark_changed_at_ = TimestampTraits<T>::Minimum();
 };
 
 // An output of an operator.
@@ -264,7 +302,7 @@ class NodeOutput : public internal::OutputPortBase {
   Hold AddHold(const Hold* of) override {
     T time = time_;
     if (of != nullptr) std::memcpy(&time, of->time, sizeof(T));
-    Hold hold{this, {}};
+    Hold hold{this, {}, partitions == nullptr ? 0 : partitions->current};
     std::memcpy(hold.time, &time, sizeof(T));
     tracker_.Record(location, time, +1);
     ++hold_count;
@@ -276,6 +314,15 @@ class NodeOutput : public internal::OutputPortBase {
     tracker_.Record(location, time, -1);
     --hold_count;
     graph_.queue().MarkActive();
+  }
+
+  void PushWatermark(const void* time, const internal::Watermark& watermark) override {
+    FlushOwnBuffer();
+    T at;
+    std::memcpy(&at, time, sizeof(T));
+    internal::Watermark of_port = watermark;
+    of_port.port = this;
+    tee_.PushWatermark(at, of_port);
   }
 
   // How many batches have gone out.

@@ -38,6 +38,7 @@ void ConnectChannel(const Stream<D, T>& stream, Channel<D, T>& channel) {
   for (OutputPortBase* port : stream.ports()) {
     if (channel.KeepsRecords()) port->buffers.push_back(&channel);
     port->channels.push_back(&channel);
+    channel.AddPort(*port);
   }
 }
 

@@ -37,7 +37,10 @@ SourceNodeBase::SourceNodeBase(Graph& graph, Node& node, OutputPortBase& output,
       clock_(graph, node, std::move(capability), *this, epochs),
       alarm_(graph, node),
       form_(form),
-      listing_(listing) {}
+      listing_(listing) {
+  output_.of_source = true;
+  output_.partitions = &partitions_.read();
+}
 
 void SourceNodeBase::Open() {
   if (form_.by_worker) {
@@ -182,13 +185,15 @@ void SourceNodeBase::PollReaders() {
   const int64_t budget = clock_.Budget();
   if (budget == 0) return;  // the completion of an epoch activates it
   if (std::exchange(node_.woken, false)) partitions_.WakeAll();
-  if (partitions_.AllDone()) return clock_.Finish();
+  if (partitions_.AllDone()) return Finish();
   SourcePartitions::Partition* const partition =
       partitions_.TakeNext([this] { return graph_.worker().NowNanos(); });
   if (partition != nullptr) {
     empty_epoch_end_nanos_ = Alarm::kNever;
-    Poll(*partition, budget);
-  } else if (partitions_.open_count() > 0) {
+    return Poll(*partition, budget);
+  }
+  TellWatermark(/*active=*/true, /*more_follows=*/false);
+  if (partitions_.open_count() > 0) {
     alarm_.Set(graph_.worker().NowNanos(), partitions_.FirstPoll());
   } else if (partitions_.AwaitsPartitions() && !clock_.is_timed()) {
     CloseEmptyEpoch();
@@ -209,15 +214,16 @@ void SourceNodeBase::CloseEmptyEpoch() {
 
 void SourceNodeBase::Poll(SourcePartitions::Partition& partition, int64_t budget) {
   int64_t emitted = 0;
-  partition.polled = true;
+  partitions_.BeginPoll(partition);
   absl::StatusOr<SourceState> state = partition.reader->Poll(clock_.epoch(), budget, emitted);
   Check(state.status());
   output_.Flush();
   graph_.worker().CountSourceRecords(static_cast<uint64_t>(emitted));
+  TellWatermark(/*active=*/true, state->wait <= absl::ZeroDuration() && !state->done);
   if (state->done) {
     partitions_.Close(partition);
     OpenNext();
-    if (partitions_.AllDone()) return clock_.Finish();
+    if (partitions_.AllDone()) return Finish();
     if (emitted > 0) clock_.AfterPoll(emitted);
     graph_.queue().Activate(node_);
     return;
@@ -235,6 +241,18 @@ void SourceNodeBase::Poll(SourcePartitions::Partition& partition, int64_t budget
     partitions_.Continue(partition);
   }
   graph_.queue().Activate(node_);
+}
+
+void SourceNodeBase::Finish() {
+  TellWatermark(/*active=*/false, /*more_follows=*/false);
+  clock_.Finish();
+}
+
+void SourceNodeBase::TellWatermark(bool active, bool more_follows) {
+  if (!graph_.parts().has_event_time) return;
+  const Epoch epoch = clock_.epoch();
+  output_.PushWatermark(
+      &epoch, {.active = active, .more_follows = more_follows, .partitions = &partitions_.read()});
 }
 
 }  // namespace headway::internal

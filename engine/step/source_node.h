@@ -98,6 +98,9 @@ class SourceNodeBase : public SourceControl, public EpochParticipant {
   void PollReaders();
   void CloseEmptyEpoch();
   void Poll(SourcePartitions::Partition& partition, int64_t budget);
+  void Finish();
+  // Tells the steps downstream that the partitions were looked at, if they derive watermarks.
+  void TellWatermark(bool active, bool more_follows);
 
   Graph& graph_;
   Node& node_;

@@ -67,8 +67,10 @@ absl::Status SourcePartitions::OpenNext(size_t max_open, OpenReader open) {
     open_.back()->polled = !open_.back()->at.position.has_value();
     open_.back()->index = open_.size() - 1;
     ready_.push_back(open_.back().get());
+    open_.back()->number = read_.opened++;
     unopened_.pop_front();
   }
+  read_.all_open = assigned_ && unopened_.empty();
   return absl::OkStatus();
 }
 
@@ -92,6 +94,12 @@ void SourcePartitions::Rest(Partition& partition, int64_t poll_at_nanos) {
   std::ranges::push_heap(idle_, IsPolledLater);
 }
 
+void SourcePartitions::BeginPoll(Partition& partition) {
+  partition.polled = true;
+  partition.poll_at_nanos = 0;
+  read_.current = partition.number;
+}
+
 int64_t SourcePartitions::FirstPoll() const {
   return idle_.empty() ? Alarm::kNever : idle_.front()->poll_at_nanos;
 }
@@ -108,6 +116,7 @@ void SourcePartitions::Close(Partition& partition) {
       changes_.push_back({.name = partition.at.name, .position = std::move(position)});
     }
   }
+  read_.closed.push_back(partition.number);
   const size_t index = partition.index;
   open_[index] = std::move(open_.back());
   open_[index]->index = index;

@@ -13,6 +13,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "engine/graph/watermark.h"
 #include "engine/state/state_base.h"
 #include "engine/step/partition_position.h"
 #include "engine/step/source_state.h"
@@ -41,6 +42,7 @@ class SourcePartitions {
     int64_t poll_at_nanos = 0;  // while it is idle
     bool polled = false;        // since the last snapshot, or new
     size_t index = 0;           // among the open ones
+    uint32_t number = 0;        // of ReadPartitions
   };
   using Positions = std::unordered_map<std::string, std::string>;
   using OpenReader = absl::FunctionRef<absl::StatusOr<std::unique_ptr<PartitionReader>>(
@@ -77,6 +79,10 @@ class SourcePartitions {
   void Close(Partition& partition);
   // The time at which the first of the idle partitions is to be polled.
   int64_t FirstPoll() const;
+  // The reader of the partition is about to be polled.
+  void BeginPoll(Partition& partition);
+  // The partitions as steps downstream see them.
+  ReadPartitions& read() { return read_; }
   // No partition is idle any more.
   void WakeAll();
   // Closes all partitions, when the dataflow ends.
@@ -92,6 +98,7 @@ class SourcePartitions {
   std::vector<std::unique_ptr<Partition>> open_;
   std::deque<Partition*> ready_;  // in the order of their turns
   std::vector<Partition*> idle_;  // a heap, the first to be polled on top
+  ReadPartitions read_;
   // Of partitions that are not open, for the next snapshot.
   std::vector<PartitionPosition> changes_;
 };

@@ -145,6 +145,9 @@ class TransformReceiver final : public Receiver<D, T> {
     graph_.errors().Guard(step_id_, [&] { body_(batch, output_); });
     output_.End();
   }
+  void PushWatermark(const T& time, const Watermark& watermark) override {
+    output_.tee().PushWatermark(time, watermark);
+  }
   Tee<R, T>& tee() { return output_.tee(); }
 
  private:
@@ -170,6 +173,9 @@ class SeveralOutputsReceiver final : public Receiver<D, T> {
       graph_.errors().Guard(step_id_, [&] { body_(batch, outputs...); });
       (outputs.End(), ...);
     });
+  }
+  void PushWatermark(const T& time, const Watermark& watermark) override {
+    WithOutputs([&](auto&... outputs) { (outputs.tee().PushWatermark(time, watermark), ...); });
   }
   // Returns f(TransformOutput<Rs, T>&...).
   template <class F>
@@ -208,6 +214,9 @@ class InPlaceReceiver : public Receiver<D, T> {
         tee_(graph.worker().endpoint()) {}
 
   void Push(const T& time, Batch<D>&& batch) override { ChangeAndPush(time, batch); }
+  void PushWatermark(const T& time, const Watermark& watermark) override {
+    tee_.PushWatermark(time, watermark);
+  }
   Tee<D, T>& tee() { return tee_; }
 
  protected:
