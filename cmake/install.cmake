@@ -22,7 +22,7 @@ install(FILES ${PROJECT_BINARY_DIR}/headway-config.cmake
 
 list(TRANSFORM HEADWAY_ABSL_PARTS PREPEND absl_ OUTPUT_VARIABLE headway_pc_requires)
 # The library is static.
-list(APPEND headway_pc_requires libuv libsodium sqlite3 libzstd)
+list(APPEND headway_pc_requires libuv libsodium sqlite3 libzstd zlib simdjson)
 if(PQ_FOUND)
   list(APPEND headway_pc_requires libpq)
 endif()

@@ -32,9 +32,14 @@ struct FileLinesOptions {
 // A file whose size is unknown is read to its end by one worker: a pipe, a device, a file of /proc.
 // While a pipe is empty its reader is idle. Such a file has no position.
 //
+// Files of gzip and zstd are known by their first bytes, and are decompressed in pieces, each by
+// one worker. A run that resumes decompresses such a file from its beginning and drops the lines
+// that were read.
+//
 // Errors name the file. NotFound, PermissionDenied and others: it cannot be opened or read.
-// InvalidArgument: it is a directory, is compressed (gzip, bzip2, xz, zstd, lz4, zip), or has a
-// longer line. DataLoss: it became shorter while it was read, or since the last run.
+// InvalidArgument: it is a directory, is compressed in another way (bzip2, xz, lz4, zip, or a pipe
+// of gzip or zstd), or has a longer line. DataLoss: it became shorter while it was read, or since
+// the last run; compressed bytes are malformed or truncated.
 // FailedPrecondition: the last run read a file that is not listed any more.
 class FileLines {
  public:

@@ -6,8 +6,9 @@
 
 namespace headway::internal {
 
-FileShare::FileShare(std::vector<int64_t> sizes, int worker_index, int worker_count)
-    : sizes_(std::move(sizes)), worker_index_(worker_index) {
+FileShare::FileShare(std::vector<int64_t> sizes, int64_t stripe_bytes, int worker_index,
+                     int worker_count)
+    : sizes_(std::move(sizes)), stripe_bytes_(stripe_bytes), worker_index_(worker_index) {
   // Ascending, and so a heap.
   for (int worker = 0; worker < worker_count; ++worker) loads_.push_back({0, worker});
 }
@@ -19,7 +20,7 @@ std::optional<FileStripe> FileShare::Next() {
     // A file of unknown size counts like one of a stripe.
     int64_t bytes = kStripeBytes;
     if (size != kUnknownFileSize) {
-      stripe.end = std::min(size, begin_ + kStripeBytes);
+      stripe.end = begin_ + std::min(size - begin_, stripe_bytes_);
       bytes = stripe.end - stripe.begin;
     }
     begin_ = stripe.end;

@@ -14,7 +14,7 @@ inline constexpr int64_t kUnknownFileSize = -1;
 // Files are divided into stripes of this many bytes.
 inline constexpr int64_t kStripeBytes = int64_t{1} << 20;
 
-// One stripe of a file, or all of a file of unknown size.
+// One stripe of a file, or all of it.
 struct FileStripe {
   size_t file = 0;  // index
   int64_t begin = 0;
@@ -23,11 +23,11 @@ struct FileStripe {
 
 // The stripes of a list of files that one worker reads: each goes to the worker that has the fewest
 // bytes until then. Workers that have the same sizes agree on the division, in which their shares
-// differ by one stripe at most.
+// differ by one stripe at most. A stripe has `stripe_bytes`, except for the last of a file.
 class FileShare {
  public:
   FileShare() = default;  // of no files
-  FileShare(std::vector<int64_t> sizes, int worker_index, int worker_count);
+  FileShare(std::vector<int64_t> sizes, int64_t stripe_bytes, int worker_index, int worker_count);
 
   // The next stripe of this worker, in the order of the files; nullopt after the last.
   std::optional<FileStripe> Next();
@@ -45,6 +45,7 @@ class FileShare {
   };
 
   std::vector<int64_t> sizes_;
+  int64_t stripe_bytes_ = kStripeBytes;
   int worker_index_ = 0;
   std::vector<Load> loads_;  // a min-heap
   size_t file_ = 0;          // of the next stripe of any worker

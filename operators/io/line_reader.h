@@ -3,14 +3,15 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "comm/system/file_descriptor.h"
 #include "operators/io/file_share.h"
+#include "operators/io/input_file.h"
 
 namespace headway::internal {
 
@@ -29,11 +30,17 @@ class LineReader {
     kLine,
     kEnd,         // of the stripe
     kNothingYet,  // a pipe or a device has no more at present
+    kBusy,        // a compressed file is being read up to the position: ask again
   };
+
+  // At least this many bytes behind a line may be read.
+  static constexpr size_t kPadding = 64;
+
+  explicit LineReader(size_t max_line_bytes) : max_line_bytes_(max_line_bytes) {}
 
   // Opens the file at `path` and closes the one before. The stripes that follow are of this file.
   absl::Status Open(const std::string& path);
-  const std::string& path() const { return path_; }
+  const std::string& path() const { return file_.path(); }
 
   // Moves to the first line of the stripe. `size` is that of the file.
   absl::Status BeginStripe(const FileStripe& stripe, int64_t size);
@@ -42,13 +49,25 @@ class LineReader {
   absl::Status ContinueStripe(const FileStripe& stripe, int64_t size, LinePosition from);
 
   // Sets `line` to the next line, which is valid until the next call.
-  absl::StatusOr<Found> Next(std::string_view* line);
+  absl::StatusOr<Found> Next(std::string_view* line) {
+    return Next(line, [](const char* bytes, size_t searched, size_t size) {
+      return static_cast<const char*>(std::memchr(bytes + searched, '\n', size - searched));
+    });
+  }
+  // The same for lines that not each '\n' ends. find_end(bytes, searched, size) returns the '\n'
+  // that ends the line at `bytes`, or null: it is not in the `size` bytes. A call before, with the
+  // same bytes, has not found it in the first `searched` ones.
+  template <class FindEnd>
+  absl::StatusOr<Found> Next(std::string_view* line, FindEnd&& find_end);
 
+  // The byte at which the last line of Next begins.
+  int64_t line_begin() const { return line_begin_; }
   // Whether a later run can continue at a position: not in a pipe, and not in a file of /proc.
   bool HasPositions() const;
   LinePosition position() const { return {position_ - open_bytes_, open_bytes_}; }
 
  private:
+  // Of a pipe, of a file of /proc, or of a compressed file.
   bool is_stream() const { return size_ == kUnknownFileSize; }
   // Whether the buffer holds the last bytes of the file.
   bool AtEnd() const {
@@ -58,15 +77,17 @@ class LineReader {
   absl::Status MoveToFirstLineFrom(int64_t position);
   absl::StatusOr<bool> SkipToFirstLineFrom(int64_t position);
   // Moves behind the end of the line that ended the file before, or to the line if it has grown.
-  absl::Status MoveToGrownLine(LinePosition from);
-  // Reads more bytes, or sees the end. Returns false if there are none at present.
-  absl::StatusOr<bool> Fill();
+  absl::StatusOr<InputFile::Found> PassOpenLine();
+  // Reads more bytes, or sees the end.
+  absl::StatusOr<InputFile::Found> Fill();
   absl::Status MakeRoom();
-  bool HasInput() const;
-  absl::Status CheckNotCompressed();
+  absl::Status CheckNotShorter(int64_t end) const;
+  static Found NotFound(InputFile::Found why) {
+    return why == InputFile::Found::kBusy ? Found::kBusy : Found::kNothingYet;
+  }
 
-  std::string path_;
-  FileDescriptor descriptor_;
+  size_t max_line_bytes_;
+  InputFile file_;
   int64_t size_ = 0;        // kUnknownFileSize: the end tells it
   int64_t stripe_end_ = 0;  // kUnknownFileSize: the end of the file
   bool continues_ = false;  // the buffer may hold the beginning of the stripe that follows
@@ -78,8 +99,45 @@ class LineReader {
   size_t end_ = 0;
   size_t searched_ = 0;  // bytes of the buffer without a line end
   int64_t position_ = 0;
-  int64_t open_bytes_ = 0;  // of the last line, if it had no end
+  int64_t line_begin_ = 0;            // of the last line
+  int64_t open_bytes_ = 0;            // of the last line, if it had no end
+  bool continues_open_line_ = false;  // the last line of the run before had no end
 };
+
+template <class FindEnd>
+absl::StatusOr<LineReader::Found> LineReader::Next(std::string_view* line, FindEnd&& find_end) {
+  if (continues_open_line_) {
+    absl::StatusOr<InputFile::Found> passed = PassOpenLine();
+    if (!passed.ok()) return passed.status();
+    if (continues_open_line_) return NotFound(*passed);
+  }
+  if (!is_stream() && position_ >= stripe_end_) return Found::kEnd;
+  for (;;) {
+    const char* start = buffer_.get() + begin_;
+    const size_t size = end_ - begin_;
+    const char* newline = searched_ == size ? nullptr : find_end(start, searched_, size);
+    if (newline == nullptr && !AtEnd()) {
+      searched_ = size;
+      absl::StatusOr<InputFile::Found> filled = Fill();
+      if (!filled.ok()) return filled.status();
+      if (*filled == InputFile::Found::kNothingYet || *filled == InputFile::Found::kBusy) {
+        return NotFound(*filled);
+      }
+      continue;
+    }
+    searched_ = 0;
+    if (size == 0) return Found::kEnd;
+    size_t length = newline != nullptr ? static_cast<size_t>(newline - start) : size;
+    const size_t consumed = length + (newline != nullptr ? 1 : 0);
+    if (newline != nullptr && length > 0 && start[length - 1] == '\r') --length;
+    *line = std::string_view(start, length);
+    begin_ += consumed;
+    line_begin_ = position_;
+    position_ += static_cast<int64_t>(consumed);
+    open_bytes_ = newline != nullptr ? 0 : static_cast<int64_t>(size);
+    return Found::kLine;
+  }
+}
 
 }  // namespace headway::internal
 
