@@ -179,7 +179,8 @@ class SinkNode final : public SinkNodeBase {
     if (MustWait()) return;
     auto close = [this](Epoch epoch) { return Close(epoch); };
     const bool applied =
-        input_.Apply([this](const CapabilityRef<T>&, Batch<D>& batch) { Write(batch); }, close);
+        input_.Apply([this](const CapabilityRef<T>&, Batch<D>& batch) { Write(batch); }, close,
+                     [](const CapabilityRef<T>&) {});
     node_.takes_nothing = !applied || !input_.CloseEnded(close);
   }
 
