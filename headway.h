@@ -10,6 +10,7 @@
 #include "engine/runtime/run_monitor.h"
 #include "engine/runtime/status_macros.h"
 #include "engine/step/activator.h"
+#include "engine/step/event_time.h"
 #include "engine/step/input_handle.h"
 #include "engine/step/iterate.h"
 #include "engine/step/keyed_operator.h"
@@ -59,6 +60,7 @@
 #include "operators/redistribute.h"
 #include "operators/split.h"
 #include "operators/stateful_map.h"
+#include "operators/windows/window_with.h"
 #include "operators/words.h"
 
 #endif  // HEADWAY_HEADWAY_H_

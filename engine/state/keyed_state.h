@@ -86,6 +86,12 @@ class KeyedState final : public StateBase {
   // The same for keys that are routed otherwise: hash_of(KeyView key) is the hash of an entry.
   template <class HashOf>
   void SnapshotRouted(HashOf&& hash_of, absl::FunctionRef<void(const StateEntry&)> write) {
+    SnapshotPart({}, hash_of, write);
+  }
+  // The same with a part in each entry, for a step with several states under the same keys.
+  template <class HashOf>
+  void SnapshotPart(std::span<const std::byte> part, HashOf&& hash_of,
+                    absl::FunctionRef<void(const StateEntry&)> write) {
     RequireCodec<K>();
     RequireCodec<S>();
     Encoder encoder;
@@ -95,7 +101,8 @@ class KeyedState final : public StateBase {
       const size_t key_size = encoder.size();
       if (state != nullptr) Codec<S>::Encode(*state, encoder);
       const std::span<const std::byte> bytes = encoder.bytes();
-      StateEntry entry{.key = bytes.first(key_size), .state = std::nullopt, .hash = hash_of(key)};
+      StateEntry entry{
+          .key = bytes.first(key_size), .state = std::nullopt, .part = part, .hash = hash_of(key)};
       if (state != nullptr) entry.state = bytes.subspan(key_size);
       write(entry);
     });

@@ -521,6 +521,12 @@ class KeyedOperator {
         input, builder_.graph().worker().run().options().apply_in_epoch_order, std::move(f)));
   }
 
+  // The stream of a further output.
+  template <class R>
+  Stream<R, T> StreamOf(NodeOutput<R, T>& output) {
+    return builder_.StreamOf(output);
+  }
+
   // Ends the build, and returns the stream of `output`. Without a function for batches the build
   // fails with InvalidArgument.
   template <class R>

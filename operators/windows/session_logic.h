@@ -1,0 +1,120 @@
+#ifndef HEADWAY_OPERATORS_WINDOWS_SESSION_LOGIC_H_
+#define HEADWAY_OPERATORS_WINDOWS_SESSION_LOGIC_H_
+
+#include <algorithm>
+#include <cstddef>
+#include <functional>
+#include <optional>
+#include <utility>
+
+#include "engine/step/keyed_operator.h"
+#include "operators/key_value.h"
+#include "operators/windows/sessions.h"
+#include "operators/windows/windowers.h"
+
+namespace headway::internal {
+
+// The logic of a step with session windows. A key has a timer at the end of its first session, or
+// before that: records of the session do not move it. Belongs to the worker's thread.
+template <class D, class T, class Clock, class Agg>
+class SessionLogic {
+ public:
+  using State = typename Agg::State;
+  using Step = KeyedStep<Sessions<State>, D, T, FirstOfPair>;
+  using K = typename Step::K;
+  using Result =
+      RecordOfT<decltype(std::declval<const Agg&>().Result(std::declval<const State&>()))>;
+  using Results = NodeOutput<std::pair<K, Windowed<Result>>, T>;
+
+  SessionLogic(Step& step, Results& results, NodeOutput<D, T>& late, Clock clock,
+               const SessionWindows& windows, Agg aggregate)
+      : step_(step),
+        results_(results),
+        late_(late),
+        clock_(std::move(clock)),
+        gap_(windows.gap()),
+        aggregate_(std::move(aggregate)) {}
+
+  void Add(const CapabilityRef<T>& time, Batch<D>& batch) {
+    const EventTime watermark = step_.watermark();
+    step_.FindEach(batch, [&](size_t i, Sessions<State>* known) {
+      const EventTime at = TimeOf(batch, i);
+      // A session of this record alone would be over already.
+      if (EndOf(at) <= watermark && (known == nullptr || !known->Has(at, gap_))) {
+        late_.SessionAt(time).Give(batch.Take(i));
+        return;
+      }
+      Sessions<State>& sessions =
+          known == nullptr ? step_.states().At(FirstOfPair()(batch[i])) : *known;
+      const bool is_first = sessions.empty() || at < sessions.one->first;
+      if (is_first) step_.SetEventTimer(KeyOf(batch, i), EndOf(at));
+      Session<State>& session = sessions.At(
+          at, gap_, [&](State& into, const State& other) { aggregate_.Merge(into, other); });
+      auto&& record = batch.Take(i);
+      using V = RecordOfT<TakenValue<D>>;
+      aggregate_.Add(session.state, at, V(std::move(record.second)));
+    });
+  }
+
+  // A timer of the key is due.
+  void Close(const CapabilityRef<T>& time, const K& key) {
+    const EventTime watermark = step_.watermark();
+    Sessions<State>* sessions = step_.states().Find(key);
+    if (sessions == nullptr) return;
+    Emit(time, key, *sessions,
+         [&](const Session<State>& session) { return EndOf(session.last) <= watermark; });
+    if (sessions->empty()) {
+      step_.states().Erase(key);
+    } else {
+      step_.SetEventTimer(key, EndOf(sessions->one->last));
+    }
+  }
+
+  // The input has ended: all sessions do.
+  void End(const CapabilityRef<T>& time) {
+    EventTime last = kNoWatermark;
+    step_.states().ForEach([&](typename Step::KeyView key, const Sessions<State>& kept) {
+      Sessions<State> sessions = kept;
+      Emit(time, key, sessions, [&](const Session<State>& session) {
+        last = std::max(last, EndOf(session.last));
+        return true;
+      });
+    });
+    step_.RaiseWatermark(last);
+    step_.states().Clear();
+  }
+
+ private:
+  static K KeyOf(const Batch<D>& batch, size_t i) { return K(FirstOfPair()(batch[i])); }
+  EventTime TimeOf(const Batch<D>& batch, size_t i) {
+    auto&& record = batch[i];
+    return ToEventTime(std::invoke(clock_.time, std::as_const(record.second)));
+  }
+  // The end of the window of a session whose last record is at `last`: a record at a distance of
+  // the gap belongs to it still.
+  EventTime EndOf(EventTime last) const {
+    return Sessions<State>::Later(Sessions<State>::Later(last, gap_), 1);
+  }
+
+  template <class Key, class IsOver>
+  void Emit(const CapabilityRef<T>& time, const Key& key, Sessions<State>& sessions,
+            IsOver&& is_over) {
+    auto output = results_.SessionAt(time);
+    while (const std::optional<Session<State>> session = sessions.TakeFirst(is_over)) {
+      const Window window{.start = session->first, .end = EndOf(session->last)};
+      output.Give(std::pair<typename Step::KeyView, Windowed<Result>>(
+          key, {window, Pane::kOnTime, aggregate_.Result(session->state)}));
+    }
+  }
+
+  Step& step_;
+  Results& results_;
+  NodeOutput<D, T>& late_;
+  Clock clock_;
+  const EventTime gap_;
+  const Agg aggregate_;
+};
+
+}  // namespace headway::internal
+
+#endif  // HEADWAY_OPERATORS_WINDOWS_SESSION_LOGIC_H_

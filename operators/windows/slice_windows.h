@@ -1,0 +1,304 @@
+#ifndef HEADWAY_OPERATORS_WINDOWS_SLICE_WINDOWS_H_
+#define HEADWAY_OPERATORS_WINDOWS_SLICE_WINDOWS_H_
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "engine/step/keyed_operator.h"
+#include "operators/key_value.h"
+#include "operators/windows/open_windows.h"
+#include "operators/windows/slice_tables.h"
+
+namespace headway::internal {
+
+// The time of records by an EventClock, and by the SystemClock.
+template <class Clock>
+inline constexpr bool kIsSystemClock = std::is_same_v<Clock, SystemClock>;
+
+// The logic of a step whose windows are the same for all keys. A record changes the aggregate of
+// its key in one slice. When the watermark passes the end of a window, the slices of the window are
+// combined. Belongs to the worker's thread.
+template <class D, class T, class Clock, class W, class Agg>
+class SliceWindows {
+ public:
+  using Step = KeyedStep<char, D, T, FirstOfPair>;
+  using K = typename Step::K;
+  using Result = RecordOfT<decltype(std::declval<const Agg&>().Result(
+      std::declval<const typename Agg::State&>()))>;
+  using Results = NodeOutput<std::pair<K, Windowed<Result>>, T>;
+
+  SliceWindows(Step& step, Results& results, NodeOutput<D, T>& late, Clock clock, W windower,
+               Agg aggregate, const WindowOptions& options)
+      : step_(step),
+        results_(results),
+        late_(late),
+        clock_(std::move(clock)),
+        windower_(std::move(windower)),
+        aggregate_(std::move(aggregate)),
+        early_interval_(options.early_interval),
+        open_(absl::ToInt64Nanoseconds(options.allowed_lateness)),
+        tables_(windower_) {}
+
+  StateBase& state() { return tables_; }
+
+  // The slices are restored: their windows are open.
+  void Resume() {
+    for (auto& [start, slice] : tables_.slices()) OpenWindowsOf(slice.range);
+    ScheduleWakeUp();
+  }
+
+  void Add(const CapabilityRef<T>& time, Batch<D>& batch) {
+    if constexpr (kIsSystemClock<Clock>) FollowSystemClock(time);
+    EventTime first = std::numeric_limits<EventTime>::max();
+    EventTime last = kNoWatermark;
+    times_.resize(batch.size());
+    for (size_t i = 0; i < batch.size(); ++i) {
+      times_[i] = TimeOf(batch, i);
+      first = std::min(first, times_[i]);
+      last = std::max(last, times_[i]);
+    }
+    Slice* slice = SliceFor(first);
+    if (slice != nullptr && slice->range.Contains(last) && !NotesChanges()) {
+      slice->aggregates.AtEach(
+          batch.size(), [&](size_t i) { return KeyOf(batch, i); },
+          [&](size_t i, State& state) { aggregate_.Add(state, times_[i], ValueOf(batch, i)); });
+    } else {
+      Divide(time, batch);
+    }
+    ScheduleWakeUp();
+  }
+
+  // The watermark has risen.
+  void Close(const CapabilityRef<T>& time) {
+    const EventTime watermark = step_.watermark();
+    bool any = false;
+    while (const std::optional<Window> window = open_.TakeDue(watermark)) {
+      EmitAll(time, *window);
+      any = true;
+    }
+    if (!any && !open_.has_emitted()) return;
+    open_.ForgetOver(watermark);
+    DropSlices();
+  }
+
+  void WakeUp(const CapabilityRef<T>& time) {
+    if constexpr (kIsSystemClock<Clock>) FollowSystemClock(time);
+    if (early_at_.has_value() && step_.Now() >= *early_at_) EmitEarly(time);
+    ScheduleWakeUp();
+  }
+
+  // The input has ended: all windows do.
+  void End(const CapabilityRef<T>& time) {
+    const EventTime last = open_.last_end().value_or(kNoWatermark);
+    while (const std::optional<Window> window = open_.TakeDue(last)) EmitAll(time, *window);
+    step_.RaiseWatermark(last);
+    tables_.DropOver([](EventTime) { return true; });
+    current_ = nullptr;
+  }
+
+ private:
+  using State = typename Agg::State;
+  using Tables = SliceTables<K, State, W>;
+  using Slice = typename Tables::Slice;
+  using KeyInBatch = typename Step::KeyInBatch;
+  using Keys = FlatTable<K, std::monostate>;
+
+  static KeyInBatch KeyOf(const Batch<D>& batch, size_t i) {
+    return KeyInBatch(FirstOfPair()(batch[i]));
+  }
+  static auto ValueOf(Batch<D>& batch, size_t i) {
+    auto&& record = batch.Take(i);
+    using V = RecordOfT<TakenValue<D>>;
+    return V(std::move(record.second));
+  }
+  EventTime TimeOf(const Batch<D>& batch, size_t i) {
+    if constexpr (kIsSystemClock<Clock>) {
+      return step_.watermark();
+    } else {
+      auto&& record = batch[i];
+      return ToEventTime(std::invoke(clock_.time, std::as_const(record.second)));
+    }
+  }
+
+  // The watermark of the system clock is the time itself.
+  void FollowSystemClock(const CapabilityRef<T>& time) {
+    const EventTime now = ToEventTime(step_.Now());
+    if (now <= step_.watermark()) return;
+    step_.RaiseWatermark(now);
+    Close(time);
+  }
+
+  bool MayEmitEarly() const { return early_interval_ < absl::InfiniteDuration(); }
+  // Whether the keys of a batch have to be noted.
+  bool NotesChanges() const { return open_.has_emitted() || MayEmitEarly(); }
+
+  // The slice of that time, which may be new; null if the time is in no window, or all of its
+  // windows are closed.
+  Slice* SliceFor(EventTime time) {
+    if (current_ != nullptr && current_->range.Contains(time)) return current_;
+    if (Slice* known = tables_.Find(time)) return current_ = known;
+    const std::optional<Window> range = windower_.SliceOf(time);
+    if (!range.has_value() || open_.IsOver(tables_.LastEnd(*range), step_.watermark())) {
+      return nullptr;
+    }
+    OpenWindowsOf(*range);
+    return current_ = &tables_.Add(*range);
+  }
+  void OpenWindowsOf(const Window& range) {
+    const EventTime watermark = step_.watermark();
+    windower_.ForEachWindow(range, [&](const Window& window) { open_.Open(window, watermark); });
+  }
+
+  void Divide(const CapabilityRef<T>& time, Batch<D>& batch) {
+    for (size_t i = 0; i < batch.size(); ++i) {
+      Slice* slice = SliceFor(times_[i]);
+      if (slice == nullptr) {
+        if (windower_.SliceOf(times_[i]).has_value()) {
+          late_.SessionAt(time).Give(batch.Take(i));
+        }
+        continue;
+      }
+      if (slice->records.empty()) touched_.push_back(slice);
+      slice->records.push_back(static_cast<uint32_t>(i));
+    }
+    for (Slice* slice : touched_) {
+      if (NotesChanges()) NoteKeys(*slice, batch);
+      slice->aggregates.AtEach(
+          slice->records.size(), [&](size_t n) { return KeyOf(batch, slice->records[n]); },
+          [&](size_t n, State& state) {
+            const size_t i = slice->records[n];
+            aggregate_.Add(state, times_[i], ValueOf(batch, i));
+          });
+      slice->records.clear();
+    }
+    for (Slice* slice : touched_) EmitLate(time, *slice);
+    touched_.clear();
+  }
+  // Before the records are taken.
+  void NoteKeys(Slice& slice, const Batch<D>& batch) {
+    for (uint32_t i : slice.records) {
+      if (MayEmitEarly()) slice.changed.At(KeyOf(batch, i));
+      if (open_.has_emitted()) late_keys_[slice.range.start].At(KeyOf(batch, i));
+    }
+  }
+
+  void EmitAll(const CapabilityRef<T>& time, const Window& window) {
+    std::vector<Slice*> slices;
+    tables_.ForEachIn(window, [&](Slice& slice) { slices.push_back(&slice); });
+    auto session = results_.SessionAt(time);
+    if (slices.size() == 1) {
+      slices[0]->aggregates.ForEach([&](typename Step::KeyView key, const State& state) {
+        Give(session, key, window, Pane::kOnTime, state);
+      });
+      return;
+    }
+    FlatTable<K, State> combined;
+    for (Slice* slice : slices) {
+      slice->aggregates.ForEach([&](typename Step::KeyView key, const State& state) {
+        const size_t size_before = combined.size();
+        State& into = combined.At(key);
+        if (combined.size() != size_before) {
+          into = state;
+        } else {
+          aggregate_.Merge(into, state);
+        }
+      });
+    }
+    combined.ForEach([&](typename Step::KeyView key, const State& state) {
+      Give(session, key, window, Pane::kOnTime, state);
+    });
+  }
+
+  void EmitLate(const CapabilityRef<T>& time, const Slice& slice) {
+    const auto keys = late_keys_.find(slice.range.start);
+    if (keys == late_keys_.end()) return;
+    open_.ForEachEmitted(slice.range, [&](const Window& window) {
+      EmitKeys(time, window, keys->second, Pane::kLate);
+    });
+    late_keys_.erase(keys);
+  }
+
+  void EmitEarly(const CapabilityRef<T>& time) {
+    early_at_.reset();
+    std::map<std::pair<EventTime, EventTime>, Keys> by_window;
+    for (auto& [start, slice] : tables_.slices()) {
+      open_.ForEachOpen(slice.range, [&](const Window& window) {
+        Keys& keys = by_window[{window.start, window.end}];
+        slice.changed.ForEach([&](typename Step::KeyView key, std::monostate) { keys.At(key); });
+      });
+      slice.changed.Clear();
+    }
+    for (auto& [window, keys] : by_window) {
+      EmitKeys(time, Window{window.first, window.second}, keys, Pane::kEarly);
+    }
+  }
+
+  void EmitKeys(const CapabilityRef<T>& time, const Window& window, Keys& keys, Pane pane) {
+    auto session = results_.SessionAt(time);
+    keys.ForEach([&](typename Step::KeyView key, std::monostate) {
+      std::optional<State> combined;
+      tables_.ForEachIn(window, [&](Slice& slice) {
+        const State* state = slice.aggregates.Peek(key);
+        if (state == nullptr) return;
+        if (combined.has_value()) {
+          aggregate_.Merge(*combined, *state);
+        } else {
+          combined = *state;
+        }
+      });
+      if (combined.has_value()) Give(session, key, window, pane, *combined);
+    });
+  }
+
+  template <class Session>
+  void Give(Session& session, typename Step::KeyView key, const Window& window, Pane pane,
+            const State& state) {
+    session.Give(std::pair<typename Step::KeyView, Windowed<Result>>(
+        key, Windowed<Result>{window, pane, aggregate_.Result(state)}));
+  }
+
+  void DropSlices() {
+    const EventTime watermark = step_.watermark();
+    if (tables_.DropOver([&](EventTime end) { return open_.IsOver(end, watermark); })) {
+      current_ = nullptr;
+    }
+  }
+
+  void ScheduleWakeUp() {
+    if (MayEmitEarly() && !early_at_.has_value() && open_.first_end().has_value()) {
+      early_at_ = step_.Now() + early_interval_;
+    }
+    absl::Time next = early_at_.value_or(absl::InfiniteFuture());
+    if constexpr (kIsSystemClock<Clock>) {
+      const std::optional<EventTime> end = open_.first_end();
+      if (end.has_value()) next = std::min(next, absl::FromUnixNanos(*end));
+    }
+    if (next < absl::InfiniteFuture() && next != wake_up_at_) step_.WakeUpAt(next);
+    wake_up_at_ = next;
+  }
+
+  Step& step_;
+  Results& results_;
+  NodeOutput<D, T>& late_;
+  Clock clock_;
+  const W windower_;
+  const Agg aggregate_;
+  const absl::Duration early_interval_;
+  OpenWindows open_;
+  Tables tables_;
+  Slice* current_ = nullptr;  // the slice of the last record
+  std::vector<EventTime> times_;
+  std::vector<Slice*> touched_;
+  std::map<EventTime, Keys> late_keys_;  // by slices, of the batch that is being added
+  std::optional<absl::Time> early_at_;
+  absl::Time wake_up_at_ = absl::InfiniteFuture();
+};
+
+}  // namespace headway::internal
+
+#endif  // HEADWAY_OPERATORS_WINDOWS_SLICE_WINDOWS_H_
