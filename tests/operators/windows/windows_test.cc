@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <array>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <random>
@@ -12,6 +14,7 @@
 #include "headway.h"
 #include "tests/engine/run_helpers.h"
 #include "tests/engine/thread_cluster.h"
+#include "tests/operators/stopped_runs.h"
 
 namespace headway {
 namespace {
@@ -51,13 +54,13 @@ struct Collected {
 
 // Adds the results and late records of a step to `collected`.
 template <class R, class Windows>
-void Collect(const Windows& windows, Collected<R>& collected) {
-  windows | Inspect("results", [&](const auto& record) {
+void Collect(const Windows& windows, Collected<R>& collected, const std::string& id = "results") {
+  windows | Inspect(id, [&](const auto& record) {
     const std::lock_guard lock(collected.mutex);
     collected.rows.emplace_back(std::string(record.first), record.second.window.start,
                                 record.second.window.end, record.second.value);
   });
-  windows.late() | Inspect("late", [&](const auto& record) {
+  windows.late() | Inspect(id + "_late", [&](const auto& record) {
     const std::lock_guard lock(collected.mutex);
     collected.late.emplace_back(std::string(record.first), record.second);
   });
@@ -178,6 +181,226 @@ TEST_CASE("sessions have the results of a model, in every shape") {
       CHECK(Sorted(collected.rows) == expected);
       CHECK(collected.late.empty());
     }
+  }
+}
+
+TEST_CASE("windows that are open at a stop are resumed, with another number of workers") {
+  const uint32_t seed = std::random_device()();
+  CAPTURE(seed);
+  const std::vector<Keyed> events = Events(seed, 300);
+  auto sum = [](int64_t& sum, const Event& event) { sum += event.second; };
+  auto merge = [](int64_t& sum, int64_t other) { sum += other; };
+  const EventClock clock(kTime, kDisorder);
+  const auto sliding = Sorted(Model<int64_t>(events, 50, 20, Sum));
+  const auto sessions = Sorted(ModelSessions(events, 15));
+  for (const auto& shapes : {std::array<Shape, 4>{{{1, 1}, {1, 3}, {2, 1}, {1, 2}}},
+                             {{{1, 4}, {1, 1}, {2, 2}, {1, 1}}}}) {
+    StoppedRuns runs;
+    Collected<int64_t> windows;
+    Collected<int64_t> of_sessions;
+    const Dataflow flow("flow", [&](Scope<>& scope) {
+      auto in = scope.Input("events", TestingSource(events)) | runs.StopHere("stop");
+      Collect(in | WindowFold<int64_t>("sliding", clock, SlidingWindows(50, 20), sum, merge),
+              windows);
+      Collect(in | WindowFold<int64_t>("sessions", clock, SessionWindows(15), sum, merge),
+              of_sessions, "of_sessions");
+    });
+    const std::vector<int> passed =
+        runs.Run(flow, 80, {shapes[0], shapes[1], shapes[2], shapes[3]});
+    CHECK(passed.back() > 0);
+    CHECK(Sorted(windows.rows) == sliding);
+    CHECK(Sorted(of_sessions.rows) == sessions);
+    CHECK(windows.late.empty());
+    CHECK(of_sessions.late.empty());
+  }
+}
+
+// A step with windows of one worker that the test feeds: records and their panes.
+class Fed {
+ public:
+  using Panes = std::vector<std::tuple<int64_t, int64_t, int, Pane>>;  // start, end, count, pane
+
+  // Runs `script`, which feeds a WindowCount with these arguments.
+  template <class Clock, class W>
+  Fed(Clock window_clock, W windows, WindowOptions options, absl::FunctionRef<void(Fed&)> script) {
+    CheckOk(Execute({.run = {.clock = &clock_}}, [&](Worker& worker) -> absl::Status {
+      worker_ = &worker;
+      HEADWAY_RETURN_IF_ERROR(worker.Build("flow", [&](Scope<>& scope) {
+        auto counts = scope.Input(input_) | WindowCount("count", window_clock, windows, options);
+        counts | Inspect("panes", [&](const auto& record) {
+          const auto& [window, pane, count] = record.second;
+          panes_.emplace_back(window.start, window.end, count, pane);
+        });
+        counts.late() |
+            Inspect("late", [&](const auto& record) { late_.push_back(record.second.first); });
+      }));
+      script(*this);
+      input_.Close();
+      return worker.StepWhile([&] { return worker.HasDataflows(); });
+    }));
+  }
+
+  // Feeds events at these times, and returns the panes that follow.
+  Panes Feed(std::initializer_list<int64_t> times) {
+    for (int64_t time : times) input_.Send(Keyed("key", Event(time, 0)));
+    input_.Flush();
+    return Step();
+  }
+  Panes Wait(absl::Duration duration) {
+    clock_.Advance(duration);
+    return Step();
+  }
+  std::vector<int64_t> TakeLate() { return std::exchange(late_, {}); }
+
+ private:
+  Panes Step() {
+    for (int i = 0; i < 20; ++i) CheckOk(worker_->Step());
+    return std::exchange(panes_, {});
+  }
+
+  ManualClock clock_;
+  Worker* worker_ = nullptr;
+  InputHandle<Keyed> input_;
+  Panes panes_;
+  std::vector<int64_t> late_;
+};
+
+TEST_CASE(
+    "a window closes when the watermark passes its end, within the epoch; its later records are "
+    "late") {
+  Fed(EventClock(kTime, 5), TumblingWindows(10), {}, [](Fed& fed) {
+    CHECK(fed.Feed({1, 9, 4}).empty());
+    CHECK(fed.Feed({14}).empty());  // the watermark is 9
+    CHECK(fed.Feed({8}).empty());   // behind the watermark, and its window is open: not late
+    CHECK(fed.Feed({15}) == Fed::Panes{{0, 10, 4, Pane::kOnTime}});
+    CHECK(fed.Feed({9, 10}).empty());
+    CHECK(fed.TakeLate() == std::vector<int64_t>{9});
+    CHECK(fed.Feed({40}) == Fed::Panes{{10, 20, 3, Pane::kOnTime}});
+    CHECK(fed.Feed({0, 19, 20, 34}).empty());
+    CHECK(fed.TakeLate() == std::vector<int64_t>{0, 19, 20});
+  });
+}
+
+TEST_CASE("a late record of overlapping windows counts in those that are open") {
+  Fed(EventClock(kTime, 0), SlidingWindows(20, 10), {}, [](Fed& fed) {
+    CHECK(fed.Feed({15}).empty());
+    CHECK(fed.Feed({21}) == Fed::Panes{{0, 20, 1, Pane::kOnTime}});
+    CHECK(fed.Feed({16}).empty());  // of [0, 20), which is over, and [10, 30)
+    CHECK(fed.TakeLate().empty());
+    CHECK(fed.Feed({30}) == Fed::Panes{{10, 30, 3, Pane::kOnTime}});
+  });
+}
+
+TEST_CASE("within the allowed lateness a window emits again, and then no more") {
+  Fed(EventClock(kTime, 0), TumblingWindows(10), {.allowed_lateness = absl::Nanoseconds(15)},
+      [](Fed& fed) {
+        CHECK(fed.Feed({3}).empty());
+        CHECK(fed.Feed({12}) == Fed::Panes{{0, 10, 1, Pane::kOnTime}});
+        CHECK(fed.Feed({4, 5}) == Fed::Panes{{0, 10, 3, Pane::kLate}});
+        CHECK(fed.Feed({6, 24}) == Fed::Panes{{0, 10, 4, Pane::kLate}, {10, 20, 1, Pane::kOnTime}});
+        CHECK(fed.Feed({7}) == Fed::Panes{{0, 10, 5, Pane::kLate}});
+        CHECK(fed.Feed({25}).empty());
+        CHECK(fed.Feed({8}).empty());
+        CHECK(fed.TakeLate() == std::vector<int64_t>{8});
+      });
+}
+
+TEST_CASE("windows emit early panes of the keys that changed, at an interval of the clock") {
+  Fed(EventClock(kTime, 0), SlidingWindows(20, 10), {.early_interval = absl::Seconds(1)},
+      [](Fed& fed) {
+        CHECK(fed.Feed({15}).empty());
+        CHECK(fed.Wait(absl::Milliseconds(900)).empty());
+        CHECK(fed.Wait(absl::Milliseconds(100)) ==
+              Fed::Panes{{0, 20, 1, Pane::kEarly}, {10, 30, 1, Pane::kEarly}});
+        CHECK(fed.Wait(absl::Seconds(5)).empty());  // nothing changed
+        CHECK(fed.Feed({25}) == Fed::Panes{{0, 20, 1, Pane::kOnTime}});
+        CHECK(fed.Wait(absl::Seconds(1)) ==
+              Fed::Panes{{10, 30, 2, Pane::kEarly}, {20, 40, 1, Pane::kEarly}});
+      });
+}
+
+TEST_CASE("windows of the system clock close when their time is over, without records") {
+  Fed(SystemClock{}, TumblingWindows(absl::Seconds(10)), {}, [](Fed& fed) {
+    const int64_t second = 1'000'000'000;
+    CHECK(fed.Feed({77, 1}).empty());
+    CHECK(fed.Wait(absl::Seconds(9)).empty());
+    CHECK(fed.Feed({5}).empty());
+    CHECK(fed.Wait(absl::Seconds(1)) == Fed::Panes{{0, 10 * second, 3, Pane::kOnTime}});
+    CHECK(fed.Wait(absl::Seconds(30)).empty());
+    CHECK(fed.Feed({5}).empty());
+    CHECK(fed.Wait(absl::Seconds(10)) == Fed::Panes{{40 * second, 50 * second, 1, Pane::kOnTime}});
+    CHECK(fed.TakeLate().empty());
+  });
+}
+
+TEST_CASE("a session ends when the watermark has passed its last record by more than the gap") {
+  Fed(EventClock(kTime, 0), SessionWindows(10), {}, [](Fed& fed) {
+    CHECK(fed.Feed({0, 5, 15}).empty());
+    CHECK(fed.Feed({25}).empty());  // a distance of the gap
+    CHECK(fed.Feed({35}).empty());
+    CHECK(fed.Feed({46}) == Fed::Panes{{0, 46, 5, Pane::kOnTime}});
+    CHECK(fed.Feed({35}).empty());
+    CHECK(fed.TakeLate() == std::vector<int64_t>{35});
+    CHECK(fed.Feed({36}).empty());  // behind the watermark, and it joins an open session
+    CHECK(fed.TakeLate().empty());
+    CHECK(fed.Feed({80}) == Fed::Panes{{36, 57, 2, Pane::kOnTime}});
+  });
+}
+
+TEST_CASE("times at the ends of their range are in windows, or late; nothing overflows") {
+  constexpr int64_t kLast = std::numeric_limits<int64_t>::max();
+  constexpr int64_t kFirst = std::numeric_limits<int64_t>::min();
+  Fed(EventClock(kTime, 0), SlidingWindows(20, 10), {}, [](Fed& fed) {
+    CHECK(fed.Feed({kFirst, kFirst + 1, -1, 0}).size() == 3);
+    CHECK(fed.Feed({kLast}).size() == 4);
+    CHECK(fed.Feed({0}).empty());
+    CHECK(fed.TakeLate() == std::vector<int64_t>{0});
+  });
+  Fed(EventClock(kTime, 0), SessionWindows(10), {}, [](Fed& fed) {
+    CHECK(fed.Feed({kFirst, 0}).size() == 1);
+    CHECK(fed.Feed({kLast, 5}).size() == 2);
+  });
+}
+
+TEST_CASE("calendar windows follow the changes of a time zone") {
+  absl::TimeZone zone;
+  REQUIRE(absl::LoadTimeZone("Europe/Berlin", &zone));
+  auto at = [&](int year, int month, int day, int hour) {
+    return ToEventTime(absl::FromCivil(absl::CivilHour(year, month, day, hour), zone));
+  };
+  auto check = [](const CalendarWindows& windows, int64_t time, int64_t start, int64_t end) {
+    const std::optional<Window> window = windows.SliceOf(time);
+    REQUIRE(window.has_value());
+    CHECK(*window == Window{start, end});
+  };
+  const CalendarWindows days(CalendarUnit::kDay, zone);
+  check(days, at(2024, 3, 31, 12), at(2024, 3, 31, 0), at(2024, 4, 1, 0));
+  CHECK(at(2024, 4, 1, 0) - at(2024, 3, 31, 0) == int64_t{23} * 3600 * 1'000'000'000);
+  check(days, at(2024, 4, 1, 0) - 1, at(2024, 3, 31, 0), at(2024, 4, 1, 0));
+  const CalendarWindows weeks(CalendarUnit::kWeek, zone);
+  check(weeks, at(2024, 11, 3, 23), at(2024, 10, 28, 0), at(2024, 11, 4, 0));
+  const CalendarWindows months(CalendarUnit::kMonth, zone);
+  check(months, at(2024, 2, 29, 23), at(2024, 2, 1, 0), at(2024, 3, 1, 0));
+}
+
+TEST_CASE("windows and clocks without a meaning fail the build") {
+  auto status_of = [](auto step) {
+    return RunMain(Dataflow("flow", [&](Scope<>& scope) {
+      scope.Input("events", TestingSource(std::vector<Keyed>{})) | step;
+    }));
+  };
+  const EventClock clock(kTime, 0);
+  for (const absl::Status& status :
+       {status_of(WindowCount("count", clock, TumblingWindows(0))),
+        status_of(WindowCount("count", clock, SlidingWindows(10, -1))),
+        status_of(WindowCount("count", clock, SessionWindows(-1))),
+        status_of(WindowCount("count", EventClock(kTime, -5), TumblingWindows(1))),
+        status_of(WindowCount("count", clock, TumblingWindows(1),
+                              {.allowed_lateness = -absl::Seconds(1)})),
+        status_of(WindowCount("count", clock, SessionWindows(1),
+                              {.early_interval = absl::Seconds(1)}))}) {
+    CHECK(status.code() == absl::StatusCode::kInvalidArgument);
+    CHECK(status.message().find("count") != std::string::npos);
   }
 }
 
