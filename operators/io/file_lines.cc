@@ -7,15 +7,13 @@
 
 #include "engine/step/source.h"
 #include "operators/io/file_stripes.h"
+#include "operators/io/stripe_lines.h"
 
 namespace headway {
 namespace {
 
 using internal::FileStripes;
-using internal::LineReader;
 using internal::StripeReader;
-
-constexpr size_t kMaxLineBytes = size_t{1} << 30;
 
 // The source of FileLines: its partitions are the stripes.
 class LineSource {
@@ -23,34 +21,14 @@ class LineSource {
   using Record = std::string;
 
   LineSource(std::vector<std::string> paths, FileLinesOptions options)
-      : stripes_(std::move(paths), internal::FileDivision::kStripes, kMaxLineBytes),
+      : stripes_(std::move(paths), internal::FileDivision::kStripes, internal::kMaxLineBytes),
         options_(options) {}
 
   // The next stripe most often continues in the buffer of the one before, so one reader is open.
   int max_open_partitions() const { return 1; }
   VanishedPartitions vanished_partitions() const { return options_.vanished; }
 
-  class Reader {
-   public:
-    explicit Reader(StripeReader stripe) : stripe_(std::move(stripe)) {}
-
-    absl::StatusOr<SourceState> Poll(SourceOutput<std::string>& out) {
-      if (stripe_.is_skipped()) return SourceState::Done();
-      LineReader& lines = stripe_.lines();
-      std::string_view line;
-      while (out.WantsMore()) {
-        absl::StatusOr<LineReader::Found> found = lines.Next(&line);
-        if (!found.ok()) return found.status();
-        if (*found != LineReader::Found::kLine) return internal::StateOf(*found);
-        out.Emit(line);
-      }
-      return SourceState::More();
-    }
-    std::string Snapshot() const { return stripe_.Snapshot(); }
-
-   private:
-    StripeReader stripe_;
-  };
+  using Reader = internal::StripeLines;
 
   absl::StatusOr<std::vector<std::string>> Partitions(const SourceContext&) {
     return stripes_.Partitions();

@@ -42,6 +42,18 @@ int64_t StripeBytesOf(FileDivision division) {
   return division == FileDivision::kStripes ? kStripeBytes : std::numeric_limits<int64_t>::max();
 }
 
+absl::Status NotAPosition(const std::string& position, const std::string& name) {
+  return absl::DataLossError(absl::StrCat("the stored position '", position, "' in partition '",
+                                          name, "' is not one of a file"));
+}
+
+absl::Status ShorterThanRead(const std::string& path, int64_t size, int64_t read) {
+  return absl::DataLossError(absl::StrFormat(
+      "'%s' has %d bytes, but the last run had read %d; put the file back that it read, and only "
+      "add to it",
+      path, size, read));
+}
+
 }  // namespace
 
 SourceState StateOf(LineReader::Found found) {
@@ -60,6 +72,30 @@ SourceState StateOf(LineReader::Found found) {
 std::string StripeReader::Snapshot() const {
   if (is_skipped()) return skipped_at_;
   return lines_->HasPositions() ? FormatPosition(lines_->position()) : std::string();
+}
+
+absl::StatusOr<StripeReader> OpenWholeFile(const std::string& path,
+                                           std::shared_ptr<LineReader> lines,
+                                           std::optional<std::string> position) {
+  HEADWAY_RETURN_IF_ERROR(lines->Open(path));
+  const int64_t size = SizeOf(path);
+  const FileStripe whole{.file = 0, .begin = 0, .end = size};
+  if (!position.has_value() || position->empty()) {
+    HEADWAY_RETURN_IF_ERROR(lines->BeginStripe(whole, size));
+    return StripeReader(std::move(lines));
+  }
+  LinePosition from;
+  if (!ParsePosition(*position, from)) return NotAPosition(*position, path);
+  // Only its end tells how many bytes a compressed file has.
+  if (size != kUnknownFileSize || !IsCompressedFile(path)) {
+    const int64_t read = from.next + from.open_bytes;
+    if (read > std::max<int64_t>(size, 0)) {
+      return ShorterThanRead(path, std::max<int64_t>(size, 0), read);
+    }
+    if (from.open_bytes == 0 && read == size) return StripeReader(*std::move(position));
+  }
+  HEADWAY_RETURN_IF_ERROR(lines->ContinueStripe(whole, size, from));
+  return StripeReader(std::move(lines));
 }
 
 FileStripes::FileStripes(std::vector<std::string> paths, FileDivision division,
@@ -145,10 +181,7 @@ absl::StatusOr<StripeReader> FileStripes::Open(const std::string& name,
                    : stripe.begin + std::min(size - stripe.begin, StripeBytesOf(division_));
   LinePosition from;
   const bool continues = position.has_value() && !position->empty();
-  if (continues && !ParsePosition(*position, from)) {
-    return absl::DataLossError(absl::StrCat("the stored position '", *position, "' in partition '",
-                                            name, "' is not one of a file"));
-  }
+  if (continues && !ParsePosition(*position, from)) return NotAPosition(*position, name);
   // Most stripes of a file were read to their ends.
   if (continues && from.open_bytes == 0 && from.next >= stripe.end && size != kUnknownFileSize) {
     return StripeReader(*std::move(position));
@@ -184,10 +217,7 @@ absl::Status FileStripes::CheckNotShorter(const FileStripe& stripe,
   const int64_t size = std::max<int64_t>(sizes_[stripe.file], 0);
   const int64_t read = std::max(at.next + at.open_bytes, stripe.begin);
   if (read <= size && (stripe.begin < size || stripe.begin == 0)) return absl::OkStatus();
-  return absl::DataLossError(absl::StrFormat(
-      "'%s' has %d bytes, but the last run had read %d; put the file back that it read, and only "
-      "add to it",
-      paths_[stripe.file], size, read));
+  return ShorterThanRead(paths_[stripe.file], size, read);
 }
 
 absl::Status FileStripes::OpenFile(size_t file) {

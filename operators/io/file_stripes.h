@@ -42,6 +42,13 @@ class StripeReader {
   std::string skipped_at_;
 };
 
+// Opens all of a file, up to its size at present, at its beginning or after `position`. The readers
+// of a worker may share `lines`, if one of them is read at a time. Errors name the file; DataLoss:
+// it is shorter than the position.
+absl::StatusOr<StripeReader> OpenWholeFile(const std::string& path,
+                                           std::shared_ptr<LineReader> lines,
+                                           std::optional<std::string> position);
+
 // How files are divided among workers.
 enum class FileDivision {
   kStripes,  // plain files in stripes of kStripeBytes, others as a whole

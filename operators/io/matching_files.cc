@@ -1,0 +1,55 @@
+#include "operators/io/matching_files.h"
+
+#include <glob.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+
+namespace headway {
+namespace {
+
+// Of the call of glob on this thread that found a directory that it cannot read.
+struct Unreadable {
+  std::string path;
+  int error = 0;
+};
+thread_local Unreadable unreadable;
+
+int NoteError(const char* path, int error) {
+  // A path whose directories do not exist, or are files, matches nothing.
+  if (error == ENOENT || error == ENOTDIR) return 0;
+  unreadable = {path, error};
+  return 1;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<std::string>> MatchingFiles(const std::string& pattern) {
+  glob_t found = {};
+  const std::unique_ptr<glob_t, decltype(&globfree)> release(&found, globfree);
+  unreadable = {};
+  const int result = glob(pattern.c_str(), GLOB_NOSORT, NoteError, &found);
+  if (result == GLOB_ABORTED) {
+    return absl::ErrnoToStatus(unreadable.error,
+                               absl::StrCat("cannot read the directory '", unreadable.path, "'"));
+  }
+  if (result == GLOB_NOSPACE) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("out of memory for the files that match '", pattern, "'"));
+  }
+  std::vector<std::string> paths;
+  for (size_t i = 0; i < found.gl_pathc; ++i) {
+    struct stat info;
+    if (stat(found.gl_pathv[i], &info) == 0 && S_ISREG(info.st_mode)) {
+      paths.emplace_back(found.gl_pathv[i]);
+    }
+  }
+  std::ranges::sort(paths);  // by bytes: glob sorts by the locale
+  return paths;
+}
+
+}  // namespace headway

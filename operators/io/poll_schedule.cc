@@ -1,0 +1,81 @@
+#include "operators/io/poll_schedule.h"
+
+#include <algorithm>
+#include <limits>
+#include <string>
+
+#include "absl/strings/cord.h"
+
+namespace headway {
+namespace {
+
+constexpr char kRetryPayload[] = "headway/retry_after";
+
+// Sums of a few such times do not overflow.
+int64_t Nanos(absl::Duration duration) {
+  return std::min(absl::ToInt64Nanoseconds(duration), std::numeric_limits<int64_t>::max() / 8);
+}
+
+}  // namespace
+
+absl::Status RetryAfter(absl::Duration timeout, std::string_view reason) {
+  absl::Status status = absl::UnavailableError(absl::string_view(reason.data(), reason.size()));
+  status.SetPayload(kRetryPayload, absl::Cord(absl::FormatDuration(timeout)));
+  return status;
+}
+
+namespace internal {
+
+std::optional<absl::Duration> RetryTimeOf(const absl::Status& status) {
+  if (status.ok()) return std::nullopt;
+  const auto payload = status.GetPayload(kRetryPayload);
+  absl::Duration timeout;
+  if (!payload.has_value() || !absl::ParseDuration(std::string(*payload), &timeout)) {
+    return std::nullopt;
+  }
+  return std::max(timeout, absl::ZeroDuration());
+}
+
+PollSchedule::PollSchedule(Clock& clock, absl::Duration interval,
+                           std::optional<absl::Time> align_to)
+    : clock_(&clock), interval_(interval), align_to_(align_to) {
+  regular_nanos_ = clock.NowNanos();
+  if (align_to.has_value()) {
+    const absl::Duration since = SinceAligned();
+    if (since > absl::ZeroDuration()) regular_nanos_ += Nanos(interval - since);
+  }
+  next_nanos_ = regular_nanos_;
+}
+
+absl::Duration PollSchedule::SinceAligned() const {
+  absl::Duration since = (clock_->Now() - *align_to_) % interval_;
+  if (since < absl::ZeroDuration()) since += interval_;
+  return since;
+}
+
+absl::Duration PollSchedule::UntilNext() const {
+  return std::max(absl::Nanoseconds(next_nanos_ - clock_->NowNanos()), absl::ZeroDuration());
+}
+
+void PollSchedule::Advance() {
+  const int64_t now = clock_->NowNanos();
+  const int64_t interval = std::max<int64_t>(1, Nanos(interval_));
+  if (align_to_.has_value() && !retries_) {
+    int64_t since = Nanos(SinceAligned());
+    // The wall clock may be a little behind the monotonic one, and so before the time of this call.
+    if (since > interval / 2 && now - next_nanos_ < interval / 2) since -= interval;
+    regular_nanos_ = now - since;
+  }
+  regular_nanos_ += interval * ((now - regular_nanos_) / interval + 1);
+  next_nanos_ = regular_nanos_;
+  retries_ = false;
+}
+
+void PollSchedule::Retry(absl::Duration timeout) {
+  next_nanos_ = clock_->NowNanos() + Nanos(timeout);
+  retries_ = true;
+}
+
+}  // namespace internal
+
+}  // namespace headway
