@@ -39,6 +39,7 @@
 #include "operators/inspect_batch.h"
 #include "operators/inspect_time.h"
 #include "operators/io/callback.h"
+#include "operators/io/capture.h"
 #include "operators/io/directory_lines.h"
 #include "operators/io/directory_sink.h"
 #include "operators/io/file_lines.h"
