@@ -122,31 +122,64 @@ class AsyncRecords {
 
   void Run(NodeInput<D, T>& in, NodeOutput<R, T>& out) {
     TakeEnded(out);
+    ForgetAnswered(in);
     CallAgain();
     // More batches wait in the input, whose credit bounds them.
-    if (batches_.empty()) {
-      in.ForEach([&](const CapabilityRef<T>& time, Batch<D>& batch) {
-        batches_.push_back({std::make_shared<Capability<T>>(time.Retain()), std::move(batch)});
-      });
-    }
+    if (batches_.empty()) Take(in);
     CallNext();
     SetAlarm();
   }
 
  private:
-  using Time = std::shared_ptr<const Capability<T>>;  // of the records of a batch
-
+  // A watermark that came behind records without an answer.
+  struct HeldWatermark {
+    Capability<T> time;
+    ArrivedWatermark watermark;
+  };
+  // The records of a batch.
+  struct Group {
+    Capability<T> time;
+    size_t unanswered;
+    std::vector<HeldWatermark> watermarks = {};  // that came behind it
+  };
   struct Waiting {
-    Time time;
+    std::shared_ptr<Group> group;
     Batch<D> batch;
     size_t next = 0;
   };
   struct Slot {
     std::shared_ptr<Call> call;
-    Time time;
+    std::shared_ptr<Group> group;
     int attempts = 0;
     bool answered = false;
   };
+
+  void Take(NodeInput<D, T>& in) {
+    in.ForEach(
+        [&](const CapabilityRef<T>& time, Batch<D>& batch) {
+          groups_.push_back(std::make_shared<Group>(Group{time.Retain(), batch.size()}));
+          batches_.push_back({groups_.back(), std::move(batch)});
+        },
+        [&](const CapabilityRef<T>& time, const ArrivedWatermark& watermark) {
+          if (groups_.empty()) {
+            in.ApplyWatermark(time, watermark);
+          } else {
+            groups_.back()->watermarks.push_back({time.Retain(), watermark});
+          }
+        });
+  }
+
+  // Lets the watermarks pass whose earlier records are all answered.
+  void ForgetAnswered(NodeInput<D, T>& in) {
+    while (!groups_.empty() && groups_.front()->unanswered == 0) {
+      for (const HeldWatermark& held : groups_.front()->watermarks) {
+        in.WithRightAt(held.time.time(), [&](const CapabilityRef<T>& time) {
+          in.ApplyWatermark(time, held.watermark);
+        });
+      }
+      groups_.pop_front();
+    }
+  }
 
   void CallNext() {
     while (!batches_.empty() && !free_.empty()) {
@@ -158,7 +191,7 @@ class AsyncRecords {
         if (slot.call == nullptr) slot.call = std::make_shared<Call>();
         slot.call->slot = number;
         slot.call->own_record.emplace(first.batch.Take(first.next++));
-        slot.time = first.time;
+        slot.group = first.group;
         slot.attempts = 1;
         slot.answered = false;
         if (options_.ordered) order_.push_back(number);
@@ -192,8 +225,9 @@ class AsyncRecords {
 
   void Send(size_t number, NodeOutput<R, T>& out) {
     Slot& slot = slots_[number];
-    out.SessionAt(*slot.time).Give(*std::move(slot.call->answer));
-    slot.time.reset();
+    out.SessionAt(slot.group->time).Give(*std::move(slot.call->answer));
+    if (--slot.group->unanswered == 0) slot.group->time.Drop();
+    slot.group.reset();
     slot.call->answer.reset();
     slot.call->own_record.reset();
     // An abandoned call keeps its record, and is not used again.
@@ -253,7 +287,8 @@ class AsyncRecords {
   const std::string step_id_;
   const Activator activator_;
   Clock* clock_ = nullptr;
-  std::deque<Waiting> batches_;  // that were taken from the input
+  std::deque<std::shared_ptr<Group>> groups_;  // in the order of their arrival
+  std::deque<Waiting> batches_;                // that were taken from the input
   std::vector<Slot> slots_;
   std::vector<size_t> free_;                   // slots
   std::deque<size_t> order_;                   // slots in the order of their records, if ordered
@@ -272,7 +307,8 @@ class AsyncRecords {
 // by one thread.
 //
 // Answers leave at the time of their records, and in their order, or with `ordered` false as they
-// come. An epoch is not complete before its records are answered. While `max_pending` records are
+// come. An epoch is not complete, and a watermark does not pass, before the records up to it are
+// answered. While `max_pending` records are
 // in the step it takes no batches, and those before it wait for credit. It exchanges nothing.
 //
 // A call fails by an error status, an exception, or a timeout. It is repeated after `backoff`, up

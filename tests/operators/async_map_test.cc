@@ -6,6 +6,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -16,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/step/event_time.h"
 #include "headway.h"
 #include "tests/engine/run_helpers.h"
 #include "tests/engine/snapshot_store.h"
@@ -202,6 +204,44 @@ TEST_CASE(
     return absl::OkStatus();
   }));
   CHECK(answered == emitted);
+}
+
+TEST_CASE("a watermark does not overtake the records before it") {
+  for (const bool ordered : {true, false}) {
+    for (const int workers : kWorkerCounts) {
+      CAPTURE(ordered);
+      CAPTURE(workers);
+      std::atomic<int> behind = 0;
+      std::atomic<int> records = 0;
+      std::vector<EventTime> last(static_cast<size_t>(workers));
+      const Dataflow flow("flow", [&](Scope<>& scope) {
+        auto answers = scope.Input("numbers", TestingSource(Numbers(300))) |
+                       AssignEventTime("time", EventClock([](int64_t x) { return x; }, 0)) |
+                       AsyncMap("call",
+                                [](int64_t x) {
+                                  for (int64_t i = 0; i < x % 7; ++i) std::this_thread::yield();
+                                  return x;
+                                },
+                                {.concurrency = 3, .max_pending = 32, .ordered = ordered});
+        KeyedOperator<int64_t, int64_t, Epoch, std::identity> keyed(answers, "note",
+                                                                    std::identity());
+        auto& output = keyed.AddOutput<int64_t>();
+        auto& step = keyed.step();
+        EventTime& watermark = last[static_cast<size_t>(scope.worker_index())];
+        keyed.OnBatch([&behind, &records, &step](const CapabilityRef<>&, Batch<int64_t>& batch) {
+          for (int64_t x : batch) behind += x < step.watermark() ? 1 : 0;
+          records += static_cast<int>(batch.size());
+        });
+        keyed.OnWatermark(
+            [&watermark, &step](const CapabilityRef<>&) { watermark = step.watermark(); });
+        keyed.Build(output);
+      });
+      CheckOk(RunMain(flow, {.worker_count = workers, .epoch_config = RecordCountEpochConfig{50}}));
+      CHECK(behind == 0);
+      CHECK(records == 300);
+      CHECK(last == std::vector<EventTime>(last.size(), 299));
+    }
+  }
 }
 
 TEST_CASE("a call that fails is repeated, and its answer takes the place of its record") {
