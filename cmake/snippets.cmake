@@ -21,6 +21,7 @@ foreach(line IN LISTS snippets)
   endif()
   add_executable(snippet_${snippet} ${snippet_dir}/${snippet}.cc)
   target_link_libraries(snippet_${snippet} PRIVATE headway headway_warnings)
+  headway_use_precompiled(snippet_${snippet})
   add_test(NAME docs/${snippet}
            COMMAND ${PROJECT_SOURCE_DIR}/tests/compare_output.sh ${snippet_dir}/${snippet}.txt
                    $<TARGET_FILE:snippet_${snippet}>

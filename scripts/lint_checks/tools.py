@@ -49,7 +49,7 @@ def check_format():
 
 
 def headers_to_compile(everything):
-    """Headers with a .cc are compiled alone by the build: that file includes them first."""
+    """clang-tidy compiles headers with a .cc alone: that file includes them first."""
     known = set(files())
     return [path for path in (files() if everything else changed_files())
             if is_cpp(path) and path.endswith(".h")
