@@ -14,10 +14,10 @@
 
 namespace headway::internal {
 
-// The input of a node that takes part in the ends of epochs: applies batches, in epoch order if the
-// run asks for it, and closes an epoch once the frontier has passed it and its batches are applied.
-// An epoch with batches stays open, by a capability of the output `ends`, until it is closed.
-// Without that output no epoch is closed, and the node need not watch the frontier.
+// The input of a node that takes part in the ends of epochs: applies batches, in epoch order if
+// `in_order`, and closes an epoch once the frontier has passed it and its batches are applied. An
+// epoch with batches stays open, by a capability of the output `ends`, until it is closed. Without
+// that output no epoch is closed, and the node need not watch the frontier.
 //
 // The node may have further inputs. An epoch is closed when all of them have passed it, and in
 // epoch order no batch of a later epoch is applied before.
@@ -31,9 +31,9 @@ template <class D, class T>
 class EpochInput {
  public:
   EpochInput(NodeInput<D, T>& input, const RunOptions& options, std::optional<size_t> ends,
-             FurtherInputs<T> further = {})
+             bool in_order, FurtherInputs<T> further = {})
       : input_(input),
-        order_(options.apply_in_epoch_order),
+        order_(in_order),
         ends_(ends),
         snapshots_(options),
         further_(std::move(further)) {}

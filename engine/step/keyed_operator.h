@@ -48,8 +48,8 @@ struct FirstOfPair {
 // the input ends. An epoch timer fires when its epoch is complete at the step. A graceful stop
 // completes all epochs, so epoch timers fire; the others remain state. Timers are state:
 // snapshots contain them. Timers exist in the root scope only, and none can be set once the input
-// has ended. All timers that are due fire in one activation, those that their functions set for a
-// time that is due included.
+// has ended, unless clock timers outlive it (KeyedOperator::KeepClockTimersAtEnd). All timers that
+// are due fire in one activation, those that their functions set for a time that is due included.
 template <class S, class D, class T, class KeyFn>
 class KeyedStep {
  public:
@@ -114,7 +114,8 @@ class KeyedStep {
   bool SetTimer(const K& key, absl::Time at) {
     RequireRunning();
     RequireFunction(f_.on_clock_timer, "OnClockTimer");
-    return !ended_ && state_.clock_timers().Set(key, absl::ToUnixNanos(at));
+    return (!ended_ || keeps_clock_timers_) &&
+           state_.clock_timers().Set(key, absl::ToUnixNanos(at));
   }
   bool CancelTimer(const K& key, absl::Time at) {
     return state_.clock_timers().Cancel(key, absl::ToUnixNanos(at));
@@ -193,6 +194,7 @@ class KeyedStep {
     OnWatermark on_watermark;
     OnWakeUp on_wake_up;
     AtEnd at_end;
+    absl::AnyInvocable<bool()> may_close;  // whether an epoch may close now; empty: always
     absl::AnyInvocable<void()> on_restored;
   };
 
@@ -204,7 +206,8 @@ class KeyedStep {
 
   void Start(std::optional<size_t> ends, internal::FurtherInputs<T> further,
              std::vector<Capability<T>> held) {
-    ends_input_.emplace(input_, graph_.worker().run().options(), ends, std::move(further));
+    ends_input_.emplace(input_, graph_.worker().run().options(), ends, ends.has_value(),
+                        std::move(further));
     held_ = std::move(held);
   }
 
@@ -225,6 +228,11 @@ class KeyedStep {
 
   void Run() {
     auto close = [this](Epoch epoch) {
+      if (f_.may_close && !f_.may_close()) {
+        // Without credit, as a rule, so that it runs again when there is some.
+        graph_.queue().Activate(input_.node());
+        return false;
+      }
       FireEpochTimers(epoch);
       if (keeps_watermark()) watermark_.TellClosed(epoch);
       state_.TellClosed(epoch);
@@ -272,7 +280,8 @@ class KeyedStep {
       ends_input_->CloseBefore(time.time(), close);
       ends_input_->KeepOpen(time);
       FireEventTimers(time, std::numeric_limits<EventTime>::max());
-      FireClockTimers(time, std::numeric_limits<int64_t>::max());
+      FireClockTimers(time, keeps_clock_timers_ ? absl::ToUnixNanos(Now())
+                                                : std::numeric_limits<int64_t>::max());
       FireEpochTimers(std::numeric_limits<Epoch>::max());
       if (f_.at_end) f_.at_end(time);
     });
@@ -379,7 +388,8 @@ class KeyedStep {
   std::map<Epoch, HeldEpoch> held_epochs_;
   std::optional<Epoch> firing_;  // the epoch whose timers fire
   bool ended_ = false;
-  internal::Alarm alarm_;  // of the earliest clock timer
+  bool keeps_clock_timers_ = false;  // at the end of the input
+  internal::Alarm alarm_;            // of the earliest clock timer
 };
 
 // Builds a keyed step: an operator whose input is exchanged by key, so that a key is always on the
@@ -517,8 +527,32 @@ class KeyedOperator {
                   "KeyedOperator: AddInput must get a function of (const CapabilityRef<T>& time, "
                   "Batch<E>& batch)");
     NodeInput<E, T>& input = builder_.AddInput(stream, pact::Exchange{step_.key_});
-    further_.push_back(std::make_unique<internal::FurtherInputOf<E, T, F>>(
-        input, builder_.graph().worker().run().options().apply_in_epoch_order, std::move(f)));
+    further_.push_back(
+        std::make_unique<internal::FurtherInputOf<E, T, F>>(input, IsInOrder(), std::move(f)));
+  }
+
+  // Applies batches in epoch order although the run does not ask for it: a batch of a later epoch
+  // waits until no earlier one can come, and the timers of the earlier epoch have fired. Precedes
+  // AddInput.
+  void ApplyInEpochOrder() {
+    builder_.RequireNotBuilt();
+    in_order_ = true;
+  }
+  // At the end of the input only the clock timers that are due fire. The others remain state, for a
+  // run that continues with more input.
+  void KeepClockTimersAtEnd() {
+    builder_.RequireNotBuilt();
+    step_.keeps_clock_timers_ = true;
+  }
+  // An epoch whose batches are applied stays open until may_close() is true; no batch of a later
+  // epoch is applied before. For a step whose batches are finished later, downstream, under credit:
+  // it is asked again when the outputs have credit. The step has no timers and no AtEnd.
+  template <class F>
+  void CloseEpochsIf(F may_close) {
+    static_assert(std::is_invocable_r_v<bool, F&>,
+                  "KeyedOperator: CloseEpochsIf must get a function that returns a bool");
+    builder_.RequireNotBuilt();
+    step_.f_.may_close = std::move(may_close);
   }
 
   // The stream of a further output.
@@ -537,7 +571,7 @@ class KeyedOperator {
           absl::InvalidArgumentError("it has no function for batches; give its KeyedOperator one "
                                      "with OnBatch before Build"));
     }
-    const bool in_order = builder_.graph().worker().run().options().apply_in_epoch_order;
+    const bool in_order = IsInOrder();
     std::optional<size_t> ends;
     if (in_order) {
       // No record leaves through this output: its capabilities keep epochs open.
@@ -572,9 +606,14 @@ class KeyedOperator {
                   "into the root scope");
   }
 
+  bool IsInOrder() {
+    return in_order_ || builder_.graph().worker().run().options().apply_in_epoch_order;
+  }
+
   OperatorBuilder<T> builder_;
   Step& step_;
   internal::FurtherInputs<T> further_;
+  bool in_order_ = false;
 };
 
 }  // namespace headway

@@ -160,7 +160,8 @@ class SinkNode final : public SinkNodeBase {
  public:
   SinkNode(Graph& graph, Node& node, NodeInput<D, T>& input, Sink& sink)
       : SinkNodeBase(graph, node, kForm),
-        input_(input, graph.worker().run().options(), 0),
+        input_(input, graph.worker().run().options(), 0,
+               graph.worker().run().options().apply_in_epoch_order),
         sink_(sink) {}
 
   void Open() {
