@@ -19,6 +19,7 @@
 #include "absl/time/time.h"
 #include "engine/state/flat_table.h"
 #include "engine/step/define_step.h"
+#include "engine/step/event_time.h"
 #include "operators/keyed_pairs.h"
 
 namespace headway {
@@ -31,24 +32,88 @@ enum class StatefulAnswer {
 
 namespace internal {
 
-// Nanoseconds since 1970, and the value that stands for no timer.
-using TimerTimes = absl::InlinedVector<int64_t, 1>;
-inline constexpr int64_t kNoTimer = std::numeric_limits<int64_t>::max();
+// The timers of a key of one kind, by nanoseconds since 1970 or by event time. Stored in snapshots:
+// do not change.
+class KeyTimers {
+ public:
+  static constexpr int64_t kNone = std::numeric_limits<int64_t>::max();
 
-// The state of a key of a Stateful step. Stored in snapshots: do not change.
-template <class S>
+  void Set(int64_t time) {
+    if (!IsSet(time)) times_.push_back(time);
+  }
+  bool Cancel(int64_t time) {
+    const auto found = std::find(times_.begin(), times_.end(), time);
+    if (found == times_.end()) return false;
+    times_.erase(found);
+    return true;
+  }
+  void Clear() { times_.clear(); }
+  bool IsSet(int64_t time) const {
+    return std::find(times_.begin(), times_.end(), time) != times_.end();
+  }
+  int64_t First() const {
+    return times_.empty() ? kNone : *std::min_element(times_.begin(), times_.end());
+  }
+  std::vector<int64_t> Ascending() const {
+    std::vector<int64_t> times(times_.begin(), times_.end());
+    std::sort(times.begin(), times.end());
+    return times;
+  }
+
+  // The one timer that the engine has for the key, at the first of them or before it: to move a
+  // timer to a later time is cheap.
+  int64_t armed() const { return armed_; }
+  void set_armed(int64_t armed) { armed_ = armed; }
+
+  HEADWAY_CODEC_FIELDS(KeyTimers, times_, armed_);
+
+ private:
+  absl::InlinedVector<int64_t, 1> times_;  // in no particular order
+  int64_t armed_ = kNone;
+};
+
+// In place of the timers that a step has no function for. Has the same format as none.
+template <int kind>
+struct NoTimers {};
+
+// The state of a key of a Stateful step.
+template <class S, bool has_clock_timers, bool has_event_timers>
 struct StatefulState {
-  S state;
-  TimerTimes timers = {};  // in no particular order
-  // The one timer that the engine has for the key, at the earliest of `timers` or before it: to
-  // move a timer to a later time is cheap.
-  int64_t armed = kNoTimer;
+  S state = S();
+  [[no_unique_address]] std::conditional_t<has_clock_timers, KeyTimers, NoTimers<0>> clock_timers;
+  [[no_unique_address]] std::conditional_t<has_event_timers, KeyTimers, NoTimers<1>> event_timers;
 };
 
 template <class Logic, class D>
 class StatefulCalls;
 
 }  // namespace internal
+
+template <int kind>
+struct Codec<internal::NoTimers<kind>> {
+  static void Encode(const internal::NoTimers<kind>&, Encoder& encoder) {
+    Codec<internal::KeyTimers>::Encode({}, encoder);
+  }
+  static bool Decode(Decoder& decoder, internal::NoTimers<kind>*) {
+    internal::KeyTimers timers;
+    return Codec<internal::KeyTimers>::Decode(decoder, &timers);
+  }
+};
+template <class S, bool has_clock_timers, bool has_event_timers>
+struct Codec<internal::StatefulState<S, has_clock_timers, has_event_timers>> {
+  using State = internal::StatefulState<S, has_clock_timers, has_event_timers>;
+
+  static void Encode(const State& value, Encoder& encoder) {
+    Codec<S>::Encode(value.state, encoder);
+    Codec<decltype(value.clock_timers)>::Encode(value.clock_timers, encoder);
+    Codec<decltype(value.event_timers)>::Encode(value.event_timers, encoder);
+  }
+  static bool Decode(Decoder& decoder, State* value) {
+    return Codec<S>::Decode(decoder, &value->state) &&
+           Codec<decltype(value->clock_timers)>::Decode(decoder, &value->clock_timers) &&
+           Codec<decltype(value->event_timers)>::Decode(decoder, &value->event_timers);
+  }
+};
 
 // The key of a call of a Stateful step's function, and all that the function may do. Valid in the
 // call that receives it. K is the type of the keys, R that of the results.
@@ -72,41 +137,70 @@ class StatefulContext {
     session_.Give(std::pair<KeyView, Result&&>(key_, std::forward<Result>(result)));
   }
 
+  // The watermark of the stream: no earlier record is expected. Of steps with OnEventTimer.
+  EventTime watermark() const { return watermark_; }
+
   // Calls OnTimer when the clock has reached `at`. A key may have any number of timers; to set one
   // twice has no effect. Throws std::logic_error if the step has no OnTimer.
   void SetTimer(absl::Time at) {
-    if (!has_on_timer_) throw std::logic_error("SetTimer was called, but there is no OnTimer");
-    const int64_t nanos = absl::ToUnixNanos(at);
-    if (std::find(timers_.begin(), timers_.end(), nanos) == timers_.end()) timers_.push_back(nanos);
+    if (clock_timers_ == nullptr) {
+      throw std::logic_error("SetTimer was called, and the class has no OnTimer; add one");
+    }
+    clock_timers_->Set(absl::ToUnixNanos(at));
   }
-  // Returns false if the timer is not set.
+  // Calls OnEventTimer when the watermark has reached `at`: an absl::Time, a std::chrono::sys_time
+  // or a number, as the EventClock of the stream has them. Without effect once the input has ended.
+  // Throws std::logic_error if the step has no OnEventTimer.
+  template <class Time>
+  void SetEventTimer(Time at) {
+    if (event_timers_ == nullptr) {
+      throw std::logic_error(
+          "SetEventTimer was called, and the class has no OnEventTimer; add one");
+    }
+    event_timers_->Set(ToEventTime(at));
+  }
+  // Each returns false if the timer is not set.
   bool CancelTimer(absl::Time at) {
-    const auto timer = std::find(timers_.begin(), timers_.end(), absl::ToUnixNanos(at));
-    if (timer == timers_.end()) return false;
-    timers_.erase(timer);
-    return true;
+    return clock_timers_ != nullptr && clock_timers_->Cancel(absl::ToUnixNanos(at));
   }
-  void CancelTimers() { timers_.clear(); }
+  template <class Time>
+  bool CancelEventTimer(Time at) {
+    return event_timers_ != nullptr && event_timers_->Cancel(ToEventTime(at));
+  }
+  // Cancels all timers of the key, of both kinds.
+  void CancelTimers() {
+    if (clock_timers_ != nullptr) clock_timers_->Clear();
+    if (event_timers_ != nullptr) event_timers_->Clear();
+  }
 
  private:
   template <class, class>
   friend class internal::StatefulCalls;
   using Session = typename NodeOutput<std::pair<K, R>, Epoch>::Session;
 
-  StatefulContext(KeyView key, absl::Time now, Epoch epoch, bool has_on_timer,
-                  internal::TimerTimes& timers, Session& session)
+  template <class Kept>
+  StatefulContext(KeyView key, absl::Time now, EventTime watermark, Epoch epoch, Kept& kept,
+                  Session& session)
       : key_(key),
         now_(now),
+        watermark_(watermark),
         epoch_(epoch),
-        has_on_timer_(has_on_timer),
-        timers_(timers),
+        clock_timers_(Of(kept.clock_timers)),
+        event_timers_(Of(kept.event_timers)),
         session_(session) {}
+
+  static internal::KeyTimers* Of(internal::KeyTimers& timers) { return &timers; }
+  template <int kind>
+  static internal::KeyTimers* Of(internal::NoTimers<kind>&) {
+    return nullptr;
+  }
 
   const KeyView key_;
   const absl::Time now_;
+  const EventTime watermark_;
   const Epoch epoch_;
-  const bool has_on_timer_;
-  internal::TimerTimes& timers_;
+  internal::KeyTimers* const clock_timers_;  // null: the step has no function for them
+  internal::KeyTimers* const event_timers_;
   Session& session_;
 };
 
@@ -122,11 +216,6 @@ class StatefulCalls {
   using State = typename Logic::State;
   using Result = typename Logic::Result;
   using Context = StatefulContext<K, Result>;
-  using Kept = StatefulState<State>;
-  using Keyed = KeyedOperator<Kept, D, Epoch, FirstOfPair>;
-  using Step = typename Keyed::Step;
-  using Output = NodeOutput<std::pair<K, Result>, Epoch>;
-
   static constexpr bool kHasOnItem =
       requires(Logic logic, Context& context, State& state, Value value) {
         { logic.OnItem(context, state, std::move(value)) } -> std::same_as<StatefulAnswer>;
@@ -139,20 +228,29 @@ class StatefulCalls {
       requires(Logic logic, Context& context, State& state, absl::Time at) {
         { logic.OnTimer(context, state, at) } -> std::same_as<StatefulAnswer>;
       };
+  static constexpr bool kHasOnEventTimer =
+      requires(Logic logic, Context& context, State& state, EventTime at) {
+        { logic.OnEventTimer(context, state, at) } -> std::same_as<StatefulAnswer>;
+      };
   static constexpr bool kHasOnEnd = requires(Logic logic, Context& context, State& state) {
     { logic.OnEnd(context, state) } -> std::same_as<StatefulAnswer>;
   };
+
+  using Kept = StatefulState<State, kHasOnTimer, kHasOnEventTimer>;
+  using Keyed = KeyedOperator<Kept, D, Epoch, FirstOfPair>;
+  using Step = typename Keyed::Step;
+  using Output = NodeOutput<std::pair<K, Result>, Epoch>;
 
   StatefulCalls(Step& step, Output& output, Logic logic)
       : step_(step), output_(output), logic_(std::move(logic)) {}
 
   void OnBatch(const CapabilityRef<Epoch>& time, Batch<D>& batch) {
     auto session = output_.SessionAt(time);
-    const absl::Time now = step_.Now();
+    const Moment moment = MomentAt(time);
     if constexpr (kHasOnItem) {
       step_.AtEach(batch, [&](size_t i, Kept& kept) {
         auto&& record = batch.Take(i);
-        Context context(record.first, now, time.time(), kHasOnTimer, kept.timers, session);
+        Context context(record.first, moment.now, moment.watermark, moment.epoch, kept, session);
         Finish(record.first, kept,
                logic_.OnItem(context, kept.state, Value(std::move(record.second))));
       });
@@ -163,7 +261,7 @@ class StatefulCalls {
       };
       step_.states().AtEach(begins_.size() - 1, first_key, [&](size_t g, Kept& kept) {
         const typename Step::KeyInBatch key = first_key(g);
-        Context context(key, now, time.time(), kHasOnTimer, kept.timers, session);
+        Context context(key, moment.now, moment.watermark, moment.epoch, kept, session);
         const std::span<Value> values(values_.data() + begins_[g], begins_[g + 1] - begins_[g]);
         Finish(key, kept, logic_.OnBatch(context, kept.state, values));
       });
@@ -171,26 +269,47 @@ class StatefulCalls {
     }
   }
 
-  // Calls OnTimer for the timers up to `at`.
+  // Calls OnTimer for the timers of the key up to `at`, at which it had the engine's.
   void OnTimer(const CapabilityRef<Epoch>& time, const K& key, absl::Time at) {
-    const int64_t nanos = absl::ToUnixNanos(at);
     Kept* const kept = step_.states().Find(key);
-    if (kept == nullptr || kept->armed != nanos) return;
-    kept->armed = kNoTimer;
+    const int64_t nanos = absl::ToUnixNanos(at);
+    if (kept == nullptr || kept->clock_timers.armed() != nanos) return;
+    kept->clock_timers.set_armed(KeyTimers::kNone);
     auto session = output_.SessionAt(time);
-    const absl::Time now = step_.Now();
-    for (;;) {
-      const auto first = std::min_element(kept->timers.begin(), kept->timers.end());
-      if (first == kept->timers.end() || *first > nanos) break;
-      const absl::Time due = absl::FromUnixNanos(*first);
-      kept->timers.erase(first);
-      Context context(key, now, time.time(), kHasOnTimer, kept->timers, session);
-      if (logic_.OnTimer(context, kept->state, due) == StatefulAnswer::kDiscard) {
-        step_.states().Erase(key);
-        return;
-      }
+    const Moment moment = MomentAt(time);
+    while (kept->clock_timers.First() <= nanos) {
+      const int64_t due = kept->clock_timers.First();
+      kept->clock_timers.Cancel(due);
+      Context context(key, moment.now, moment.watermark, moment.epoch, *kept, session);
+      const StatefulAnswer answer = logic_.OnTimer(context, kept->state, absl::FromUnixNanos(due));
+      if (answer == StatefulAnswer::kDiscard) return Discard(key, *kept);
     }
     Arm(key, *kept);
+  }
+
+  // The same for event timers. At the end of the input the later ones are due too.
+  void OnEventTimer(const CapabilityRef<Epoch>& time, const K& key, EventTime at) {
+    Kept* const kept = step_.states().Find(key);
+    if (kept == nullptr || kept->event_timers.armed() != at) return;
+    kept->event_timers.set_armed(KeyTimers::kNone);
+    auto session = output_.SessionAt(time);
+    const Moment moment = MomentAt(time);
+    const auto fire = [&](EventTime due) {
+      kept->event_timers.Cancel(due);
+      Context context(key, moment.now, moment.watermark, moment.epoch, *kept, session);
+      const bool keeps = logic_.OnEventTimer(context, kept->state, due) == StatefulAnswer::kKeep;
+      if (!keeps) Discard(key, *kept);
+      return keeps;
+    };
+    while (kept->event_timers.First() <= at) {
+      if (!fire(kept->event_timers.First())) return;
+    }
+    const std::vector<int64_t> later = kept->event_timers.Ascending();
+    if (Arm(key, *kept)) return;
+    for (const int64_t due : later) {
+      if (kept->event_timers.IsSet(due) && !fire(due)) return;
+    }
+    kept->event_timers.Clear();
   }
 
   void AtEnd(const CapabilityRef<Epoch>& time) {
@@ -199,37 +318,71 @@ class StatefulCalls {
     step_.states().ForEach(
         [&](typename Step::KeyView key, const Kept&) { keys.emplace_back(key); });
     auto session = output_.SessionAt(time);
-    const absl::Time now = step_.Now();
+    const Moment moment = MomentAt(time);
     for (const K& key : keys) {
       Kept& kept = *step_.states().Find(key);
-      Context context(key, now, time.time(), kHasOnTimer, kept.timers, session);
+      Context context(key, moment.now, moment.watermark, moment.epoch, kept, session);
       Finish(key, kept, logic_.OnEnd(context, kept.state));
     }
   }
 
  private:
+  struct Moment {
+    absl::Time now;
+    EventTime watermark;
+    Epoch epoch;
+  };
+  Moment MomentAt(const CapabilityRef<Epoch>& time) {
+    return {step_.Now(), step_.watermark(), time.time()};
+  }
+
   template <class Key>
   void Finish(const Key& key, Kept& kept, StatefulAnswer answer) {
-    if (answer == StatefulAnswer::kKeep) {
-      if constexpr (kHasOnTimer) Arm(key, kept);
-      return;
+    if (answer == StatefulAnswer::kDiscard) {
+      Discard(key, kept);
+    } else if (!Arm(key, kept)) {
+      if constexpr (kHasOnEventTimer) kept.event_timers.Clear();
     }
+  }
+
+  template <class Key>
+  void Discard(const Key& key, Kept& kept) {
     if constexpr (kHasOnTimer) {
-      if (kept.armed != kNoTimer) step_.CancelTimer(K(key), absl::FromUnixNanos(kept.armed));
+      const int64_t armed = kept.clock_timers.armed();
+      if (armed != KeyTimers::kNone) step_.CancelTimer(K(key), absl::FromUnixNanos(armed));
+    }
+    if constexpr (kHasOnEventTimer) {
+      const EventTime armed = kept.event_timers.armed();
+      if (armed != KeyTimers::kNone) step_.CancelEventTimer(K(key), armed);
     }
     step_.states().Erase(key);
   }
 
-  // Sets the engine's timer if a timer of the key precedes it.
+  // Sets the engine's timers if those of the key precede them. Returns false if event timers can
+  // not be set any more, since the input has ended.
   template <class Key>
-  void Arm(const Key& key, Kept& kept) {
-    if (kept.timers.empty()) return;
-    const int64_t first = *std::min_element(kept.timers.begin(), kept.timers.end());
-    if (first >= kept.armed) return;
-    const K k(key);
-    if (kept.armed != kNoTimer) step_.CancelTimer(k, absl::FromUnixNanos(kept.armed));
-    step_.SetTimer(k, absl::FromUnixNanos(first));
-    kept.armed = first;
+  bool Arm(const Key& key, Kept& kept) {
+    if constexpr (kHasOnTimer) {
+      const int64_t first = kept.clock_timers.First();
+      const int64_t armed = kept.clock_timers.armed();
+      if (first < armed) {
+        const K k(key);
+        if (armed != KeyTimers::kNone) step_.CancelTimer(k, absl::FromUnixNanos(armed));
+        step_.SetTimer(k, absl::FromUnixNanos(first));
+        kept.clock_timers.set_armed(first);
+      }
+    }
+    if constexpr (kHasOnEventTimer) {
+      const EventTime first = kept.event_timers.First();
+      const EventTime armed = kept.event_timers.armed();
+      if (first < armed) {
+        const K k(key);
+        if (armed != KeyTimers::kNone) step_.CancelEventTimer(k, armed);
+        if (!step_.SetEventTimer(k, first)) return false;
+        kept.event_timers.set_armed(first);
+      }
+    }
+    return true;
   }
 
   // Orders the records of the batch by keys, and takes their values in this order. Keys come in the
@@ -275,6 +428,8 @@ concept HasStatefulTypes = requires {
 template <class Logic>
 concept NamesOnTimer = requires { &Logic::OnTimer; };
 template <class Logic>
+concept NamesOnEventTimer = requires { &Logic::OnEventTimer; };
+template <class Logic>
 concept NamesOnEnd = requires { &Logic::OnEnd; };
 
 }  // namespace internal
@@ -306,6 +461,7 @@ concept NamesOnEnd = requires { &Logic::OnEnd; };
 //   OnItem(context, State&, value): called for each value.
 //   OnBatch(context, State&, std::span<V> values): in place of OnItem, for the values at hand.
 //   OnTimer(context, State&, absl::Time at): called when a timer is due. Needed if one is set.
+//   OnEventTimer(context, State&, EventTime at): the same for timers in event time.
 //   OnEnd(context, State&): called when the input has ended. Optional.
 //
 // Strings are seen as std::string_view. The results must not depend on how many values are at hand.
@@ -348,6 +504,9 @@ auto Stateful(std::string step_id, Logic logic) {
         static_assert(Calls::kHasOnTimer || !internal::NamesOnTimer<Logic>,
                       "Stateful: OnTimer must take (StatefulContext<K, Result>& context, State& "
                       "state, absl::Time at) and return a StatefulAnswer");
+        static_assert(Calls::kHasOnEventTimer || !internal::NamesOnEventTimer<Logic>,
+                      "Stateful: OnEventTimer must take (StatefulContext<K, Result>& context, "
+                      "State& state, EventTime at) and return a StatefulAnswer");
         static_assert(Calls::kHasOnEnd || !internal::NamesOnEnd<Logic>,
                       "Stateful: OnEnd must take (StatefulContext<K, Result>& context, State& "
                       "state) and return a StatefulAnswer");
@@ -362,6 +521,10 @@ auto Stateful(std::string step_id, Logic logic) {
           keyed.OnClockTimer([calls](const CapabilityRef<T>& time, const typename Calls::K& key,
                                      absl::Time at) { calls->OnTimer(time, key, at); });
           keyed.KeepClockTimersAtEnd();
+        }
+        if constexpr (Calls::kHasOnEventTimer) {
+          keyed.OnEventTimer([calls](const CapabilityRef<T>& time, const typename Calls::K& key,
+                                     EventTime at) { calls->OnEventTimer(time, key, at); });
         }
         if constexpr (Calls::kHasOnEnd) {
           keyed.AtEnd([calls](const CapabilityRef<T>& time) { calls->AtEnd(time); });

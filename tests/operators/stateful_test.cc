@@ -214,6 +214,86 @@ TEST_CASE(
   });
 }
 
+// A value is an event time. Emits it when the watermark has passed it by five; the number of
+// values of the key that have come is with it.
+struct Remind {
+  struct State {
+    int seen = 0;
+  };
+  using Result = std::pair<int64_t, int>;
+  using Context = StatefulContext<int, Result>;
+
+  StatefulAnswer OnItem(Context& context, State& state, int64_t value) {
+    ++state.seen;
+    context.SetEventTimer(value + 9);
+    context.SetEventTimer(value + 5);
+    CHECK(context.CancelEventTimer(value + 9));
+    CHECK_FALSE(context.CancelEventTimer(value + 9));
+    return StatefulAnswer::kKeep;
+  }
+  StatefulAnswer OnEventTimer(Context& context, State& state, EventTime at) {
+    if (ends_late) CHECK(context.watermark() >= at);
+    context.Emit(Result(at - 5, state.seen));
+    return --state.seen == 0 ? StatefulAnswer::kDiscard : StatefulAnswer::kKeep;
+  }
+
+  bool ends_late = false;
+};
+
+TEST_CASE("timers in event time fire when the watermark has reached them, earliest first") {
+  ManualClock clock;
+  CheckOk(Execute({.run = {.clock = &clock}}, [&](Worker& worker) -> absl::Status {
+    using Values = std::vector<std::pair<int, int64_t>>;
+    InputHandle<std::pair<int, int64_t>> input;
+    Collected<std::pair<int, int64_t>> reminders;
+    HEADWAY_RETURN_IF_ERROR(worker.Build("flow", [&](Scope<>& scope) {
+      scope.Input(input) |
+          AssignEventTime("time", EventClock([](const auto& value) { return value.second; }, 3)) |
+          Stateful("remind", Remind{.ends_late = true}) |
+          Map("time only",
+              [](const auto& each) { return std::pair(each.first, each.second.first); }) |
+          CollectInto("collect", reminders);
+    }));
+    const auto send = [&](const Values& values) {
+      for (const auto& value : values) input.Send(value);
+      input.Flush();
+      for (int i = 0; i < 20; ++i) {
+        Settle(worker);
+        clock.Advance(absl::Milliseconds(50));
+      }
+      return reminders.InOrder();
+    };
+    CHECK(send({{1, 10}, {2, 8}, {1, 14}}).empty());  // the watermark is 11
+    CHECK(send({{1, 17}}) == Values{{2, 8}});         // 14
+    CHECK(send({{3, 22}}) == Values{{2, 8}, {1, 10}, {1, 14}});
+    input.AdvanceTo(1);
+    CHECK(send({{1, 21}}).size() == 3);
+    return worker.Cancel("flow");
+  }));
+}
+
+TEST_CASE("at the end of the input all event timers of a key fire in order, also over resumes") {
+  std::vector<std::pair<int, int64_t>> values;
+  for (int i = 0; i < 120; ++i) values.push_back({i * i % 7, i / 3 * 2});
+  RunEverywhere<std::pair<int, int64_t>>(
+      values,
+      [](const auto& stream) {
+        return stream |
+               AssignEventTime("time",
+                               EventClock([](const auto& each) { return each.second; }, 4)) |
+               Stateful("remind", Remind()) | Map("time only", [](const auto& each) {
+                 return std::pair(each.first, each.second.first);
+               });
+      },
+      [&](const std::vector<std::pair<int, int64_t>>& results) {
+        // Two values of a key with the same time have one timer.
+        std::vector<std::pair<int, int64_t>> expected = values;
+        std::sort(expected.begin(), expected.end());
+        expected.erase(std::unique(expected.begin(), expected.end()), expected.end());
+        CHECK(results == expected);
+      });
+}
+
 // Counts the values of a key, and the alarms that follow them; keeps both at the end.
 struct CountAlarms {
   struct State {
