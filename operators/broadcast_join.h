@@ -14,7 +14,7 @@
 #include "engine/step/keyed_operator.h"
 #include "engine/step/operator_builder.h"
 #include "engine/step/route.h"
-#include "operators/join_expiry.h"
+#include "operators/join_parts.h"
 
 namespace headway {
 
@@ -25,16 +25,6 @@ struct BroadcastJoinOptions {
 };
 
 namespace internal {
-
-// The rows of the table: V, also for changes of type std::optional<V>.
-template <class V>
-struct TableValue {
-  using Type = V;
-};
-template <class V>
-struct TableValue<std::optional<V>> {
-  using Type = V;
-};
 
 // The table of a BroadcastJoin, and the records and changes that wait.
 template <bool keeps_unmatched, class A, class B>

@@ -11,7 +11,7 @@
 
 #include "engine/step/define_step.h"
 #include "engine/step/keyed_operator.h"
-#include "operators/join_expiry.h"
+#include "operators/join_parts.h"
 
 namespace headway {
 

@@ -1,7 +1,8 @@
-#ifndef HEADWAY_OPERATORS_JOIN_EXPIRY_H_
-#define HEADWAY_OPERATORS_JOIN_EXPIRY_H_
+#ifndef HEADWAY_OPERATORS_JOIN_PARTS_H_
+#define HEADWAY_OPERATORS_JOIN_PARTS_H_
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -11,7 +12,7 @@
 #include "engine/graph/scope.h"
 #include "engine/step/node_io.h"
 
-// How the state of joins expires.
+// Parts that the joins share, and the expiry of their state.
 
 namespace headway {
 
@@ -32,6 +33,16 @@ template <class D>
 using KeyOfPair = std::remove_cvref_t<decltype(std::declval<D>().first)>;
 template <class D>
 using ValueOfPair = std::remove_cvref_t<decltype(std::declval<D>().second)>;
+
+// The type of the rows of a table: V, also for changes of type std::optional<V>.
+template <class V>
+struct TableValue {
+  using Type = V;
+};
+template <class V>
+struct TableValue<std::optional<V>> {
+  using Type = V;
+};
 
 // Keys never expire.
 struct NoExpiry {
@@ -137,4 +148,4 @@ Expiry ExpiryOf(const Stream<D, T>& stream, std::string_view id, JoinExpiry expi
 
 }  // namespace headway
 
-#endif  // HEADWAY_OPERATORS_JOIN_EXPIRY_H_
+#endif  // HEADWAY_OPERATORS_JOIN_PARTS_H_

@@ -1,0 +1,72 @@
+#ifndef HEADWAY_OPERATORS_EVENT_JOIN_H_
+#define HEADWAY_OPERATORS_EVENT_JOIN_H_
+
+#include <algorithm>
+#include <concepts>
+#include <functional>
+#include <iterator>
+#include <limits>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "engine/step/event_time.h"
+#include "operators/join_parts.h"
+
+// Parts that the joins in event time share.
+
+namespace headway::internal {
+
+// A value and its event time, as a join keeps it.
+template <class V>
+using Timed = std::pair<EventTime, V>;
+
+// Adds a value behind all of its time. The values are in the order of their times.
+template <class V, class U>
+void InsertTimed(std::vector<Timed<V>>& values, EventTime time, U&& value) {
+  auto at = values.end();
+  while (at != values.begin() && time < std::prev(at)->first) --at;
+  values.emplace(at, time, std::forward<U>(value));
+}
+
+// The first value at `time` or later.
+template <class V>
+auto FirstFrom(std::vector<Timed<V>>& values, EventTime time) {
+  return std::lower_bound(values.begin(), values.end(), time,
+                          [](const Timed<V>& each, EventTime from) { return each.first < from; });
+}
+
+// A sum that ends at the first or last time. These are also infinite offsets.
+inline EventTime AddToTime(EventTime time, EventTime offset) {
+  constexpr EventTime kMax = std::numeric_limits<EventTime>::max();
+  EventTime sum;
+  if (offset == kMax || offset == kNoWatermark) return offset;
+  if (!__builtin_add_overflow(time, offset, &sum)) return sum;
+  return offset < 0 ? kNoWatermark : kMax;
+}
+
+template <class F, class D>
+EventTime TimeOfValue(F& time, const D& record) {
+  return ToEventTime(std::invoke(time, record.second));
+}
+
+template <class F, class D>
+concept ClockOfValues = requires(F& time, ReadType<D> record) {
+  { ToEventTime(std::invoke(time, record.second)) } -> std::same_as<EventTime>;
+};
+
+// The (key, value) stream with the watermark of a clock of its values.
+template <class D, class T, class F>
+Stream<D, T> WithValueClock(const Stream<D, T>& stream, std::string_view id,
+                            const EventClock<F>& clock) {
+  if (!clock.derives) return stream;
+  return DeriveWatermark(
+      stream, id,
+      [time = clock.time](const auto& record) { return std::invoke(time, record.second); },
+      clock.rule);
+}
+
+}  // namespace headway::internal
+
+#endif  // HEADWAY_OPERATORS_EVENT_JOIN_H_
