@@ -20,6 +20,7 @@ Benchmark KeyedCountBenchmark();
 Benchmark MapChainBenchmark();
 Benchmark OpenloopBenchmark();
 Benchmark PagerankBenchmark();
+Benchmark ParseBenchmark();
 Benchmark PingpongBenchmark();
 Benchmark RecoveryBenchmark();
 Benchmark UnionfindBenchmark();

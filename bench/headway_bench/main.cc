@@ -28,7 +28,8 @@ int main(int argc, char** argv) {
       BarrierBenchmark(),    ExchangeBenchmark(),    PingpongBenchmark(),  EventDrivenBenchmark(),
       KeyedCountBenchmark(), WordcountBenchmark(),   MapChainBenchmark(),  ExchangeChainBenchmark(),
       BfsBenchmark(),        UnionfindBenchmark(),   PagerankBenchmark(),  OpenloopBenchmark(),
-      RecoveryBenchmark(),   HandwrittenBenchmark(), CacheLineBenchmark(), JoinBenchmark()};
+      RecoveryBenchmark(),   HandwrittenBenchmark(), CacheLineBenchmark(), JoinBenchmark(),
+      ParseBenchmark()};
   const std::vector<std::string_view> words(argv + 1, argv + argc);
   if (words.empty() || words[0] == "--help" || words[0] == "-h") {
     std::fputs(Overview(benchmarks).c_str(), words.empty() ? stderr : stdout);

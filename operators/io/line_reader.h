@@ -41,6 +41,7 @@ class LineReader {
   // Opens the file at `path` and closes the one before. The stripes that follow are of this file.
   absl::Status Open(const std::string& path);
   const std::string& path() const { return file_.path(); }
+  bool is_regular() const { return file_.is_regular(); }
 
   // Moves to the first line of the stripe. `size` is that of the file.
   absl::Status BeginStripe(const FileStripe& stripe, int64_t size);

@@ -55,9 +55,16 @@ class LineWriter {
                   "a string, or a std type of these, or have a function std::string ToString(const "
                   "Record&) beside it; or turn it into a string with Map");
     if constexpr (kPrints) AppendText(text_, record);
+    return EndLine();
+  }
+  // The same in two parts: the caller appends the line to text() and ends it.
+  std::string& text() { return text_; }
+  absl::Status EndLine() {
     text_.push_back('\n');
     return text_.size() < kWriteBytes ? absl::OkStatus() : WriteText();
   }
+  // Returns true if the file has no lines yet.
+  bool is_at_beginning() const { return length_ == 0 && text_.empty(); }
   // Writes all lines. If the run has a recovery store, it is done when they are durable.
   absl::StatusOr<FlushState> Flush();
   // The length of the file after the last flush.
