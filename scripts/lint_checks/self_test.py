@@ -2,7 +2,7 @@
 
 import unittest
 
-from lint_checks import classes, includes, prose
+from lint_checks import classes, includes, prose, reference
 
 
 def found(code):
@@ -106,6 +106,33 @@ class Prose(unittest.TestCase):
 
     def test_a_code_span_is_one_word(self):
         self.assertEqual(prose.words(prose.plain("Run `a b c` of [this page](docs/x.md).")), 5)
+
+
+class Reference(unittest.TestCase):
+
+    def documented(self, *lines):
+        result = reference.documented("\n".join(lines)).split("\n")
+        self.assertEqual(len(result), len(lines))  # a warning names the right line
+        return result
+
+    def test_a_comment_before_a_declaration_is_its_documentation(self):
+        self.assertEqual(self.documented("namespace headway {", "// A <b> & c.", "struct A;"),
+                         ["namespace headway {", r"/// A \<b\> \& c.", "struct A;"])
+
+    def test_a_comment_of_its_own_is_none_but_at_the_head_of_the_file(self):
+        self.assertEqual(self.documented("", "// Ideas.", "", "namespace headway {", "// Alone.", ""),
+                         [r"/// \file", "/// Ideas.", "", "namespace headway {", "// Alone.", ""])
+
+    def test_indented_lines_are_code(self):
+        self.assertEqual(self.documented("namespace a {", "// As in:", "//", "//   f<int>();", "//",
+                                         "// So.", "struct A;")[1:6],
+                         ["/// As in:", r"/// \code{.cpp}", "///   f<int>();", r"/// \endcode",
+                          "/// So."])
+
+    def test_internal_names_are_left_out(self):
+        self.assertEqual(self.documented("namespace internal {", "struct A;",
+                                         "}  // namespace internal", "struct B;"),
+                         ["", "", "", "struct B;"])
 
 
 def run():
