@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -17,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "tests/engine/snapshot_store.h"
 #include "tests/engine/store/memory_store.h"
 #include "tests/operators/run_everywhere.h"
 
@@ -342,6 +344,88 @@ TEST_CASE("state and timers that are kept at the end belong to the run that cont
   clock.Advance(absl::Seconds(20));
   run({}, {1, 1});
   CHECK(alarms.Sorted() == Alarms{{1, {2, 1}}, {1, {2, 2}}, {2, {2, 1}}, {2, {2, 2}}});
+}
+
+TEST_CASE("a discarded key leaves nothing in snapshots, neither state nor timers") {
+  SnapshotStore snapshots;
+  ManualClock clock;
+  CheckOk(Execute({.run = {.apply_in_epoch_order = true, .clock = &clock}},
+                  [&](Worker& worker) -> absl::Status {
+                    InputHandle<Item> input;
+                    HEADWAY_RETURN_IF_ERROR(worker.Build("flow", [&](Scope<>& scope) {
+                      scope.Input(input) | Stateful("commands", Commands());
+                      snapshots.Listen(scope);
+                    }));
+                    for (Epoch epoch = 0; epoch < 30; ++epoch) {
+                      const int key = static_cast<int>(epoch);
+                      input.Send(Item(key, 66));
+                      input.Send(Item(key, 50));
+                      if (epoch >= 5) input.Send(Item(key - 5, 100));  // discards
+                      input.AdvanceTo(epoch + 1);
+                      Settle(worker);
+                    }
+                    // The timers of the last keys discard them.
+                    clock.Advance(absl::Seconds(100));
+                    Settle(worker);
+                    input.AdvanceTo(40);
+                    Settle(worker);
+                    return worker.Cancel("flow");
+                  }));
+  using Entry = std::pair<std::vector<std::byte>, std::vector<std::byte>>;  // key and part
+  std::map<Entry, bool> is_there;
+  size_t written = 0;
+  for (const SnapshotStore::Change& change : snapshots.changes()) {
+    is_there[{change.key, change.part}] = change.state.has_value();
+    if (change.state.has_value()) ++written;
+  }
+  CHECK(written >= 60);  // state and a timer of each key
+  for (const auto& [entry, is_kept] : is_there) CHECK_FALSE(is_kept);
+}
+
+TEST_CASE("state is exact after crashes, and new for a key that was discarded before") {
+  // Discards on every fifth value, so the texts of a key have up to five numbers.
+  struct FiveValues {
+    using State = std::string;
+    using Result = std::string;
+    StatefulAnswer OnItem(StatefulContext<int, std::string>& context, std::string& text,
+                          int value) {
+      text += std::to_string(value) + " ";
+      if (std::ranges::count(text, ' ') < 5) return StatefulAnswer::kKeep;
+      context.Emit(text);
+      return StatefulAnswer::kDiscard;
+    }
+  };
+  std::vector<Item> items;
+  for (int i = 0; i < 100; ++i) items.push_back({i * i % 7, i});
+  std::map<int, std::vector<int>> lists;
+  std::vector<Text> expected;
+  for (const auto& [key, value] : items) {
+    lists[key].push_back(value);
+    if (lists[key].size() < 5) continue;
+    std::string text;
+    for (int each : std::exchange(lists[key], {})) text += std::to_string(each) + " ";
+    expected.emplace_back(key, text);
+  }
+  std::sort(expected.begin(), expected.end());
+  for (int64_t call = 4; call < 60; call += 7) {
+    CAPTURE(call);
+    auto store = std::make_shared<internal::MemoryStore>();
+    Collected<Text> texts;
+    const Dataflow flow("flow", [&](Scope<>& scope) {
+      scope.Input("items", TestingSource(items)) | Stateful("five", FiveValues()) |
+          CollectInto("collect", texts) | Output("out", CallbackSink([](const auto&) {}));
+    });
+    const RunOptions options{.epoch_config = RecordCountEpochConfig{3},
+                             .recovery_config = RecoveryConfig{.store = store}};
+    store->CrashAt(call, call % 2 == 0);
+    RunInShape(flow, {1, 2}, options).IgnoreError();
+    store->Restart();
+    CheckOk(RunInShape(flow, {1, 3}, options));
+    // Texts after the last commit are emitted again, and are the same.
+    std::vector<Text> all = texts.Sorted();
+    all.erase(std::unique(all.begin(), all.end()), all.end());
+    CHECK(all == expected);
+  }
 }
 
 // Emits (number of values so far, value) for each value; forgets the key after its third.
