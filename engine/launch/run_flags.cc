@@ -279,6 +279,11 @@ absl::Status ReadArguments(std::span<const std::string> arguments,
         return UsageError(absl::StrFormat("%s needs a value: %s", spelling, match.placeholder()));
       }
       value = arguments[i];
+      // The value was forgotten: as the name of a store, the next flag would be a directory.
+      if (!IsWord(value) && FindFlag(value, program_flags).found()) {
+        return UsageError(absl::StrFormat("%s needs a value, %s, but the flag '%s' follows",
+                                          spelling, match.placeholder(), value));
+      }
     }
     if (match.of_program != nullptr) {
       HEADWAY_RETURN_IF_ERROR(Explain(match.of_program->store(value), spelling, value));

@@ -236,6 +236,7 @@ TEST_CASE("a mistake is a usage error that says where it is, what was given and 
       {{"-w", "99999999999"}, {}, {"'99999999999'", "1 to 256"}},
       {{"-w=3"}, {}, {"-w/--workers-per-process: '=3'"}},
       {{"-w"}, {}, {"-w/--workers-per-process needs a value"}},
+      {{"-r", "-w2"}, {}, {"-r/--recovery needs a value, STORE, but the flag '-w2' follows"}},
       {{"-w3x"}, {}, {"'3x'"}},
       {{"-p", "-1"}, {}, {"-p/--processes: '-1'", "1 to 256"}},
       {{"--workers=3"}, {}, {"unknown flag '--workers=3'", "--help"}},
