@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <initializer_list>
 #include <memory>
 #include <optional>
@@ -212,8 +213,16 @@ std::shared_ptr<RecoveryStore> StoreInPostgres(std::string_view uri, std::string
 }
 
 std::shared_ptr<RecoveryStore> StoreAt(std::string_view place) {
-  if (!internal::IsPostgresUri(place)) return StoreInDirectory(std::string(place));
-  return std::make_shared<internal::PostgresStore>(internal::ParsePostgresPlace(place));
+  const size_t scheme_end = place.find("://");
+  if (scheme_end == std::string_view::npos) return StoreInDirectory(std::string(place));
+  if (internal::IsPostgresUri(place)) {
+    return std::make_shared<internal::PostgresStore>(internal::ParsePostgresPlace(place));
+  }
+  // The rest of the URI may have a password.
+  return std::make_shared<internal::PostgresStore>(absl::InvalidArgumentError(
+      internal::Format("there is no recovery store at URIs that begin with '%s://': name a "
+                       "directory, or a URI that begins with 'postgresql://'",
+                       place.substr(0, scheme_end))));
 }
 
 }  // namespace headway

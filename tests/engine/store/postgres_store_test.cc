@@ -206,7 +206,15 @@ TEST_CASE("the parameters of Headway are taken out of the URI") {
   CHECK(StoreAt("postgres://h/d?headway_timeout=soon")->PartitionCount().status().message() ==
         "the URI of the recovery store has headway_timeout=soon: give a time such as 30s");
   CHECK(!ParsePostgresPlace("postgres://h/d?headway_store=").ok());
+}
+
+TEST_CASE("a store is a directory or a URI of PostgreSQL, and no other URI") {
   CHECK(StoreAt("/some/directory")->Describe() == "the recovery store in '/some/directory'");
+  const absl::StatusOr<int> count = StoreAt("mysql://user:secret@host/d")->PartitionCount();
+  CHECK(absl::IsInvalidArgument(count.status()));
+  CHECK(count.status().message() ==
+        "there is no recovery store at URIs that begin with 'mysql://': name a directory, or a URI "
+        "that begins with 'postgresql://'");
 }
 
 }  // namespace
