@@ -49,7 +49,7 @@ absl::StatusOr<LineWriter> LineWriter::Open(const std::string& path, const StepC
   writer.path_ = path;
   writer.activator_ = context.activator;
   if (!context.store_id.empty()) writer.syncer_ = std::move(syncer);
-  HEADWAY_RETURN_IF_ERROR(writer.OpenFile(context));
+  HEADWAY_RETURN_IF_ERROR(writer.OpenFile(context, position));
   HEADWAY_RETURN_IF_ERROR(writer.Prepare(context, options.existing, position));
   return writer;
 }
@@ -70,10 +70,17 @@ absl::StatusOr<LineWriter> LineWriter::OpenNamed(const std::string& directory,
   return Open(path, context, options, position, std::move(syncer));
 }
 
-absl::Status LineWriter::OpenFile(const StepContext& context) {
+absl::Status LineWriter::OpenFile(const StepContext& context,
+                                  const std::optional<std::string>& position) {
   struct stat info = {};
   // Before the file is opened, which would block for a pipe.
   const bool exists = stat(path_.c_str(), &info) == 0;
+  if (!exists && errno == ENOENT && position.value_or("0") != "0") {
+    return absl::DataLossError(absl::StrFormat(
+        "'%s' does not exist, but had %s bytes at the commit from which the run resumes; put the "
+        "file back that the last run wrote",
+        path_, *position));
+  }
   if (exists && S_ISDIR(info.st_mode)) {
     return absl::InvalidArgumentError(
         absl::StrCat("'", path_, "' is a directory; name a file in it"));

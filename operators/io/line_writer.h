@@ -81,7 +81,7 @@ class LineWriter {
   };
 
   // Opens the file, and locks it unless a lost process of an earlier generation has the lock.
-  absl::Status OpenFile(const StepContext& context);
+  absl::Status OpenFile(const StepContext& context, const std::optional<std::string>& position);
   absl::Status Prepare(const StepContext& context, ExistingFile existing,
                        const std::optional<std::string>& position);
   // Continues in a copy of the first length_ bytes, which takes the place of the file.

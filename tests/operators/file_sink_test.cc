@@ -158,7 +158,10 @@ TEST_CASE("a file that is shorter than at the commit is an error with both lengt
   CheckError(Open(path, "6"), StatusCode::kDataLoss, {"'" + path + "' has 4 bytes, but had 6"});
   CheckError(Open(path, "x"), StatusCode::kDataLoss, {"position 'x'", path});
   std::filesystem::remove(path);
-  CheckError(Open(path, "6"), StatusCode::kDataLoss, {"'" + path + "' has 0 bytes, but had 6"});
+  CheckError(Open(path, "6"), StatusCode::kDataLoss,
+             {"'" + path + "' does not exist, but had 6 bytes"});
+  CHECK(!std::filesystem::exists(path));
+  CheckOk(Open(path, "0"));
 }
 
 TEST_CASE("a file has one writer") {
