@@ -166,12 +166,15 @@ auto EnrichCached(std::string step_id, Getter getter, Mapper mapper, CacheOption
               full_id, absl::InvalidArgumentError("its cache must have room for an entry or more, "
                                                   "and a time to live that is positive"));
         }
-        auto look_up = [get = std::move(get), &graph, full_id](const K& key) mutable -> V {
+        auto check = [&graph, full_id](const absl::Status& status) {
+          if (!status.ok()) graph.errors().FailAndThrow(full_id, status);
+        };
+        auto look_up = [get = std::move(get), check = std::move(check)](const K& key) mutable -> V {
           if constexpr (std::is_same_v<Result, V>) {
             return get(key);
           } else {
             Result result = get(key);
-            if (!result.ok()) graph.errors().FailAndThrow(full_id, result.status());
+            check(result.status());
             return *std::move(result);
           }
         };
