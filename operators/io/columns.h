@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstddef>
+#include <optional>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -65,9 +66,31 @@ constexpr ColumnList<members...> MakeColumns(FieldList<members...>, std::string_
 template <class T>
 concept HasColumns = requires { HeadwayColumns(FieldsTag<T>()); };
 
+// The names are taken apart by the compiler.
 template <HasColumns T>
-constexpr auto ColumnsOf() {
-  return HeadwayColumns(FieldsTag<T>());
+inline constexpr auto kColumnsOf = HeadwayColumns(FieldsTag<T>());
+template <HasColumns T>
+constexpr const auto& ColumnsOf() {
+  return kColumnsOf<T>;
+}
+
+template <class T>
+inline constexpr bool kRefersToText = std::is_same_v<T, std::string_view>;
+template <class T>
+inline constexpr bool kRefersToText<std::optional<T>> = kRefersToText<T>;
+template <class T, auto... members>
+constexpr bool HasViewIn(const ColumnList<members...>&) {
+  return (kRefersToText<std::remove_cvref_t<decltype(std::declval<T&>().*members)>> || ...);
+}
+
+// True if a column of T is a view of the text that it was read from, which does not last.
+template <class T>
+constexpr bool HasViewColumn() {
+  if constexpr (HasColumns<T>) {
+    return HasViewIn<T>(ColumnsOf<T>());
+  } else {
+    return kRefersToText<T>;
+  }
 }
 
 }  // namespace headway::internal

@@ -166,7 +166,8 @@ class CsvFormat {
 // One worker reads a file, unless CsvOptions::newlines_in_fields is false. Files of gzip and zstd
 // are decompressed. A run that resumes continues behind the last row, as FileLines does:
 // partitions, positions, files that grow and files without a size are as there. Keeps no state
-// besides these. At the end of the input nothing else is emitted.
+// besides these. At the end of the input nothing else is emitted, and at a graceful stop a row is
+// read whole or not at all.
 //
 // Errors name the file and the line. InvalidArgument: a row is bad (CsvOptions::bad_lines decides;
 // see also WithBadLines) or too long, the header lacks a column or has it twice. Others are those
@@ -182,6 +183,9 @@ class CsvFile {
   static_assert(kHasRecord,
                 "CsvFile: write HEADWAY_COLUMNS(Type, members...) behind the record's struct, or "
                 "give CsvFile a function of const CsvRow&");
+  static_assert(!internal::HasViewColumn<Record>(),
+                "CsvFile: the members of the record must own their text: std::string, not "
+                "std::string_view");
 
  public:
   explicit CsvFile(InputPaths paths, CsvOptions options = {})

@@ -98,6 +98,9 @@ class JsonLines {
   static_assert(kHasRecord,
                 "JsonLines: write HEADWAY_COLUMNS(Type, members...) behind the record's struct, or "
                 "give JsonLines a function of const JsonValue&");
+  static_assert(!internal::HasViewColumn<Record>(),
+                "JsonLines: the members of the record must own their text: std::string, not "
+                "std::string_view");
 
  public:
   explicit JsonLines(InputPaths paths, JsonOptions options = {})

@@ -1,17 +1,21 @@
 // CsvFile reads tables as RFC 4180 has them, however the workers share them, and says where a row
 // is bad.
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cstdint>
+#include <fstream>
 #include <optional>
 #include <random>
 #include <string>
-#include <tuple>
+#include <string_view>
+#include <thread>
 #include <utility>
 #include <variant>
 #include <vector>
 
+#include "operators/io/csv_parser.h"
 #include "tests/comm/test_seed.h"
 #include "tests/engine/run_helpers.h"
 #include "tests/engine/thread_cluster.h"
@@ -279,6 +283,112 @@ TEST_CASE("a quote that is not closed is found after 64 MiB, with the line of it
   CheckError(Read<Fields>(FieldsFile(path, {.bad_lines = BadLines::kSkip}), &rows, {1, 1}),
              StatusCode::kInvalidArgument,
              {"'" + path + "', line 3", "longer than 64 MiB", "a quote is not closed"});
+}
+
+TEST_CASE("a directory or a missing file is an error that names it") {
+  TemporaryDirectory dir;
+  std::vector<Fields> rows;
+  CheckError(Read<Fields>(FieldsFile(dir.path()), &rows), StatusCode::kInvalidArgument,
+             {"step 'file'", "'" + dir.path() + "' is a directory; list the files in it instead"});
+  CheckError(Read<Fields>(FieldsFile(dir / "missing.csv"), &rows), StatusCode::kNotFound,
+             {"step 'file'", "'" + (dir / "missing.csv") + "'"});
+  CheckOk(Read<Fields>(FieldsFile(std::vector<std::string>()), &rows));
+  CHECK(rows.empty());
+}
+
+// Reads a named pipe into which a thread writes `text`, piece by piece.
+absl::Status ReadPipe(const std::string& text, size_t piece, std::vector<Trade>* trades) {
+  TemporaryDirectory dir;
+  const std::string path = dir / "pipe";
+  REQUIRE(mkfifo(path.c_str(), 0600) == 0);
+  std::thread writer([&] {
+    std::ofstream pipe(path, std::ios::binary);
+    for (size_t at = 0; at < text.size(); at += piece) pipe << text.substr(at, piece) << std::flush;
+  });
+  absl::Status status = Read<Trade>(CsvFile<Trade>(path), trades);
+  writer.join();
+  return status;
+}
+
+TEST_CASE("the first row of a pipe is its header, in whatever pieces it arrives") {
+  const std::string text =
+      "\xef\xbb\xbfsymbol,price,quantity,side,settled\r\n\"a\n\"\"b\",1,,buy,1\r\n";
+  for (size_t piece = 1; piece < 8; ++piece) {
+    CAPTURE(piece);
+    std::vector<Trade> trades;
+    CheckOk(ReadPipe(text, piece, &trades));
+    CHECK(trades == std::vector<Trade>{{"a\n\"b", 1, std::nullopt, Side::kBuy, true}});
+    CheckOk(ReadPipe(text.substr(3), piece, &trades));
+    CHECK(trades.size() == 1);
+  }
+  std::vector<Trade> trades;
+  CheckError(ReadPipe("symbol,price\n", 100, &trades), StatusCode::kInvalidArgument,
+             {"step 'file'", "no column 'quantity'"});
+}
+
+// The fields of a row by looking at one byte after the other; nullopt: it is malformed.
+std::optional<Fields> SlowFields(const std::string& row) {
+  Fields fields(1);
+  for (size_t i = 0; i < row.size();) {
+    const bool has_quotes = row[i] == '"';
+    if (has_quotes) {
+      for (++i; i < row.size() && (row[i] != '"' || row.substr(i, 2) == "\"\""); ++i) {
+        if (row[i] == '\0') return std::nullopt;
+        fields.back() += row[i];
+        if (row[i] == '"') ++i;
+      }
+      if (i++ == row.size()) return std::nullopt;
+    } else {
+      for (; i < row.size() && row[i] != ','; ++i) {
+        if (std::string_view("\"\r\0", 3).find(row[i]) != std::string_view::npos)
+          return std::nullopt;
+        fields.back() += row[i];
+      }
+    }
+    if (i == row.size()) break;
+    if (row[i++] != ',') return std::nullopt;
+    fields.emplace_back();
+  }
+  return fields;
+}
+
+TEST_CASE("the parser divides random rows as a slow one does, in whatever pieces they arrive") {
+  const uint64_t seed = internal::TestSeed("random rows");
+  CAPTURE(seed);
+  std::mt19937_64 random(seed);
+  internal::CsvParser parser(',');
+  int good = 0;
+  for (int round = 0; round < 20'000; ++round) {
+    std::string text;
+    for (size_t size = random() % 60; size > 0; --size) {
+      text += random() % 3 == 0 ? "\",\r\n\"\",\""[random() % 8] : "abcdefgh"[random() % 8];
+      if (random() % 300 == 0) text.back() = '\0';
+    }
+    std::string padded = text + "\n" + std::string(64, '"');
+    const char* end = nullptr;
+    size_t searched = 0;
+    while (end == nullptr && searched < padded.size() - 64) {
+      const size_t size = std::min(searched + 1 + random() % 40, padded.size() - 64);
+      end = parser.FindEnd(padded.data(), searched, size);
+      searched = size;
+    }
+    const size_t row_size = end != nullptr ? static_cast<size_t>(end - padded.data()) : searched;
+    std::string row = padded.substr(0, row_size);
+    if (end != nullptr && row.ends_with('\r')) row.pop_back();
+    CAPTURE(row);
+    const bool is_good = parser.Finish(row) == nullptr;
+    const std::optional<Fields> expected = SlowFields(row);
+    REQUIRE(is_good == expected.has_value());
+    if (!is_good) continue;
+    ++good;
+    Fields fields;
+    std::string buffer;
+    for (const internal::CsvSlice& field : parser.fields()) {
+      fields.emplace_back(parser.TextOf(field, buffer));
+    }
+    REQUIRE(fields == *expected);
+  }
+  CHECK(good > 500);
 }
 
 // A table of random fields, with some that need quotes, and its text.
