@@ -22,8 +22,10 @@ Benchmark OpenloopBenchmark();
 Benchmark PagerankBenchmark();
 Benchmark ParseBenchmark();
 Benchmark PingpongBenchmark();
+Benchmark SessionBenchmark();
 Benchmark RecoveryBenchmark();
 Benchmark UnionfindBenchmark();
+Benchmark WindowBenchmark();
 Benchmark WordcountBenchmark();
 
 }  // namespace headway::bench

@@ -40,11 +40,12 @@ std::optional<Watermark> PartitionClocks::Derive(const Watermark& told) {
     if (current_partition != partitions_.end()) {
       Advance(current_partition->first, current_partition->second, now);
     }
-    FindIdle(now);
+    const EventTime of_idle = FindIdle(now);
     const bool may_rise = told.partitions == nullptr || told.partitions->all_open;
     derived.active = !may_rise || !least_first_.empty();
-    if (may_rise && !least_first_.empty()) {
-      derived.time = std::max(derived.time, least_first_.begin()->first);
+    if (may_rise) {
+      const EventTime least = least_first_.empty() ? of_idle : least_first_.begin()->first;
+      derived.time = std::max(derived.time, least);
     }
   }
   const bool same_activity = derived.active == passed_.active;
@@ -83,16 +84,23 @@ void PartitionClocks::Advance(uint32_t number, Partition& partition, int64_t now
   }
 }
 
-// Only a partition that holds the others back is of interest.
-void PartitionClocks::FindIdle(int64_t now) {
-  if (rule_.idle_nanos == Alarm::kNever) return;
+// Only a partition that holds the others back is of interest. Returns the watermark of the last one
+// that has become idle.
+EventTime PartitionClocks::FindIdle(int64_t now) {
+  EventTime of_last = kNoWatermark;
+  if (rule_.idle_nanos == Alarm::kNever) return of_last;
   while (!least_first_.empty()) {
     Partition& first = partitions_[least_first_.begin()->second];
     const int64_t idle_at = Alarm::Later(first.record_at_nanos, rule_.idle_nanos);
-    if (idle_at > now) return alarm_.Set(now, idle_at);
+    if (idle_at > now) {
+      alarm_.Set(now, idle_at);
+      break;
+    }
     first.idle = true;
+    of_last = least_first_.begin()->first;
     least_first_.erase(least_first_.begin());
   }
+  return of_last;
 }
 
 }  // namespace headway::internal

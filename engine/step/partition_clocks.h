@@ -49,7 +49,7 @@ class PartitionClocks {
   uint32_t current() const;
   void FollowPartitions(const ReadPartitions& read, int64_t now);
   void Advance(uint32_t number, Partition& partition, int64_t now);
-  void FindIdle(int64_t now);
+  EventTime FindIdle(int64_t now);
 
   // Watermarks are passed on at most so often while the source says that more follow at once.
   static constexpr int64_t kIntervalNanos = 1'000'000;
