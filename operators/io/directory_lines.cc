@@ -2,10 +2,12 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <unordered_set>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -54,14 +56,21 @@ class DirectorySource {
           absl::StrCat("'", directory_, "' is no directory; use FileLines for a file"));
     }
     absl::StatusOr<std::vector<std::string>> files =
-        MatchingFiles(absl::StrCat(Escaped(directory_), "/", options_.pattern));
+        internal::MatchingPaths(absl::StrCat(Escaped(directory_), "/", options_.pattern));
     if (!files.ok()) return files.status();
-    if (files->empty() && options_.watch_interval == absl::InfiniteDuration()) {
+    // A file is examined once: that is the greater part of the cost of a look at the directory.
+    std::erase_if(*files, [this](const std::string& path) {
+      return known_.contains(path) || !internal::IsRegularFile(path);
+    });
+    std::ranges::sort(*files);
+    const bool watches = options_.watch_interval != absl::InfiniteDuration();
+    if (files->empty() && !watches) {
       return absl::NotFoundError(absl::StrCat(
           "the directory '", directory_, "' has no file that matches '", options_.pattern,
           "'; correct the pattern, or set DirectoryLinesOptions::watch_interval to wait for "
           "files"));
     }
+    if (watches) known_.insert(files->begin(), files->end());
     for (std::string& file : *files) file.erase(0, directory_.size() + 1);
     return files;
   }
@@ -77,6 +86,7 @@ class DirectorySource {
  private:
   std::string directory_;
   DirectoryLinesOptions options_;
+  std::unordered_set<std::string> known_;  // paths that were listed, if it watches
   std::shared_ptr<LineReader> lines_ = std::make_shared<LineReader>(internal::kMaxLineBytes);
 };
 

@@ -30,7 +30,8 @@ struct DirectoryLinesOptions {
 // With a watch interval, files that appear during the run are read too, and the input never ends:
 // stop the run. A file is read up to its size at the time when it is opened, so it must be whole
 // when it gets its name: write it under a name with a leading dot, then rename it. A later run
-// reads the lines that were added. All processes must see the same directory.
+// reads the lines that were added. A look for new files costs worker 0 about 2 microseconds for
+// each file of the directory. All processes must see the same directory.
 //
 // A run that resumes continues in the middle of files, with any number of workers.
 //

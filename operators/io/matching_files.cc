@@ -28,7 +28,9 @@ int NoteError(const char* path, int error) {
 
 }  // namespace
 
-absl::StatusOr<std::vector<std::string>> MatchingFiles(const std::string& pattern) {
+namespace internal {
+
+absl::StatusOr<std::vector<std::string>> MatchingPaths(const std::string& pattern) {
   glob_t found = {};
   const std::unique_ptr<glob_t, decltype(&globfree)> release(&found, globfree);
   unreadable = {};
@@ -41,14 +43,21 @@ absl::StatusOr<std::vector<std::string>> MatchingFiles(const std::string& patter
     return absl::ResourceExhaustedError(
         absl::StrCat("out of memory for the files that match '", pattern, "'"));
   }
-  std::vector<std::string> paths;
-  for (size_t i = 0; i < found.gl_pathc; ++i) {
-    struct stat info;
-    if (stat(found.gl_pathv[i], &info) == 0 && S_ISREG(info.st_mode)) {
-      paths.emplace_back(found.gl_pathv[i]);
-    }
-  }
-  std::ranges::sort(paths);  // by bytes: glob sorts by the locale
+  return std::vector<std::string>(found.gl_pathv, found.gl_pathv + found.gl_pathc);
+}
+
+bool IsRegularFile(const std::string& path) {
+  struct stat info;
+  return stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode);
+}
+
+}  // namespace internal
+
+absl::StatusOr<std::vector<std::string>> MatchingFiles(const std::string& pattern) {
+  absl::StatusOr<std::vector<std::string>> paths = internal::MatchingPaths(pattern);
+  if (!paths.ok()) return paths.status();
+  std::erase_if(*paths, [](const std::string& path) { return !internal::IsRegularFile(path); });
+  std::ranges::sort(*paths);  // by bytes: glob sorts by the locale
   return paths;
 }
 

@@ -18,6 +18,15 @@ namespace headway {
 // No match is an empty list. Errors name the directory: it cannot be read.
 absl::StatusOr<std::vector<std::string>> MatchingFiles(const std::string& pattern);
 
+namespace internal {
+
+// The same with directories, pipes and others, unsorted.
+absl::StatusOr<std::vector<std::string>> MatchingPaths(const std::string& pattern);
+// Links are followed. False too if there is nothing at the path.
+bool IsRegularFile(const std::string& path);
+
+}  // namespace internal
+
 }  // namespace headway
 
 #endif  // HEADWAY_OPERATORS_IO_MATCHING_FILES_H_

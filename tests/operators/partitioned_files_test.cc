@@ -20,6 +20,7 @@
 #include "tests/engine/run_helpers.h"
 #include "tests/engine/snapshot_store.h"
 #include "tests/engine/thread_cluster.h"
+#include "tests/operators/compress.h"
 #include "tests/operators/not_root.h"
 #include "tests/temporary_directory.h"
 
@@ -235,6 +236,26 @@ TEST_CASE("runs that resume read each line once, whole, with files that grew and
     run(1, 1'000'000);
     CHECK(all.empty());
   }
+}
+
+TEST_CASE("compressed files of a directory are decompressed, and resumed in the middle") {
+  TemporaryDirectory dir;
+  dir.Write("a.gz", Gzip("a0\na1\na2"));
+  dir.Write("b.zst", Zstd("b0\nb1\n"));
+  dir.Write("c", "c0\n");
+  Runs runs;
+  Lines lines;
+  CheckOk(runs.Run(DirectoryLines(dir.path()), 1, &lines, SIZE_MAX, 2));
+  Lines all = lines;
+  CheckOk(runs.Run(DirectoryLines(dir.path()), 2, &lines));
+  all.insert(all.end(), lines.begin(), lines.end());
+  std::sort(all.begin(), all.end());
+  CHECK(all == Lines{"a0", "a1", "a2", "b0", "b1", "c0"});
+  CheckOk(runs.Run(DirectoryLines(dir.path()), 3, &lines));
+  CHECK(lines.empty());
+  dir.Write("broken.gz", Gzip(std::string(10'000, 'x')).substr(0, 20));
+  CheckError(runs.Run(DirectoryLines(dir.path()), 3, &lines), StatusCode::kDataLoss,
+             {"step 'lines'", "broken.gz'"});
 }
 
 TEST_CASE("a file of the last run that is gone is an error that names it, or is forgotten") {

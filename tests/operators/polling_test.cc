@@ -1,6 +1,7 @@
 // PollingSource calls its function at the times of the run's clock that it promises.
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <cmath>
 #include <cstdint>
 #include <functional>
@@ -125,6 +126,43 @@ TEST_CASE("calls that were missed are left out") {
     CheckOk(RunInTicks(
         clock, PollingSource(absl::Seconds(10), [&] { return service(); }, options), records));
     CHECK(service.times == std::vector<double>{0, 10, 50, 60});
+  }
+}
+
+TEST_CASE("epochs end while a source waits for its next call") {
+  // A flush for each epoch that ended with records.
+  struct Counting {
+    struct Writer {
+      absl::Status Write(int) { return absl::OkStatus(); }
+      absl::Status Flush() const {
+        if (++*flushes == 3) stop.RequestStop();
+        return absl::OkStatus();
+      }
+      std::atomic<int>* flushes;
+      StopHandle stop;
+    };
+    absl::StatusOr<Writer> Open(const SinkContext&) const { return Writer{flushes, stop}; }
+    std::atomic<int>* flushes;
+    StopHandle stop;
+  };
+  for (const int workers : {1, 3}) {
+    RunOptions options{.worker_count = workers,
+                       .epoch_config = PeriodicEpochConfig{absl::Milliseconds(1)}};
+    std::atomic<int> flushes{0};
+    int calls = 0;
+    Dataflow flow("flow", [&](Scope<>& scope) {
+      const auto hourly = scope.Input(
+          "hourly", PollingSource(absl::Hours(1), [&calls]() -> absl::StatusOr<std::optional<int>> {
+            return ++calls;
+          }));
+      const auto often = scope.Input(
+          "often", PollingSource(absl::Microseconds(200),
+                                 []() -> absl::StatusOr<std::optional<int>> { return 1; }));
+      hourly | Merge("both", often) | Output("out", Counting{&flushes, options.stop});
+    });
+    CheckOk(RunMain(flow, options));
+    CHECK(calls == 1);
+    CHECK(flushes >= 3);
   }
 }
 

@@ -21,6 +21,7 @@
 
 #include "tests/engine/run_helpers.h"
 #include "tests/engine/snapshot_store.h"
+#include "tests/engine/store/memory_store.h"
 #include "tests/engine/thread_cluster.h"
 
 namespace headway {
@@ -137,6 +138,37 @@ TEST_CASE("TestingAbort fails once; a run that resumes repeats what was not comm
       first.insert(first.end(), second.begin(), second.end());
       CHECK(first == NumbersTo(5));
     }
+  }
+}
+
+TEST_CASE("sums are exact after aborts at any place, whatever the shapes of the runs are") {
+  for (const size_t place : {0, 1, 7, 13, 20}) {
+    CAPTURE(place);
+    Items items;
+    for (int i = 0; i < 20; ++i) items.emplace_back(i);
+    items.insert(items.begin() + static_cast<std::ptrdiff_t>(place), TestingAbort());
+    const TestingSource source(items);
+    auto store = std::make_shared<internal::MemoryStore>();
+    Collected<std::pair<int, int>> sums;
+    Dataflow flow("flow", [&](Scope<>& scope) {
+      scope.Input("numbers", source) | KeyOn("key", [](int number) {
+        return number % 3;
+      }) | StatefulMap<int>("sum", [](std::optional<int>& sum, int number) {
+        sum = sum.value_or(0) + number;
+        return *sum;
+      }) | CollectInto("collect", sums);
+    });
+    const RunOptions options{.epoch_config = RecordCountEpochConfig{2},
+                             .recovery_config = RecoveryConfig{.store = store}};
+    CheckError(RunInShape(flow, {1, 2}, options), absl::StatusCode::kAborted, {"TestingAbort"});
+    CheckOk(RunInShape(flow, {2, 2}, options));
+    std::map<int, int> last;
+    for (const auto& [key, sum] : sums.InOrder()) last[key] = std::max(last[key], sum);
+    CHECK(last == std::map<int, int>{{0, 63}, {1, 70}, {2, 57}});
+    // All is read, so another run has nothing to do.
+    const size_t before = sums.size();
+    CheckOk(RunInShape(flow, {1, 3}, options));
+    CHECK(sums.size() == before);
   }
 }
 
