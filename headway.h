@@ -28,6 +28,7 @@
 #include "operators/count_final.h"
 #include "operators/count_per_epoch.h"
 #include "operators/deduplicate.h"
+#include "operators/delay.h"
 #include "operators/distinct.h"
 #include "operators/distinct_per_epoch.h"
 #include "operators/enrich_cached.h"

@@ -129,9 +129,9 @@ inline void Graph::RunNode(Node& node) {
         output->has_sent = false;
         output->Flush();
       }
-      if (node.changed_watermark != nullptr) [[unlikely]] {
+      if (node.watermark.changed != nullptr) [[unlikely]] {
         const Watermark watermark = node.LeastWatermark();
-        std::exchange(node.changed_watermark, nullptr)->ForwardWatermark(watermark);
+        std::exchange(node.watermark.changed, nullptr)->ForwardWatermark(watermark);
       }
     });
     node.running = false;

@@ -20,7 +20,12 @@ Watermark Node::LeastWatermark() const {
     least.active = true;
     least.time = std::min(least.time, of_input.time());
   }
-  return least.active ? least : greatest;
+  Watermark result = least.active ? least : greatest;
+  if (watermark.limit != kNoLimit) {
+    result.active = true;
+    result.time = std::min(result.time, watermark.limit);
+  }
+  return result;
 }
 
 void InputPortBase::Discard() {

@@ -2,6 +2,7 @@
 #define HEADWAY_ENGINE_GRAPH_NODE_H_
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -28,8 +29,8 @@ class Node {
   const std::string& step_id() const { return step_id_; }
   uint32_t index() const { return index_; }
 
-  // The watermark of the node: the least of its inputs that are active. Inputs without a channel
-  // get no records, and no watermark.
+  // The watermark of the node: the least of its inputs that are active, and at most its limit.
+  // Inputs without a channel get no records, and no watermark.
   Watermark LeastWatermark() const;
 
   absl::AnyInvocable<void()> logic;
@@ -42,8 +43,14 @@ class Node {
   bool flushes = false;               // a sink: holds an epoch until it is flushed
   bool woken = false;                 // by another thread, and the logic did not reset it yet
   bool may_be_woken = false;          // the host feeds it, or an activator may run it
-  // The input whose watermark changed last in this activation; null: none did.
-  InputPortBase* changed_watermark = nullptr;
+  struct OutgoingWatermark {
+    // The input whose watermark changed last in this activation; null: none did.
+    InputPortBase* changed = nullptr;
+    // The watermark of the first record that the node keeps, if it keeps some.
+    EventTime limit = kNoLimit;
+  };
+  static constexpr EventTime kNoLimit = std::numeric_limits<EventTime>::max();
+  OutgoingWatermark watermark;
   int taken = 0;  // batches taken in this activation
   // The cycle that the node belongs to. Such a node runs without credit for the batches that stay
   // in the cycle: pausing it could stop the cycle for ever.

@@ -75,19 +75,33 @@ class EpochInputs {
     return OpenEpochs(*this);
   }
 
+  // Asks for a call of the function that CloseEnded takes, when `epoch` has ended, with the right
+  // to send at it through output 0. `epoch` must not be before the time of the batch. A second
+  // request of an epoch has no effect. For state that is due in a later epoch: unlike a
+  // Notificator, it keeps that epoch open until the function has changed the state.
+  void NotifyAt(const CapabilityRef<T>& time, Epoch epoch) {
+    static_assert(std::is_same_v<T, Epoch>, "EpochInputs::NotifyAt is for the root scope");
+    auto [notified, is_new] = notified_.try_emplace(epoch);
+    if (!is_new) return;
+    notified->second = time.Delayed(epoch);
+    if (ends_.has_value()) Open(time, epoch);
+  }
+
   // Closes the epochs that have ended. The logic calls it last.
   void CloseEnded() {
-    if (open_.empty()) return;
+    CloseEnded([](const Capability<T>&) { return true; });
+  }
+  // The same, with a function for the epochs that NotifyAt got: at_end(const Capability<T>& time),
+  // in ascending order. If it returns false, it is called again for the same epoch when the outputs
+  // have credit: for work that emits many records.
+  template <class AtEnd>
+  void CloseEnded(AtEnd&& at_end) {
+    first_.Drop();  // whatever was restored asks for its epochs by now
+    if (open_.empty() && notified_.empty()) return;
     const std::optional<Epoch> last = LastEnded();
-    bool closed = false;
-    while (!open_.empty() && last.has_value() && open_.begin()->first <= *last &&
-           open_.begin()->second.waiting == 0) {
-      for (EpochParticipant* state : states_) state->TellClosed(open_.begin()->first);
-      open_.erase(open_.begin());
-      closed = true;
-    }
-    // The batches of the next epoch were not due before.
-    if (closed && !open_.empty()) graph_.queue().Activate(node_);
+    if (!last.has_value()) return;
+    const bool done = ends_.has_value() ? CloseUpTo(*last, at_end) : NotifyUpTo(*last, at_end);
+    if (!done) graph_.queue().Activate(node_);
   }
 
  private:
@@ -118,14 +132,43 @@ class EpochInputs {
     return *order;
   }
 
-  void KeepOpen(const CapabilityRef<T>& time) {
-    auto [open, is_new] = open_.try_emplace(internal::EpochOf(time.time()));
-    if (is_new) open->second.end = time.Retain(*ends_);
-    ++open->second.waiting;
+  // Keeps restored state able to ask for later epochs, until the first call of CloseEnded: `first`
+  // is the initial capability of the output `ends`.
+  void HoldFirst(Capability<T> first) { first_ = std::move(first); }
+
+  void KeepOpen(const CapabilityRef<T>& time) { ++Open(time, time.time()).waiting; }
+  // Opens the epoch of `at`, a time that is `time` or later, and the last one of its group.
+  OpenEpoch& Open(const CapabilityRef<T>& time, const T& at) {
+    auto [open, is_new] = open_.try_emplace(internal::EpochOf(at));
+    if (is_new) open->second.end = time.Delayed(at, *ends_);
     if constexpr (std::is_same_v<T, Epoch>) {
-      auto [last, is_new_too] = open_.try_emplace(snapshots_.LastOf(time.time()));
+      auto [last, is_new_too] = open_.try_emplace(snapshots_.LastOf(at));
       if (is_new_too) last->second.end = time.Delayed(last->first, *ends_);
     }
+    return open->second;
+  }
+
+  // Returns false if more can be done at once.
+  template <class AtEnd>
+  bool CloseUpTo(Epoch last, AtEnd& at_end) {
+    bool closed = false;
+    while (!open_.empty() && open_.begin()->first <= last && open_.begin()->second.waiting == 0) {
+      const Epoch epoch = open_.begin()->first;
+      if (!NotifyUpTo(epoch, at_end)) return false;
+      for (EpochParticipant* state : states_) state->TellClosed(epoch);
+      open_.erase(open_.begin());
+      closed = true;
+    }
+    // The batches of the next epoch, and the times of a Notificator, were not due before.
+    return !closed;
+  }
+  template <class AtEnd>
+  bool NotifyUpTo(Epoch last, AtEnd& at_end) {
+    while (!notified_.empty() && notified_.begin()->first <= last) {
+      if (!at_end(std::as_const(notified_.begin()->second))) return false;
+      notified_.erase(notified_.begin());
+    }
+    return true;
   }
 
   bool IsOpen(Epoch epoch) const {
@@ -158,7 +201,9 @@ class EpochInputs {
   std::optional<size_t> ends_;
   std::vector<EpochParticipant*> states_;
   std::vector<OrderedInput> orders_;  // of the inputs that ForEach got
-  std::map<Epoch, OpenEpoch> open_;   // epochs with batches
+  std::map<Epoch, OpenEpoch> open_;   // epochs with batches or notifications
+  std::map<Epoch, Capability<T>> notified_;
+  Capability<T> first_;
 };
 
 }  // namespace headway

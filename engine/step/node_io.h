@@ -163,9 +163,17 @@ class NodeInput : public internal::InputPortBase {
   // true if the watermark changed; it is sent through all outputs when the logic returns.
   bool ApplyWatermark(const CapabilityRef<T>& time, const internal::ArrivedWatermark& arrived) {
     if (!watermarks_.Update(arrived)) return false;
-    node_.changed_watermark = this;
+    node_.watermark.changed = this;
     watermark_changed_at_ = time.time();
     return true;
+  }
+  // For steps that keep records and send them later: no watermark above `limit` is sent. It is the
+  // watermark of the input when the first of these records arrived, or Node::kNoLimit. When the
+  // logic returns, a watermark is sent at `time`, at which the step has the right to send.
+  void LimitWatermark(const T& time, EventTime limit) {
+    if (std::exchange(node_.watermark.limit, limit) == limit) return;
+    node_.watermark.changed = this;
+    watermark_changed_at_ = time;
   }
   // For steps that are restored.
   void RaiseWatermark(EventTime to) { watermarks_.RaiseTo(to); }

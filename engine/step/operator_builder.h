@@ -142,12 +142,11 @@ class OperatorBuilder {
                   "one for each output, and return the logic, a function without arguments");
     RequireNotBuilt();
     std::vector<Capability<T>> capabilities;
-    for (size_t i = 0; i < ledgers_.size(); ++i) {
-      const T first = FirstTime();
-      scope_.tracker().AddInitial(node_.outputs[i]->location, first, scope_.worker_count());
-      capabilities.push_back(internal::CapabilityFactory::Adopt(*ledgers_[i], first));
-    }
+    for (size_t i = 0; i < ledgers_.size(); ++i) capabilities.push_back(InitialCapability(i));
     Connect();
+    // In epoch order there is one more output by now.
+    if (capabilities.size() < ledgers_.size())
+      epochs_->HoldFirst(InitialCapability(ledgers_.size() - 1));
     graph_.errors().Guard(node_.step_id(), [&] {
       node_.logic = std::forward<Constructor>(constructor)(std::move(capabilities));
     });
@@ -193,15 +192,16 @@ class OperatorBuilder {
   }
   // The same for inputs that are exchanged otherwise. For each record that changes the state of
   // `key`, route(key) equals the value of the exchange's function. It receives keys of type
-  // std::string as std::string_view.
+  // std::string as std::string_view. A route that returns WorkerIndex{i} says that the key is one
+  // of worker `i`, whichever records that gets; a run with W workers restores it on worker i % W.
   template <class K, class S, class Route>
     requires(!std::is_convertible_v<Route, std::string_view>)
   KeyedState<K, S>& AddState(Route route, std::string_view name = {}) {
     static_assert(std::is_invocable_v<Route&, typename KeyedState<K, S>::KeyView>,
                   "AddState: the route must take a key, a std::string as std::string_view, and "
                   "return the value by which its records are exchanged");
-    auto& state =
-        graph_.objects().Make<internal::RoutedState<K, S, Route>>(StateId(name), std::move(route));
+    auto& state = graph_.objects().Make<internal::RoutedState<K, S, Route>>(
+        StateId(name), std::move(route), graph_.worker().index(), graph_.worker().count());
     KeepState(state, [] {});
     return state.states();
   }
@@ -281,8 +281,11 @@ class OperatorBuilder {
     void (*connect)(void* input, std::vector<ToOutput> outputs);
   };
 
-  T FirstTime() const {
-    return internal::FirstTimeOf<T>::At(graph_.worker().attempt().resume_point().first_epoch);
+  Capability<T> InitialCapability(size_t output) {
+    const T first =
+        internal::FirstTimeOf<T>::At(graph_.worker().attempt().resume_point().first_epoch);
+    scope_.tracker().AddInitial(node_.outputs[output]->location, first, scope_.worker_count());
+    return internal::CapabilityFactory::Adopt(*ledgers_[output], first);
   }
 
   void RequirePort(size_t port, size_t count, const char* kind) {

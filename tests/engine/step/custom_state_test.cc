@@ -486,6 +486,84 @@ TEST_CASE("changes for a complete epoch are in its snapshot") {
   }
 }
 
+TEST_CASE("what NotifyAt asked for is done before its epoch closes, and may take several calls") {
+  // A record asks for an epoch that is its value; the state counts the calls.
+  for (const bool in_order : {true, false}) {
+    CAPTURE(in_order);
+    Store store;
+    Collected<std::pair<Epoch, int64_t>> calls;
+    CheckOk(
+        Execute({.run = {.apply_in_epoch_order = in_order}}, [&](Worker& worker) -> absl::Status {
+          InputHandle<Keyed> records;
+          HEADWAY_RETURN_IF_ERROR(worker.Build("flow", [&](Scope<>& scope) {
+            OperatorBuilder<Epoch> builder(scope, "count");
+            auto& input = builder.AddInput(scope.Input(records), pact::Pipeline{});
+            auto& output = builder.AddOutput<int64_t>();
+            auto& count = builder.AddState<int64_t, int64_t>();
+            auto& epochs = builder.OrderEpochs();
+            builder.BuildWithoutCapabilities([&] {
+              epochs.ForEach(input, [&](const CapabilityRef<>& time, Batch<Keyed>& batch) {
+                for (const Keyed& record : batch) {
+                  epochs.NotifyAt(time, static_cast<Epoch>(record.second));
+                }
+              });
+              epochs.CloseEnded([&](const Capability<>& time) {
+                const int64_t called = ++count.At(0);
+                output.SessionAt(time).Give(called);
+                return called % 2 == 0;
+              });
+            });
+            builder.StreamOf(output) | CollectWithTime("calls", calls);
+            store.Listen(scope);
+          }));
+          for (const int64_t until : {9, 7, 9}) records.Send(Keyed(0, until));
+          records.AdvanceTo(3);
+          records.Send(Keyed(0, 5));
+          records.AdvanceTo(8);  // epochs 0 to 7 end at once
+          for (int i = 0; i < 20; ++i) HEADWAY_RETURN_IF_ERROR(worker.Step());
+          CHECK(calls.InOrder() ==
+                std::vector<std::pair<Epoch, int64_t>>{{5, 1}, {5, 2}, {7, 3}, {7, 4}});
+          records.Close();
+          return worker.StepWhile([&] { return worker.HasDataflows(); });
+        }));
+    CHECK(calls.size() == 6);
+    CHECK(store.closed == (in_order ? std::vector<Epoch>{0, 3, 5, 7, 9} : std::vector<Epoch>{}));
+    if (!in_order) continue;
+    for (const auto& [epoch, expected] : std::map<Epoch, int64_t>{{5, 2}, {7, 4}, {9, 6}}) {
+      CHECK(Content<int64_t, int64_t>(store.snapshots[epoch], "count") ==
+            std::map<int64_t, int64_t>{{0, expected}});
+    }
+  }
+}
+
+TEST_CASE("a Notificator gets a later epoch that ends at once with the one that asked for it") {
+  Collected<std::pair<Epoch, int64_t>> calls;
+  CheckOk(Execute({.run = InOrder()}, [&](Worker& worker) -> absl::Status {
+    InputHandle<Keyed> records;
+    HEADWAY_RETURN_IF_ERROR(worker.Build("flow", [&](Scope<>& scope) {
+      OperatorBuilder<Epoch> builder(scope, "count");
+      auto& input = builder.AddInput(scope.Input(records), pact::Pipeline{});
+      auto& output = builder.AddOutput<int64_t>();
+      builder.AddState<int64_t, int64_t>();
+      auto& epochs = builder.OrderEpochs();
+      builder.BuildWithoutCapabilities([&, notificator = Notificator<>()]() mutable {
+        epochs.ForEach(input, [&](const CapabilityRef<>& time, Batch<Keyed>&) {
+          notificator.NotifyAt(time.Delayed(7));
+        });
+        while (auto complete = notificator.Next(epochs.frontier())) {
+          output.SessionAt(*complete).Give(1);
+        }
+        epochs.CloseEnded();
+      });
+      builder.StreamOf(output) | CollectWithTime("calls", calls);
+    }));
+    records.Send(Keyed(0, 0));
+    records.Close();
+    return worker.StepWhile([&] { return worker.HasDataflows(); });
+  }));
+  CHECK(calls.InOrder() == std::vector<std::pair<Epoch, int64_t>>{{7, 1}});
+}
+
 TEST_CASE("an operator in a nested scope has state, and its epochs are those outside") {
   std::vector<Epoch> closed;
   Collected<int64_t> seen;
