@@ -1,6 +1,8 @@
 #ifndef HEADWAY_OPERATORS_BROADCAST_JOIN_H_
 #define HEADWAY_OPERATORS_BROADCAST_JOIN_H_
 
+#include <algorithm>
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
@@ -13,7 +15,6 @@
 #include "engine/step/define_step.h"
 #include "engine/step/keyed_operator.h"
 #include "engine/step/operator_builder.h"
-#include "engine/step/route.h"
 #include "operators/join_parts.h"
 
 namespace headway {
@@ -42,9 +43,8 @@ class BroadcastTable {
   void RunAtOnce() {
     epochs_.ForEach(changes_,
                     [this](const CapabilityRef<>&, Batch<B>& batch) { ApplyChanges(batch); });
-    epochs_.ForEach(records_, [this](const CapabilityRef<>& time, Batch<A>& batch) {
-      JoinRecords(time, batch);
-    });
+    records_.ForEach(
+        [this](const CapabilityRef<>& time, Batch<A>& batch) { JoinRecords(time, batch); });
     epochs_.CloseEnded();
   }
 
@@ -52,15 +52,26 @@ class BroadcastTable {
     epochs_.ForEach(changes_, [this](const CapabilityRef<>& time, Batch<B>& batch) {
       waiting_[time.time()].changes.push_back(std::move(batch));
     });
-    epochs_.ForEach(records_, [this](const CapabilityRef<>& time, Batch<A>& batch) {
-      if (waiting_.empty() && !changes_.frontier().LessEqual(time.time())) {
-        return JoinRecords(time, batch);
-      }
-      Waiting& waiting = waiting_[time.time()];
-      if (waiting.records.empty()) waiting.right = time.Retain();
-      waiting.records.push_back(std::move(batch));
-    });
+    records_.ForEach(
+        [this](const CapabilityRef<>& time, Batch<A>& batch) {
+          if (waiting_.empty() && HasTableOf(time.time())) return JoinRecords(time, batch);
+          Waiting& waiting = waiting_[time.time()];
+          if (waiting.records.empty()) waiting.right = time.Retain();
+          waiting.records.push_back(std::move(batch));
+        },
+        [this](const CapabilityRef<>& time, const ArrivedWatermark& watermark) {
+          const auto last = std::find_if(waiting_.rbegin(), waiting_.rend(), HasRecords);
+          if (last == waiting_.rend()) {
+            records_.ApplyWatermark(time, watermark);
+          } else {
+            // Not at an earlier time: that would keep it incomplete, and the table could wait for
+            // it.
+            const Epoch at = std::max(time.time(), last->first);
+            watermarks_.push_back({last->first, time.Delayed(at), watermark});
+          }
+        });
     ApplyDue();
+    ApplyWatermarks();
     epochs_.CloseEnded();
   }
 
@@ -70,6 +81,17 @@ class BroadcastTable {
     std::vector<Batch<A>> records;
     Capability<> right;  // to send the results of `records`
   };
+  // A watermark of the records, which passes when those up to the epoch `behind` are joined.
+  struct WaitingWatermark {
+    Epoch behind;
+    Capability<> right;
+    ArrivedWatermark watermark;
+  };
+
+  // Whether all changes up to the end of the epoch have come.
+  bool HasTableOf(Epoch epoch) const {
+    return !changes_.frontier().LessEqual(epoch) && !epochs_.HasWaiting(epoch);
+  }
 
   // The changes of an epoch are applied when no record of an earlier one can come, and its records
   // are joined when no more changes of it can come.
@@ -79,9 +101,25 @@ class BroadcastTable {
       if (records_.frontier().LessThan(epoch)) return;
       for (Batch<B>& batch : waiting.changes) ApplyChanges(batch);
       waiting.changes.clear();
-      if (changes_.frontier().LessEqual(epoch)) return;
+      if (!HasTableOf(epoch)) return;
       for (Batch<A>& batch : waiting.records) JoinRecords(waiting.right, batch);
-      waiting_.erase(epoch);
+      waiting_.erase(waiting_.begin());
+    }
+  }
+
+  static bool HasRecords(const std::pair<const Epoch, Waiting>& entry) {
+    return !entry.second.records.empty();
+  }
+
+  void ApplyWatermarks() {
+    const auto first = std::find_if(waiting_.begin(), waiting_.end(), HasRecords);
+    while (!watermarks_.empty() &&
+           (first == waiting_.end() || watermarks_.front().behind < first->first)) {
+      const WaitingWatermark& next = watermarks_.front();
+      records_.WithRightAt(next.right.time(), [&](const CapabilityRef<>& time) {
+        records_.ApplyWatermark(time, next.watermark);
+      });
+      watermarks_.pop_front();
     }
   }
 
@@ -123,7 +161,33 @@ class BroadcastTable {
   KeyedState<K, V>& rows_;
   EpochInputs<>& epochs_;
   std::map<Epoch, Waiting> waiting_;
+  std::deque<WaitingWatermark> watermarks_;
 };
+
+// Sends the changes of a key to one worker, so that they reach all in one order. A table has no
+// event time: the watermark of the stream is inactive from the start, and holds nothing back.
+template <class B>
+Stream<B> RouteChanges(const Stream<B>& table, const std::string& id) {
+  Scope<>::Substeps substeps(table.scope(), id);
+  OperatorBuilder<Epoch> builder(table.scope(), "table");
+  Graph& graph = builder.graph();
+  auto& input = builder.AddInput(table, pact::Exchange{FirstOfPair()});
+  auto& output = builder.template AddOutput<B>();
+  builder.IgnoreFrontier(0);
+  builder.Build([&](std::vector<Capability<>> first) {
+    return [&graph, &input, &output, start = std::move(first[0])]() mutable {
+      if (start.held()) {
+        const Epoch time = start.time();
+        if (graph.parts().has_event_time) output.PushWatermark(&time, {.active = false});
+        start.Drop();
+      }
+      input.ForEach([&](const CapabilityRef<>& at,
+                        Batch<B>& batch) { output.SessionAt(at).GiveBatch(std::move(batch)); },
+                    [](const CapabilityRef<>&, const ArrivedWatermark&) {});
+    };
+  });
+  return builder.StreamOf(output);
+}
 
 template <bool keeps_unmatched, class A, class B, class T>
 auto BuildBroadcastJoin(const Stream<A, T>& records, const std::string& id,
@@ -139,11 +203,7 @@ auto BuildBroadcastJoin(const Stream<A, T>& records, const std::string& id,
                 "types and aggregates of them have both, and a type of your own needs uint64_t "
                 "HeadwayStableHash(const Type&) and operator==");
   using Table = BroadcastTable<keeps_unmatched, A, B>;
-  // All changes of a key pass through one worker first, so they reach all in one order.
-  Stream<B, T> changes = [&] {
-    Scope<>::Substeps substeps(table.scope(), id);
-    return Route(table, "table", pact::Exchange{FirstOfPair()});
-  }();
+  const Stream<B, T> changes = RouteChanges(table, id);
   OperatorBuilder<T> builder(records.scope(), id);
   auto& in_changes = builder.AddInput(changes, pact::Broadcast{});
   auto& in_records = builder.AddInput(records, pact::Pipeline{});
@@ -186,7 +246,8 @@ auto DefineBroadcastJoin(std::string step_id, const Stream<B, T>& table,
 //
 // The records are not exchanged, so a hot key does no harm. The changes are sent to all workers,
 // by way of the worker of their key, in a step "id.table". Changes of one key by several workers in
-// one epoch have an arbitrary order, which is the same for all. Each worker keeps the whole table,
+// one epoch have an arbitrary order, which is the same for all. The watermark is that of the
+// records. Each worker keeps the whole table,
 // also at the end of the input and at a graceful stop. Snapshots have it once. If the table is
 // large, prefer Join or LeftJoin.
 template <class B, class T>

@@ -88,11 +88,12 @@ auto BuildTemporalJoin(const Stream<A, T>& record_stream, std::string_view id,
 
   auto give = [](auto& session, const auto& key, auto&& value, const V* version) {
     if constexpr (keeps_unmatched) {
-      session.Give(std::pair(
-          key,
-          Row(std::move(value), version != nullptr ? std::optional<V>(*version) : std::nullopt)));
+      session.Give(
+          std::pair(key, Row(std::forward<decltype(value)>(value),
+                             version != nullptr ? std::optional<V>(*version) : std::nullopt)));
     } else {
-      if (version != nullptr) session.Give(std::pair(key, Row(std::move(value), *version)));
+      if (version == nullptr) return;
+      session.Give(std::pair(key, Row(std::forward<decltype(value)>(value), *version)));
     }
   };
   // Sets the key's timer, and forgets the key if nothing is left of it. Returns false if a timer is

@@ -87,6 +87,14 @@ class EpochInputs {
     if (ends_.has_value()) Open(time, epoch);
   }
 
+  // Whether a batch of an epoch up to `epoch` waits.
+  bool HasWaiting(Epoch epoch) const {
+    for (auto open = open_.begin(); open != open_.end() && open->first <= epoch; ++open) {
+      if (open->second.waiting > 0) return true;
+    }
+    return false;
+  }
+
   // Closes the epochs that have ended. The logic calls it last.
   void CloseEnded() {
     CloseEnded([](const Capability<T>&) { return true; });

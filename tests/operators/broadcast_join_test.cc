@@ -145,6 +145,60 @@ TEST_CASE("records wait for the table of their epoch, and rows for the records o
   }
 }
 
+TEST_CASE("the watermark is that of the records, and waits behind those that wait") {
+  for (const bool in_order : {false, true}) {
+    CAPTURE(in_order);
+    const Config config{.run = {.apply_in_epoch_order = in_order}};
+    CheckOk(Execute(config, [](Worker& worker) -> absl::Status {
+      InputHandle<Number> records;
+      InputHandle<Number> table;
+      std::vector<EventTime> watermarks;
+      int early = 0;  // records behind the watermark
+      HEADWAY_RETURN_IF_ERROR(worker.Build("flow", [&](Scope<>& scope) {
+        const EventClock clock([](const Number& record) { return record.second; }, 0);
+        using Joined = std::pair<int, std::tuple<int, std::optional<int>>>;
+        const auto joined = scope.Input(records) | AssignEventTime("time", clock) |
+                            BroadcastLeftJoin("join", scope.Input(table));
+        KeyedOperator<int, Joined, Epoch, FirstOfPair> keyed(joined, "note", FirstOfPair());
+        auto& step = keyed.step();
+        auto& output = keyed.AddOutput<int>();
+        keyed.OnBatch([&early, &step](const CapabilityRef<>&, Batch<Joined>& batch) {
+          for (const auto& row : batch) early += std::get<0>(row.second) < step.watermark() ? 1 : 0;
+        });
+        keyed.OnWatermark([&](const CapabilityRef<>&) { watermarks.push_back(step.watermark()); });
+        keyed.Build(output);
+      }));
+      auto steps = [&] {
+        records.Flush();
+        table.Flush();
+        for (int i = 0; i < 20; ++i) CheckOk(worker.Step());
+      };
+      records.Send(Number(1, 10));
+      table.Send(Number(1, 1));
+      steps();
+      records.Send(Number(1, 20));
+      records.AdvanceTo(1);
+      records.Send(Number(1, 30));
+      records.Flush();
+      steps();
+      CHECK(watermarks.empty());
+      table.AdvanceTo(1);
+      table.Send(Number(1, 2));
+      steps();
+      REQUIRE(!watermarks.empty());
+      CHECK(watermarks.back() == 20);
+      table.AdvanceTo(2);
+      records.AdvanceTo(2);
+      steps();
+      CHECK(watermarks.back() == 30);
+      CHECK(early == 0);
+      records.Close();
+      table.Close();
+      return worker.StepWhile([&] { return worker.HasDataflows(); });
+    }));
+  }
+}
+
 TEST_CASE("without waiting, a record meets the rows that have arrived before it") {
   CheckOk(Execute({}, [](Worker& worker) -> absl::Status {
     HandJoin join;
