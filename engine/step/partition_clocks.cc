@@ -16,7 +16,9 @@ EventTime Less(EventTime time, EventTime by) {
 PartitionClocks::PartitionClocks(Graph& graph, OutputPortBase& port, WatermarkRule rule)
     : graph_(graph), port_(port), rule_(rule), alarm_(graph, port.node()) {
   // An input that the host feeds is one partition.
-  if (port_.partitions == nullptr) least_first_.emplace(kNoWatermark, 0);
+  if (port_.partitions != nullptr) return;
+  least_first_.emplace(kNoWatermark, 0);
+  partitions_[0].record_at_nanos = graph_.worker().NowNanos();
 }
 
 uint32_t PartitionClocks::current() const {
