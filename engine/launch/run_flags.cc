@@ -386,7 +386,8 @@ void AppendHelp(std::string_view text, std::string& help) {
   while (!text.empty()) {
     const std::string_view word = text.substr(0, text.find(' '));
     if (column + word.size() + 1 > kLineEnd) {
-      help += "\n" + std::string(kIndent - 1, ' ');
+      help += '\n';
+      help.append(kIndent - 1, ' ');
       column = kIndent;
     }
     help += absl::StrFormat(" %s", word);
