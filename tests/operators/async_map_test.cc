@@ -367,12 +367,12 @@ TEST_CASE("threads in calls that do not return are bounded") {
                  },
                  {.concurrency = 1,
                   .timeout = absl::Milliseconds(30),
-                  .max_attempts = 2,
+                  .max_attempts = 5,
                   .backoff = absl::ZeroDuration()}) |
         Inspect("see", [](int64_t) {});
   });
   CheckError(RunMain(flow), StatusCode::kResourceExhausted,
-             {"step 'call'", "3 threads are in calls that did not return within 30ms"});
+             {"step 'call'", "6 threads are in calls that did not return within 30ms"});
   gate.OpenAndAwaitAll();
 }
 
