@@ -18,6 +18,7 @@ Benchmark CacheLineBenchmark();
 Benchmark JoinBenchmark();
 Benchmark KeyedCountBenchmark();
 Benchmark MapChainBenchmark();
+Benchmark NexmarkBenchmark();
 Benchmark OpenloopBenchmark();
 Benchmark PagerankBenchmark();
 Benchmark ParseBenchmark();

@@ -29,7 +29,7 @@ int main(int argc, char** argv) {
       KeyedCountBenchmark(), WordcountBenchmark(),   MapChainBenchmark(),  ExchangeChainBenchmark(),
       BfsBenchmark(),        UnionfindBenchmark(),   PagerankBenchmark(),  OpenloopBenchmark(),
       RecoveryBenchmark(),   HandwrittenBenchmark(), CacheLineBenchmark(), JoinBenchmark(),
-      ParseBenchmark(),      WindowBenchmark(),      SessionBenchmark()};
+      ParseBenchmark(),      WindowBenchmark(),      SessionBenchmark(),   NexmarkBenchmark()};
   const std::vector<std::string_view> words(argv + 1, argv + argc);
   if (words.empty() || words[0] == "--help" || words[0] == "-h") {
     std::fputs(Overview(benchmarks).c_str(), words.empty() ? stderr : stdout);

@@ -16,7 +16,7 @@ constexpr uint64_t kMaxWorkers = 1024;
 std::optional<uint64_t> ParseNumber(std::string_view text) {
   uint64_t value = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value == 0) return std::nullopt;
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return value;
 }
 
@@ -73,7 +73,7 @@ absl::StatusOr<Options> Options::Parse(std::span<const std::string_view> words,
 
     if (word == "-w" || word == "-p") {
       std::optional<uint64_t> count = number();
-      if (!count.has_value() || *count > kMaxWorkers) {
+      if (!count.has_value() || *count == 0 || *count > kMaxWorkers) {
         return error(absl::StrFormat("%s needs a number from 1 to %d", word, kMaxWorkers));
       }
       (word == "-w" ? options.workers : options.processes) = static_cast<int>(*count);
@@ -92,7 +92,9 @@ absl::StatusOr<Options> Options::Parse(std::span<const std::string_view> words,
     const bool known = word.starts_with("--") && argument != arguments.end();
     if (known && !argument->is_flag) {
       std::optional<uint64_t> parsed = number();
-      if (!parsed.has_value()) return error(absl::StrFormat("%s needs a positive number", word));
+      if (!parsed.has_value() || *parsed < argument->least_value) {
+        return error(absl::StrFormat("%s needs a number from %d on", word, argument->least_value));
+      }
       options.numbers_[std::string(argument->name)] = *parsed;
       continue;
     }

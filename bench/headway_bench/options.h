@@ -20,6 +20,7 @@ struct Argument {
   std::string_view help;
   bool is_flag = false;
   uint64_t default_value = 0;
+  uint64_t least_value = 1;
 };
 
 inline Argument Number(std::string_view name, uint64_t default_value, std::string_view help) {
