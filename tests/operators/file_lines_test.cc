@@ -521,7 +521,7 @@ TEST_CASE("a file that is not listed any more is an error that names it, or is f
     if (forgets) {
       CheckOk(status);
     } else {
-      CheckError(status, StatusCode::kFailedPrecondition, {"step 'records'", "'" + one + ":0'"});
+      CheckError(status, StatusCode::kFailedPrecondition, {"step 'lines'", "'" + one + ":0'"});
     }
   }
 }
