@@ -36,6 +36,14 @@ namespace {
 using SteadyClock = std::chrono::steady_clock;
 
 #if defined(__SANITIZE_THREAD__)
+#define HEADWAY_THREAD_SANITIZER 1  // GCC
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define HEADWAY_THREAD_SANITIZER 1  // clang
+#endif
+#endif
+
+#ifdef HEADWAY_THREAD_SANITIZER
 constexpr ptrdiff_t kThreadsOfRuntime = 1;  // that of the thread sanitizer
 #else
 constexpr ptrdiff_t kThreadsOfRuntime = 0;
