@@ -1,6 +1,7 @@
 #ifndef HEADWAY_OPERATORS_DEDUPLICATE_H_
 #define HEADWAY_OPERATORS_DEDUPLICATE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -43,9 +44,10 @@ auto Deduplicate(std::string step_id, absl::Duration ttl, KeyFn key = {}) {
                           const CapabilityRef<T>& time, Batch<D>& batch) mutable {
           auto session = output.SessionAt(time);
           const absl::Time now = step.Now();
-          step.FindEach(batch, [&](size_t i, int64_t* end) {
+          const auto key_at = internal::KeysOf<D>(batch, key_of);
+          step.states().PeekEach(batch.size(), key_at, [&](size_t i, const int64_t* end) {
             if (end != nullptr && now < absl::FromUnixNanos(*end)) return;
-            const K k(key_of(std::as_const(batch)[i]));
+            const K k(key_at(i));
             if (end != nullptr) step.CancelTimer(k, absl::FromUnixNanos(*end));
             const absl::Time new_end = now + keep_for;
             step.states().At(k) = absl::ToUnixNanos(new_end);

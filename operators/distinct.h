@@ -1,13 +1,14 @@
 #ifndef HEADWAY_OPERATORS_DISTINCT_H_
 #define HEADWAY_OPERATORS_DISTINCT_H_
 
+#include <cstddef>
 #include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "engine/step/define_step.h"
-#include "operators/keyed_folds.h"
+#include "operators/keyed_pairs.h"
 
 namespace headway {
 
@@ -17,7 +18,8 @@ namespace headway {
 // The step exchanges its input by key. It keeps all keys as long as the run, and after the end of
 // the input; prefer Deduplicate or DistinctPerEpoch for a stream without end. Of records that come
 // from several source partitions any may be the first. An exception of `key` ends the run with an
-// error that names the step. A record costs a lookup of its key.
+// error that names the step. A record costs a lookup of its key; only a new key is written to a
+// snapshot.
 template <class KeyFn = std::identity>
 auto Distinct(std::string step_id, KeyFn key = {}) {
   return DefineStep(
@@ -29,9 +31,12 @@ auto Distinct(std::string step_id, KeyFn key = {}) {
         keyed.OnBatch([&seen = keyed.step().states(), &output, key_of = std::move(key_of)](
                           const CapabilityRef<T>& time, Batch<D>& batch) mutable {
           auto session = output.SessionAt(time);
-          internal::FirstRecord first;
-          internal::AddEach<D>(seen, batch, key_of, first,
-                               [&](size_t i, bool) { session.Give(batch.Take(i)); });
+          const auto key_at = internal::KeysOf<D>(batch, key_of);
+          seen.PeekEach(batch.size(), key_at, [&](size_t i, const bool* is_seen) {
+            if (is_seen != nullptr) return;
+            seen.At(key_at(i)) = true;
+            session.Give(batch.Take(i));
+          });
         });
         return keyed.Build(output);
       });

@@ -64,7 +64,8 @@ class ReduceValues {
   template <class Record>
   bool Add(State& state, Record&& record) {
     if (state.has_value()) {
-      *state = V(f_(*std::move(state), std::forward<Record>(record).second));
+      V reduced(f_(std::move(*state), std::forward<Record>(record).second));
+      *state = std::move(reduced);
     } else {
       state.emplace(std::forward<Record>(record).second);
     }
@@ -161,8 +162,7 @@ struct KeepExtreme {
 // gets a state.
 template <class D, class States, class KeyFn, class Fold, class F>
 void AddEach(States& states, Batch<D>& batch, KeyFn& key, Fold& fold, F&& changed) {
-  using Key = KeyInBatch<D, std::invoke_result_t<KeyFn&, ReadType<D>>>;
-  const auto key_at = [&](size_t i) -> Key { return Key(key(std::as_const(batch)[i])); };
+  const auto key_at = KeysOf<D>(batch, key);
   if constexpr (Fold::kStartsDefault) {
     states.AtEach(batch.size(), key_at, [&](size_t i, typename Fold::State& state) {
       if (fold.Add(state, batch.Take(i))) changed(i, state);

@@ -1,6 +1,7 @@
 #ifndef HEADWAY_OPERATORS_KEYED_PAIRS_H_
 #define HEADWAY_OPERATORS_KEYED_PAIRS_H_
 
+#include <cstddef>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -40,6 +41,13 @@ using KeyAnd = std::pair<KeyOf<KeyFn, D>, RecordOfT<R>>;
 template <class S>
 concept KeptState = std::is_default_constructible_v<S> && Encodable<S>;
 
+// key_at(i) is the key of record `i` of a batch, for the lookups of a whole batch.
+template <class D, class KeyFn>
+auto KeysOf(const Batch<D>& batch, KeyFn& key) {
+  using Key = KeyInBatch<D, std::invoke_result_t<KeyFn&, ReadType<D>>>;
+  return [&](size_t i) -> Key { return Key(key(batch[i])); };
+}
+
 // Fails the build of a step unless `holds`.
 template <class T>
 void RequireArgument(Scope<T>& scope, std::string_view step_id, bool holds,
@@ -51,6 +59,7 @@ void RequireArgument(Scope<T>& scope, std::string_view step_id, bool holds,
 
 }  // namespace headway::internal
 
+// NOLINTBEGIN(bugprone-macro-parentheses): types have none
 // The requirements on the record type D of a keyed step. `step` is its name, a literal.
 #define HEADWAY_REQUIRE_PAIRS(step, D)                                                            \
   static_assert(::headway::internal::KeyedPair<D>, step                                           \
@@ -71,5 +80,6 @@ void RequireArgument(Scope<T>& scope, std::string_view step_id, bool holds,
       ": the key must have a stable hash and ==: numbers, strings, std types and aggregates of "  \
       "them have both, and a type of your own needs uint64_t HeadwayStableHash(const Type&) and " \
       "operator==")
+// NOLINTEND(bugprone-macro-parentheses)
 
 #endif  // HEADWAY_OPERATORS_KEYED_PAIRS_H_

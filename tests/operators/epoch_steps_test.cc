@@ -159,6 +159,45 @@ TEST_CASE("distinct records of an epoch are emitted once in each epoch that has 
       });
 }
 
+TEST_CASE("in a nested scope, results are those of each round") {
+  using Round = Product<Epoch, uint64_t>;
+  using InRound = std::pair<uint64_t, std::pair<int, int64_t>>;
+  constexpr int kEnd = 12;
+  for (const Shape shape : kShapes) {
+    CAPTURE(shape.processes);
+    CAPTURE(shape.workers);
+    Collected<std::pair<Round, std::pair<int, int64_t>>> counts;
+    Collected<std::pair<Round, int>> distinct;
+    const Dataflow flow("flow", [&](Scope<>& scope) {
+      std::vector<int> all_numbers;
+      for (int number = 0; number < kEnd; ++number) all_numbers.push_back(number);
+      Stream<int> numbers = scope.Input("numbers", TestingSource(all_numbers));
+      scope.Iterate("count down", [&](Scope<Round>& inner) {
+        auto [loop, again] = inner.Feedback<int>("again", {.outer = 0, .inner = 1});
+        Stream<int, Round> all = numbers | Enter(inner) | Merge("all", again);
+        all | Filter("above 0", [](int x) { return x > 0; }) |
+            Map("less", [](int x) { return x - 1; }) | ConnectLoop(loop);
+        Stream<int, Round> thirds = all | Map("third", [](int x) { return x % 3; });
+        thirds | DistinctPerEpoch("distinct") | CollectWithTime("collect distinct", distinct);
+        return thirds | CountPerEpoch("count") | CollectWithTime("collect counts", counts) |
+               Leave(scope);
+      });
+    });
+    CheckOk(RunInShape(flow, shape, {.epoch_config = RecordCountEpochConfig{1000}}));
+    std::map<std::pair<uint64_t, int>, int64_t> expected;
+    for (uint64_t round = 0; round < kEnd; ++round) {
+      for (int x = 0; x < kEnd - static_cast<int>(round); ++x) ++expected[{round, x % 3}];
+    }
+    std::vector<InRound> wanted;
+    for (const auto& [key, count] : expected) wanted.push_back({key.first, {key.second, count}});
+    std::vector<InRound> found;
+    for (const auto& [time, count] : counts.InOrder()) found.push_back({time.inner, count});
+    std::sort(found.begin(), found.end());
+    CHECK(found == wanted);
+    CHECK(distinct.size() == expected.size());
+  }
+}
+
 TEST_CASE("the results of an epoch come when it is complete, not before and not at the end") {
   CheckOk(Execute({}, [&](Worker& worker) -> absl::Status {
     InputHandle<int> input;

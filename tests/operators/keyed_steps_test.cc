@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "tests/engine/snapshot_store.h"
 #include "tests/engine/store/memory_store.h"
 #include "tests/operators/epoch_records.h"
 #include "tests/operators/run_everywhere.h"
@@ -342,6 +343,28 @@ TEST_CASE("deduplicate drops a key for its time to live, and frees it then") {
     input.Close();
     return worker.StepWhile([&] { return worker.HasDataflows(); });
   }));
+}
+
+TEST_CASE("a record that is dropped as a duplicate writes nothing to a snapshot") {
+  SnapshotStore snapshots;
+  CheckOk(Execute({.run = {.apply_in_epoch_order = true}}, [&](Worker& worker) -> absl::Status {
+    InputHandle<int> input;
+    HEADWAY_RETURN_IF_ERROR(worker.Build("flow", [&](Scope<>& scope) {
+      Stream<int> numbers = scope.Input(input);
+      numbers | Distinct("distinct");
+      numbers | Deduplicate("once", absl::Hours(1));
+      snapshots.Listen(scope);
+    }));
+    for (Epoch epoch = 0; epoch < 3; ++epoch) {
+      for (int number : {7, 8, 7}) input.Send(number);
+      input.AdvanceTo(epoch + 1);
+      Settle(worker);
+    }
+    return worker.Cancel("flow");
+  }));
+  // Two keys of the first step, and two with timers of the second.
+  CHECK(snapshots.changes().size() == 2 + 2 * 2);
+  for (const SnapshotStore::Change& change : snapshots.changes()) CHECK(change.epoch == 0);
 }
 
 TEST_CASE("the keys of deduplicate outlive the end of the input, and are freed in a later run") {
