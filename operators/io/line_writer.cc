@@ -249,7 +249,7 @@ void LineWriter::StartSync() {
   std::string directory;
   if (!std::exchange(entry_is_durable_, true)) {
     directory = std::filesystem::path(path_).parent_path().string();
-    if (directory.empty()) directory = ".";
+    if (directory.empty()) directory.assign(1, '.');
   }
   sync_ = syncer_->Start(file_, std::move(directory), activator_);
 }
