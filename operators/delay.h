@@ -186,6 +186,7 @@ auto Delay(std::string step_id, F until) {
             input.WithRightAt(first.time(), [&](const CapabilityRef<T>& time) {
               records.FindRestored(time.time(), [&](Epoch epoch) { epochs.NotifyAt(time, epoch); });
             });
+            input.LimitWatermark(first.time(), records.WatermarkLimit());
             first.Drop();
           }
           epochs.ForEach(input, [&](const CapabilityRef<T>& time, Batch<D>& batch) {

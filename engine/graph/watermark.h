@@ -26,7 +26,10 @@ struct ReadPartitions {
   uint32_t current = 0;          // the partition whose records are being pushed
   uint32_t opened = 0;           // they have the numbers from 0 on
   std::vector<uint32_t> closed;  // the numbers of those that ended, in that order
-  bool all_open = false;         // no further partition is waiting to be opened
+  // By number: the time since which a partition has had no record when it was asked; 0: it has
+  // some.
+  std::vector<int64_t> empty_since;
+  bool all_open = false;  // no further partition is waiting to be opened
 };
 
 // The word of an output port on the records that follow. It passes through the transforms and

@@ -188,7 +188,7 @@ class EpochInputs {
 
   // Whether all earlier epochs are closed, and no input can get a batch of one.
   bool MayBegin(Epoch epoch) const {
-    if (open_.begin()->first < epoch) return false;
+    if (!open_.empty() && open_.begin()->first < epoch) return false;
     const std::optional<Epoch> last = LastEnded();
     return epoch == 0 || (last.has_value() && *last >= epoch - 1);
   }

@@ -44,11 +44,11 @@ class EpochOrder {
         [](const CapabilityRef<T>&) {});
   }
 
-  // The same, with three more functions. arrive(const CapabilityRef<T>& time) is called for each
-  // batch when it comes. raised(const CapabilityRef<T>& time) is called when the input's watermark
-  // has risen, and the records before it are applied. In epoch order begin(epoch) is called before
-  // a batch of `epoch` is applied; if it returns false, the batch and all later ones wait for the
-  // next call.
+  // The same, with three more functions. For each batch that comes, arrive(const CapabilityRef<T>&
+  // time) is called. raised(const CapabilityRef<T>& time) is called when the watermark of the
+  // node may have risen, and the records before it are applied. In epoch order begin(epoch) is
+  // called before a batch of `epoch` is applied; if it returns false, the batch and all later ones
+  // wait for the next call.
   template <class Arrive, class Apply, class Begin, class Raised>
   void ForEach(NodeInput<D, T>& input, Arrive&& arrive, Apply&& apply, Begin&& begin,
                Raised&& raised) {
@@ -62,10 +62,10 @@ class EpochOrder {
           }
         },
         [&](const CapabilityRef<T>& time, const internal::ArrivedWatermark& watermark) {
-          if (waiting_.empty()) {
+          if (!enabled_) {
             Raise(input, time, watermark, raised);
           } else {
-            waiting_.rbegin()->second.watermarks.push_back(watermark);
+            Hold(input, time, watermark);
           }
         });
     // Batches that are left in the input count in its frontier.
@@ -82,7 +82,7 @@ class EpochOrder {
   struct Waiting {
     std::vector<Capability<T>> capabilities;  // of each output
     std::vector<Batch<D>> batches;            // in the order of arrival
-    // They came when this was the last time with batches.
+    // They came when this was the last time, one of each sender.
     std::vector<internal::ArrivedWatermark> watermarks;
   };
   struct Earlier {
@@ -96,11 +96,27 @@ class EpochOrder {
     entry->second.batches.push_back(std::move(batch));
   }
 
+  // A watermark is applied in its own epoch, behind the batches that came before it.
+  void Hold(NodeInput<D, T>& input, const CapabilityRef<T>& time,
+            const internal::ArrivedWatermark& watermark) {
+    if (waiting_.empty() || Earlier()(waiting_.rbegin()->first, time.time())) {
+      waiting_[time.time()].capabilities = input.RetainAll(time);
+    }
+    std::vector<internal::ArrivedWatermark>& held = waiting_.rbegin()->second.watermarks;
+    const auto same =
+        std::ranges::find(held, watermark.sender, &internal::ArrivedWatermark::sender);
+    if (same == held.end()) {
+      held.push_back(watermark);
+    } else {
+      *same = watermark;
+    }
+  }
+
+  // An input that has become inactive may raise the watermark of the node.
   template <class Raised>
   void Raise(NodeInput<D, T>& input, const CapabilityRef<T>& time,
              const internal::ArrivedWatermark& watermark, Raised& raised) {
-    const EventTime before = input.watermark();
-    if (input.ApplyWatermark(time, watermark) && input.watermark() > before) raised(time);
+    if (input.ApplyWatermark(time, watermark)) raised(time);
   }
 
   template <class Apply, class Begin, class Raised>

@@ -31,8 +31,10 @@ inline EventTime ToEventTime(std::integral auto number) {
 }
 template <class Duration>
 EventTime ToEventTime(std::chrono::sys_time<Duration> time) {
-  return ToEventTime(
-      absl::FromChrono(std::chrono::time_point_cast<std::chrono::system_clock::duration>(time)));
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
+  const auto rest = std::chrono::duration_cast<std::chrono::nanoseconds>(time - seconds);
+  return ToEventTime(absl::FromUnixSeconds(seconds.time_since_epoch().count()) +
+                     absl::Nanoseconds(rest.count()));
 }
 
 // The event times of the records of a stream, and how its watermark follows from them.
@@ -42,9 +44,9 @@ struct EventClock {
   // number. It receives strings as std::string_view. It may be called several times for a record.
   explicit EventClock(F time_of) : time(std::move(time_of)) {}
   // A record may be earlier than the latest one of its source partition by `disorder`, and is never
-  // late then. A partition without records for `idle_timeout` of the worker's clock does not hold
-  // the others back, until it has records again. Negative durations are InvalidArgument failures of
-  // the build.
+  // late then. A partition that has had none for `idle_timeout`, whenever it was asked, does not
+  // hold the others back, until it has records again. Negative durations are InvalidArgument
+  // failures of the build.
   EventClock(F time_of, absl::Duration disorder,
              absl::Duration idle_timeout = absl::InfiniteDuration())
       : time(std::move(time_of)),

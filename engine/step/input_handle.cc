@@ -62,10 +62,14 @@ void InputState::Flush() {
   if (open() && MayCall("Flush")) FlushNow();
 }
 
+void InputState::TellWatermark() {
+  if (open() && graph_->parts().has_event_time) output_->PushWatermark(&time_, {});
+}
+
 void InputState::FlushNow() {
   Guard([&] {
     output_->Flush();
-    if (graph_->parts().has_event_time) output_->PushWatermark(&time_, {});
+    TellWatermark();
   });
   graph_->queue().MarkActive();
 }

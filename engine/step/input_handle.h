@@ -24,6 +24,8 @@ class InputState {
   void Attach(Graph& graph, Node& node, OutputPortBase& output, Capability<Epoch> capability);
   // The dataflow is gone.
   void Detach();
+  // For the node, when it runs: tells steps downstream, if they derive watermarks.
+  void TellWatermark();
   // Makes the state one that is closed and cannot be attached.
   void MarkMovedFrom() { moved_from_ = true; }
   // The error of an attempt to attach it; OK if it can be attached.
@@ -162,7 +164,10 @@ Stream<D, T> Scope<T>::Input(InputHandle<D>& handle) {
   builder.Build([&](std::vector<Capability<T>> first) {
     handle.output_ = &output;
     handle.state_->Attach(graph_, builder.node(), output, std::move(first[0]));
-    return [&output] { output.Flush(); };
+    return [&output, state = handle.state_.get()] {
+      output.Flush();
+      state->TellWatermark();
+    };
   });
   graph_.objects().AtEnd([state = handle.state_] { state->Detach(); });
   return builder.StreamOf(output);

@@ -196,6 +196,7 @@ class KeyedStep {
     AtEnd at_end;
     absl::AnyInvocable<bool()> may_close;  // whether an epoch may close now; empty: always
     absl::AnyInvocable<void()> on_restored;
+    bool has_own_watermark = false;
   };
 
   bool needs_capabilities() const {
@@ -241,9 +242,8 @@ class KeyedStep {
     ends_input_->Apply(
         [this](const CapabilityRef<T>& time, Batch<D>& batch) { f_.on_batch(time, batch); }, close,
         [this](const CapabilityRef<T>& time) {
-          if (keeps_watermark()) PassWatermark(time);
+          if (keeps_watermark() && !f_.has_own_watermark) PassWatermark(time);
         });
-    if (!state_.event_timers().empty()) FireDueEventTimers();
     if (held_.empty()) {
       ends_input_->CloseEnded(close);
     } else if constexpr (std::is_same_v<T, Epoch>) {
@@ -254,6 +254,7 @@ class KeyedStep {
       if (!ends_input_->closes_epochs() && last.has_value()) FireEpochTimers(*last);
       for (Capability<T>& capability : held_) capability.Follow(frontier);
       if (!held_.empty() && held_[0].time() < kStopEpoch) {  // a stop waits for no more records
+        if (!state_.event_timers().empty()) FireDueEventTimers();
         FireDueClockTimers();
         WakeUpIfDue();
       }
@@ -323,7 +324,7 @@ class KeyedStep {
 
   // Timers that were set for a time that the watermark had passed already.
   void FireDueEventTimers() {
-    if (held_.empty() || *state_.event_timers().First() > watermark()) return;
+    if (*state_.event_timers().First() > watermark()) return;
     input_.WithRightAt(held_[0].time(),
                        [&](const CapabilityRef<T>& time) { FireEventTimers(time, watermark()); });
   }
@@ -485,6 +486,12 @@ class KeyedOperator {
                   "time)");
     builder_.RequireNotBuilt();
     step_.f_.on_watermark = std::move(f);
+  }
+  // The step has a watermark of its own, which only KeyedStep::RaiseWatermark raises; that of the
+  // stream passes by. REQUIRES: OnWatermark or OnEventTimer.
+  void KeepOwnWatermark() {
+    builder_.RequireNotBuilt();
+    step_.f_.has_own_watermark = true;
   }
   // The function for KeyedStep::WakeUpAt.
   template <class F>

@@ -163,8 +163,12 @@ class NodeInput : public internal::InputPortBase {
   // true if the watermark changed; it is sent through all outputs when the logic returns.
   bool ApplyWatermark(const CapabilityRef<T>& time, const internal::ArrivedWatermark& arrived) {
     if (!watermarks_.Update(arrived)) return false;
+    // The latest time of the activation: earlier ones must not see the effects of later ones.
+    if (node_.watermark.changed != this ||
+        TimestampTraits<T>::TotalLess(watermark_changed_at_, time.time())) {
+      watermark_changed_at_ = time.time();
+    }
     node_.watermark.changed = this;
-    watermark_changed_at_ = time.time();
     return true;
   }
   // For steps that keep records and send them later: no watermark above `limit` is sent. It is the
@@ -319,8 +323,10 @@ class NodeOutput : public internal::OutputPortBase {
   void ReleaseHold(const Hold& hold) override {
     T time;
     std::memcpy(&time, hold.time, sizeof(T));
+    if (--hold_count == 0 && held_watermark_.has_value()) {
+      tee_.PushWatermark(time, *std::exchange(held_watermark_, std::nullopt));
+    }
     tracker_.Record(location, time, -1);
-    --hold_count;
     graph_.queue().MarkActive();
   }
 
@@ -330,7 +336,11 @@ class NodeOutput : public internal::OutputPortBase {
     std::memcpy(&at, time, sizeof(T));
     internal::Watermark of_port = watermark;
     of_port.port = this;
-    tee_.PushWatermark(at, of_port);
+    if (hold_count > 0) {
+      held_watermark_ = of_port;
+    } else {
+      tee_.PushWatermark(at, of_port);
+    }
   }
 
   // How many batches have gone out.
@@ -410,6 +420,8 @@ class NodeOutput : public internal::OutputPortBase {
   Batch<D> buffer_;
   T time_ = TimestampTraits<T>::Minimum();
   uint64_t batch_count_ = 0;
+  // The last watermark that came while transforms kept rests of batches.
+  std::optional<internal::Watermark> held_watermark_;
 };
 
 }  // namespace headway

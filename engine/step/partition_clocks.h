@@ -7,6 +7,7 @@
 #include <set>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "engine/graph/graph.h"
 #include "engine/graph/watermark.h"
@@ -41,14 +42,13 @@ class PartitionClocks {
   struct Partition {
     EventTime latest = kNoWatermark;
     EventTime watermark = kNoWatermark;  // in least_first_, if it is not idle
-    int64_t record_at_nanos = 0;         // of the last record, or of the opening
     bool idle = false;
     bool has_news = false;
   };
 
-  uint32_t current() const;
-  void FollowPartitions(const ReadPartitions& read, int64_t now);
-  void Advance(uint32_t number, Partition& partition, int64_t now);
+  const ReadPartitions& read() const;
+  void FollowPartitions();
+  void Advance(uint32_t number);
   EventTime FindIdle(int64_t now);
 
   // Watermarks are passed on at most so often while the source says that more follow at once.
@@ -62,6 +62,8 @@ class PartitionClocks {
   std::set<std::pair<EventTime, uint32_t>> least_first_;  // those that are not idle
   uint32_t opened_seen_ = 0;                              // of ReadPartitions
   size_t closed_seen_ = 0;
+  std::vector<uint32_t> news_;  // partitions that had records
+  ReadPartitions fed_by_hand_;  // of an input without partitions: it is one
   Watermark passed_;
   int64_t passed_at_nanos_ = 0;
 };

@@ -219,7 +219,15 @@ void SourceNodeBase::Poll(SourcePartitions::Partition& partition, int64_t budget
   Check(state.status());
   output_.Flush();
   graph_.worker().CountSourceRecords(static_cast<uint64_t>(emitted));
-  TellWatermark(/*active=*/true, state->wait <= absl::ZeroDuration() && !state->done);
+  const bool rests = !state->done && state->wait > absl::ZeroDuration();
+  const int64_t now = rests ? graph_.worker().NowNanos() : 0;
+  partitions_.NotePoll(partition, emitted > 0, rests, now);
+  if (rests) {
+    partitions_.Rest(partition, Alarm::Later(now, absl::ToInt64Nanoseconds(state->wait)));
+  } else if (!state->done) {
+    partitions_.Continue(partition);
+  }
+  TellWatermark(/*active=*/true, /*more_follows=*/!rests && !state->done);
   if (state->done) {
     partitions_.Close(partition);
     OpenNext();
@@ -233,12 +241,8 @@ void SourceNodeBase::Poll(SourcePartitions::Partition& partition, int64_t budget
   } else {
     clock_.AfterPoll(emitted);
   }
-  if (state->wait > absl::ZeroDuration()) {
-    const int64_t now = graph_.worker().NowNanos();
-    partitions_.Rest(partition, Alarm::Later(now, absl::ToInt64Nanoseconds(state->wait)));
-    if (partitions_.open_count() == 1) return alarm_.Set(now, partition.poll_at_nanos);
-  } else {
-    partitions_.Continue(partition);
+  if (rests && partitions_.open_count() == 1) {
+    return alarm_.Set(graph_.worker().NowNanos(), partition.poll_at_nanos);
   }
   graph_.queue().Activate(node_);
 }

@@ -68,6 +68,7 @@ absl::Status SourcePartitions::OpenNext(size_t max_open, OpenReader open) {
     open_.back()->index = open_.size() - 1;
     ready_.push_back(open_.back().get());
     open_.back()->number = read_.opened++;
+    read_.empty_since.push_back(0);
     unopened_.pop_front();
   }
   read_.all_open = assigned_ && unopened_.empty();
@@ -98,6 +99,13 @@ void SourcePartitions::BeginPoll(Partition& partition) {
   partition.polled = true;
   partition.poll_at_nanos = 0;
   read_.current = partition.number;
+}
+
+void SourcePartitions::NotePoll(const Partition& partition, bool had_records, bool is_empty,
+                                int64_t now) {
+  int64_t& since = read_.empty_since[partition.number];
+  if (had_records) since = 0;
+  if (is_empty && since == 0) since = now;
 }
 
 int64_t SourcePartitions::FirstPoll() const {

@@ -81,6 +81,8 @@ class SourcePartitions {
   int64_t FirstPoll() const;
   // The reader of the partition is about to be polled.
   void BeginPoll(Partition& partition);
+  // The partition was asked at `now`: it had records, or is empty since then or before.
+  void NotePoll(const Partition& partition, bool had_records, bool is_empty, int64_t now);
   // The partitions as steps downstream see them.
   ReadPartitions& read() { return read_; }
   // No partition is idle any more.

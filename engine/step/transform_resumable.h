@@ -7,7 +7,6 @@
 #include <deque>
 #include <memory>
 #include <optional>
-#include <ranges>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -74,18 +73,13 @@ class ResumableReceiver final : public Receiver<D, T>, public Resumable {
     if (!Holds(port) && graph_.credit().MayContinue(port, *this)) {
       if (Process(time, batch, **spare_position_, port)) return;
     }
-    rests_.push_back({std::move(batch), time, std::move(spare_position_),
-                      graph_.current_push().Hold(), std::nullopt});
+    rests_.push_back(
+        {std::move(batch), time, std::move(spare_position_), graph_.current_push().Hold()});
     graph_.credit().AddStalled(*this);
   }
-  // It waits behind the rests of the port.
+  // The port holds watermarks back while there are rests of its batches.
   void PushWatermark(const T& time, const Watermark& watermark) override {
-    if (!Holds(*watermark.port)) return output_.tee().PushWatermark(time, watermark);
-    for (Rest& rest : std::views::reverse(rests_)) {
-      if (rest.hold.port != watermark.port) continue;
-      rest.watermark = watermark;
-      return;
-    }
+    output_.tee().PushWatermark(time, watermark);
   }
 
   // Each port keeps its own order, and none waits for another: the port of the first rest may need
@@ -110,7 +104,6 @@ class ResumableReceiver final : public Receiver<D, T>, public Resumable {
         port.Flush();
       }
       if (done) {
-        if (rest.watermark.has_value()) output_.tee().PushWatermark(rest.time, *rest.watermark);
         port.ReleaseHold(rest.hold);
         rests_.erase(rests_.begin() + static_cast<std::ptrdiff_t>(i));
       } else {
@@ -138,7 +131,6 @@ class ResumableReceiver final : public Receiver<D, T>, public Resumable {
     T time;
     std::unique_ptr<std::optional<Position>> position;  // at one address, which iterators need
     OutputPortBase::Hold hold;
-    std::optional<Watermark> watermark;  // the last one that came behind the batch
   };
 
   // Returns true if the batch is done.

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -15,8 +16,8 @@
 
 namespace headway::internal {
 
-// The aggregates of keys in slices, as state: a table for each slice. An entry of a snapshot has
-// the beginning of its slice as the part. Not thread safe.
+// The aggregates of keys in slices, as state: a table for each slice. The part of a snapshot's
+// entry says which slice it is. Not thread safe.
 template <class K, class A, class W>
 class SliceTables final : public StateBase {
  public:
@@ -41,7 +42,9 @@ class SliceTables final : public StateBase {
     return slice.range.Contains(time) ? &slice : nullptr;
   }
   Slice& Add(const Window& range) {
-    Slice& slice = slices_[range.start];
+    const auto [entry, is_new] = slices_.try_emplace(range.start);
+    Slice& slice = entry->second;
+    if (!is_new) return slice;  // the last time of all is in a slice that ends there
     slice.range = range;
     slice.last_end = LastEnd(range);
     if (tracks_) slice.aggregates.TrackChanges();
@@ -65,7 +68,7 @@ class SliceTables final : public StateBase {
       }
       if (tracks_) {
         at->second.aggregates.Clear();
-        dropped_.emplace_back(at->first, std::move(at->second.aggregates));
+        dropped_.emplace_back(at->second.range, std::move(at->second.aggregates));
       }
       at = slices_.erase(at);
     }
@@ -86,25 +89,24 @@ class SliceTables final : public StateBase {
   }
   void Snapshot(absl::FunctionRef<void(const StateEntry&)> write) override {
     auto hash_of = [](typename KeyedState<K, A>::KeyView key) { return StableHash(key); };
-    for (auto& [start, aggregates] : dropped_) {
-      aggregates.SnapshotPart(PartOf(start), hash_of, write);
+    for (auto& [range, aggregates] : dropped_) {
+      aggregates.SnapshotPart(PartOf(range), hash_of, write);
     }
     dropped_.clear();
     for (auto& [start, slice] : slices_) {
-      slice.aggregates.SnapshotPart(PartOf(start), hash_of, write);
+      slice.aggregates.SnapshotPart(PartOf(slice.range), hash_of, write);
     }
   }
   absl::Status Restore(const StateEntry& entry) override {
     if (entry.part.size() != sizeof(Part) || entry.part[0] != kFirstOwnPart) {
       return absl::DataLossError("a stored window has a part that is damaged");
     }
-    uint64_t bits = 0;
-    for (std::byte byte : entry.part.subspan(1)) bits = bits << 8 | static_cast<uint8_t>(byte);
-    const auto start = static_cast<EventTime>(bits);
+    const EventTime start = TimeAt(entry.part, 0);
     auto known = slices_.find(start);
     if (known == slices_.end()) {
       const std::optional<Window> range = windower_.SliceOf(start);
-      if (!range.has_value() || range->start != start) {
+      if (!range.has_value() || range->start != start || range->end != TimeAt(entry.part, 1) ||
+          LastEnd(*range) != TimeAt(entry.part, 2)) {
         return absl::FailedPreconditionError(
             "its stored windows begin and end at other times than those of this run; resume it "
             "with the same windows, or drop its state");
@@ -116,20 +118,32 @@ class SliceTables final : public StateBase {
   }
 
  private:
-  using Part = std::array<std::byte, 1 + sizeof(EventTime)>;  // the tag, the start, big-endian
+  // The tag; the start and the end of the slice, and the last end of its windows, big-endian.
+  // Stored in snapshots: do not change.
+  using Part = std::array<std::byte, 1 + 3 * sizeof(EventTime)>;
 
-  static Part PartOf(EventTime start) {
+  Part PartOf(const Window& range) const {
     Part part{kFirstOwnPart};
-    for (size_t i = 0; i < sizeof(start); ++i) {
-      part[part.size() - 1 - i] = static_cast<std::byte>(static_cast<uint64_t>(start) >> (8 * i));
+    size_t at = 1;
+    for (EventTime time : {range.start, range.end, LastEnd(range)}) {
+      for (size_t shift = 64; shift > 0; shift -= 8) {
+        part[at++] = static_cast<std::byte>(static_cast<uint64_t>(time) >> (shift - 8));
+      }
     }
     return part;
+  }
+  static EventTime TimeAt(std::span<const std::byte> part, size_t index) {
+    uint64_t bits = 0;
+    for (std::byte byte : part.subspan(1 + index * sizeof(EventTime), sizeof(EventTime))) {
+      bits = bits << 8 | static_cast<uint8_t>(byte);
+    }
+    return static_cast<EventTime>(bits);
   }
 
   const W& windower_;
   bool tracks_ = false;
   Slices slices_;
-  std::vector<std::pair<EventTime, KeyedState<K, A>>> dropped_;  // since the last snapshot
+  std::vector<std::pair<Window, KeyedState<K, A>>> dropped_;  // since the last snapshot
 };
 
 }  // namespace headway::internal

@@ -48,7 +48,12 @@ class SliceWindows {
 
   // The slices are restored: their windows are open.
   void Resume() {
-    for (auto& [start, slice] : tables_.slices()) OpenWindowsOf(slice.range);
+    for (auto& [start, slice] : tables_.slices()) {
+      // The clocks of workers differ: a window that one of them has closed may be open on another,
+      // and a closed one of a single slice has left nothing.
+      const bool is_open = kIsSystemClock<Clock> && slice.last_end == slice.range.end;
+      OpenWindowsOf(slice.range, is_open ? kNoWatermark : step_.watermark());
+    }
     ScheduleWakeUp();
   }
 
@@ -92,13 +97,14 @@ class SliceWindows {
     ScheduleWakeUp();
   }
 
-  // The input has ended: all windows do.
+  // The input has ended: all windows do. A window within the allowed lateness remains for a run
+  // that continues.
   void End(const CapabilityRef<T>& time) {
     const EventTime last = open_.last_end().value_or(kNoWatermark);
     while (const std::optional<Window> window = open_.TakeDue(last)) EmitAll(time, *window);
     step_.RaiseWatermark(last);
-    tables_.DropOver([](EventTime) { return true; });
-    current_ = nullptr;
+    open_.ForgetOver(step_.watermark());
+    DropSlices();
   }
 
  private:
@@ -146,11 +152,10 @@ class SliceWindows {
     if (!range.has_value() || open_.IsOver(tables_.LastEnd(*range), step_.watermark())) {
       return nullptr;
     }
-    OpenWindowsOf(*range);
+    OpenWindowsOf(*range, step_.watermark());
     return current_ = &tables_.Add(*range);
   }
-  void OpenWindowsOf(const Window& range) {
-    const EventTime watermark = step_.watermark();
+  void OpenWindowsOf(const Window& range, EventTime watermark) {
     windower_.ForEachWindow(range, [&](const Window& window) { open_.Open(window, watermark); });
   }
 

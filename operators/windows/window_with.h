@@ -51,6 +51,7 @@ auto BuildSliceWindows(const Stream<D, T>& stream, std::string_view id, Clock cl
   keyed.OnBatch(
       [&logic](const CapabilityRef<T>& time, Batch<D>& batch) { logic.Add(time, batch); });
   keyed.OnWatermark([&logic](const CapabilityRef<T>& time) { logic.Close(time); });
+  if constexpr (kIsSystemClock<Clock>) keyed.KeepOwnWatermark();
   keyed.OnWakeUp([&logic](const CapabilityRef<T>& time) { logic.WakeUp(time); });
   keyed.AtEnd([&logic](const CapabilityRef<T>& time) { logic.End(time); });
   auto stream_of_results = keyed.Build(results);
@@ -144,8 +145,8 @@ auto WindowFold(std::string step_id, Clock clock, W windows, Fold fold, MergeFn 
                     options);
 }
 
-// Combines the values of each key and window by reduce(value, value), the earlier one first. See
-// WindowWith.
+// Combines the values of each key and window by reduce(value, value), which is associative; the
+// order is that of arrival, and between slices and sessions that of time. See WindowWith.
 template <class Clock, class W, class Reduce>
 auto WindowReduce(std::string step_id, Clock clock, W windows, Reduce reduce,
                   WindowOptions options = {}) {
@@ -169,7 +170,7 @@ auto WindowCollect(std::string step_id, Clock clock, W windows, WindowOptions op
                     internal::CollectAggregate{}, options);
 }
 
-// The greatest value of each key and window by less(a, b); of equal ones the first that came. See
+// The greatest value of each key and window by less(a, b); of equal ones one that came early. See
 // WindowWith.
 template <class Clock, class W, class Less = std::less<>>
 auto WindowMax(std::string step_id, Clock clock, W windows, Less less = {},
@@ -179,7 +180,7 @@ auto WindowMax(std::string step_id, Clock clock, W windows, Less less = {},
       [less = std::move(less)](auto a, auto b) { return std::invoke(less, a, b) ? b : a; },
       options);
 }
-// The least value of each key and window by less(a, b); of equal ones the first that came. See
+// The least value of each key and window by less(a, b); of equal ones one that came early. See
 // WindowWith.
 template <class Clock, class W, class Less = std::less<>>
 auto WindowMin(std::string step_id, Clock clock, W windows, Less less = {},
@@ -191,7 +192,7 @@ auto WindowMin(std::string step_id, Clock clock, W windows, Less less = {},
 }
 
 // The `count` first values of each key and window in the order of before(a, b), by default the
-// greatest: a std::vector in that order; of equal ones those that came first. See WindowWith.
+// greatest: a std::vector in that order. See WindowWith.
 template <class Clock, class W, class Before = std::greater<>>
 auto WindowTopK(std::string step_id, Clock clock, W windows, size_t count, Before before = {},
                 WindowOptions options = {}) {

@@ -231,6 +231,25 @@ TEST_CASE("a source without event time holds the others back until it has ended"
   for (size_t worker = 0; worker < 3; ++worker) CheckAscend(seen.by_worker[worker], 99);
 }
 
+TEST_CASE("a watermark waits behind the rests of all branches of its source") {
+  Watermarks seen;
+  CheckOk(RunMain(Dataflow("flow",
+                           [&](Scope<>& scope) {
+                             auto numbers =
+                                 scope.Input("numbers", TestingSource(Numbers(0, 300, 0))) |
+                                 AssignEventTime("time", EventClock(kItself, 0));
+                             auto many = numbers | FlatMap("many", [](int64_t number) {
+                                           return std::vector<int64_t>(5000, number);
+                                         });
+                             NoteWatermarks(numbers | Merge("merge", many), "seen", seen);
+                           }),
+                  {.worker_count = 2,
+                   .epoch_config = RecordCountEpochConfig{10},
+                   .max_bytes_in_flight = int64_t{1} << 20}));
+  CHECK(seen.early_records == 0);
+  CheckAscend(seen.by_worker[0], 299);
+}
+
 TEST_CASE("an event clock behind a step that exchanges fails the build") {
   const absl::Status status = RunMain(Dataflow("flow", [&](Scope<>& scope) {
     scope.Input("numbers", TestingSource(std::vector<int64_t>{1})) |

@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <limits>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <random>
 #include <set>
@@ -215,6 +217,61 @@ TEST_CASE("windows that are open at a stop are resumed, with another number of w
   }
 }
 
+TEST_CASE("windows are exact after every crash of the store, with another number of workers") {
+  const uint32_t seed = std::random_device()();
+  CAPTURE(seed);
+  const std::vector<Keyed> events = Events(seed, 90);
+  std::vector<Keyed> kept;  // most epochs have watermarks and no records
+  std::ranges::copy_if(events, std::back_inserter(kept),
+                       [](const Keyed& each) { return each.second.second % 4 == 0; });
+  auto sum = [](int64_t& sum, const Event& event) { sum += event.second; };
+  auto merge = [](int64_t& sum, int64_t other) { sum += other; };
+  const auto sliding = Sorted(Model<int64_t>(kept, 50, 20, Sum));
+  const auto sessions = Sorted(ModelSessions(kept, 15));
+  Collected<int64_t> windows;
+  Collected<int64_t> of_sessions;
+  const Dataflow flow("flow", [&](Scope<>& scope) {
+    auto in =
+        scope.Input("events", TestingSource(events)) |
+        AssignEventTime(
+            "time", EventClock([](const Keyed& each) { return each.second.first; }, kDisorder)) |
+        Filter("kept", [](const Keyed& each) { return each.second.second % 4 == 0; });
+    const EventClock of_stream(kTime);
+    Collect(in | WindowFold<int64_t>("sliding", of_stream, SlidingWindows(50, 20), sum, merge),
+            windows);
+    Collect(in | WindowFold<int64_t>("sessions", of_stream, SessionWindows(15), sum, merge),
+            of_sessions, "of_sessions");
+  });
+  auto options = [](const std::shared_ptr<internal::MemoryStore>& store) {
+    return RunOptions{.epoch_config = RecordCountEpochConfig{2},
+                      .recovery_config = RecoveryConfig{.store = store}};
+  };
+  // A result may be emitted again after a crash. None is missing, or another one.
+  auto check = [](Collected<int64_t>& collected, const std::vector<Row<int64_t>>& expected) {
+    std::ranges::sort(collected.rows);
+    const auto again = std::ranges::unique(collected.rows);
+    collected.rows.erase(again.begin(), again.end());
+    CHECK(collected.rows == expected);
+    CHECK(collected.late.empty());
+    collected.rows.clear();
+  };
+  auto whole = std::make_shared<internal::MemoryStore>();
+  CheckOk(RunInShape(flow, {1, 2}, options(whole)));
+  check(windows, sliding);
+  check(of_sessions, sessions);
+  constexpr Shape kSecond[] = {{1, 1}, {1, 3}, {2, 1}};
+  for (int64_t call = 0; call < whole->calls(); call += 3) {
+    CAPTURE(call);
+    auto store = std::make_shared<internal::MemoryStore>();
+    store->CrashAt(call, call % 2 == 0);
+    RunInShape(flow, {1, 2}, options(store)).IgnoreError();
+    store->Restart();
+    CheckOk(RunInShape(flow, kSecond[call / 3 % 3], options(store)));
+    check(windows, sliding);
+    check(of_sessions, sessions);
+  }
+}
+
 // A step with windows of one worker that the test feeds: records and their panes.
 class Fed {
  public:
@@ -303,6 +360,25 @@ TEST_CASE("within the allowed lateness a window emits again, and then no more") 
         CHECK(fed.Feed({8}).empty());
         CHECK(fed.TakeLate() == std::vector<int64_t>{8});
       });
+}
+
+TEST_CASE("a window within its allowed lateness is whole in a run that continues") {
+  auto store = std::make_shared<internal::MemoryStore>();
+  Collected<int64_t> collected;
+  std::vector<Keyed> events{{"k", {1, 1}}, {"k", {3, 1}}, {"k", {9, 1}}};
+  for (int run = 0; run < 2; ++run) {
+    CheckOk(RunMain(Dataflow("flow",
+                             [&](Scope<>& scope) {
+                               Collect(scope.Input("events", TestingSource(events)) |
+                                           WindowCount("count", EventClock(kTime, 0),
+                                                       TumblingWindows(10),
+                                                       {.allowed_lateness = absl::Nanoseconds(15)}),
+                                       collected);
+                             }),
+                    {.recovery_config = RecoveryConfig{.store = store}}));
+    events.push_back({"k", {4, 1}});
+  }
+  CHECK(collected.rows == std::vector<Row<int64_t>>{{"k", 0, 10, 3}, {"k", 0, 10, 4}});
 }
 
 TEST_CASE("windows emit early panes of the keys that changed, at an interval of the clock") {
