@@ -11,14 +11,20 @@ if(HEADWAY_PRECOMPILE_LIBRARY)
     <absl/time/time.h>)
 endif()
 
+# headway_add_precompiled(name option...): the header, precompiled with these options.
 file(CONFIGURE OUTPUT headway_precompiled.cc CONTENT "")
-add_library(headway_precompiled OBJECT EXCLUDE_FROM_ALL ${PROJECT_BINARY_DIR}/headway_precompiled.cc)
-target_precompile_headers(headway_precompiled PRIVATE <headway/headway.h>)
-target_link_libraries(headway_precompiled PRIVATE headway headway_warnings)
+function(headway_add_precompiled name)
+  add_library(${name} OBJECT EXCLUDE_FROM_ALL ${PROJECT_BINARY_DIR}/headway_precompiled.cc)
+  target_precompile_headers(${name} PRIVATE <headway/headway.h>)
+  target_link_libraries(${name} PRIVATE headway headway_warnings)
+  target_compile_options(${name} PRIVATE ${ARGN})
+endfunction()
+headway_add_precompiled(headway_precompiled)
 
-# headway_use_precompiled(target): TARGET is an executable that links headway and headway_warnings.
-function(headway_use_precompiled target)
-  target_precompile_headers(${target} REUSE_FROM headway_precompiled)
+# headway_use_precompiled(target from): TARGET is an executable that links headway and
+# headway_warnings. FROM has the same options; headway_precompiled has none.
+function(headway_use_precompiled target from)
+  target_precompile_headers(${target} REUSE_FROM ${from})
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
     # The bug that CMakeLists.txt names at -Wno-restrict: there the warnings are hidden because they
     # point into a system header, which a precompiled one does not remember.

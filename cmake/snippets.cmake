@@ -12,6 +12,9 @@ execute_process(
   OUTPUT_VARIABLE snippets OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
 string(REPLACE "\n" ";" snippets "${snippets}")
 
+# Unoptimized: they run for an instant, and are many.
+headway_add_precompiled(headway_precompiled_unoptimized -O0)
+
 foreach(line IN LISTS snippets)
   string(REGEX REPLACE ".* " "" snippet ${line})
   if(line MATCHES "^library ")
@@ -21,7 +24,8 @@ foreach(line IN LISTS snippets)
   endif()
   add_executable(snippet_${snippet} ${snippet_dir}/${snippet}.cc)
   target_link_libraries(snippet_${snippet} PRIVATE headway headway_warnings)
-  headway_use_precompiled(snippet_${snippet})
+  target_compile_options(snippet_${snippet} PRIVATE -O0)
+  headway_use_precompiled(snippet_${snippet} headway_precompiled_unoptimized)
   add_test(NAME docs/${snippet}
            COMMAND ${PROJECT_SOURCE_DIR}/tests/compare_output.sh ${snippet_dir}/${snippet}.txt
                    $<TARGET_FILE:snippet_${snippet}>
