@@ -290,17 +290,15 @@ class SourceNode final : public SourceNodeBase {
   }
   absl::StatusOr<std::unique_ptr<PartitionReader>> OpenPartition(
       const std::string& partition, std::optional<std::string> position) override {
-    absl::StatusOr<Reader> reader = OpenReader(partition, std::move(position));
+    absl::StatusOr<Reader> reader = [&]() -> absl::StatusOr<Reader> {
+      if constexpr (kByWorker) {
+        return source_.Open(Context(), std::move(position));
+      } else {
+        return source_.OpenPartition(Context(), partition, std::move(position));
+      }
+    }();
     if (!reader.ok()) return reader.status();
     return std::make_unique<TypedReader<Reader, D>>(*std::move(reader), source_output_, pace_);
-  }
-  absl::StatusOr<Reader> OpenReader(const std::string& partition,
-                                    std::optional<std::string> position) {
-    if constexpr (kByWorker) {
-      return source_.Open(Context(), std::move(position));
-    } else {
-      return source_.OpenPartition(Context(), partition, std::move(position));
-    }
   }
 
   Source source_;
