@@ -371,11 +371,13 @@ TEST_CASE("a discarded key leaves nothing in snapshots, neither state nor timers
                     Settle(worker);
                     return worker.Cancel("flow");
                   }));
-  using Entry = std::pair<std::vector<std::byte>, std::vector<std::byte>>;  // key and part
-  std::map<Entry, bool> is_there;
+  auto text_of = [](const std::vector<std::byte>& bytes) {
+    return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  };
+  std::map<std::pair<std::string, std::string>, bool> is_there;  // by key and part
   size_t written = 0;
   for (const SnapshotStore::Change& change : snapshots.changes()) {
-    is_there[{change.key, change.part}] = change.state.has_value();
+    is_there[{text_of(change.key), text_of(change.part)}] = change.state.has_value();
     if (change.state.has_value()) ++written;
   }
   CHECK(written >= 60);  // state and a timer of each key
