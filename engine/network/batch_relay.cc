@@ -43,9 +43,12 @@ bool BatchRelay::Accepts(int process, const IncomingFrame& frame) {
     peers_.Refuse(process, "a batch of a dataflow that it has not announced");
     return false;
   }
-  // The charge is the memory of the sender's block, header included.
-  if (batch.charged_bytes() < sizeof(Block) || batch.charged_bytes() < batch.records()->size()) {
-    peers_.Refuse(process, "a batch with fewer charged bytes than it has");
+  // A batch without records is a watermark, which is small. The charge is the memory of the
+  // sender's block, header included.
+  const size_t bytes = batch.records()->size();
+  const bool is_empty = batch.record_count() == 0 && (bytes == 0 || bytes > sizeof(Block));
+  if (is_empty || batch.charged_bytes() < sizeof(Block) || batch.charged_bytes() < bytes) {
+    peers_.Refuse(process, "a batch without records, or with fewer charged bytes than it has");
     return false;
   }
   return HasCredit(process, batch.charged_bytes());

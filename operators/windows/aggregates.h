@@ -112,7 +112,8 @@ struct CollectAggregateOf {
   std::vector<V> Result(const State& state) const {
     std::vector<const std::pair<EventTime, V>*> sorted;
     for (const auto& each : state) sorted.push_back(&each);
-    std::ranges::stable_sort(sorted, {}, [](const auto* each) { return each->first; });
+    // The pointers are in the order in which the values came.
+    std::ranges::sort(sorted, {}, [](const auto* each) { return std::pair(each->first, each); });
     std::vector<V> values;
     values.reserve(sorted.size());
     for (const auto* each : sorted) values.push_back(each->second);

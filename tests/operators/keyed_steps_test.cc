@@ -127,7 +127,7 @@ TEST_CASE("strings are reduced and compared as views") {
 
 // The `k` largest, in descending order.
 std::vector<int64_t> TopOf(std::vector<int64_t> values, size_t k) {
-  std::stable_sort(values.begin(), values.end(), std::greater<>());
+  std::sort(values.begin(), values.end(), std::greater<>());
   values.resize(std::min(values.size(), k));
   return values;
 }

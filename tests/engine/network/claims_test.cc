@@ -108,7 +108,9 @@ TEST_CASE("a batch that counts for less than it holds, or holds nothing, ends th
   };
   for (const Case& each :
        {Case{1024, 1024, 1, true}, Case{1024, 1023, 1, false}, Case{1024, 1024, 0, false},
-        Case{0, 64, 1, true}, Case{0, 0, 1, false}, Case{0, 63, 1, false}}) {
+        Case{0, 64, 1, true}, Case{0, 0, 1, false}, Case{0, 63, 1, false},
+        // A watermark.
+        Case{64, 128, 0, true}, Case{0, 64, 0, false}}) {
     Process process;
     process.Announce(1);
     internal::Endpoint worker(&process.attempt.fabric(), 0);

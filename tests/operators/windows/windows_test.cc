@@ -140,7 +140,7 @@ TEST_CASE("tumbling and sliding windows have the results of a model, in every sh
 
 // The sessions of each key by the rule of SessionWindows: (key, first, last + gap + 1, sum).
 std::vector<Row<int64_t>> ModelSessions(std::vector<Keyed> events, int64_t gap) {
-  std::ranges::stable_sort(events, {}, [](const Keyed& each) { return each.second.first; });
+  std::ranges::sort(events, {}, [](const Keyed& each) { return each.second.first; });
   std::map<std::string, std::vector<Row<int64_t>>> by_key;
   for (const auto& [key, event] : events) {
     std::vector<Row<int64_t>>& sessions = by_key[key];
