@@ -283,7 +283,7 @@ absl::StatusOr<Outcome> RunWindows(Worker& worker, Harness& harness, const Optio
   loops_do([](auto& loop) { loop.End(); });
   timed(window_nanos, [&] {
     input.Close();
-    status = worker.StepWhile([&] { return worker.HasDataflows(); });
+    status = worker.StepWhile([&] { return !probe.Done(); });
   });
   HEADWAY_RETURN_IF_ERROR(status);
 
