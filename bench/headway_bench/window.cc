@@ -28,11 +28,11 @@ uint64_t Contribution(uint64_t key, const Window& window, int64_t count) {
 // `disorder` earlier.
 class Events {
  public:
-  Events(const Options& options, Range own)
+  Events(const Options& options, EventTime disorder, Range own)
       : keys_(options.number("keys")),
         per_round_(options.number("epoch")),
         distance_(1'000'000'000 / static_cast<EventTime>(options.number("per_second"))),
-        disorder_(static_cast<EventTime>(options.number("disorder_ms")) * 1'000'000),
+        disorder_(disorder),
         own_(own) {}
 
   EventTime disorder() const { return disorder_; }
@@ -43,7 +43,7 @@ class Events {
       const uint64_t random = SplitMix64(n);
       EventTime time = static_cast<EventTime>(n) * distance_;
       if (disorder_ > 0 && (random >> 32) % 100 == 0) {
-        time -= static_cast<EventTime>(random >> 40) % disorder_;
+        time = std::max<EventTime>(0, time - static_cast<EventTime>(random >> 40) % disorder_);
       }
       values.emplace_back(random % keys_, time);
     }
@@ -171,29 +171,32 @@ class EachWindow {
   uint64_t checksum_ = 0;
 };
 
-// Sessions without an engine: a heap has the keys by the ends of their sessions, or earlier.
+// Sessions of records in order, without an engine: a heap has the keys by the ends of their
+// sessions, or earlier.
 class BareSessions {
  public:
-  BareSessions(EventTime gap, EventTime disorder) : gap_(gap), disorder_(disorder) {}
+  explicit BareSessions(EventTime gap) : gap_(gap) {}
 
   void Add(const std::vector<Value>& values) {
-    ForEachChunk(values, disorder_, latest_, [&](const Value* chunk, size_t count, EventTime now) {
-      sessions_.AtEach(
-          count, [&](size_t i) { return chunk[i].first; },
-          [&](size_t i, Session& session) {
-            const EventTime time = chunk[i].second;
-            if (session.count > 0 && time > session.last + gap_) Emit(chunk[i].first, session);
-            if (session.count == 0) {
-              session.first = session.last = time;
-              if (!session.is_timed) ends_.emplace(time + gap_ + 1, chunk[i].first);
-              session.is_timed = true;
-            }
-            session.first = std::min(session.first, time);
-            session.last = std::max(session.last, time);
-            ++session.count;
-          });
-      CloseUntil(now);
-    });
+    ForEachChunk(values, /*disorder=*/0, latest_,
+                 [&](const Value* chunk, size_t count, EventTime now) {
+                   sessions_.AtEach(
+                       count, [&](size_t i) { return chunk[i].first; },
+                       [&](size_t i, Session& session) {
+                         const EventTime time = chunk[i].second;
+                         if (session.count > 0 && time > session.last + gap_)
+                           Emit(chunk[i].first, session);
+                         if (session.count == 0) {
+                           session.first = session.last = time;
+                           if (!session.is_timed) ends_.emplace(time + gap_ + 1, chunk[i].first);
+                           session.is_timed = true;
+                         }
+                         session.first = std::min(session.first, time);
+                         session.last = std::max(session.last, time);
+                         ++session.count;
+                       });
+                   CloseUntil(now);
+                 });
   }
   void End() { CloseUntil(INT64_MAX); }
   uint64_t checksum() const { return checksum_; }
@@ -226,7 +229,6 @@ class BareSessions {
 
   using KeyAtEnd = std::pair<EventTime, uint64_t>;
   const EventTime gap_;
-  const EventTime disorder_;
   EventTime latest_ = 0;
   FlatTable<uint64_t, Session> sessions_;
   std::priority_queue<KeyAtEnd, std::vector<KeyAtEnd>, std::greater<>> ends_;
@@ -237,10 +239,10 @@ class BareSessions {
 // machine. `loops` are (name of the figure, loop).
 template <class W, class... Loops>
 absl::StatusOr<Outcome> RunWindows(Worker& worker, Harness& harness, const Options& options,
-                                   W windows, Loops... loops) {
+                                   EventTime disorder, W windows, Loops... loops) {
   const uint64_t rounds = options.number("rounds");
   const uint64_t per_round = options.number("epoch");
-  const Events events(options, Share(per_round, worker.index(), worker.count()));
+  const Events events(options, disorder, Share(per_round, worker.index(), worker.count()));
   uint64_t checksum = 0;
   InputHandle<Value> input;
   ProbeHandle<> probe;
@@ -320,16 +322,17 @@ absl::StatusOr<Outcome> RunWindow(Worker& worker, Harness& harness, const Option
   }
   std::pair bare("ratio_to_bare", BareWindows(length, slide, disorder));
   if (length == slide) {
-    return RunWindows(worker, harness, options, TumblingWindows(length), std::move(bare));
+    return RunWindows(worker, harness, options, disorder, TumblingWindows(length), std::move(bare));
   }
-  return RunWindows(worker, harness, options, SlidingWindows(length, slide), std::move(bare),
+  return RunWindows(worker, harness, options, disorder, SlidingWindows(length, slide),
+                    std::move(bare),
                     std::pair("ratio_to_each_window", EachWindow(length, slide, disorder)));
 }
 
 absl::StatusOr<Outcome> RunSession(Worker& worker, Harness& harness, const Options& options) {
   const EventTime gap = Millis(options, "gap_ms");
-  return RunWindows(worker, harness, options, SessionWindows(gap),
-                    std::pair("ratio_to_bare", BareSessions(gap, Millis(options, "disorder_ms"))));
+  return RunWindows(worker, harness, options, /*disorder=*/0, SessionWindows(gap),
+                    std::pair("ratio_to_bare", BareSessions(gap)));
 }
 
 }  // namespace
@@ -354,8 +357,7 @@ Benchmark SessionBenchmark() {
                         Number("epoch", 1'000'000, "records per epoch, over all workers"),
                         Number("rounds", 30, "epochs, each complete before the next"),
                         Number("per_second", 1'000'000, "records per second of event time"),
-                        Number("gap_ms", 300, "gap of a session"),
-                        Number("disorder_ms", 0, "how much earlier one record of a hundred is")},
+                        Number("gap_ms", 300, "gap of a session")},
           .run = RunSession};
 }
 
