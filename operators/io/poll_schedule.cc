@@ -20,7 +20,9 @@ int64_t Nanos(absl::Duration duration) {
 
 absl::Status RetryAfter(absl::Duration timeout, std::string_view reason) {
   absl::Status status = absl::UnavailableError(absl::string_view(reason.data(), reason.size()));
-  status.SetPayload(kRetryPayload, absl::Cord(absl::FormatDuration(timeout)));
+  const std::string text = absl::FormatDuration(timeout);
+  // Cord's constructor for strings has other names in a library that GCC built.
+  status.SetPayload(kRetryPayload, absl::Cord(absl::string_view(text)));
   return status;
 }
 
