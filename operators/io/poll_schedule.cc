@@ -68,7 +68,10 @@ void PollSchedule::Advance() {
     if (since > interval / 2 && now - next_nanos_ < interval / 2) since -= interval;
     regular_nanos_ = now - since;
   }
-  regular_nanos_ += interval * ((now - regular_nanos_) / interval + 1);
+  // An interval may be so long that the next time is never.
+  constexpr int64_t kNever = std::numeric_limits<int64_t>::max() / 4;
+  const int64_t left = interval - (now - regular_nanos_) % interval;
+  regular_nanos_ = now < regular_nanos_ ? std::min(regular_nanos_ + interval, kNever) : now + left;
   next_nanos_ = regular_nanos_;
   retries_ = false;
 }
