@@ -13,7 +13,8 @@ constexpr char kRetryPayload[] = "headway/retry_after";
 
 // Sums of a few such times do not overflow.
 int64_t Nanos(absl::Duration duration) {
-  return std::min(absl::ToInt64Nanoseconds(duration), std::numeric_limits<int64_t>::max() / 8);
+  constexpr int64_t kMax = std::numeric_limits<int64_t>::max() / 8;
+  return std::clamp(absl::ToInt64Nanoseconds(duration), -kMax, kMax);
 }
 
 }  // namespace
