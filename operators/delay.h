@@ -157,8 +157,8 @@ class DelayedRecords {
 // Keeps records as bytes until they are emitted, so the record type needs a Codec. The memory for
 // them has no limit. Under recovery they are state of their worker, and a snapshot writes each
 // once. At the end of the input, and at a graceful stop, all epochs end: the records are emitted,
-// in their epochs. Exchanges nothing, and belongs into the root scope. A record costs its encoding
-// and decoding.
+// in their epochs. The step exchanges nothing. It must be in the root scope. A record costs its
+// encoding and decoding.
 template <class F>
 auto Delay(std::string step_id, F until) {
   return DefineStep(

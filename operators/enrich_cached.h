@@ -66,7 +66,7 @@ class LookupCache {
     return entries_.front().value;
   }
 
-  // Forgets a value, so that the next Get looks it up. Returns false if there is none.
+  // Forgets a value, so that the next Get looks it up. Returns false if the key has no value here.
   bool Remove(const KeyView& key) {
     const auto found = index_.find(key);
     if (found == index_.end()) return false;

@@ -59,7 +59,7 @@ bool HasSide(const std::vector<V>& kept) {
   return !kept.empty();
 }
 
-// Calls f(const V*) for each value of a side, or f(nullptr) if there is none.
+// Calls f(const V*) for each value of a side, or f(nullptr) for a side without values.
 template <class V, class F>
 void ForEachOfSide(const std::optional<V>& kept, F&& f) {
   f(kept.has_value() ? &*kept : nullptr);

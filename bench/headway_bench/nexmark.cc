@@ -86,7 +86,7 @@ Stream<std::pair<uint64_t, uint64_t>> UpdateIn(Answers& answers,
   return rows | Inspect("answers", [&answers](const auto& row) { answers.Update(row); });
 }
 
-// Builds query `number`. Returns false if there is none.
+// Builds query `number`. Returns false for an unknown number.
 bool BuildQuery(uint64_t number, const Stream<Event>& events, Answers& answers,
                 ProbeHandle<>& probe) {
   using namespace nexmark;  // NOLINT(google-build-using-namespace)

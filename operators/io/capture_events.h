@@ -49,8 +49,8 @@ struct CapturedPart {
   bool is_last = true;  // no later run was captured
 };
 
-// The parts whose events count, ordered by name. NotFound: there is none. DataLoss: the part of a
-// worker is missing. FailedPrecondition: they are of runs that do not belong together.
+// The parts whose events count, ordered by name. Errors: NotFound if the store is empty, DataLoss
+// if the part of a worker is missing, FailedPrecondition if parts are of unrelated runs.
 absl::StatusOr<std::vector<CapturedPart>> CapturedParts(CaptureStore& store);
 
 // Writes the events of a worker. Not thread safe.

@@ -39,10 +39,11 @@ class JsonValue {
  public:
   JsonValue() = default;  // missing
 
-  // The field of an object, the first of that name. Missing if there is none, or if this is no
-  // object. `name` outlives the result.
+  // The first field of that name. The result is missing if the object lacks the field, or the value
+  // is no object. `name` outlives the result.
   JsonValue operator[](std::string_view name) const;
-  // The element of an array. Missing if there is none, or if this is no array.
+  // The element of an array. The result is missing if the array is shorter, or the value is no
+  // array.
   JsonValue operator[](size_t index) const;
 
   bool exists() const { return exists_; }

@@ -36,7 +36,7 @@ class LineBuffer {
   void Add(size_t bytes) { end_ += bytes; }
 
   // Takes the next line that has an end, without that ("\n" or "\r\n"). It is valid until Room.
-  // Returns false if there is none.
+  // Returns false if the buffer has no whole line.
   bool Next(std::string_view* line) {
     const std::string_view rest = Rest();
     const size_t end = rest.find('\n', searched_);

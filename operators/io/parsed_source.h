@@ -67,7 +67,8 @@ inline absl::Status LocatedError(const BadLine& bad, absl::StatusCode code) {
 //   absl::Status Parse(LineReader& lines, std::string_view line, Emit&& emit);
 //   // Whether the last error concerns the whole file.
 //   bool has_failed() const;
-//   static constexpr std::string_view kTooLong;  // why a line is too long, and what to do
+//   static constexpr std::string_view kTooLong;  // the end of the error for a line beyond the
+//   limit
 //
 // With `keeps_bad_lines` the source's records are std::variants of records and BadLines.
 template <class Format, bool keeps_bad_lines>

@@ -24,7 +24,7 @@ class OpenWindows {
     }
   }
   // Returns the first window that ends at `watermark` or before, as one that has emitted; nullopt
-  // if there is none.
+  // if all end later.
   std::optional<Window> TakeDue(EventTime watermark) {
     if (open_.empty() || open_.begin()->first > watermark) return std::nullopt;
     const auto first = open_.extract(open_.begin()).value();

@@ -44,8 +44,8 @@ auto ToText() {
 
 using Run = absl::FunctionRef<void(absl::FunctionRef<void(const Stream<int>&)> build)>;
 
-// Calls test(run) for each shape and several lengths of epochs: run(build) runs what `build` builds
-// on a stream of the numbers.
+// Calls test(run) for each shape and several lengths of epochs: run(build) runs the dataflow that
+// `build` adds to a stream of the numbers.
 void InShapes(absl::FunctionRef<void(Run run)> test) {
   for (const Shape shape : kShapes) {
     CAPTURE(shape.processes);
