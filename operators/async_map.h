@@ -164,9 +164,19 @@ class AsyncRecords {
           if (groups_.empty()) {
             in.ApplyWatermark(time, watermark);
           } else {
-            groups_.back()->watermarks.push_back({time.Retain(), watermark});
+            Hold(*groups_.back(), time, watermark);
           }
         });
+  }
+
+  // The last watermark of each sender is kept.
+  static void Hold(Group& group, const CapabilityRef<T>& time, const ArrivedWatermark& watermark) {
+    for (HeldWatermark& held : group.watermarks) {
+      if (held.watermark.sender != watermark.sender) continue;
+      held = {time.Retain(), watermark};
+      return;
+    }
+    group.watermarks.push_back({time.Retain(), watermark});
   }
 
   // Lets the watermarks pass whose earlier records are all answered.

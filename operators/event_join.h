@@ -2,17 +2,13 @@
 #define HEADWAY_OPERATORS_EVENT_JOIN_H_
 
 #include <algorithm>
-#include <concepts>
-#include <functional>
 #include <iterator>
 #include <limits>
-#include <string_view>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
-#include "engine/step/event_time.h"
 #include "operators/join_parts.h"
+#include "operators/value_clock.h"
 
 // Parts that the joins in event time share.
 
@@ -44,27 +40,6 @@ inline EventTime AddToTime(EventTime time, EventTime offset) {
   if (offset == kMax || offset == kNoWatermark) return offset;
   if (!__builtin_add_overflow(time, offset, &sum)) return sum;
   return offset < 0 ? kNoWatermark : kMax;
-}
-
-template <class F, class D>
-EventTime TimeOfValue(F& time, const D& record) {
-  return ToEventTime(std::invoke(time, record.second));
-}
-
-template <class F, class D>
-concept ClockOfValues = requires(F& time, ReadType<D> record) {
-  { ToEventTime(std::invoke(time, record.second)) } -> std::same_as<EventTime>;
-};
-
-// The (key, value) stream with the watermark of a clock of its values.
-template <class D, class T, class F>
-Stream<D, T> WithValueClock(const Stream<D, T>& stream, std::string_view id,
-                            const EventClock<F>& clock) {
-  if (!clock.derives) return stream;
-  return DeriveWatermark(
-      stream, id,
-      [time = clock.time](const auto& record) { return std::invoke(time, record.second); },
-      clock.rule);
 }
 
 }  // namespace headway::internal

@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <optional>
-#include <unordered_map>
 #include <utility>
 
 #include "engine/step/source.h"
@@ -12,45 +11,22 @@
 namespace headway {
 namespace {
 
-using internal::FileStripes;
-using internal::StripeReader;
-
 // The source of FileLines: its partitions are the stripes.
-class LineSource {
+class LineSource : public internal::StripedSource {
  public:
   using Record = std::string;
-
-  LineSource(std::vector<std::string> paths, FileLinesOptions options)
-      : stripes_(std::move(paths), internal::FileDivision::kStripes, internal::kMaxLineBytes),
-        options_(options) {}
-
-  // The next stripe most often continues in the buffer of the one before, so one reader is open.
-  int max_open_partitions() const { return 1; }
-  VanishedPartitions vanished_partitions() const { return options_.vanished; }
-
   using Reader = internal::StripeLines;
 
-  absl::StatusOr<std::vector<std::string>> Partitions(const SourceContext&) {
-    return stripes_.Partitions();
-  }
-  absl::StatusOr<std::vector<std::string>> Vanished(
-      const std::unordered_map<std::string, std::string>& positions) const {
-    return stripes_.Vanished(positions);
-  }
-  absl::StatusOr<std::vector<std::string>> Divide(const SourceContext& context,
-                                                  const std::vector<std::string>& sizes) {
-    return stripes_.Divide(context, sizes);
-  }
+  LineSource(std::vector<std::string> paths, FileLinesOptions options)
+      : StripedSource({std::move(paths), internal::FileDivision::kStripes, internal::kMaxLineBytes},
+                      options.vanished) {}
+
   absl::StatusOr<Reader> OpenPartition(const SourceContext&, const std::string& name,
                                        std::optional<std::string> position) {
-    absl::StatusOr<StripeReader> stripe = stripes_.Open(name, std::move(position));
+    absl::StatusOr<internal::StripeReader> stripe = stripes().Open(name, std::move(position));
     if (!stripe.ok()) return stripe.status();
     return Reader(*std::move(stripe));
   }
-
- private:
-  FileStripes stripes_;
-  FileLinesOptions options_;
 };
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "engine/step/source.h"
 #include "engine/step/source_state.h"
 #include "engine/step/step_context.h"
 #include "operators/io/file_share.h"
@@ -86,6 +87,37 @@ class FileStripes {
   std::vector<int64_t> sizes_;
   std::optional<size_t> open_file_;
   std::shared_ptr<LineReader> lines_;
+};
+
+// The part of a source of stripes that does not depend on its readers: they are divided among the
+// workers as FileStripes says. A source derives from it and adds OpenPartition.
+class StripedSource {
+ public:
+  StripedSource(FileStripes stripes, VanishedPartitions vanished)
+      : stripes_(std::move(stripes)), vanished_(vanished) {}
+
+  // The next stripe most often continues in the buffer of the one before, so one reader is open.
+  int max_open_partitions() const { return 1; }
+  VanishedPartitions vanished_partitions() const { return vanished_; }
+
+  absl::StatusOr<std::vector<std::string>> Partitions(const SourceContext&) {
+    return stripes_.Partitions();
+  }
+  absl::StatusOr<std::vector<std::string>> Vanished(
+      const std::unordered_map<std::string, std::string>& positions) const {
+    return stripes_.Vanished(positions);
+  }
+  absl::StatusOr<std::vector<std::string>> Divide(const SourceContext& context,
+                                                  const std::vector<std::string>& sizes) {
+    return stripes_.Divide(context, sizes);
+  }
+
+ protected:
+  FileStripes& stripes() { return stripes_; }
+
+ private:
+  FileStripes stripes_;
+  VanishedPartitions vanished_;
 };
 
 }  // namespace headway::internal

@@ -67,42 +67,26 @@ inline absl::Status LocatedError(const BadLine& bad, absl::StatusCode code) {
 //   absl::Status Parse(LineReader& lines, std::string_view line, Emit&& emit);
 //   // Whether the last error concerns the whole file.
 //   bool has_failed() const;
-//   static constexpr std::string_view kTooLong;  // the end of the error for a line beyond the
-//   limit
+//   // The end of the error for a line beyond the limit.
+//   static constexpr std::string_view kTooLong;
 //
 // With `keeps_bad_lines` the source's records are std::variants of records and BadLines.
 template <class Format, bool keeps_bad_lines>
-class ParsedSource {
+class ParsedSource : public StripedSource {
   using D = typename Format::Record;
 
  public:
   using Record = std::conditional_t<keeps_bad_lines, std::variant<D, BadLine>, D>;
 
   ParsedSource(std::vector<std::string> paths, Format format, ParsedOptions options)
-      : stripes_(std::move(paths), format.division(), kMaxParsedBytes),
-        parsing_(std::make_shared<Parsing>(std::move(format), options.bad_lines)),
-        vanished_(options.vanished) {}
-
-  // The next stripe most often continues in the buffer of the one before, so one reader is open.
-  int max_open_partitions() const { return 1; }
-  VanishedPartitions vanished_partitions() const { return vanished_; }
+      : StripedSource({std::move(paths), format.division(), kMaxParsedBytes}, options.vanished),
+        parsing_(std::make_shared<Parsing>(std::move(format), options.bad_lines)) {}
 
   class Reader;
 
-  absl::StatusOr<std::vector<std::string>> Partitions(const SourceContext&) {
-    return stripes_.Partitions();
-  }
-  absl::StatusOr<std::vector<std::string>> Vanished(
-      const std::unordered_map<std::string, std::string>& positions) const {
-    return stripes_.Vanished(positions);
-  }
-  absl::StatusOr<std::vector<std::string>> Divide(const SourceContext& context,
-                                                  const std::vector<std::string>& sizes) {
-    return stripes_.Divide(context, sizes);
-  }
   absl::StatusOr<Reader> OpenPartition(const SourceContext&, const std::string& name,
                                        std::optional<std::string> position) {
-    absl::StatusOr<StripeReader> stripe = stripes_.Open(name, std::move(position));
+    absl::StatusOr<StripeReader> stripe = stripes().Open(name, std::move(position));
     if (!stripe.ok()) return stripe.status();
     if (!stripe->is_skipped()) {
       HEADWAY_RETURN_IF_ERROR(parsing_->format.BeginStripe(stripe->lines()));
@@ -120,9 +104,7 @@ class ParsedSource {
     LineLocator locator;
   };
 
-  FileStripes stripes_;
   std::shared_ptr<Parsing> parsing_;
-  VanishedPartitions vanished_;
 };
 
 template <class Format, bool keeps_bad_lines>

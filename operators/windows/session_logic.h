@@ -3,12 +3,12 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <functional>
 #include <optional>
 #include <utility>
 
 #include "engine/step/keyed_operator.h"
 #include "operators/key_value.h"
+#include "operators/value_clock.h"
 #include "operators/windows/sessions.h"
 #include "operators/windows/windowers.h"
 
@@ -86,10 +86,7 @@ class SessionLogic {
 
  private:
   static K KeyOf(const Batch<D>& batch, size_t i) { return K(FirstOfPair()(batch[i])); }
-  EventTime TimeOf(const Batch<D>& batch, size_t i) {
-    auto&& record = batch[i];
-    return ToEventTime(std::invoke(clock_.time, std::as_const(record.second)));
-  }
+  EventTime TimeOf(const Batch<D>& batch, size_t i) { return TimeOfValue(clock_.time, batch[i]); }
   // The end of the window of a session whose last record is at `last`: a record at a distance of
   // the gap belongs to it still.
   EventTime EndOf(EventTime last) const {

@@ -11,6 +11,7 @@
 
 #include "engine/step/keyed_operator.h"
 #include "operators/key_value.h"
+#include "operators/value_clock.h"
 #include "operators/windows/open_windows.h"
 #include "operators/windows/slice_tables.h"
 
@@ -126,8 +127,7 @@ class SliceWindows {
     if constexpr (kIsSystemClock<Clock>) {
       return step_.watermark();
     } else {
-      auto&& record = batch[i];
-      return ToEventTime(std::invoke(clock_.time, std::as_const(record.second)));
+      return TimeOfValue(clock_.time, batch[i]);
     }
   }
 
@@ -181,7 +181,7 @@ class SliceWindows {
           });
       slice->records.clear();
     }
-    for (Slice* slice : touched_) EmitLate(time, *slice);
+    if (!late_keys_.empty()) EmitLate(time);
     touched_.clear();
   }
   // Before the records are taken.
@@ -219,28 +219,34 @@ class SliceWindows {
     });
   }
 
-  void EmitLate(const CapabilityRef<T>& time, const Slice& slice) {
-    const auto keys = late_keys_.find(slice.range.start);
-    if (keys == late_keys_.end()) return;
-    open_.ForEachEmitted(slice.range, [&](const Window& window) {
-      EmitKeys(time, window, keys->second, Pane::kLate);
-    });
-    late_keys_.erase(keys);
-  }
+  using KeysByWindow = std::map<Window, Keys>;
 
+  static void AddKeys(Keys& from, Keys& into) {
+    from.ForEach([&](typename Step::KeyView key, std::monostate) { into.At(key); });
+  }
+  void EmitLate(const CapabilityRef<T>& time) {
+    KeysByWindow keys;
+    for (const Slice* slice : touched_) {
+      const auto of_slice = late_keys_.find(slice->range.start);
+      if (of_slice == late_keys_.end()) continue;
+      open_.ForEachEmitted(slice->range,
+                           [&](const Window& window) { AddKeys(of_slice->second, keys[window]); });
+    }
+    late_keys_.clear();
+    EmitKeys(time, keys, Pane::kLate);
+  }
   void EmitEarly(const CapabilityRef<T>& time) {
     early_at_.reset();
-    std::map<std::pair<EventTime, EventTime>, Keys> by_window;
+    KeysByWindow keys;
     for (auto& [start, slice] : tables_.slices()) {
-      open_.ForEachOpen(slice.range, [&](const Window& window) {
-        Keys& keys = by_window[{window.start, window.end}];
-        slice.changed.ForEach([&](typename Step::KeyView key, std::monostate) { keys.At(key); });
-      });
+      open_.ForEachOpen(slice.range,
+                        [&](const Window& window) { AddKeys(slice.changed, keys[window]); });
       slice.changed.Clear();
     }
-    for (auto& [window, keys] : by_window) {
-      EmitKeys(time, Window{window.first, window.second}, keys, Pane::kEarly);
-    }
+    EmitKeys(time, keys, Pane::kEarly);
+  }
+  void EmitKeys(const CapabilityRef<T>& time, KeysByWindow& by_window, Pane pane) {
+    for (auto& [window, keys] : by_window) EmitKeys(time, window, keys, pane);
   }
 
   void EmitKeys(const CapabilityRef<T>& time, const Window& window, Keys& keys, Pane pane) {

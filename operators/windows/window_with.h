@@ -16,18 +16,18 @@ namespace headway {
 
 namespace internal {
 
-// The stream with the watermark of the clock.
-template <class D, class T, class F>
-Stream<D, T> WithWatermark(const Stream<D, T>& stream, std::string_view id, EventClock<F>& clock) {
-  if (!clock.derives) return stream;
-  return DeriveWatermark(
-      stream, id,
-      [time = clock.time](const auto& record) { return std::invoke(time, record.second); },
-      clock.rule);
-}
-template <class D, class T>
-Stream<D, T> WithWatermark(const Stream<D, T>& stream, std::string_view, SystemClock&) {
-  return stream;
+// A SystemClock needs no watermark of the stream.
+template <class D, class T, class Clock>
+Stream<D, T> TimedBy(const Clock& clock, const Stream<D, T>& stream, std::string_view id) {
+  if constexpr (kIsSystemClock<Clock>) {
+    return stream;
+  } else {
+    static_assert(ClockOfValues<decltype(Clock::time), D>,
+                  "WindowWith: the function of the EventClock must take a value, with "
+                  "std::string_view for its strings, and return its time: an absl::Time, a "
+                  "std::chrono::sys_time or a number");
+    return WithValueClock(stream, id, clock);
+  }
 }
 
 template <class D, class T>
@@ -119,7 +119,7 @@ auto WindowWith(std::string step_id, Clock clock, W windows, Agg aggregate,
                       "Merge(State&, const State&) and Result(const State&) for these values");
         internal::RequireValid(stream, id, w.Validate());
         internal::RequireValid(stream, id, internal::Validate(with));
-        const Stream<D, T> timed = internal::WithWatermark(stream, id, of_records);
+        const Stream<D, T> timed = internal::TimedBy(of_records, stream, id);
         if constexpr (std::is_same_v<W, SessionWindows>) {
           static_assert(!internal::kIsSystemClock<Clock>,
                         "WindowWith: sessions need an EventClock");

@@ -362,6 +362,15 @@ TEST_CASE("within the allowed lateness a window emits again, and then no more") 
       });
 }
 
+TEST_CASE("late records of one batch in two slices of a window make one pane") {
+  Fed(EventClock(kTime, 0), SlidingWindows(20, 10), {.allowed_lateness = absl::Nanoseconds(15)},
+      [](Fed& fed) {
+        CHECK(fed.Feed({3}).empty());
+        CHECK(fed.Feed({22}) == Fed::Panes{{-10, 10, 1, Pane::kOnTime}, {0, 20, 1, Pane::kOnTime}});
+        CHECK(fed.Feed({4, 14}) == Fed::Panes{{-10, 10, 2, Pane::kLate}, {0, 20, 3, Pane::kLate}});
+      });
+}
+
 TEST_CASE("a window within its allowed lateness is whole in a run that continues") {
   auto store = std::make_shared<internal::MemoryStore>();
   Collected<int64_t> collected;
