@@ -21,6 +21,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "engine/step/define_step.h"
+#include "engine/step/held_watermarks.h"
 #include "engine/step/operator_builder.h"
 #include "operators/call_pool.h"
 
@@ -96,10 +97,10 @@ class AsyncRecords {
   static constexpr int64_t kNever = CallPool::kNever;
 
  public:
-  AsyncRecords(const AsyncMapOptions& options, Graph& graph, const Node& node, Activator activator)
+  AsyncRecords(const AsyncMapOptions& options, Graph& graph, Node& node, Activator activator)
       : options_(options),
         errors_(graph.errors()),
-        step_id_(node.step_id()),
+        node_(node),
         activator_(std::move(activator)),
         slots_(static_cast<size_t>(options.max_pending)) {
     for (size_t i = slots_.size(); i > 0; --i) free_.push_back(i - 1);
@@ -124,23 +125,20 @@ class AsyncRecords {
     TakeEnded(out);
     ForgetAnswered(in);
     CallAgain();
-    // More batches wait in the input, whose credit bounds them.
-    if (batches_.empty()) Take(in);
+    // More batches wait in the input, whose credit bounds them. A call that ends activates the
+    // node.
+    if (batches_.empty() && !free_.empty()) Take(in);
     CallNext();
+    node_.takes_nothing = !batches_.empty() || free_.empty();
     SetAlarm();
   }
 
  private:
-  // A watermark that came behind records without an answer.
-  struct HeldWatermark {
-    Capability<T> time;
-    ArrivedWatermark watermark;
-  };
   // The records of a batch.
   struct Group {
     Capability<T> time;
     size_t unanswered;
-    std::vector<HeldWatermark> watermarks = {};  // that came behind it
+    HeldWatermarks<T> watermarks = {};  // that came behind it
   };
   struct Waiting {
     std::shared_ptr<Group> group;
@@ -164,29 +162,15 @@ class AsyncRecords {
           if (groups_.empty()) {
             in.ApplyWatermark(time, watermark);
           } else {
-            Hold(*groups_.back(), time, watermark);
+            groups_.back()->watermarks.Hold(time.Retain(), watermark);
           }
         });
-  }
-
-  // The last watermark of each sender is kept.
-  static void Hold(Group& group, const CapabilityRef<T>& time, const ArrivedWatermark& watermark) {
-    for (HeldWatermark& held : group.watermarks) {
-      if (held.watermark.sender != watermark.sender) continue;
-      held = {time.Retain(), watermark};
-      return;
-    }
-    group.watermarks.push_back({time.Retain(), watermark});
   }
 
   // Lets the watermarks pass whose earlier records are all answered.
   void ForgetAnswered(NodeInput<D, T>& in) {
     while (!groups_.empty() && groups_.front()->unanswered == 0) {
-      for (const HeldWatermark& held : groups_.front()->watermarks) {
-        in.WithRightAt(held.time.time(), [&](const CapabilityRef<T>& time) {
-          in.ApplyWatermark(time, held.watermark);
-        });
-      }
+      groups_.front()->watermarks.Apply(in);
       groups_.pop_front();
     }
   }
@@ -289,12 +273,12 @@ class AsyncRecords {
   }
 
   void Check(const absl::Status& status) {
-    if (!status.ok()) errors_.FailAndThrow(step_id_, status);
+    if (!status.ok()) errors_.FailAndThrow(node_.step_id(), status);
   }
 
   const AsyncMapOptions options_;
   StepErrors& errors_;
-  const std::string step_id_;
+  Node& node_;
   const Activator activator_;
   Clock* clock_ = nullptr;
   std::deque<std::shared_ptr<Group>> groups_;  // in the order of their arrival
@@ -318,8 +302,9 @@ class AsyncRecords {
 //
 // Answers leave at the time of their records, and in their order, or with `ordered` false as they
 // come. An epoch is not complete, and a watermark does not pass, before the records up to it are
-// answered. While `max_pending` records are
-// in the step it takes no batches, and those before it wait for credit. It exchanges nothing.
+// answered. While `max_pending` calls are
+// unanswered the step takes no batches, and the steps before it wait for credit; it may have up to
+// 32 batches then. It exchanges nothing.
 //
 // A call fails by an error status, an exception, or a timeout. It is repeated after `backoff`, up
 // to `max_attempts` calls in all; then the run ends with the last error. A function that is to drop

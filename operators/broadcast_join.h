@@ -2,7 +2,6 @@
 #define HEADWAY_OPERATORS_BROADCAST_JOIN_H_
 
 #include <algorithm>
-#include <deque>
 #include <map>
 #include <optional>
 #include <string>
@@ -13,6 +12,7 @@
 #include <vector>
 
 #include "engine/step/define_step.h"
+#include "engine/step/held_watermarks.h"
 #include "engine/step/keyed_operator.h"
 #include "engine/step/operator_builder.h"
 #include "operators/join_parts.h"
@@ -36,9 +36,14 @@ class BroadcastTable {
   using Row = std::tuple<ValueOfPair<A>, std::conditional_t<keeps_unmatched, std::optional<V>, V>>;
   using Result = std::pair<K, Row>;
 
-  BroadcastTable(NodeInput<B>& changes, NodeInput<A>& records, NodeOutput<Result>& output,
-                 KeyedState<K, V>& rows, EpochInputs<>& epochs)
-      : changes_(changes), records_(records), output_(output), rows_(rows), epochs_(epochs) {}
+  BroadcastTable(Endpoint& endpoint, NodeInput<B>& changes, NodeInput<A>& records,
+                 NodeOutput<Result>& output, KeyedState<K, V>& rows, EpochInputs<>& epochs)
+      : endpoint_(endpoint),
+        changes_(changes),
+        records_(records),
+        output_(output),
+        rows_(rows),
+        epochs_(epochs) {}
 
   void RunAtOnce() {
     epochs_.ForEach(changes_,
@@ -50,6 +55,7 @@ class BroadcastTable {
 
   void RunByEpoch() {
     epochs_.ForEach(changes_, [this](const CapabilityRef<>& time, Batch<B>& batch) {
+      batch.Shrink(endpoint_);  // many small ones may have to wait
       waiting_[time.time()].changes.push_back(std::move(batch));
     });
     records_.ForEach(
@@ -57,6 +63,7 @@ class BroadcastTable {
           if (waiting_.empty() && HasTableOf(time.time())) return JoinRecords(time, batch);
           Waiting& waiting = waiting_[time.time()];
           if (waiting.records.empty()) waiting.right = time.Retain();
+          batch.Shrink(endpoint_);
           waiting.records.push_back(std::move(batch));
         },
         [this](const CapabilityRef<>& time, const ArrivedWatermark& watermark) {
@@ -67,7 +74,7 @@ class BroadcastTable {
             // Not at an earlier time: that would keep it incomplete, and the table could wait for
             // it.
             const Epoch at = std::max(time.time(), last->first);
-            watermarks_.push_back({last->first, time.Delayed(at), watermark});
+            watermarks_[last->first].Hold(time.Delayed(at), watermark);
           }
         });
     ApplyDue();
@@ -81,13 +88,6 @@ class BroadcastTable {
     std::vector<Batch<A>> records;
     Capability<> right;  // to send the results of `records`
   };
-  // A watermark of the records, which passes when those up to the epoch `behind` are joined.
-  struct WaitingWatermark {
-    Epoch behind;
-    Capability<> right;
-    ArrivedWatermark watermark;
-  };
-
   // Whether all changes up to the end of the epoch have come.
   bool HasTableOf(Epoch epoch) const {
     return !changes_.frontier().LessEqual(epoch) && !epochs_.HasWaiting(epoch);
@@ -114,12 +114,9 @@ class BroadcastTable {
   void ApplyWatermarks() {
     const auto first = std::find_if(waiting_.begin(), waiting_.end(), HasRecords);
     while (!watermarks_.empty() &&
-           (first == waiting_.end() || watermarks_.front().behind < first->first)) {
-      const WaitingWatermark& next = watermarks_.front();
-      records_.WithRightAt(next.right.time(), [&](const CapabilityRef<>& time) {
-        records_.ApplyWatermark(time, next.watermark);
-      });
-      watermarks_.pop_front();
+           (first == waiting_.end() || watermarks_.begin()->first < first->first)) {
+      watermarks_.begin()->second.Apply(records_);
+      watermarks_.erase(watermarks_.begin());
     }
   }
 
@@ -155,13 +152,15 @@ class BroadcastTable {
     });
   }
 
+  Endpoint& endpoint_;
   NodeInput<B>& changes_;
   NodeInput<A>& records_;
   NodeOutput<Result>& output_;
   KeyedState<K, V>& rows_;
   EpochInputs<>& epochs_;
   std::map<Epoch, Waiting> waiting_;
-  std::deque<WaitingWatermark> watermarks_;
+  // Of the records; they pass when those up to this epoch are joined.
+  std::map<Epoch, HeldWatermarks<Epoch>> watermarks_;
 };
 
 // Sends the changes of a key to one worker, so that they reach all in one order. A table has no
@@ -209,7 +208,8 @@ auto BuildBroadcastJoin(const Stream<A, T>& records, const std::string& id,
   auto& in_records = builder.AddInput(records, pact::Pipeline{});
   auto& output = builder.template AddOutput<typename Table::Result>();
   auto& rows = builder.template AddReplicatedState<typename Table::K, typename Table::V>();
-  auto& joined = builder.graph().objects().template Make<Table>(in_changes, in_records, output,
+  auto& joined = builder.graph().objects().template Make<Table>(builder.graph().worker().endpoint(),
+                                                                in_changes, in_records, output,
                                                                 rows, builder.OrderEpochs());
   if (options.waits_for_epoch) {
     builder.BuildWithoutCapabilities([&joined] { joined.RunByEpoch(); });

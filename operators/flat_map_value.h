@@ -34,7 +34,8 @@ auto FlatMapValue(std::string step_id, F f) {
                       "FlatMapValue: the function must return a range: a container, a view or a "
                       "generator");
         using Element = std::ranges::range_reference_t<Range>;
-        return stream | FlatMap(std::move(id), [map = std::move(map)](TakeType<D> record) mutable {
+        return stream |
+               FlatMap(std::move(id), [map = std::move(map)](TakeType<D>&& record) mutable {
                  auto with_key = [key = TakenKey<D>(std::move(record.first))](Element&& element) {
                    return std::pair<const TakenKey<D>&, Element>(key,
                                                                  std::forward<Element>(element));

@@ -157,14 +157,17 @@ auto BuildIntervalJoin(const Stream<A, T>& left_stream, std::string_view id,
         } else {
           meet(sides.right, sides.left);
         }
-        if (sides.timer == kNoWatermark) {
-          if (sides.left.empty() && sides.right.empty()) {
-            step.states().Erase(record.first);
-            return;
-          }
-          sides.timer = rule.NextDrop(sides);
-          step.SetEventTimer(K(record.first), sides.timer);
+        const bool is_timed = sides.timer != kNoWatermark;
+        if (!is_timed && sides.left.empty() && sides.right.empty()) {
+          step.states().Erase(record.first);
+          return;
         }
+        // A later record may be dropped earlier.
+        const EventTime next = rule.NextDrop(sides);
+        if (is_timed && sides.timer <= next) return;
+        if (is_timed) step.CancelEventTimer(K(record.first), sides.timer);
+        sides.timer = next;
+        step.SetEventTimer(K(record.first), next);
       });
     };
   };

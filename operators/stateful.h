@@ -146,7 +146,7 @@ class StatefulContext {
     if (clock_timers_ == nullptr) {
       throw std::logic_error("SetTimer was called, and the class has no OnTimer; add one");
     }
-    clock_timers_->Set(absl::ToUnixNanos(at));
+    clock_timers_->Set(TimerAt(absl::ToUnixNanos(at)));
   }
   // Calls OnEventTimer when the watermark has reached `at`: an absl::Time, a std::chrono::sys_time
   // or a number, as the EventClock of the stream has them. Without effect once the input has ended.
@@ -157,15 +157,15 @@ class StatefulContext {
       throw std::logic_error(
           "SetEventTimer was called, and the class has no OnEventTimer; add one");
     }
-    event_timers_->Set(ToEventTime(at));
+    event_timers_->Set(TimerAt(ToEventTime(at)));
   }
   // Each returns false if the timer is not set.
   bool CancelTimer(absl::Time at) {
-    return clock_timers_ != nullptr && clock_timers_->Cancel(absl::ToUnixNanos(at));
+    return clock_timers_ != nullptr && clock_timers_->Cancel(TimerAt(absl::ToUnixNanos(at)));
   }
   template <class Time>
   bool CancelEventTimer(Time at) {
-    return event_timers_ != nullptr && event_timers_->Cancel(ToEventTime(at));
+    return event_timers_ != nullptr && event_timers_->Cancel(TimerAt(ToEventTime(at)));
   }
   // Cancels all timers of the key, of both kinds.
   void CancelTimers() {
@@ -188,6 +188,9 @@ class StatefulContext {
         clock_timers_(Of(kept.clock_timers)),
         event_timers_(Of(kept.event_timers)),
         session_(session) {}
+
+  // The last time of all says that a key has no timer.
+  static int64_t TimerAt(int64_t time) { return std::min(time, internal::KeyTimers::kNone - 1); }
 
   static internal::KeyTimers* Of(internal::KeyTimers& timers) { return &timers; }
   template <int kind>

@@ -379,6 +379,20 @@ TEST_CASE("FlatMapValue pairs each element with the key, lazily") {
                               std::views::transform([=](size_t i) { return text.substr(i, 1); });
                      });
             });
+  // A range that refers to a value, beside a key in columns.
+  using Listed = std::pair<std::string, std::array<int, 4>>;
+  std::vector<Listed> lists;
+  for (int i = 0; i < 20; ++i) lists.emplace_back("k" + std::to_string(i), std::array{i, i, 7, i});
+  CheckStep(lists,
+            Model<Named>(lists,
+                         [](const auto& r, auto& to) {
+                           for (int i : r.second) to.push_back({r.first, i});
+                         }),
+            [](const auto& stream) {
+              return stream | FlatMapValue("of_lists", [](const std::array<int, 4>& list) {
+                       return std::views::all(list);
+                     });
+            });
   // Far more elements than fit into memory, of which the run takes a few.
   std::atomic<int64_t> taken = 0;
   Dataflow flow("flow", [&](Scope<>& scope) {

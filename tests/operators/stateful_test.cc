@@ -242,6 +242,34 @@ struct Remind {
   bool ends_late = false;
 };
 
+// Sets a timer for the last time of all.
+struct WaitForEver {
+  using State = int;
+  using Result = int;
+  using Context = StatefulContext<int, Result>;
+
+  StatefulAnswer OnItem(Context& context, int& sum, int64_t value) {
+    sum += static_cast<int>(value);
+    context.SetEventTimer(absl::InfiniteFuture());
+    return StatefulAnswer::kKeep;
+  }
+  StatefulAnswer OnEventTimer(Context& context, int& sum, EventTime) {
+    context.Emit(sum);
+    return StatefulAnswer::kDiscard;
+  }
+};
+
+TEST_CASE("a timer at the last event time fires at the end of the input") {
+  using Values = std::vector<std::pair<int, int64_t>>;
+  Collected<std::pair<int, int>> sums;
+  CheckOk(RunMain(Dataflow("flow", [&](Scope<>& scope) {
+    scope.Input("values", TestingSource(Values{{1, 3}, {2, 5}, {1, 4}})) |
+        AssignEventTime("time", EventClock([](const auto& value) { return value.second; }, 3)) |
+        Stateful("wait", WaitForEver()) | CollectInto("collect", sums);
+  })));
+  CHECK(sums.Sorted() == std::vector<std::pair<int, int>>{{1, 7}, {2, 5}});
+}
+
 TEST_CASE("timers in event time fire when the watermark has reached them, earliest first") {
   ManualClock clock;
   CheckOk(Execute({.run = {.clock = &clock}}, [&](Worker& worker) -> absl::Status {
