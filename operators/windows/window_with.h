@@ -8,6 +8,7 @@
 
 #include "engine/step/define_step.h"
 #include "operators/windows/aggregates.h"
+#include "operators/windows/key_windows.h"
 #include "operators/windows/session_logic.h"
 #include "operators/windows/slice_windows.h"
 #include "operators/windows/windowers.h"
@@ -16,17 +17,21 @@ namespace headway {
 
 namespace internal {
 
-// A SystemClock needs no watermark of the stream.
+// A SystemClock and a KeyClock need no watermark of the stream.
 template <class D, class T, class Clock>
 Stream<D, T> TimedBy(const Clock& clock, const Stream<D, T>& stream, std::string_view id) {
   if constexpr (kIsSystemClock<Clock>) {
     return stream;
   } else {
     static_assert(ClockOfValues<decltype(Clock::time), D>,
-                  "WindowWith: the function of the EventClock must take a value, with "
+                  "WindowWith: the function of the clock must take a value, with "
                   "std::string_view for its strings, and return its time: an absl::Time, a "
                   "std::chrono::sys_time or a number");
-    return WithValueClock(stream, id, clock);
+    if constexpr (kIsKeyClock<Clock>) {
+      return stream;
+    } else {
+      return WithValueClock(stream, id, clock);
+    }
   }
 }
 
@@ -78,6 +83,43 @@ auto BuildSessionWindows(const Stream<D, T>& stream, std::string_view id, Clock 
   return WindowStream(stream_of_results, keyed.StreamOf(late));
 }
 
+template <class D, class T, class Clock, class W, class Agg>
+auto BuildCountWindows(const Stream<D, T>& stream, std::string_view id, Clock clock, W windows,
+                       Agg aggregate) {
+  using Logic = CountWindowsLogic<D, T, Clock, W, Agg>;
+  KeyedOperator<typename Logic::State, D, T, FirstOfPair> keyed(stream, id, FirstOfPair());
+  auto& results =
+      keyed.template AddOutput<std::pair<typename Logic::K, Windowed<typename Logic::Result>>>();
+  auto& late = keyed.template AddOutput<D>();  // none is
+  auto& logic = stream.scope().graph().objects().template Make<Logic>(
+      keyed.step(), results, std::move(clock), std::move(windows), std::move(aggregate));
+  keyed.OnBatch(
+      [&logic](const CapabilityRef<T>& time, Batch<D>& batch) { logic.Add(time, batch); });
+  keyed.AtEnd([&logic](const CapabilityRef<T>& time) { logic.End(time); });
+  auto stream_of_results = keyed.Build(results);
+  return WindowStream(stream_of_results, keyed.StreamOf(late));
+}
+
+template <class D, class T, class F, class W, class Agg>
+auto BuildKeyClockWindows(const Stream<D, T>& stream, std::string_view id, KeyClock<F> clock,
+                          W windows, Agg aggregate) {
+  using Logic = KeyClockLogic<D, T, F, W, Agg>;
+  KeyedOperator<typename Logic::State, D, T, FirstOfPair> keyed(stream, id, FirstOfPair());
+  auto& results =
+      keyed.template AddOutput<std::pair<typename Logic::K, Windowed<typename Logic::Result>>>();
+  auto& late = keyed.template AddOutput<D>();
+  auto& logic = stream.scope().graph().objects().template Make<Logic>(
+      keyed.step(), results, late, std::move(clock), std::move(windows), std::move(aggregate));
+  keyed.OnBatch(
+      [&logic](const CapabilityRef<T>& time, Batch<D>& batch) { logic.Add(time, batch); });
+  keyed.OnClockTimer([&logic](const CapabilityRef<T>& time, const typename Logic::K& key,
+                              absl::Time at) { logic.Fire(time, key, at); });
+  keyed.AtEnd([&logic](const CapabilityRef<T>& time) { logic.End(time); });
+  keyed.KeepClockTimersAtEnd();
+  auto stream_of_results = keyed.Build(results);
+  return WindowStream(stream_of_results, keyed.StreamOf(late));
+}
+
 }  // namespace internal
 
 // Divides the values of each key into windows, and emits the result of an aggregate for each
@@ -85,25 +127,35 @@ auto BuildSessionWindows(const Stream<D, T>& stream, std::string_view id, Clock 
 // steps with windows are this one with an aggregate of the library; aggregates.h says how to write
 // your own.
 //
-// `clock` is an EventClock of the values, or a SystemClock. A window emits when the watermark
-// passes its end, and then forgets its records; that does not wait for the end of an epoch. When
-// the input ends all windows emit. A graceful stop is not the end of the input: windows that are
-// open remain state.
+// `clock` is an EventClock of the values, a SystemClock or a KeyClock. A window emits when the
+// watermark passes its end, and then forgets its records; that does not wait for the end of an
+// epoch. When the input ends all windows emit. A graceful stop is not the end of the input: windows
+// that are open remain state.
+//
+// A window of CountWindows emits with its last record, and at the end of the input with the records
+// that it has; in a run that continues, the next record of the key begins a new window. No record
+// is late. The clock has only the times for the aggregate: with a SystemClock these are the numbers
+// of the records.
 //
 // Records that come when all of their windows are closed go to late() of the result, a stream of
 // input records. A record behind the watermark that has an open window is not late. In a run that
 // resumes another one, the watermark continues from where it was.
 //
 // The step exchanges its input by key. An aggregate is kept for each key and slice of the windows
-// (windowers.h). A change of the windows' length or alignment between runs is FailedPrecondition.
-// An exception of a function ends the run with an error that names the step. Invalid windows, and a
-// SystemClock or WindowOptions with SessionWindows, are InvalidArgument failures of the build.
+// (windowers.h), until the last window of the slice is over. With a KeyClock and with CountWindows
+// an entry of each key stays: its watermark, or the number of its records. A change of the windows'
+// length or alignment between runs is an error. An exception of a function ends the run with an
+// error that names the step. Invalid windows, and WindowOptions with SessionWindows, CountWindows
+// or a KeyClock, are InvalidArgument failures of the build.
+//
+// A record costs a lookup of its key. With a KeyClock, one that raises the watermark of its key
+// also moves a timer.
 template <class Clock, class W, class Agg>
 auto WindowWith(std::string step_id, Clock clock, W windows, Agg aggregate,
                 WindowOptions options = {}) {
   static_assert(Windower<W> || std::is_same_v<W, SessionWindows>,
                 "WindowWith: the windows must be TumblingWindows, SlidingWindows, CalendarWindows, "
-                "SessionWindows or a windower of your own");
+                "CountWindows, SessionWindows or a windower of your own");
   return DefineStep(
       std::move(step_id), std::move(clock), std::move(windows), std::move(aggregate), options,
       []<class D, class T>(const Stream<D, T>& stream, std::string_view id, Clock of_records, W w,
@@ -120,10 +172,21 @@ auto WindowWith(std::string step_id, Clock clock, W windows, Agg aggregate,
         internal::RequireValid(stream, id, w.Validate());
         internal::RequireValid(stream, id, internal::Validate(with));
         const Stream<D, T> timed = internal::TimedBy(of_records, stream, id);
-        if constexpr (std::is_same_v<W, SessionWindows>) {
+        if constexpr (std::is_same_v<W, CountWindows>) {
+          static_assert(!internal::kIsKeyClock<Clock>,
+                        "WindowWith: CountWindows need a SystemClock or an EventClock");
+          internal::RequireValid(stream, id, internal::ValidateNone(with));
+          return internal::BuildCountWindows(timed, id, std::move(of_records), std::move(w),
+                                             std::move(of_values));
+        } else if constexpr (internal::kIsKeyClock<Clock>) {
+          internal::RequireValid(stream, id, internal::Validate(of_records));
+          internal::RequireValid(stream, id, internal::ValidateNone(with));
+          return internal::BuildKeyClockWindows(timed, id, std::move(of_records), std::move(w),
+                                                std::move(of_values));
+        } else if constexpr (std::is_same_v<W, SessionWindows>) {
           static_assert(!internal::kIsSystemClock<Clock>,
-                        "WindowWith: sessions need an EventClock");
-          internal::RequireValid(stream, id, internal::ValidateForSessions(with));
+                        "WindowWith: sessions need an EventClock or a KeyClock");
+          internal::RequireValid(stream, id, internal::ValidateNone(with));
           return internal::BuildSessionWindows(timed, id, std::move(of_records), w,
                                                std::move(of_values));
         } else {

@@ -91,14 +91,15 @@ absl::Status Validate(const WindowOptions& options) {
   return absl::OkStatus();
 }
 
-absl::Status ValidateForSessions(const WindowOptions& options) {
+absl::Status ValidateNone(const WindowOptions& options) {
   if (options.allowed_lateness == absl::ZeroDuration() &&
       options.early_interval == absl::InfiniteDuration()) {
     return absl::OkStatus();
   }
   return absl::InvalidArgumentError(
-      "its windows are sessions, which have neither an allowed lateness nor early panes; give the "
-      "EventClock a larger disorder");
+      "sessions, windows of counts and windows with a KeyClock have neither an allowed lateness "
+      "nor "
+      "early panes; leave the WindowOptions out, and give the clock a larger disorder");
 }
 
 }  // namespace internal

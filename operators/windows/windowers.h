@@ -68,6 +68,17 @@ class TumblingWindows : public SlidingWindows {
       : SlidingWindows(length, length, align_to) {}
 };
 
+// Windows over the numbers of a key's records, which count from 0: the last `length` records of the
+// key, after every `slide`-th one. By default the slide is the length, and the windows follow each
+// other. With a slide below the length the first windows begin before record 0 and have fewer
+// records; with one above it, the records between two windows are in none.
+class CountWindows : public SlidingWindows {
+ public:
+  explicit CountWindows(std::integral auto length) : CountWindows(length, length) {}
+  CountWindows(std::integral auto length, std::integral auto slide)
+      : SlidingWindows(length, slide, /*align_to=*/-static_cast<int64_t>(length)) {}
+};
+
 enum class CalendarUnit : uint8_t { kDay, kWeek, kMonth };
 
 // The days, weeks or months of a time zone. A day in which the clocks change has 23 or 25 hours.
@@ -106,9 +117,9 @@ class SessionWindows {
 };
 
 namespace internal {
-// InvalidArgument for options without a meaning, in general and for sessions.
+// InvalidArgument for options without a meaning, and for options at all: of windows that have none.
 absl::Status Validate(const WindowOptions& options);
-absl::Status ValidateForSessions(const WindowOptions& options);
+absl::Status ValidateNone(const WindowOptions& options);
 }  // namespace internal
 
 }  // namespace headway

@@ -186,6 +186,151 @@ TEST_CASE("sessions have the results of a model, in every shape") {
   }
 }
 
+// The windows of the last `length` events of each key, after every `slide`-th one and at the end.
+std::vector<Row<int64_t>> ModelCounts(const std::vector<Keyed>& events, int64_t length,
+                                      int64_t slide) {
+  std::map<std::string, std::vector<int64_t>> by_key;
+  for (const auto& [key, event] : events) by_key[key].push_back(event.second);
+  std::vector<Row<int64_t>> rows;
+  for (const auto& [key, amounts] : by_key) {
+    const auto count = static_cast<int64_t>(amounts.size());
+    for (int64_t end = slide; end - length < count; end += slide) {
+      int64_t sum = 0;
+      for (int64_t i = std::max<int64_t>(0, end - length); i < std::min(end, count); ++i) {
+        sum += amounts[static_cast<size_t>(i)];
+      }
+      rows.emplace_back(key, end - length, end, sum);
+    }
+  }
+  return rows;
+}
+
+TEST_CASE("windows of counts have the results of a model, in every shape") {
+  const uint32_t seed = std::random_device()();
+  CAPTURE(seed);
+  const std::vector<Keyed> events = Events(seed, 300);
+  const std::pair<int64_t, int64_t> kWindows[] = {{1, 1}, {4, 4}, {10, 3}, {2, 5}};
+  for (const auto& [length, slide] : kWindows) {
+    const auto expected = Sorted(ModelCounts(events, length, slide));
+    for (Shape shape : kShapes) {
+      CAPTURE(length);
+      CAPTURE(slide);
+      CAPTURE(shape.processes);
+      CAPTURE(shape.workers);
+      Collected<int64_t> collected;
+      CheckOk(RunInShape(
+          Dataflow("flow",
+                   [&, length = length, slide = slide](Scope<>& scope) {
+                     Collect(scope.Input("events", TestingSource(events)) |
+                                 WindowFold<int64_t>(
+                                     "sum", SystemClock(), CountWindows(length, slide),
+                                     [](int64_t& sum, const Event& event) { sum += event.second; },
+                                     [](int64_t& sum, int64_t other) { sum += other; }),
+                             collected);
+                   }),
+          shape, {.epoch_config = RecordCountEpochConfig{70}}));
+      CHECK(Sorted(collected.rows) == expected);
+      CHECK(collected.late.empty());
+    }
+  }
+}
+
+TEST_CASE("aggregates of windows of counts see the records in order, with the times of the clock") {
+  std::vector<Row<std::vector<Event>>> rows;
+  auto run = [&](auto clock) {
+    Collected<std::vector<Event>> collected;
+    CheckOk(RunMain(Dataflow("flow", [&](Scope<>& scope) {
+      const std::vector<Keyed> events{{"k", {5, 1}}, {"k", {3, 2}}, {"k", {4, 3}}, {"k", {0, 4}}};
+      Collect(scope.Input("events", TestingSource(events)) |
+                  WindowCollect("collect", clock, CountWindows(3)),
+              collected);
+    })));
+    return collected.rows;
+  };
+  CHECK(run(SystemClock()) == std::vector<Row<std::vector<Event>>>{
+                                  {"k", 0, 3, {{5, 1}, {3, 2}, {4, 3}}}, {"k", 3, 6, {{0, 4}}}});
+  CHECK(run(EventClock(kTime, kDisorder)) ==
+        std::vector<Row<std::vector<Event>>>{{"k", 0, 3, {{3, 2}, {4, 3}, {5, 1}}},
+                                             {"k", 3, 6, {{0, 4}}}});
+}
+
+TEST_CASE("a window of counts that the end of the input has closed stays closed in the next run") {
+  auto store = std::make_shared<internal::MemoryStore>();
+  Collected<int64_t> collected;
+  std::vector<Keyed> events(4, Keyed("k", Event(0, 1)));
+  for (int run = 0; run < 2; ++run) {
+    CheckOk(RunMain(Dataflow("flow",
+                             [&](Scope<>& scope) {
+                               Collect(scope.Input("events", TestingSource(events)) |
+                                           WindowCount("count", SystemClock(), CountWindows(3)),
+                                       collected);
+                             }),
+                    {.recovery_config = RecoveryConfig{.store = store}}));
+    events.resize(8, Keyed("k", Event(0, 1)));
+  }
+  CHECK(collected.rows ==
+        std::vector<Row<int64_t>>{{"k", 0, 3, 3}, {"k", 3, 6, 1}, {"k", 6, 9, 3}, {"k", 9, 12, 1}});
+}
+
+constexpr int64_t kHour = int64_t{3600} * 1'000'000'000;
+
+// The windows of each key by the rule of KeyClock, while the clock stands still: of the records
+// that are not behind all of their windows.
+std::vector<Row<int64_t>> ModelKeyClock(const std::vector<Keyed>& events, int64_t disorder,
+                                        int64_t length, int64_t slide, std::vector<Keyed>& late) {
+  std::map<std::string, int64_t> watermarks;
+  std::map<std::tuple<std::string, int64_t, int64_t>, int64_t> sums;
+  for (const Keyed& each : events) {
+    const auto& [key, event] = each;
+    const auto [known, is_new] = watermarks.try_emplace(key, event.first - disorder);
+    int64_t& watermark = known->second;
+    watermark = std::max(watermark, event.first - disorder);
+    bool is_late = true;
+    for (int64_t start = -100 * slide; start <= event.first; start += slide) {
+      if (event.first >= start + length || start + length <= watermark) continue;
+      sums[{key, start, start + length}] += event.second;
+      is_late = false;
+    }
+    if (is_late) late.push_back(each);
+  }
+  std::vector<Row<int64_t>> rows;
+  for (const auto& [window, sum] : sums)
+    std::apply([&](const auto&... part) { rows.emplace_back(part..., sum); }, window);
+  return rows;
+}
+
+TEST_CASE("with a KeyClock the windows of a key follow its own records, in every shape") {
+  const uint32_t seed = std::random_device()();
+  CAPTURE(seed);
+  std::vector<Keyed> events = Events(seed, 300);
+  // The run's clock moves by less than an hour. Late records need less disorder than there is.
+  for (auto& [key, event] : events) event.first *= kHour;
+  std::vector<Keyed> late;
+  const auto expected = Sorted(ModelKeyClock(events, 3 * kHour, 12 * kHour, 4 * kHour, late));
+  CHECK(!late.empty());
+  std::ranges::sort(late);
+  for (Shape shape : kShapes) {
+    CAPTURE(shape.processes);
+    CAPTURE(shape.workers);
+    Collected<int64_t> collected;
+    CheckOk(RunInShape(
+        Dataflow("flow",
+                 [&](Scope<>& scope) {
+                   Collect(scope.Input("events", TestingSource(events)) |
+                               WindowFold<int64_t>(
+                                   "sum", KeyClock(kTime, absl::Hours(3)),
+                                   SlidingWindows(12 * kHour, 4 * kHour),
+                                   [](int64_t& sum, const Event& event) { sum += event.second; },
+                                   [](int64_t& sum, int64_t other) { sum += other; }),
+                           collected);
+                 }),
+        shape, {.epoch_config = RecordCountEpochConfig{70}}));
+    CHECK(Sorted(collected.rows) == expected);
+    std::ranges::sort(collected.late);
+    CHECK(collected.late == late);
+  }
+}
+
 TEST_CASE("windows that are open at a stop are resumed, with another number of workers") {
   const uint32_t seed = std::random_device()();
   CAPTURE(seed);
@@ -195,25 +340,43 @@ TEST_CASE("windows that are open at a stop are resumed, with another number of w
   const EventClock clock(kTime, kDisorder);
   const auto sliding = Sorted(Model<int64_t>(events, 50, 20, Sum));
   const auto sessions = Sorted(ModelSessions(events, 15));
+  const auto counts = Sorted(ModelCounts(events, 10, 3));
   for (const auto& shapes : {std::array<Shape, 4>{{{1, 1}, {1, 3}, {2, 1}, {1, 2}}},
                              {{{1, 4}, {1, 1}, {2, 2}, {1, 1}}}}) {
     StoppedRuns runs;
     Collected<int64_t> windows;
     Collected<int64_t> of_sessions;
+    Collected<int64_t> of_counts;
+    Collected<int64_t> of_keys;
     const Dataflow flow("flow", [&](Scope<>& scope) {
       auto in = scope.Input("events", TestingSource(events)) | runs.StopHere("stop");
       Collect(in | WindowFold<int64_t>("sliding", clock, SlidingWindows(50, 20), sum, merge),
               windows);
       Collect(in | WindowFold<int64_t>("sessions", clock, SessionWindows(15), sum, merge),
               of_sessions, "of_sessions");
+      Collect(in | WindowFold<int64_t>("counts", SystemClock(), CountWindows(10, 3), sum, merge),
+              of_counts, "of_counts");
+      // The watermark of a key does not advance with the clock by the disorder.
+      const KeyClock key_clock([](const Event& event) { return event.first * kHour; },
+                               absl::Hours(1000));
+      Collect(in | WindowFold<int64_t>("keys", key_clock, SlidingWindows(50 * kHour, 20 * kHour),
+                                       sum, merge),
+              of_keys, "of_keys");
     });
     const std::vector<int> passed =
         runs.Run(flow, 80, {shapes[0], shapes[1], shapes[2], shapes[3]});
     CHECK(passed.back() > 0);
     CHECK(Sorted(windows.rows) == sliding);
     CHECK(Sorted(of_sessions.rows) == sessions);
+    CHECK(Sorted(of_counts.rows) == counts);
+    for (auto& [key, start, end, result] : of_keys.rows) {
+      start /= kHour;
+      end /= kHour;
+    }
+    CHECK(Sorted(of_keys.rows) == sliding);
     CHECK(windows.late.empty());
     CHECK(of_sessions.late.empty());
+    CHECK(of_keys.late.empty());
   }
 }
 
@@ -418,6 +581,45 @@ TEST_CASE("windows of the system clock close when their time is over, without re
   });
 }
 
+TEST_CASE("the watermark of a key advances with the clock, and closed windows stay closed") {
+  const auto seconds = [](const Event& event) { return absl::FromUnixSeconds(event.first); };
+  const int64_t second = 1'000'000'000;
+  Fed(KeyClock(seconds, absl::Seconds(5)), TumblingWindows(absl::Seconds(10)), {}, [&](Fed& fed) {
+    CHECK(fed.Feed({7}).empty());  // the watermark is 2
+    CHECK(fed.Wait(absl::Seconds(2)).empty());
+    CHECK(fed.Feed({0}).empty());  // it is 4, and an older record does not move it back
+    CHECK(fed.Wait(absl::Seconds(5)).empty());
+    CHECK(fed.Wait(absl::Seconds(1)) == Fed::Panes{{0, 10 * second, 2, Pane::kOnTime}});
+    CHECK(fed.Feed({9}).empty());  // the key has no window, and its watermark is 10
+    CHECK(fed.TakeLate() == std::vector<int64_t>{9});
+    CHECK(fed.Feed({12, 26}) == Fed::Panes{{10 * second, 20 * second, 1, Pane::kOnTime}});
+    CHECK(fed.Feed({19, 22}).empty());
+    CHECK(fed.TakeLate() == std::vector<int64_t>{19});
+  });
+  Fed(KeyClock(seconds, absl::Seconds(5)), SessionWindows(absl::Seconds(10)), {}, [&](Fed& fed) {
+    CHECK(fed.Feed({0, 5}).empty());
+    CHECK(fed.Wait(absl::Seconds(15)).empty());  // the watermark is 15
+    CHECK(fed.Wait(absl::Seconds(1)) == Fed::Panes{{0, 15 * second + 1, 2, Pane::kOnTime}});
+    CHECK(fed.Feed({5}).empty());
+    CHECK(fed.TakeLate() == std::vector<int64_t>{5});
+  });
+}
+
+TEST_CASE("a KeyClock with an idle_timeout forgets keys without windows") {
+  const auto seconds = [](const Event& event) { return absl::FromUnixSeconds(event.first); };
+  Fed(KeyClock(seconds, absl::Seconds(5), /*idle_timeout=*/absl::Minutes(1)),
+      TumblingWindows(absl::Seconds(10)), {}, [&](Fed& fed) {
+        CHECK(fed.Feed({7, 15}).size() == 1);
+        CHECK(fed.Wait(absl::Seconds(10)).size() == 1);
+        CHECK(fed.Wait(absl::Seconds(59)).empty());
+        CHECK(fed.Feed({7}).empty());
+        CHECK(fed.TakeLate() == std::vector<int64_t>{7});
+        CHECK(fed.Wait(absl::Seconds(1)).empty());
+        CHECK(fed.Feed({7}).empty());
+        CHECK(fed.TakeLate().empty());
+      });
+}
+
 TEST_CASE("a session ends when the watermark has passed its last record by more than the gap") {
   Fed(EventClock(kTime, 0), SessionWindows(10), {}, [](Fed& fed) {
     CHECK(fed.Feed({0, 5, 15}).empty());
@@ -482,8 +684,14 @@ TEST_CASE("windows and clocks without a meaning fail the build") {
         status_of(WindowCount("count", EventClock(kTime, -5), TumblingWindows(1))),
         status_of(WindowCount("count", clock, TumblingWindows(1),
                               {.allowed_lateness = -absl::Seconds(1)})),
-        status_of(WindowCount("count", clock, SessionWindows(1),
-                              {.early_interval = absl::Seconds(1)}))}) {
+        status_of(
+            WindowCount("count", clock, SessionWindows(1), {.early_interval = absl::Seconds(1)})),
+        status_of(WindowCount("count", clock, CountWindows(0))),
+        status_of(
+            WindowCount("count", clock, CountWindows(3), {.allowed_lateness = absl::Seconds(1)})),
+        status_of(WindowCount("count", KeyClock(kTime, -absl::Seconds(1)), TumblingWindows(1))),
+        status_of(WindowCount("count", KeyClock(kTime, absl::Seconds(1), absl::ZeroDuration()),
+                              TumblingWindows(1)))}) {
     CHECK(status.code() == absl::StatusCode::kInvalidArgument);
     CHECK(status.message().find("count") != std::string::npos);
   }
