@@ -499,7 +499,7 @@ bool Worker::CompletedStop() const {
   return std::all_of(graphs_.begin(), graphs_.end(), [](const auto& entry) {
     Graph& graph = *entry.second;
     if (graph.HasUnsentProgress()) return false;  // peers still need it
-    return !graph.completion().is_watched() || !graph.completion().frontier().LessThan(kStopEpoch);
+    return graph.completion().HasReachedStop();
   });
 }
 

@@ -105,8 +105,8 @@ class Worker {
   void StopSources();
   // Returns true if a dataflow without sources is running.
   bool HasDataflowsFedByHand() const;
-  // Returns true if every epoch before kStopEpoch is complete in the dataflows with sources, on all
-  // workers: a graceful stop has worked off everything.
+  // Returns true if every epoch before kStopEpoch is complete in the dataflows with sources, and
+  // published, on all workers: a graceful stop has worked off everything.
   bool CompletedStop() const;
 
  private:

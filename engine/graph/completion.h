@@ -1,6 +1,8 @@
 #ifndef HEADWAY_ENGINE_GRAPH_COMPLETION_H_
 #define HEADWAY_ENGINE_GRAPH_COMPLETION_H_
 
+#include <optional>
+
 #include "progress/timestamp.h"
 #include "progress/tracker.h"
 
@@ -22,9 +24,17 @@ class Completion {
   // The epochs that are not complete yet. REQUIRES: is_watched().
   FrontierView<Epoch> frontier() const { return root_.frontier(location_); }
 
+  // A second location, behind the commits of a run with recovery: its frontier says which epochs
+  // are published. No path leads from it to the first one. REQUIRES: called once.
+  LocationId AddPublication();
+  // Whether all epochs before kStopEpoch are complete, and published. Without sources nothing says
+  // so, and it is true.
+  bool HasReachedStop() const;
+
  private:
   ScopeTracker<Epoch>& root_;
   const LocationId location_;
+  std::optional<LocationId> publication_;
   bool watched_ = false;
 };
 

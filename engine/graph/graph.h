@@ -28,6 +28,7 @@ class EpochParticipant;
 
 namespace headway::internal {
 
+class OutboxNodeBase;
 class ChannelBase;
 class CapabilityLedgerBase;
 class GraphBuilder;
@@ -40,6 +41,7 @@ struct GraphParts {
   std::vector<CapabilityLedgerBase*> ledgers;
   std::vector<SourceControl*> sources;
   std::vector<EpochParticipant*> participants;
+  std::vector<OutboxNodeBase*> outboxes;     // of transactional sinks
   std::vector<std::vector<Node*>> watchers;  // by location
   bool has_event_time = false;               // sources tell of watermarks
 };
@@ -68,6 +70,7 @@ class Graph {
   WorkerContext& worker() { return worker_; }
   Tracker& tracker() { return tracker_; }
   const Completion& completion() const { return completion_; }
+  Completion& completion() { return completion_; }
   StepErrors& errors() { return errors_; }
   RunQueue& queue() { return queue_; }
   CreditGate& credit() { return credit_; }

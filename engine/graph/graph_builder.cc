@@ -56,6 +56,8 @@ void GraphBuilder::AddSource(SourceControl& source) { graph_.parts_.sources.push
 void GraphBuilder::AddParticipant(EpochParticipant& participant) {
   graph_.parts_.participants.push_back(&participant);
 }
+
+void GraphBuilder::AddOutbox(OutboxNodeBase& outbox) { graph_.parts_.outboxes.push_back(&outbox); }
 void GraphBuilder::UseEventTime() { graph_.parts_.has_event_time = true; }
 
 void GraphBuilder::AtStart(const std::string& step_id, absl::AnyInvocable<void()> start) {

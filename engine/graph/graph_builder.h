@@ -38,6 +38,8 @@ class GraphBuilder {
   void AddSource(SourceControl& source);
   // A node that takes part in the ends of epochs.
   void AddParticipant(EpochParticipant& participant);
+  // A sink that publishes epochs when they are committed.
+  void AddOutbox(OutboxNodeBase& outbox);
   // A step derives watermarks from records: the sources tell when a partition was read.
   void UseEventTime();
   // The node is activated when an epoch is complete in the dataflow, as its sources are.

@@ -72,7 +72,8 @@ void SnapshotCollector::Take(EpochParticipant& participant, uint32_t step, Epoch
 void SnapshotCollector::Send(Epoch epoch, Rows& rows) {
   if (epoch > held_.time()) held_.Downgrade(epoch);
   auto session = output_.SessionAt(held_);
-  if (rows.empty()) session.Give(StateChunk());
+  // The worker that records commits learns of all epochs.
+  if (rows.empty() || rows.begin()->first.first != 0) session.Give(StateChunk());
   for (auto& [place, buffers] : rows) {
     for (std::string& buffer : buffers) {
       session.Give(StateChunk{place.first, place.second, std::move(buffer)});

@@ -8,11 +8,13 @@
 namespace headway::internal {
 
 SnapshotWriter::SnapshotWriter(Graph& graph, Node& node, NodeInput<StateChunk>& input,
-                               Capability<Epoch> first, Recovery& recovery)
+                               Capability<Epoch> first, Capability<Epoch> commits,
+                               Recovery& recovery)
     : graph_(graph),
       node_(node),
       input_(input),
       held_(std::move(first)),
+      commits_(std::move(commits)),
       recovery_(recovery),
       owned_(recovery.PartitionsOf(graph.worker().index())),
       activator_(ContextOf(graph, node).activator),
@@ -21,12 +23,16 @@ SnapshotWriter::SnapshotWriter(Graph& graph, Node& node, NodeInput<StateChunk>& 
       recorded_end_(durable_end_),
       closed_end_(durable_end_) {
   node.may_be_woken = true;
+  const bool records_commits = !owned_.empty() && owned_.front()->index == 0;
+  if (!records_commits) commits_.Drop();
+}
+
+bool SnapshotWriter::HasEnded() const {
+  return !graph_.completion().frontier().LessThan(kStopEpoch);
 }
 
 Epoch SnapshotWriter::CommittedEnd() const {
-  const FrontierView<Epoch> incomplete = graph_.completion().frontier();
-  const bool ended = incomplete.empty() || incomplete.elements()[0] >= kStopEpoch;
-  return ended ? closed_end_ : incomplete.elements()[0];
+  return HasEnded() ? closed_end_ : graph_.completion().frontier().elements()[0];
 }
 
 StoreThread::Write* SnapshotWriter::WriteOf(std::vector<StoreThread::Write>& writes,
@@ -48,9 +54,10 @@ void SnapshotWriter::Run() {
     }
   });
   TakeOutcome();
-  if (under_way_ != nullptr || !held_.held()) return;
+  if (under_way_ != nullptr) return;
   NoteDurable();
-  if (!held_.held()) return;
+  NoteRecorded();
+  if (!held_.held() && !commits_.held()) return;
   const FrontierView<Epoch> frontier = input_.frontier();
   const Epoch end = std::max(
       durable_end_, frontier.empty() ? kAllEpochs : snapshots_.FirstOf(frontier.elements()[0]));
@@ -115,6 +122,17 @@ void SnapshotWriter::TakeOutcome() {
     }
   }
   under_way_.reset();
+}
+
+void SnapshotWriter::NoteRecorded() {
+  if (!commits_.held()) return;
+  if (!HasEnded() || recorded_end_ < snapshots_.FirstOf(closed_end_)) {
+    if (recorded_end_ > commits_.time()) commits_.Downgrade(recorded_end_);
+  } else if (!held_.held()) {
+    commits_.Drop();
+  } else if (commits_.time() < kStopEpoch) {
+    commits_.Downgrade(kStopEpoch);
+  }
 }
 
 void SnapshotWriter::NoteDurable() {

@@ -23,12 +23,16 @@ namespace headway::internal {
 // complete epoch is recorded as committed with the next transaction, and at once if there is no
 // other to wait for.
 //
+// In a dataflow with outboxes there is a second output, whose frontier passes an epoch when its
+// commit is recorded. The owner of partition 0 holds a capability of it until then.
+//
 // The logic of a node; belongs to the worker's thread. One job of the store's thread is under way
 // at a time; epochs that end meanwhile share the next one.
 class SnapshotWriter {
  public:
+  // `commits`: of the second output, if there is one.
   SnapshotWriter(Graph& graph, Node& node, NodeInput<StateChunk>& input, Capability<Epoch> first,
-                 Recovery& recovery);
+                 Capability<Epoch> commits, Recovery& recovery);
 
   void Run();
 
@@ -42,6 +46,10 @@ class SnapshotWriter {
   using Place = std::pair<uint32_t, uint32_t>;  // partition, step
 
   void TakeOutcome();
+  // Gives up the epochs whose commit is recorded.
+  void NoteRecorded();
+  // Whether all epochs are complete that this run, or its part until the stop, has.
+  bool HasEnded() const;
   // Gives up the epochs that are durable.
   void NoteDurable();
   void Submit(std::vector<StoreThread::Write> writes, Epoch durable_end);
@@ -54,6 +62,7 @@ class SnapshotWriter {
   Node& node_;
   NodeInput<StateChunk>& input_;
   Capability<Epoch> held_;
+  Capability<Epoch> commits_;
   Recovery& recovery_;
   const std::vector<OwnedPartition*> owned_;
   const ThreadActivator activator_;

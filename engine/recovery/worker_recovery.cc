@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "engine/graph/exchange_channel.h"
 #include "engine/recovery/hash_range.h"
+#include "engine/recovery/publisher.h"
 #include "engine/recovery/snapshot_collector.h"
 #include "engine/recovery/snapshot_writer.h"
 #include "engine/runtime/status_macros.h"
@@ -198,7 +199,8 @@ std::vector<uint64_t> OwnerKeys(int partitions, int workers) {
   return keys;
 }
 
-// The step that sends the snapshots of the participants to the steps that write them.
+// The step that sends the snapshots of the participants to the steps that write them, and the one
+// that lets transactional sinks publish.
 void AddNodes(Scope<>& scope, Recovery& recovery,
               const std::vector<Participants::Numbered>& participants) {
   Graph& graph = scope.graph();
@@ -225,11 +227,25 @@ void AddNodes(Scope<>& scope, Recovery& recovery,
   };
   auto& input = write.AddInput(collect.StreamOf(chunks), pact::Exchange{to_owner});
   write.AddOutput<StateChunk>();  // nothing leaves through it: it keeps epochs open
+  const bool publishes = !graph.parts().outboxes.empty();
+  auto* const commits = publishes ? &write.AddOutput<StateChunk>() : nullptr;
   graph.builder().WatchCompletion(write.node());
   write.Build([&](std::vector<Capability<Epoch>> first) {
-    auto& writer = graph.objects().Make<SnapshotWriter>(graph, write.node(), input,
-                                                        std::move(first[0]), recovery);
+    first.resize(2);
+    auto& writer = graph.objects().Make<SnapshotWriter>(
+        graph, write.node(), input, std::move(first[0]), std::move(first[1]), recovery);
     return [&writer] { writer.Run(); };
+  });
+  if (!publishes) return;
+
+  OperatorBuilder<Epoch> publish(scope, "recovery: publish");
+  auto& committed = publish.AddFrontierInput<StateChunk>({commits->location});
+  auto& published = publish.AddOutput<StateChunk>();
+  scope.AddEdge(published.location, graph.completion().AddPublication());
+  publish.Build([&](std::vector<Capability<Epoch>> first) {
+    auto& publisher =
+        graph.objects().Make<Publisher>(graph, publish.node(), committed, std::move(first[0]));
+    return [&publisher] { publisher.Run(); };
   });
 }
 

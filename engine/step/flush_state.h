@@ -15,6 +15,10 @@ struct FlushState {
   absl::Duration wait = absl::ZeroDuration();
 };
 
+// The record type of the stream that Output returns. There are no such records: the frontier of the
+// stream says which epochs are flushed.
+struct Flushed {};
+
 }  // namespace headway
 
 #endif  // HEADWAY_ENGINE_STEP_FLUSH_STATE_H_

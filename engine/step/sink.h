@@ -18,6 +18,7 @@
 #include "engine/step/operator_builder.h"
 #include "engine/step/sink_node.h"
 #include "engine/step/step_context.h"
+#include "engine/step/transactional_sink.h"
 
 // Sinks: where records go. A sink is a value that describes the output. It divides the records into
 // partitions: files, topics, tables. All records of a partition are written by one worker:
@@ -58,12 +59,11 @@
 // No record is written while a flush is pending. All partitions are flushed at the same time.
 //
 // An error status ends the run, and the run's status names the step and the worker.
+//
+// A sink whose outside system has transactions can publish each record exactly once:
+// transactional_sink.h.
 
 namespace headway {
-
-// The record type of the stream that Output returns. There are no such records: the frontier of the
-// stream says which epochs are flushed.
-struct Flushed {};
 
 namespace internal {
 
@@ -230,6 +230,41 @@ class SinkNode final : public SinkNodeBase {
   Partition* last_ = nullptr;  // that was written to, or the only one
 };
 
+// Builds a sink without transactions.
+template <class D, class T, class Sink>
+auto BuildOutput(const Stream<D, T>& stream, std::string_view id, Sink of_worker) {
+  constexpr bool kPartitioned = IsPartitionedSink<Sink>;
+  static_assert(IsSinkByWorker<Sink> || kPartitioned,
+                "Output: the sink must be an object with absl::StatusOr<Writer> Open(const "
+                "SinkContext&), such as StdOutSink(), or with OpenPartition (sink.h); for a "
+                "function use Inspect");
+  using Writer = WriterOf<Sink>;
+  static_assert(WritesRecord<Writer, D>,
+                "Output: the sink's Writer must have absl::Status Write(record) for the "
+                "records of the stream, with std::string_view for strings");
+  static_assert(Flushes<Writer>,
+                "Output: the sink's Writer must have absl::Status Flush(), or "
+                "absl::StatusOr<FlushState> Flush()");
+  static_assert(HasWriterPosition<Writer> || !kPartitioned,
+                "Output: the Writer of a partition must have std::string Snapshot() const");
+  static_assert(
+      NamesPartitions<Sink, D> || !requires { &Sink::PartitionOf; },
+      "Output: the sink's PartitionOf must take the records of the stream, and "
+      "return a std::string or std::string_view");
+  OperatorBuilder<T> builder(stream.scope(), id);
+  Sink& sink = builder.graph().objects().template Make<Sink>(std::move(of_worker));
+  NodeInput<D, T>& input = builder.AddInput(stream, PactOf<D>(sink));
+  // No record leaves through this output. Its capabilities keep epochs open until they are
+  // closed.
+  auto& flushed = builder.template AddOutput<Flushed>();
+  auto& node = builder.graph().objects().template Make<SinkNode<D, T, Sink>>(
+      builder.graph(), builder.node(), input, sink);
+  builder.AddParticipant(node, 0, [&node] { node.Open(); });
+  builder.node().flushes = true;
+  builder.BuildWithoutCapabilities([&node] { node.Run(); });
+  return builder.StreamOf(flushed);
+}
+
 }  // namespace internal
 
 // Gives the stream's records to a sink. `Output("out", sink)`. Returns a stream without records,
@@ -241,36 +276,11 @@ auto Output(std::string step_id, Sink sink) {
   return DefineStep(
       std::move(step_id), std::move(sink),
       []<class D, class T>(const Stream<D, T>& stream, std::string_view id, Sink of_worker) {
-        constexpr bool kPartitioned = internal::IsPartitionedSink<Sink>;
-        static_assert(internal::IsSinkByWorker<Sink> || kPartitioned,
-                      "Output: the sink must be an object with absl::StatusOr<Writer> Open(const "
-                      "SinkContext&), such as StdOutSink(), or with OpenPartition (sink.h); for a "
-                      "function use Inspect");
-        using Writer = internal::WriterOf<Sink>;
-        static_assert(internal::WritesRecord<Writer, D>,
-                      "Output: the sink's Writer must have absl::Status Write(record) for the "
-                      "records of the stream, with std::string_view for strings");
-        static_assert(internal::Flushes<Writer>,
-                      "Output: the sink's Writer must have absl::Status Flush(), or "
-                      "absl::StatusOr<FlushState> Flush()");
-        static_assert(internal::HasWriterPosition<Writer> || !kPartitioned,
-                      "Output: the Writer of a partition must have std::string Snapshot() const");
-        static_assert(
-            internal::NamesPartitions<Sink, D> || !requires { &Sink::PartitionOf; },
-            "Output: the sink's PartitionOf must take the records of the stream, and "
-            "return a std::string or std::string_view");
-        OperatorBuilder<T> builder(stream.scope(), id);
-        Sink& sink = builder.graph().objects().template Make<Sink>(std::move(of_worker));
-        NodeInput<D, T>& input = builder.AddInput(stream, internal::PactOf<D>(sink));
-        // No record leaves through this output. Its capabilities keep epochs open until they are
-        // closed.
-        auto& flushed = builder.template AddOutput<Flushed>();
-        auto& node = builder.graph().objects().template Make<internal::SinkNode<D, T, Sink>>(
-            builder.graph(), builder.node(), input, sink);
-        builder.AddParticipant(node, 0, [&node] { node.Open(); });
-        builder.node().flushes = true;
-        builder.BuildWithoutCapabilities([&node] { node.Run(); });
-        return builder.StreamOf(flushed);
+        if constexpr (internal::IsTransactionalSink<Sink>) {
+          return internal::BuildTransactionalOutput<D, T>(stream, id, std::move(of_worker));
+        } else {
+          return internal::BuildOutput<D, T>(stream, id, std::move(of_worker));
+        }
       });
 }
 
