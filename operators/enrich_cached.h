@@ -12,11 +12,11 @@
 #include <type_traits>
 #include <utility>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "engine/state/flat_table.h"
 #include "engine/step/define_step.h"
 #include "engine/step/transform.h"
 
@@ -46,8 +46,8 @@ class LookupCache {
   // The value of a key; calls the getter if it is missing or too old. Valid until the mapper
   // returns, provided that it asks for at most `max_entries` keys and removes none.
   const V& Get(const KeyView& key) {
-    if (const auto found = index_.find(key); found != index_.end()) {
-      const auto entry = found->second;
+    if (const auto* found = index_.Find(key); found != nullptr) {
+      const auto entry = *found;
       if (now_nanos_ - entry->stored_nanos >= time_to_live_nanos_ && HasLimit()) {
         entry->value = LookUp(entry->key);
         entry->stored_nanos = now_nanos_;
@@ -58,20 +58,20 @@ class LookupCache {
     K owned(key);
     V value = LookUp(owned);
     if (entries_.size() >= options_.max_entries) {
-      index_.erase(entries_.back().key);
+      index_.Erase(entries_.back().key);
       entries_.pop_back();
     }
     entries_.push_front({std::move(owned), std::move(value), now_nanos_});
-    index_.emplace(entries_.front().key, entries_.begin());
+    index_.At(entries_.front().key) = entries_.begin();
     return entries_.front().value;
   }
 
   // Forgets a value, so that the next Get looks it up. Returns false if the key has no value here.
   bool Remove(const KeyView& key) {
-    const auto found = index_.find(key);
-    if (found == index_.end()) return false;
-    const auto entry = found->second;
-    index_.erase(found);
+    const auto* found = index_.Find(key);
+    if (found == nullptr) return false;
+    const auto entry = *found;
+    index_.Erase(key);  // first: `key` may be that of the entry
     entries_.erase(entry);
     return true;
   }
@@ -104,7 +104,7 @@ class LookupCache {
   const int64_t time_to_live_nanos_ = absl::ToInt64Nanoseconds(options_.time_to_live);
   int64_t now_nanos_ = 0;
   Entries entries_;
-  absl::flat_hash_map<KeyView, typename Entries::iterator> index_;  // its keys are those of entries
+  FlatTable<K, typename Entries::iterator> index_;
 };
 
 namespace internal {

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/strings/str_format.h"
+#include "absl/strings/str_cat.h"
 #include "comm/codec/shapes.h"
 #include "engine/runtime/status_macros.h"
 #include "operators/io/columns.h"
@@ -80,8 +80,9 @@ class CsvRows {
   }
   absl::Status EndRow() {
     if (!columns_.empty() && count_ != columns_.size()) {
-      return absl::InvalidArgumentError(absl::StrFormat(
-          "CsvSink: a record has %d fields, but there are %d columns", count_, columns_.size()));
+      return absl::InvalidArgumentError(absl::StrCat("CsvSink: a record has ", count_,
+                                                     " fields, but there are ", columns_.size(),
+                                                     " columns"));
     }
     // An empty line would be no row.
     if (text_->size() == row_begin_) text_->append("\"\"");

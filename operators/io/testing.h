@@ -16,7 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/numbers.h"
-#include "absl/strings/str_format.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "engine/batch/batch.h"
 #include "engine/step/sink.h"
@@ -122,8 +122,8 @@ class TestingSource {
 
   absl::StatusOr<std::vector<std::string>> Partitions(const SourceContext&) {
     if (options_.batch_size < 1) {
-      return absl::InvalidArgumentError(absl::StrFormat(
-          "TestingSourceOptions::batch_size is %d; it must be at least 1", options_.batch_size));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "TestingSourceOptions::batch_size is ", options_.batch_size, "; it must be at least 1"));
     }
     return std::vector<std::string>{"items"};
   }
