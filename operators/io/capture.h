@@ -16,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "comm/codec/codec.h"
 #include "engine/graph/type_name.h"
+#include "engine/runtime/config.h"
 #include "engine/step/define_step.h"
 #include "engine/step/epoch_order.h"
 #include "engine/step/operator_builder.h"
@@ -48,7 +49,8 @@ class Capturer {
       if (writer_ != nullptr) Check(writer_->Flush());
       return writer_.reset();
     }
-    if (frontier > frontier_) {
+    // A graceful stop moves the frontier to kStopEpoch, which is no epoch of the stream.
+    if (frontier > frontier_ && *frontier < kStopEpoch) {
       frontier_ = *frontier;
       writer_->AddFrontier(frontier_);
     }

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engine/runtime/config.h"
 #include "engine/runtime/status_macros.h"
 #include "engine/store/row.h"
 
@@ -53,6 +54,23 @@ absl::StatusOr<std::vector<ParsedPart>> ParsedParts(CaptureStore& store) {
     parts.push_back({*parsed, std::move(name)});
   }
   return parts;
+}
+
+absl::Status CheckNoOtherRun(CaptureStore& store, const CaptureName& name) {
+  absl::StatusOr<std::vector<ParsedPart>> parts = ParsedParts(store);
+  if (absl::IsNotFound(parts.status())) return absl::OkStatus();  // Create makes the directory
+  HEADWAY_RETURN_IF_ERROR(parts.status());
+  for (const ParsedPart& other : *parts) {
+    if (other.parsed.generation < name.generation ||
+        (other.parsed.generation == name.generation &&
+         other.parsed.worker_count == name.worker_count)) {
+      continue;
+    }
+    return absl::FailedPreconditionError(
+        absl::StrCat(store.Describe(), " has the part '", other.name,
+                     "' of another run; remove it, or capture to another place"));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -108,20 +126,11 @@ absl::StatusOr<std::vector<CapturedPart>> CapturedParts(CaptureStore& store) {
 absl::StatusOr<std::unique_ptr<CaptureWriter>> CaptureWriter::Create(CaptureStore& store,
                                                                      const CaptureName& name,
                                                                      std::string_view record_type) {
+  // Before: a part of a refused capture would spoil the other one. After: both may begin at once.
+  HEADWAY_RETURN_IF_ERROR(CheckNoOtherRun(store, name));
   auto part = store.Create(name.ToString());
   HEADWAY_RETURN_IF_ERROR(part.status());
-  absl::StatusOr<std::vector<ParsedPart>> parts = ParsedParts(store);
-  HEADWAY_RETURN_IF_ERROR(parts.status());
-  for (const ParsedPart& other : *parts) {
-    if (other.parsed.generation < name.generation ||
-        (other.parsed.generation == name.generation &&
-         other.parsed.worker_count == name.worker_count)) {
-      continue;
-    }
-    return absl::FailedPreconditionError(
-        absl::StrCat(store.Describe(), " has the part '", other.name,
-                     "' of another run; remove it, or capture to another place"));
-  }
+  HEADWAY_RETURN_IF_ERROR(CheckNoOtherRun(store, name));
   std::unique_ptr<CaptureWriter> writer(new CaptureWriter(*std::move(part)));
   writer->bytes_.append(kMagic.data(), kMagic.size());
   AppendUint32(kVersion, writer->bytes_);
@@ -260,15 +269,18 @@ absl::Status CaptureReader::MoveTo(const std::string& position) {
 }
 
 absl::Status CaptureReader::Next() {
-  bool has_row = false;
-  StateRow row;
-  HEADWAY_RETURN_IF_ERROR(NextRow(&has_row, &row));
-  if (!has_row) {
-    event_ = Event();
-    number_ = next_;
-    return absl::OkStatus();
-  }
-  if (!Decode(*row.state)) return Malformed();
+  do {
+    bool has_row = false;
+    StateRow row;
+    HEADWAY_RETURN_IF_ERROR(NextRow(&has_row, &row));
+    if (!has_row) {
+      event_ = Event();
+      number_ = next_;
+      return absl::OkStatus();
+    }
+    if (!Decode(*row.state)) return Malformed();
+    // Earlier versions wrote the frontier of a graceful stop.
+  } while (event_.kind == Kind::kFrontier && event_.epoch >= kStopEpoch);
   if (event_.kind != Kind::kEnd && event_.epoch >= end_) event_ = Event();
   return absl::OkStatus();
 }

@@ -203,6 +203,7 @@ TEST_CASE("a place has one capture, whose parts are all there") {
   CheckError(capture_again(1), StatusCode::kFailedPrecondition,
              {"step 'capture'", path, "an earlier run has captured to this place"});
   CheckError(capture_again(2), StatusCode::kFailedPrecondition, {"step 'capture'", "another run"});
+  CHECK(Replayed<std::string>(store).size() == 4);  // the refused captures have left no part
 
   Collected<std::pair<Epoch, std::string>> replayed;
   std::filesystem::rename(path, dir / "generation-0.epoch-0.worker-0-of-2.capture");
@@ -251,6 +252,42 @@ TEST_CASE("the captures of runs that were stopped or failed have each record onc
     std::sort(numbers.begin(), numbers.end());
     CHECK(numbers == Numbers(200));
   }
+}
+
+TEST_CASE("the capture of a run that was stopped is replayed") {
+  for (const Shape shape : {Shape{1, 1}, Shape{1, 3}, Shape{2, 2}}) {
+    CAPTURE(shape.processes);
+    CAPTURE(shape.workers);
+    TemporaryDirectory dir;
+    const auto store = CaptureInDirectory(dir.path());
+    RunOptions options{.epoch_config = RecordCountEpochConfig{5}};
+    std::atomic<int> passed = 0;
+    Collected<std::pair<Epoch, int64_t>> captured;
+    const Dataflow flow("flow", [&](Scope<>& scope) {
+      scope.Input("numbers", TestingSource(Numbers(100'000))) |
+          Inspect("stop",
+                  [&](int64_t) {
+                    if (++passed == 60) options.stop.RequestStop();
+                  }) |
+          Exchange("exchange") | Capture("capture", store) | CollectWithTime("collect", captured);
+    });
+    CheckOk(RunInShape(flow, shape, options));
+    CHECK(passed < 100'000);
+    CHECK(Replayed<int64_t>(store) == captured.Sorted());
+  }
+}
+
+TEST_CASE("the frontier of a stop in the capture of an earlier version is ignored") {
+  const auto store = CaptureInMemory();
+  {
+    auto writer = internal::CaptureWriter::Create(*store, {}, internal::TypeName<int64_t>());
+    REQUIRE(writer.ok());
+    Encoder records;
+    Codec<int64_t>::Encode(7, records);
+    CheckOk((*writer)->AddBatch(0, 1, records.bytes()));
+    (*writer)->AddFrontier(kStopEpoch);
+  }
+  CHECK(Replayed<int64_t>(store) == Timed<int64_t>{{0, 7}});
 }
 
 TEST_CASE("a replay that is stopped in the middle is resumed by another number of workers") {
