@@ -23,6 +23,8 @@ class OutputPortBase;
 
 // The partitions of a source that a worker reads, as the steps behind the source see them.
 struct ReadPartitions {
+  // Steps derive watermarks. Otherwise the vectors stay empty.
+  bool is_used = false;
   uint32_t current = 0;          // the partition whose records are being pushed
   uint32_t opened = 0;           // they have the numbers from 0 on
   std::vector<uint32_t> closed;  // the numbers of those that ended, in that order

@@ -29,6 +29,10 @@ class EpochClock {
              const EpochConfig& config);
 
   Epoch epoch() const { return capability_.time(); }
+  // The epoch of the snapshot that has the changes of the current epoch.
+  Epoch SnapshotEpoch() const { return snapshots_.LastOf(epoch()); }
+  // Returns true if all workers have closed the epoch, which is complete.
+  bool IsComplete(Epoch epoch) const { return !graph_.completion().frontier().LessEqual(epoch); }
   bool finished() const { return !capability_.held(); }
   // Epochs have a length.
   bool is_timed() const { return length_nanos_ > 0; }

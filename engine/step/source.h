@@ -49,11 +49,10 @@
 // input has ended can be continued with more input. Optional members of the source:
 //
 //     // The time after which Partitions is called again; asked after each call. Partitions that
-//     are
-//     // new in the list are added to its end, and divided in the same way; the others stay where
-//     // they are, also one that is not listed any more. InfiniteDuration: the list was the last
-//     // one, and the input ends when all partitions are done. Until then a worker that has nothing
-//     // to read closes empty epochs. Default: InfiniteDuration.
+//     // are new in the list are added to its end, and divided in the same way; the others stay
+//     // where they are, also one that is not listed any more. InfiniteDuration: the list was the
+//     // last one, and the input ends when all partitions are done. Until then a worker that has
+//     // nothing to read closes empty epochs. Default: InfiniteDuration.
 //     absl::Duration list_interval() const;
 //     // Default: kFail.
 //     VanishedPartitions vanished_partitions() const;
@@ -77,6 +76,12 @@
 // record of an epoch, or AdvanceTo(epoch) to choose the next epoch by number. With any other config
 // these close an epoch early. The readers of a worker share its epoch: one that closes it closes it
 // for all. An epoch is complete when all workers have closed it.
+//
+// A source with a list_interval whose epochs have no length: a worker that has nothing to read
+// closes an epoch every 10 ms. So the others close 100 epochs a second at most; prefer
+// PeriodicEpochConfig, or more records in an epoch. With SourceEpochConfig such a worker closes one
+// epoch after the other by number: a reader that returned AdvanceTo with a much later epoch waits
+// until the idle workers have closed as many epochs.
 //
 // A worker whose readers have all returned Done has closed all epochs. The readers of other workers
 // continue, and the input ends with the last of them.

@@ -43,6 +43,7 @@ SourceNodeBase::SourceNodeBase(Graph& graph, Node& node, OutputPortBase& output,
 }
 
 void SourceNodeBase::Open() {
+  if (graph_.parts().has_event_time) partitions_.read().is_used = true;
   if (form_.by_worker) {
     OpenByWorker();
   } else if (graph_.worker().index() == 0) {
@@ -64,14 +65,26 @@ void SourceNodeBase::ListAgainWhenDue() {
   if (now >= list_at_nanos_) {
     std::vector<std::string> list = ValueOf(List());
     Check(CheckDifferent(list));
-    std::erase_if(list, [this](const std::string& name) { return !named_.insert(name).second; });
-    SendList(std::move(list), ListInterval());
+    const absl::Duration interval = ListInterval();
+    TakeNewNames(list, interval);
+    SendList(std::move(list), interval);
   }
   alarm_.Set(now, list_at_nanos_);
 }
 
+// A partition that is back has a new position. Its worker must not store that in the snapshot in
+// which this worker drops the old one: so it is taken with a later listing.
+void SourceNodeBase::TakeNewNames(std::vector<std::string>& list, absl::Duration interval) {
+  if (clock_.IsComplete(forgotten_in_)) forgotten_.clear();
+  const bool is_last = interval == absl::InfiniteDuration();
+  std::erase_if(list, [&](const std::string& name) {
+    return (!is_last && forgotten_.contains(name)) || !named_.insert(name).second;
+  });
+}
+
 void SourceNodeBase::SendList(std::vector<std::string> names, absl::Duration interval) {
   const bool is_last = interval == absl::InfiniteDuration();
+  const bool is_first = list_at_nanos_ == Alarm::kNever;
   if (is_last) {
     list_at_nanos_ = Alarm::kNever;
     named_.clear();
@@ -79,6 +92,7 @@ void SourceNodeBase::SendList(std::vector<std::string> names, absl::Duration int
     list_at_nanos_ = Alarm::Later(graph_.worker().NowNanos(),
                                   std::max<int64_t>(1, absl::ToInt64Nanoseconds(interval)));
   }
+  if (names.empty() && !is_first && !is_last) return;
   PartitionList list{.names = std::move(names), .is_last = is_last};
   if (listing_ == nullptr) {
     Assign(std::move(list));
@@ -109,6 +123,7 @@ void SourceNodeBase::OpenByWorker() {
 }
 
 void SourceNodeBase::CheckVanished(const std::vector<std::string>& list) {
+  forgotten_in_ = clock_.SnapshotEpoch();
   for (const std::string& name : ValueOf(Vanished(list))) {
     if (!form_.forgets_vanished) {
       Check(absl::FailedPreconditionError(
@@ -117,6 +132,7 @@ void SourceNodeBase::CheckVanished(const std::vector<std::string>& list) {
                        "allow VanishedPartitions::kForget")));
     }
     partitions_.Forget(name);
+    forgotten_.insert(name);
   }
 }
 

@@ -91,6 +91,7 @@ class SourceNodeBase : public SourceControl, public EpochParticipant {
   void CheckVanished(const std::vector<std::string>& list);
   void ListFirst();
   void ListAgainWhenDue();
+  void TakeNewNames(std::vector<std::string>& list, absl::Duration interval);
   void SendList(std::vector<std::string> names, absl::Duration interval);
   void ReceiveLists();
   void Assign(PartitionList list);
@@ -114,6 +115,9 @@ class SourceNodeBase : public SourceControl, public EpochParticipant {
   // On worker 0, if the source is listed again: the time of that, and the partitions that it named.
   int64_t list_at_nanos_ = Alarm::kNever;
   std::unordered_set<std::string> named_;
+  // The partitions that are gone, until the snapshot that says so is complete.
+  std::unordered_set<std::string> forgotten_;
+  Epoch forgotten_in_ = 0;
   int64_t empty_epoch_end_nanos_ = Alarm::kNever;  // kNever: no empty epoch has begun
   bool stopped_ = false;
 };

@@ -68,7 +68,7 @@ absl::Status SourcePartitions::OpenNext(size_t max_open, OpenReader open) {
     open_.back()->index = open_.size() - 1;
     ready_.push_back(open_.back().get());
     open_.back()->number = read_.opened++;
-    read_.empty_since.push_back(0);
+    if (read_.is_used) read_.empty_since.push_back(0);
     unopened_.pop_front();
   }
   read_.all_open = assigned_ && unopened_.empty();
@@ -103,6 +103,7 @@ void SourcePartitions::BeginPoll(Partition& partition) {
 
 void SourcePartitions::NotePoll(const Partition& partition, bool had_records, bool is_empty,
                                 int64_t now) {
+  if (!read_.is_used) return;
   int64_t& since = read_.empty_since[partition.number];
   if (had_records) since = 0;
   if (is_empty && since == 0) since = now;
@@ -124,7 +125,7 @@ void SourcePartitions::Close(Partition& partition) {
       changes_.push_back({.name = partition.at.name, .position = std::move(position)});
     }
   }
-  read_.closed.push_back(partition.number);
+  if (read_.is_used) read_.closed.push_back(partition.number);
   const size_t index = partition.index;
   open_[index] = std::move(open_.back());
   open_[index]->index = index;

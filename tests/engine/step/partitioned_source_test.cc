@@ -277,6 +277,38 @@ TEST_CASE("a partition that appeared late is resumed at its position, by any num
   }
 }
 
+TEST_CASE("a forgotten partition that comes back at once keeps its new position") {
+  // Names "a" alone first, then "b" too, until that is open.
+  struct Returning : ForgettingLetters {
+    absl::StatusOr<Lines> Partitions(const SourceContext&) {
+      return (*listings)++ == 0 ? Lines{"a"} : Lines{"a", "b"};
+    }
+    absl::Duration list_interval() const {
+      return *is_back ? absl::InfiniteDuration() : absl::Microseconds(1);
+    }
+    absl::StatusOr<Reader> OpenPartition(const SourceContext& context, const std::string& partition,
+                                         std::optional<std::string> position) {
+      if (partition == "b") *is_back = true;
+      return Letters::OpenPartition(context, partition, std::move(position));
+    }
+    std::shared_ptr<std::atomic<int>> listings = std::make_shared<std::atomic<int>>(0);
+    std::shared_ptr<std::atomic<bool>> is_back = std::make_shared<std::atomic<bool>>(false);
+  };
+  for (int workers : kWorkerCounts) {
+    CAPTURE(workers);
+    const Letters letters{{"a", "b"}, 4};
+    SnapshotStore store;
+    Seen seen;
+    CheckOk(RunSource(letters, OneRecordPerEpoch(2), store, seen));
+    Seen again;
+    CheckOk(RunSource(Returning{{{{}, 4}}}, OneRecordPerEpoch(workers, 100), store, again));
+    CHECK(LinesUntil(again, ~Epoch{0}) == Lines{"b0", "b1", "b2", "b3"});
+    Seen none;
+    CheckOk(RunSource(letters, OneRecordPerEpoch(1, 10'000), store, none));
+    CHECK(none.size() == 0);
+  }
+}
+
 TEST_CASE("a source that waits for partitions is stopped at once, whatever its interval is") {
   for (int workers : kWorkerCounts) {
     CAPTURE(workers);
