@@ -1,7 +1,7 @@
 #ifndef HEADWAY_OPERATORS_IO_RANGE_SOURCE_H_
 #define HEADWAY_OPERATORS_IO_RANGE_SOURCE_H_
 
-#include <cstddef>
+#include <cstdint>
 #include <iterator>
 #include <memory>
 #include <optional>
@@ -27,12 +27,14 @@ class RangeReader {
   using Record = std::ranges::range_value_t<Range>;
 
   static absl::StatusOr<RangeReader> At(Range range, const std::optional<std::string>& position) {
-    std::ranges::range_difference_t<Range> count = 0;
+    int64_t count = 0;  // the difference type of a view of int64_t may be no built-in type
     if (position.has_value() && !absl::SimpleAtoi(*position, &count)) {
       return absl::DataLossError("the stored position in the range is not a number");
     }
     RangeReader reader(std::move(range));
-    std::ranges::advance(reader.at_->next, count, std::ranges::end(reader.at_->range));
+    std::ranges::advance(reader.at_->next,
+                         static_cast<std::ranges::range_difference_t<Range>>(count),
+                         std::ranges::end(reader.at_->range));
     reader.at_->emitted = count;
     return reader;
   }
@@ -52,7 +54,7 @@ class RangeReader {
     explicit Place(Range from) : range(std::move(from)), next(std::ranges::begin(range)) {}
     Range range;
     std::ranges::iterator_t<Range> next;
-    std::ranges::range_difference_t<Range> emitted = 0;
+    int64_t emitted = 0;
   };
 
   explicit RangeReader(Range range) : at_(std::make_unique<Place>(std::move(range))) {}

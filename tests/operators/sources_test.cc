@@ -221,6 +221,10 @@ TEST_CASE("containers, iterators and endless ranges are sources, and are read as
     scope.Input("container", RangeSource(three)) | Output("words", TestingSink(&words));
     scope.Input("iterators", RangeSource(std::ranges::subrange(three.begin() + 1, three.end()))) |
         Output("more", TestingSink(&words));
+    // The difference of two numbers of 64 bits has more than these.
+    scope.Input("wide", RangeSource(std::views::iota(int64_t{0}, int64_t{3}))) |
+        Map("text", [](int64_t i) { return std::to_string(i); }) |
+        Output("yet more", TestingSink(&words));
     scope.Input("endless", RangeSource(std::views::iota(0) |
                                        std::views::transform([&](int i) { return ++made, i; }))) |
         Inspect("stop", [&](int i) {
@@ -229,7 +233,7 @@ TEST_CASE("containers, iterators and endless ranges are sources, and are read as
   });
   CheckOk(RunMain(flow, options));
   std::sort(words.begin(), words.end());
-  CHECK(words == std::vector<std::string>{"a", "b", "b", "c", "c"});
+  CHECK(words == std::vector<std::string>{"0", "1", "2", "a", "b", "b", "c", "c"});
   CHECK(made < 300'000);
 }
 
