@@ -23,6 +23,7 @@
 namespace headway {
 
 struct CsvOptions {
+  // No quote, no line end and no NUL.
   char delimiter = ',';
   // The names of the columns of files that have no header. Empty: the first row is the header.
   std::vector<std::string> columns = {};
@@ -39,7 +40,7 @@ struct CsvOptions {
 
 namespace internal {
 
-struct ReadsColumns {};  // the function of a CsvFile or JsonLines without one
+struct ReadsColumns {};  // in place of the function, if a CsvFile has none
 
 template <class D, class F>
 class CsvFormat {
@@ -50,9 +51,13 @@ class CsvFormat {
 
   CsvFormat(const CsvOptions& options, F f)
       : reader_(options.delimiter, options.newlines_in_fields, options.columns),
+        delimiter_(options.delimiter),
         newlines_in_fields_(options.newlines_in_fields),
         f_(std::move(f)) {}
 
+  absl::Status CheckOptions() const {
+    return CheckCsvDelimiter(delimiter_, "CsvOptions::delimiter");
+  }
   FileDivision division() const {
     return newlines_in_fields_ ? FileDivision::kWhole : FileDivision::kStripes;
   }
@@ -87,7 +92,7 @@ class CsvFormat {
       return EmitParsed<D>(f_, row_, emit);
     }
   }
-  bool has_failed() const { return has_failed_; }
+  bool has_failed() const { return has_failed_ || reader_.header_failed(); }
 
  private:
   static constexpr bool kIsTyped = std::is_same_v<F, ReadsColumns> && !std::is_same_v<D, CsvRow>;
@@ -133,6 +138,7 @@ class CsvFormat {
   }
 
   CsvReader reader_;
+  char delimiter_;
   bool newlines_in_fields_;
   F f_;
   bool has_failed_ = false;

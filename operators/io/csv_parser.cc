@@ -4,6 +4,8 @@
 #include <bit>
 #include <cstring>
 
+#include "engine/runtime/concat.h"
+
 #if defined(__SSE2__)
 #include <emmintrin.h>
 #endif
@@ -167,6 +169,14 @@ std::string_view CsvParser::TextOf(const CsvSlice& field, std::string& buffer) c
     if (text[i] == '"') ++i;
   }
   return buffer;
+}
+
+absl::Status CheckCsvDelimiter(char delimiter, std::string_view option) {
+  if (std::string_view("\"\n\r\0", 4).find(delimiter) == std::string_view::npos) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(Concat(
+      {option, " must not be a quote, a line end or NUL; use a comma, a semicolon or a tab"}));
 }
 
 void AppendCsvField(std::string& row, std::string_view text, char delimiter) {

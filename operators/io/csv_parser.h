@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/status/status.h"
+
 namespace headway::internal {
 
 // The text of a field in that of its row, without the quotes around it.
@@ -74,6 +76,9 @@ class CsvParser {
   const char* error_ = nullptr;
   std::string_view row_;
 };
+
+// InvalidArgument, which names the option: the delimiter is a quote, a line end or NUL.
+absl::Status CheckCsvDelimiter(char delimiter, std::string_view option);
 
 // Appends `text` to a row, with quotes if it needs them.
 void AppendCsvField(std::string& row, std::string_view text, char delimiter);

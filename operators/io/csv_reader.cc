@@ -86,6 +86,7 @@ absl::StatusOr<bool> CsvReader::Divide(LineReader& lines, std::string_view line)
     parser_.FindEnd(line.data(), 0, line.size());
   }
   const char* const error = parser_.Finish(line);
+  header_failed_ = error != nullptr && wants_header_;
   if (error != nullptr) return absl::InvalidArgumentError(error);
   if (wants_header_) {
     header_begin_ = lines.line_begin();

@@ -27,6 +27,9 @@ class CsvReader {
   // Divides the row `line` of Next. Returns false if it is no record: an empty line, or the header.
   absl::StatusOr<bool> Divide(LineReader& lines, std::string_view line);
 
+  // Whether the error of Divide is that of the header of a pipe: its rows have no columns then.
+  bool header_failed() const { return header_failed_; }
+
   // The columns of the present file, and the fields of the row: as many.
   const CsvRow::Columns& columns() const { return columns_; }
   const CsvParser& row() const { return parser_; }
@@ -42,6 +45,7 @@ class CsvReader {
   bool newlines_in_fields_;
   bool has_header_;
   bool wants_header_ = false;  // the next row is it
+  bool header_failed_ = false;
   int64_t header_begin_ = -1;
   std::string path_;  // of the file with these columns
   CsvRow::Columns columns_;

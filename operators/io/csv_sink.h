@@ -23,6 +23,7 @@ namespace headway {
 
 struct CsvSinkOptions {
   ExistingFile existing = ExistingFile::kRefuse;
+  // No quote, no line end and no NUL.
   char delimiter = ',';
   // The header. Empty: the names of HEADWAY_COLUMNS or of a CsvRow; other records have no header.
   std::vector<std::string> columns = {};
@@ -41,6 +42,9 @@ class CsvRows {
   explicit CsvRows(char delimiter, std::vector<std::string> columns)
       : delimiter_(delimiter), columns_(std::move(columns)) {}
 
+  absl::Status CheckOptions() const {
+    return CheckCsvDelimiter(delimiter_, "CsvSinkOptions::delimiter");
+  }
   template <class D>
   absl::Status Append(const D& record, LineWriter& lines) {
     constexpr bool kHasFields = IsCsvRecord<D>();

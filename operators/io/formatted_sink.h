@@ -17,6 +17,7 @@ namespace headway::internal {
 
 // A FileSink whose lines a Format makes. It has
 //
+//   absl::Status CheckOptions() const;
 //   // Appends the line of a record, without its end, to lines.text(), and maybe lines before it.
 //   template <class D>
 //   absl::Status Append(const D& record, LineWriter& lines);
@@ -46,6 +47,7 @@ class FormattedSink {
 
   absl::StatusOr<Writer> OpenPartition(const SinkContext& context, const std::string&,
                                        std::optional<std::string> position) {
+    HEADWAY_RETURN_IF_ERROR(format_.CheckOptions());
     if (syncer_ == nullptr) syncer_ = std::make_shared<FileSyncer>();
     absl::StatusOr<LineWriter> lines =
         LineWriter::Open(path_, context, options_, position, syncer_);

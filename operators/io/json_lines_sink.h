@@ -17,6 +17,7 @@ namespace internal {
 // Makes lines of JSON.
 class JsonTexts {
  public:
+  static absl::Status CheckOptions() { return absl::OkStatus(); }
   template <class D>
   absl::Status Append(const D& record, LineWriter& lines) const {
     constexpr bool kWrites = HasJsonText<D>();

@@ -21,9 +21,8 @@
 //    others with ToString           the string that std::string ToString(const Type&) returns
 //    strings, char                  "text"
 //    bool                           true, false
-//    numbers                        the shortest text that reads back as the same number; null if
-//    it
-//                                   is infinite or not a number
+//    numbers                        the shortest text that reads back as the same number; null
+//                                   if it is infinite or not a number
 //    optionals                      the value, or null
 //    variants                       the value
 //    pairs, tuples                  [1,"two"]

@@ -21,7 +21,7 @@ absl::Status LineReader::Open(const std::string& path) {
 absl::Status LineReader::BeginStripe(const FileStripe& stripe, int64_t size) {
   size_ = size;
   open_bytes_ = 0;
-  continues_open_line_ = false;
+  continued_ = {};
   const bool follows = continues_ && stripe.begin == stripe_end_;
   stripe_end_ = stripe.end;
   return follows ? absl::OkStatus() : MoveToFirstLineFrom(stripe.begin);
@@ -31,33 +31,33 @@ absl::Status LineReader::ContinueStripe(const FileStripe& stripe, int64_t size, 
   size_ = size;
   open_bytes_ = from.open_bytes;
   stripe_end_ = stripe.end;
-  continues_open_line_ = from.open_bytes > 0;
-  if (!continues_open_line_) return MoveToFirstLineFrom(from.next);
+  continued_ = {.is_pending = from.open_bytes > 0};
+  if (!continued_.is_pending) return MoveToFirstLineFrom(from.next);
   MoveTo(from.next + from.open_bytes);
   continues_ = false;
   return absl::OkStatus();
 }
 
-absl::StatusOr<InputFile::Found> LineReader::PassOpenLine() {
-  while (end_ - begin_ < 2 && !AtEnd()) {
+absl::StatusOr<InputFile::Found> LineReader::ReturnToOpenLine() {
+  while (begin_ == end_ && !AtEnd()) {
     absl::StatusOr<InputFile::Found> filled = Fill();
     if (!filled.ok() || *filled == InputFile::Found::kNothingYet ||
         *filled == InputFile::Found::kBusy) {
       return filled;
     }
   }
-  continues_open_line_ = false;
-  const std::string_view next(buffer_.get() + begin_, end_ - begin_);
-  if (next.empty()) return InputFile::Found::kEnd;
-  const size_t end_bytes = next.starts_with('\n') ? 1 : next.starts_with("\r\n") ? 2 : 0;
-  if (end_bytes > 0) {
-    begin_ += end_bytes;
-    position_ += static_cast<int64_t>(end_bytes);
-  } else {
-    MoveTo(position_ - open_bytes_);
-  }
-  open_bytes_ = 0;
+  continued_.is_pending = false;
+  if (begin_ == end_) return InputFile::Found::kEnd;
+  // A line end that was added may be within the quotes of a row: only the whole row tells.
+  continued_.bytes = std::exchange(open_bytes_, 0);
+  MoveTo(position_ - continued_.bytes);
   return InputFile::Found::kBytes;
+}
+
+absl::StatusOr<bool> LineReader::HasGrown() {
+  if (!file_.is_regular() || file_.is_compressed()) return false;
+  HEADWAY_RETURN_IF_ERROR(Fill().status());
+  return end_ > begin_ && file_.SizeNow() > 0;
 }
 
 void LineReader::MoveTo(int64_t position) {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -49,6 +50,10 @@ class LineReader {
   // read without an end is read again, whole, if it has grown.
   absl::Status ContinueStripe(const FileStripe& stripe, int64_t size, LinePosition from);
 
+  // For a file of unknown size, at its beginning: returns true if it is no file of /proc, but was
+  // empty when it was examined, and has grown.
+  absl::StatusOr<bool> HasGrown();
+
   // Sets `line` to the next line, which is valid until the next call.
   absl::StatusOr<Found> Next(std::string_view* line) {
     return Next(line, [](const char* bytes, size_t searched, size_t size) {
@@ -61,6 +66,8 @@ class LineReader {
   template <class FindEnd>
   absl::StatusOr<Found> Next(std::string_view* line, FindEnd&& find_end);
 
+  // Whether the error of Next is that of a line beyond the limit.
+  bool line_is_too_long() const { return end_ - begin_ >= max_line_bytes_; }
   // The byte at which the last line of Next begins.
   int64_t line_begin() const { return line_begin_; }
   // Whether a later run can continue at a position: not in a pipe, and not in a file of /proc.
@@ -77,8 +84,8 @@ class LineReader {
   void MoveTo(int64_t position);
   absl::Status MoveToFirstLineFrom(int64_t position);
   absl::StatusOr<bool> SkipToFirstLineFrom(int64_t position);
-  // Moves behind the end of the line that ended the file before, or to the line if it has grown.
-  absl::StatusOr<InputFile::Found> PassOpenLine();
+  // Moves to the beginning of the line that ended the file before, if the file has grown.
+  absl::StatusOr<InputFile::Found> ReturnToOpenLine();
   // Reads more bytes, or sees the end.
   absl::StatusOr<InputFile::Found> Fill();
   absl::Status MakeRoom();
@@ -86,6 +93,12 @@ class LineReader {
   static Found NotFound(InputFile::Found why) {
     return why == InputFile::Found::kBusy ? Found::kBusy : Found::kNothingYet;
   }
+
+  // The last line of the run before, if it had no end.
+  struct Continued {
+    bool is_pending = false;  // whether it has grown is not known yet
+    int64_t bytes = 0;        // that it had, if it is the next line
+  };
 
   size_t max_line_bytes_;
   InputFile file_;
@@ -100,20 +113,20 @@ class LineReader {
   size_t end_ = 0;
   size_t searched_ = 0;  // bytes of the buffer without a line end
   int64_t position_ = 0;
-  int64_t line_begin_ = 0;            // of the last line
-  int64_t open_bytes_ = 0;            // of the last line, if it had no end
-  bool continues_open_line_ = false;  // the last line of the run before had no end
+  int64_t line_begin_ = 0;  // of the last line
+  int64_t open_bytes_ = 0;  // of the last line, if it had no end
+  Continued continued_;
 };
 
 template <class FindEnd>
 absl::StatusOr<LineReader::Found> LineReader::Next(std::string_view* line, FindEnd&& find_end) {
-  if (continues_open_line_) {
-    absl::StatusOr<InputFile::Found> passed = PassOpenLine();
-    if (!passed.ok()) return passed.status();
-    if (continues_open_line_) return NotFound(*passed);
+  if (continued_.is_pending) {
+    absl::StatusOr<InputFile::Found> returned = ReturnToOpenLine();
+    if (!returned.ok()) return returned.status();
+    if (continued_.is_pending) return NotFound(*returned);
   }
-  if (!is_stream() && position_ >= stripe_end_) return Found::kEnd;
   for (;;) {
+    if (!is_stream() && position_ >= stripe_end_) return Found::kEnd;
     const char* start = buffer_.get() + begin_;
     const size_t size = end_ - begin_;
     const char* newline = searched_ == size ? nullptr : find_end(start, searched_, size);
@@ -136,6 +149,13 @@ absl::StatusOr<LineReader::Found> LineReader::Next(std::string_view* line, FindE
     line_begin_ = position_;
     position_ += static_cast<int64_t>(consumed);
     open_bytes_ = newline != nullptr ? 0 : static_cast<int64_t>(size);
+    if (const int64_t known = std::exchange(continued_.bytes, 0); known > 0) [[unlikely]] {
+      // Only its end was added. A carriage return before that may have been there.
+      const auto bytes = static_cast<int64_t>(consumed);
+      if (newline != nullptr && (known == bytes - 1 || known == static_cast<int64_t>(length))) {
+        continue;
+      }
+    }
     return Found::kLine;
   }
 }

@@ -57,6 +57,7 @@ inline absl::Status LocatedError(const BadLine& bad, absl::StatusCode code) {
 // A source of records that a Format makes of the lines of files. It has
 //
 //   using Record = ...;
+//   absl::Status CheckOptions() const;
 //   FileDivision division() const;
 //   // Files that begin with a header have it parsed here. `lines` is at a line of the file.
 //   absl::Status BeginStripe(LineReader& lines);
@@ -84,6 +85,10 @@ class ParsedSource : public StripedSource {
 
   class Reader;
 
+  absl::StatusOr<std::vector<std::string>> Partitions(const SourceContext& context) {
+    HEADWAY_RETURN_IF_ERROR(parsing_->format.CheckOptions());
+    return StripedSource::Partitions(context);
+  }
   absl::StatusOr<Reader> OpenPartition(const SourceContext&, const std::string& name,
                                        std::optional<std::string> position) {
     absl::StatusOr<StripeReader> stripe = stripes().Open(name, std::move(position));
@@ -132,7 +137,7 @@ class ParsedSource<Format, keeps_bad_lines>::Reader {
 
  private:
   absl::Status ReadError(absl::Status status) {
-    if (!absl::IsInvalidArgument(status)) return status;
+    if (!stripe_.lines().line_is_too_long()) return status;
     const int64_t begin = stripe_.lines().position().next;
     return LocatedError(BadLineAt(begin, "", std::string(Format::kTooLong)), status.code());
   }

@@ -297,7 +297,8 @@ TEST_CASE("a directory or a missing file is an error that names it") {
 }
 
 // Reads a named pipe into which a thread writes `text`, piece by piece.
-absl::Status ReadPipe(const std::string& text, size_t piece, std::vector<Trade>* trades) {
+absl::Status ReadPipe(const std::string& text, size_t piece, std::vector<Trade>* trades,
+                      BadLines bad_lines = BadLines::kFail) {
   TemporaryDirectory dir;
   const std::string path = dir / "pipe";
   REQUIRE(mkfifo(path.c_str(), 0600) == 0);
@@ -305,7 +306,7 @@ absl::Status ReadPipe(const std::string& text, size_t piece, std::vector<Trade>*
     std::ofstream pipe(path, std::ios::binary);
     for (size_t at = 0; at < text.size(); at += piece) pipe << text.substr(at, piece) << std::flush;
   });
-  absl::Status status = Read<Trade>(CsvFile<Trade>(path), trades);
+  absl::Status status = Read<Trade>(CsvFile<Trade>(path, {.bad_lines = bad_lines}), trades);
   writer.join();
   return status;
 }
@@ -324,6 +325,11 @@ TEST_CASE("the first row of a pipe is its header, in whatever pieces it arrives"
   std::vector<Trade> trades;
   CheckError(ReadPipe("symbol,price\n", 100, &trades), StatusCode::kInvalidArgument,
              {"step 'file'", "no column 'quantity'"});
+  CheckError(ReadPipe("sym\"bol,price\nA,1,,buy,1\n", 100, &trades, BadLines::kSkip),
+             StatusCode::kInvalidArgument, {"step 'file'", "pipe': a field without quotes"});
+  CHECK(trades.empty());
+  CheckError(ReadPipe(Gzip(text), 100, &trades), StatusCode::kInvalidArgument,
+             {"step 'file'", "is compressed (gzip)"});
 }
 
 // The fields of a row by looking at one byte after the other; nullopt: it is malformed.
@@ -492,6 +498,42 @@ TEST_CASE("a run that resumes reads the rows that were added, and names their li
   CHECK(rows == std::vector<Fields>{{"3\n", "45"}, {"6", "7"}});
   dir.Write("file.csv", "a,b\n1,2\n\"3\n\",45\n6,7\n8\n");
   CheckError(runs.Run(2, &rows), StatusCode::kInvalidArgument, {"line 6: the row has 1 fields"});
+}
+
+TEST_CASE("a row that ended within quotes is read whole when the file has its rest") {
+  TemporaryDirectory dir;
+  std::string text = "a,b\n1,2\n3,\"x";
+  dir.Write("file.csv", text);
+  auto source = FieldsFile(dir / "file.csv", {.bad_lines = BadLines::kSkip});
+  ResumedRuns<decltype(source), Fields> runs(source);
+  std::vector<Fields> rows;
+  CheckOk(runs.Run(1, &rows));
+  CHECK(rows == std::vector<Fields>{{"1", "2"}});
+  dir.Write("file.csv", text += "\n");
+  CheckOk(runs.Run(2, &rows));
+  CHECK(rows.empty());
+  dir.Write("file.csv", text += "y\"\r\n4,5");
+  CheckOk(runs.Run(2, &rows));
+  CHECK(rows == std::vector<Fields>{{"3", "x\ny"}, {"4", "5"}});
+  dir.Write("file.csv", text += "\r\n6,7\n");
+  CheckOk(runs.Run(1, &rows));
+  CHECK(rows == std::vector<Fields>{{"6", "7"}});
+}
+
+TEST_CASE("a delimiter that is a quote, a line end or NUL is an error") {
+  TemporaryDirectory dir;
+  const std::string path = dir.Write("file.csv", "a,b\n1,2\n");
+  for (const char delimiter : {'"', '\n', '\r', '\0'}) {
+    std::vector<Fields> rows;
+    CheckError(Read<Fields>(FieldsFile(path, {.delimiter = delimiter}), &rows),
+               StatusCode::kInvalidArgument, {"step 'file'", "CsvOptions::delimiter must not be"});
+    Dataflow flow("copy", [&](Scope<>& scope) {
+      scope.Input("in", CsvFile(path)) |
+          Output("out", CsvSink(dir / "out", {.delimiter = delimiter}));
+    });
+    CheckError(RunMain(flow), StatusCode::kInvalidArgument,
+               {"step 'out'", "CsvSinkOptions::delimiter must not be"});
+  }
 }
 
 TEST_CASE("rows travel between processes with the names of their columns") {
