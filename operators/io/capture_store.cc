@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "comm/system/file_descriptor.h"
+#include "operators/io/read_bytes.h"
 
 namespace headway {
 namespace {
@@ -56,9 +57,8 @@ class FilePart final : public CapturePart {
   absl::StatusOr<std::string> Read(uint64_t offset, size_t size) const override {
     std::string bytes(size, '\0');
     for (size_t done = 0; done < size;) {
-      const ssize_t count =
-          pread(file_.get(), bytes.data() + done, size - done, static_cast<off_t>(offset + done));
-      if (count < 0 && errno == EINTR) continue;
+      const ssize_t count = internal::ReadBytesAt(file_.get(), {bytes.data() + done, size - done},
+                                                  static_cast<int64_t>(offset + done));
       if (count < 0) return Error(path_, "read");
       if (count == 0) {
         return absl::DataLossError(absl::StrCat(Describe(), " became shorter while it was read"));

@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "operators/io/file_stripes.h"
+#include "operators/io/line_buffer.h"
 #include "operators/io/line_reader.h"
 #include "operators/io/matching_files.h"
 #include "operators/io/stripe_lines.h"

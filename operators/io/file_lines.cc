@@ -6,6 +6,7 @@
 
 #include "engine/step/source.h"
 #include "operators/io/file_stripes.h"
+#include "operators/io/line_buffer.h"
 #include "operators/io/stripe_lines.h"
 
 namespace headway {

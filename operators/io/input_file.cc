@@ -1,7 +1,6 @@
 #include "operators/io/input_file.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "engine/runtime/status_macros.h"
+#include "operators/io/read_bytes.h"
 
 namespace headway::internal {
 namespace {
@@ -42,10 +42,7 @@ absl::Status InputFile::Open(const std::string& path) {
 
 absl::Status InputFile::DetectFormat() {
   char first[16];
-  ssize_t got;
-  do {
-    got = pread(descriptor_.get(), first, sizeof(first), 0);
-  } while (got < 0 && errno == EINTR);
+  const ssize_t got = ReadBytesAt(descriptor_.get(), first, 0);
   if (got < 0) return absl::OkStatus();  // the first read reports it
   const std::string_view bytes(first, static_cast<size_t>(got));
   const CompressedFormat* const format = FindCompressedFormat(bytes);
@@ -66,12 +63,6 @@ absl::Status InputFile::CheckPlain(std::string_view first_bytes) const {
 int64_t InputFile::SizeNow() const {
   struct stat info = {};
   return fstat(descriptor_.get(), &info) == 0 ? info.st_size : 0;
-}
-
-bool InputFile::HasInput() const {
-  pollfd poll_descriptor = {.fd = descriptor_.get(), .events = POLLIN, .revents = 0};
-  // A named pipe that had no writer yet is not at its end: read would say so, poll does not.
-  return poll(&poll_descriptor, 1, 0) > 0;
 }
 
 absl::StatusOr<InputFile::Piece> InputFile::ReadAt(int64_t offset, char* bytes, size_t capacity) {
@@ -105,15 +96,14 @@ absl::StatusOr<InputFile::Piece> InputFile::ReadAt(int64_t offset, char* bytes, 
 absl::StatusOr<InputFile::Piece> InputFile::ReadPlain(int64_t offset, char* bytes,
                                                       size_t capacity) {
   ssize_t got;
-  do {
-    if (is_regular_) {
-      got = pread(descriptor_.get(), bytes, capacity, offset);
-    } else {
-      if (!HasInput()) return Piece{Found::kNothingYet};
-      got = read(descriptor_.get(), bytes, capacity);
-    }
-  } while (got < 0 && errno == EINTR);
-  if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return Piece{Found::kNothingYet};
+  if (is_regular_) {
+    got = ReadBytesAt(descriptor_.get(), {bytes, capacity}, offset);
+  } else {
+    if (!HasInput(descriptor_.get())) return Piece{Found::kNothingYet};
+    got = read(descriptor_.get(), bytes, capacity);
+  }
+  const bool has_none = errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+  if (got < 0 && has_none) return Piece{Found::kNothingYet};
   if (got < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot read '", path_, "'"));
   return Piece{got == 0 ? Found::kEnd : Found::kBytes, static_cast<size_t>(got)};
 }

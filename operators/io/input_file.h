@@ -47,7 +47,6 @@ class InputFile {
  private:
   absl::StatusOr<Piece> ReadPlain(int64_t offset, char* bytes, size_t capacity);
   absl::StatusOr<Piece> Decompress(char* bytes, size_t capacity);
-  bool HasInput() const;
   absl::Status DetectFormat();
   absl::Status CheckPlain(std::string_view first_bytes) const;
 

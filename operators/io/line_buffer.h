@@ -11,12 +11,12 @@
 
 namespace headway::internal {
 
-// Bytes that were read from a file or a pipe, and not yet taken as lines.
+// The longest line of text files.
+inline constexpr size_t kMaxLineBytes = size_t{1} << 30;
+
+// Bytes that were read from a file or a pipe, and not yet taken as lines. The owner limits lines.
 class LineBuffer {
  public:
-  // The owner refuses longer lines.
-  static constexpr size_t kMaxLineBytes = size_t{1} << 30;
-
   // Room for more bytes, at the end of those that wait.
   std::span<char> Room() {
     if (begin_ > 0) {

@@ -1,6 +1,5 @@
 #include "operators/io/stdin_lines.h"
 
-#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,17 +8,13 @@
 #include <string_view>
 
 #include "absl/strings/str_format.h"
+#include "operators/io/read_bytes.h"
 
 namespace headway {
 namespace {
 
 constexpr absl::Duration kFirstWait = absl::Milliseconds(1);
 constexpr absl::Duration kLongestWait = absl::Milliseconds(50);
-
-bool HasInput() {
-  pollfd descriptor = {.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
-  return poll(&descriptor, 1, 0) > 0;
-}
 
 }  // namespace
 
@@ -32,14 +27,13 @@ absl::StatusOr<SourceState> StdinLines::Reader::Poll(SourceOutput<std::string>& 
       wait_ = absl::ZeroDuration();
       continue;
     }
-    if (buffer_.Rest().size() >= internal::LineBuffer::kMaxLineBytes) {
-      return absl::InvalidArgumentError(
-          absl::StrFormat("a line of the standard input is longer than %d bytes",
-                          internal::LineBuffer::kMaxLineBytes));
+    if (buffer_.Rest().size() >= internal::kMaxLineBytes) {
+      return absl::InvalidArgumentError(absl::StrFormat(
+          "a line of the standard input is longer than %d bytes", internal::kMaxLineBytes));
     }
     ssize_t got = -1;
     errno = EAGAIN;
-    if (HasInput()) {
+    if (internal::HasInput(STDIN_FILENO)) {
       const std::span<char> room = buffer_.Room();
       got = read(STDIN_FILENO, room.data(), room.size());
     }

@@ -13,9 +13,6 @@
 
 namespace headway::internal {
 
-// The longest line of text files.
-inline constexpr size_t kMaxLineBytes = size_t{1} << 30;
-
 // The reader of a source whose partitions are stripes, and whose records are their lines.
 class StripeLines {
  public:

@@ -10,14 +10,19 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 #include "comm/codec/stable_hash.h"
 #include "comm/system/file_descriptor.h"
 #include "engine/runtime/status_macros.h"
 #include "operators/io/line_buffer.h"
+#include "operators/io/read_bytes.h"
 
 namespace headway {
 namespace {
@@ -25,16 +30,13 @@ namespace {
 using internal::FileDescriptor;
 using internal::LineBuffer;
 
-// A file is known by this many bytes before the position.
+// A file is known by this many bytes before the position; by its inode too, if it has fewer.
 constexpr int64_t kKnownBytes = 256;
 
 // Reads up to `room` bytes from `offset` on. Returns the number; 0: the end of the file.
 absl::StatusOr<int64_t> ReadAt(int descriptor, const std::string& path, std::span<char> room,
                                int64_t offset) {
-  ssize_t got;
-  do {
-    got = pread(descriptor, room.data(), room.size(), offset);
-  } while (got < 0 && errno == EINTR);
+  const ssize_t got = internal::ReadBytesAt(descriptor, room, offset);
   if (got < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot read '", path, "'"));
   return got;
 }
@@ -62,35 +64,28 @@ class TailReader {
       : path_(std::move(path)), options_(options) {}
 
   absl::Status Open() {
-    file_ = FileDescriptor(open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-    if (!file_.is_open()) {
-      return absl::ErrnoToStatus(errno, absl::StrCat("cannot open '", path_, "'"));
-    }
-    if (fstat(file_.get(), &opened_) != 0) {
-      return absl::ErrnoToStatus(errno, absl::StrCat("cannot examine '", path_, "'"));
-    }
-    if (!S_ISREG(opened_.st_mode)) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "'", path_, "' is no regular file, which alone can grow; use FileLines for a pipe"));
-    }
-    next_line_ = 0;
-    buffer_.Clear();
+    absl::StatusOr<OpenedFile> opened = OpenPath();
+    if (!opened.ok()) return opened.status();
+    Begin(*std::move(opened));
     return absl::OkStatus();
   }
 
   // Continues the open file at a position, or begins it if it is another one and that is allowed.
   absl::Status Continue(const std::string& position) {
-    const size_t colon = position.find(':');
+    const std::vector<std::string> parts = absl::StrSplit(position, ':');
     int64_t offset = 0;
     uint64_t hash = 0;
-    if (!absl::SimpleAtoi(position.substr(0, colon), &offset) || offset < 0 ||
-        colon == std::string::npos || !absl::SimpleHexAtoi(position.substr(colon + 1), &hash)) {
+    uint64_t inode = file_.status.st_ino;  // earlier versions have stored none
+    if (parts.size() < 2 || parts.size() > 3 || !absl::SimpleAtoi(parts[0], &offset) ||
+        offset < 0 || !absl::SimpleHexAtoi(parts[1], &hash) ||
+        (parts.size() == 3 && !absl::SimpleAtoi(parts[2], &inode))) {
       return absl::DataLossError(absl::StrCat("the stored position '", position, "' in '", path_,
                                               "' is not one of a file"));
     }
-    const absl::StatusOr<uint64_t> present = HashBefore(file_.get(), path_, offset);
+    const absl::StatusOr<uint64_t> present = HashBefore(file_.descriptor.get(), path_, offset);
     if (!present.ok()) return present.status();
-    if (*present == hash && offset <= opened_.st_size) {
+    const bool is_known = offset >= kKnownBytes || inode == file_.status.st_ino;
+    if (is_known && *present == hash && offset <= file_.status.st_size) {
       next_line_ = offset;
     } else if (options_.vanished == VanishedPartitions::kFail) {
       return absl::FailedPreconditionError(absl::StrFormat(
@@ -119,29 +114,58 @@ class TailReader {
       if (!*replaced || !std::exchange(knows_replaced_, true)) {
         return SourceState::Idle(options_.poll_interval);
       }
-      knows_replaced_ = false;
+      absl::StatusOr<OpenedFile> opened = OpenPath();
+      // It was renamed too. Until another file has the name, the old one is read.
+      if (absl::IsNotFound(opened.status())) return SourceState::Idle(options_.poll_interval);
+      if (!opened.ok()) return opened.status();
       if (!buffer_.Rest().empty()) out.Emit(buffer_.Rest());
-      HEADWAY_RETURN_IF_ERROR(Open());
+      Begin(*std::move(opened));
     }
     return SourceState::More();
   }
 
   std::string Snapshot() const {
-    const absl::StatusOr<uint64_t> hash = HashBefore(file_.get(), path_, next_line_);
+    const absl::StatusOr<uint64_t> hash = HashBefore(file_.descriptor.get(), path_, next_line_);
     // A file that cannot be read now fails at the next poll.
-    return absl::StrCat(next_line_, ":", absl::Hex(hash.value_or(0)));
+    return absl::StrCat(next_line_, ":", absl::Hex(hash.value_or(0)), ":", file_.status.st_ino);
   }
 
  private:
+  struct OpenedFile {
+    FileDescriptor descriptor;
+    struct stat status = {};
+  };
+
+  absl::StatusOr<OpenedFile> OpenPath() const {
+    OpenedFile file{.descriptor = FileDescriptor(
+                        open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY))};
+    if (!file.descriptor.is_open()) {
+      return absl::ErrnoToStatus(errno, absl::StrCat("cannot open '", path_, "'"));
+    }
+    if (fstat(file.descriptor.get(), &file.status) != 0) {
+      return absl::ErrnoToStatus(errno, absl::StrCat("cannot examine '", path_, "'"));
+    }
+    if (!S_ISREG(file.status.st_mode)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "'", path_, "' is no regular file, which alone can grow; use FileLines for a pipe"));
+    }
+    return file;
+  }
+  void Begin(OpenedFile file) {
+    file_ = std::move(file);
+    next_line_ = 0;
+    buffer_.Clear();
+    knows_replaced_ = false;
+  }
   // Returns false at the present end of the file.
   absl::StatusOr<bool> Fill() {
     const int64_t end = next_line_ + static_cast<int64_t>(buffer_.Rest().size());
-    if (buffer_.Rest().size() >= LineBuffer::kMaxLineBytes) {
+    if (buffer_.Rest().size() >= internal::kMaxLineBytes) {
       return absl::InvalidArgumentError(
           absl::StrFormat("the line of '%s' that begins at byte %d is longer than %d bytes", path_,
-                          next_line_, LineBuffer::kMaxLineBytes));
+                          next_line_, internal::kMaxLineBytes));
     }
-    const absl::StatusOr<int64_t> got = ReadAt(file_.get(), path_, buffer_.Room(), end);
+    const absl::StatusOr<int64_t> got = ReadAt(file_.descriptor.get(), path_, buffer_.Room(), end);
     if (!got.ok()) return got.status();
     if (*got > 0) {
       buffer_.Add(static_cast<size_t>(*got));
@@ -149,7 +173,7 @@ class TailReader {
       return true;
     }
     struct stat present;
-    if (fstat(file_.get(), &present) == 0 && present.st_size < end) {
+    if (fstat(file_.descriptor.get(), &present) == 0 && present.st_size < end) {
       return absl::DataLossError(absl::StrFormat(
           "'%s' became shorter while it was read: %d bytes were read, and it has %d now; rename a "
           "log file to rotate it, and do not truncate it",
@@ -162,7 +186,7 @@ class TailReader {
   absl::StatusOr<bool> IsReplaced() const {
     struct stat present;
     if (stat(path_.c_str(), &present) == 0) {
-      return present.st_ino != opened_.st_ino || present.st_dev != opened_.st_dev;
+      return present.st_ino != file_.status.st_ino || present.st_dev != file_.status.st_dev;
     }
     if (errno == ENOENT) return false;
     return absl::ErrnoToStatus(errno, absl::StrCat("cannot examine '", path_, "'"));
@@ -170,8 +194,7 @@ class TailReader {
 
   std::string path_;
   TailLinesOptions options_;
-  FileDescriptor file_;
-  struct stat opened_ = {};
+  OpenedFile file_;
   int64_t next_line_ = 0;  // the byte at which it begins
   LineBuffer buffer_;
   bool knows_replaced_ = false;  // and nothing was read since

@@ -28,11 +28,13 @@ struct TailLinesOptions {
 // Files are followed by their names. If a file is renamed and another one gets its name (rotation),
 // the old one is read until it has had no more for a poll interval; then the new one is read from
 // its beginning. The last line of the old one needs no end. As long as no file has the name, the
-// old one is read, or waited for.
+// old one is read, or waited for. Of a file that is rotated twice within a poll interval, the one
+// in between is not read: rotate less often than that.
 //
 // A run that resumes continues in the middle of a file, with any number of workers. It knows the
-// file by its last bytes that were read. If it was rotated meanwhile, the run fails, since the rest
-// of the old file would be lost; see TailLinesOptions::vanished.
+// file by its last bytes that were read, up to 256, and by its inode if these were fewer. If the
+// file was rotated meanwhile, the run fails, since the rest of the old file would be lost; see
+// TailLinesOptions::vanished.
 //
 // Errors name the file. NotFound and others: it cannot be opened at the start, or read.
 // InvalidArgument: it is no regular file, or has a longer line. DataLoss: it became shorter while

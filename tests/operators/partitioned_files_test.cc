@@ -410,6 +410,23 @@ TEST_CASE("a file that was replaced between two runs is an error, or begins anew
   }
 }
 
+TEST_CASE("a file that was replaced before much of it was read is known by its inode") {
+  TemporaryDirectory dir;
+  const Lines paths{dir.Write("log", ""), dir.Write("other", "x\n")};
+  Runs runs;
+  Lines lines;
+  CheckOk(runs.Run(TailLines(paths, kFast), 1, &lines, 1));
+  CHECK(lines == Lines{"x"});
+  Append(paths[0], "a\nb\n");
+  std::filesystem::rename(paths[0], dir / "log.1");
+  dir.Write("log", "a\n");
+  CheckError(runs.Run(TailLines(paths, kFast), 1, &lines, 1, 0), StatusCode::kFailedPrecondition,
+             {"step 'lines'", "log' is not the file", "byte 0", "kForget"});
+  std::filesystem::rename(dir / "log.1", paths[0]);
+  CheckOk(runs.Run(TailLines(paths, kFast), 2, &lines, 2));
+  CHECK(lines == Lines{"a", "b"});
+}
+
 TEST_CASE("a tail that cannot be read is an error that names the file and the byte") {
   TemporaryDirectory dir;
   const std::string path = dir.Write("log", "a\nb\n");
