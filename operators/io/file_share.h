@@ -26,14 +26,10 @@ struct FileStripe {
 // differ by one stripe at most. A stripe has `stripe_bytes`, except for the last of a file.
 class FileShare {
  public:
-  FileShare() = default;  // of no files
   FileShare(std::vector<int64_t> sizes, int64_t stripe_bytes, int worker_index, int worker_count);
 
   // The next stripe of this worker, in the order of the files; nullopt after the last.
   std::optional<FileStripe> Next();
-
-  // The size of a file, or kUnknownFileSize.
-  int64_t size(size_t file) const { return sizes_[file]; }
 
  private:
   struct Load {
@@ -45,8 +41,8 @@ class FileShare {
   };
 
   std::vector<int64_t> sizes_;
-  int64_t stripe_bytes_ = kStripeBytes;
-  int worker_index_ = 0;
+  int64_t stripe_bytes_;
+  int worker_index_;
   std::vector<Load> loads_;  // a min-heap
   size_t file_ = 0;          // of the next stripe of any worker
   int64_t begin_ = 0;

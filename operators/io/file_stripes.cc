@@ -189,6 +189,12 @@ absl::StatusOr<StripeReader> FileStripes::Open(const std::string& name,
   HEADWAY_RETURN_IF_ERROR(OpenFile(stripe.file));
   HEADWAY_RETURN_IF_ERROR(continues ? lines_->ContinueStripe(stripe, size, from)
                                     : lines_->BeginStripe(stripe, size));
+  if (size == kUnknownFileSize && from.next == 0) {
+    // The next run divides the file into stripes. Now it would be one, with the name of the first.
+    const absl::StatusOr<bool> has_grown = lines_->HasGrown();
+    if (!has_grown.ok()) return has_grown.status();
+    if (*has_grown) return StripeReader("0");
+  }
   return StripeReader(lines_);
 }
 

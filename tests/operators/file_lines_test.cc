@@ -19,6 +19,7 @@
 
 #include "tests/comm/test_seed.h"
 #include "tests/engine/run_helpers.h"
+#include "tests/engine/snapshot_store.h"
 #include "tests/engine/thread_cluster.h"
 #include "tests/operators/not_root.h"
 #include "tests/operators/resumed_runs.h"
@@ -450,6 +451,35 @@ TEST_CASE("a run that resumes reads the lines that were added, and a line that h
       CheckOk(runs.Run(workers, &lines));
       CHECK(lines.empty());
     }
+  }
+}
+
+TEST_CASE("a file that was empty at the start and has grown is read by the next run, once") {
+  const std::string added = LongLines(3 * kStripe);
+  for (const int workers : {1, 3}) {
+    CAPTURE(workers);
+    TemporaryDirectory dir;
+    const std::vector<std::string> paths{dir.Write("first", "grow\n"), dir.Write("empty", "")};
+    SnapshotStore store;
+    std::vector<std::string> all;
+    for (Epoch run = 0; run < 2; ++run) {
+      Collected<std::string> lines;
+      Dataflow flow("lines", [&](Scope<>& scope) {
+        scope.Input("lines", FileLines(paths)) | CollectInto("collect", lines) |
+            Inspect("grow", [&](std::string_view line) {
+              if (line == "grow") dir.Write("empty", added);
+            });
+        store.RestoreInto(scope);
+        store.Listen(scope);
+      });
+      CheckOk(RunMain(flow, {.worker_count = workers, .first_epoch = run * 1'000'000}));
+      const std::vector<std::string> sorted = lines.Sorted();
+      if (run == 0) CHECK(sorted == std::vector<std::string>{"grow"});
+      all.insert(all.end(), sorted.begin(), sorted.end());
+    }
+    std::sort(all.begin(), all.end());
+    const bool equal = all == ExpectedLines(paths);
+    CHECK_MESSAGE(equal, all.size() << " lines");
   }
 }
 
