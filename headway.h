@@ -96,6 +96,8 @@
 #include "operators/temporal_join.h"
 #include "operators/top_k_final.h"
 #include "operators/top_k_per_epoch.h"
+#include "operators/windows/all_window.h"
+#include "operators/windows/window_join.h"
 #include "operators/windows/window_with.h"
 #include "operators/words.h"
 

@@ -424,10 +424,16 @@ class KeyedOperator {
   using Step = KeyedStep<S, D, T, KeyFn>;
 
   KeyedOperator(const Stream<D, T>& stream, std::string_view step_id, KeyFn key)
+      : KeyedOperator(stream, step_id, key, pact::Exchange{key}) {}
+  // The same for records that come to their workers in another way. StableHash(key(record)) selects
+  // the worker that gets the record: its state is restored there.
+  template <class Pact>
+    requires internal::kIsPact<Pact>
+  KeyedOperator(const Stream<D, T>& stream, std::string_view step_id, KeyFn key, Pact pact)
       : builder_(stream.scope(), step_id),
         step_(builder_.graph().objects().template Make<Step>(
-            builder_.graph(), builder_.node(), builder_.AddInput(stream, pact::Exchange{key}),
-            key)) {}
+            builder_.graph(), builder_.node(), builder_.AddInput(stream, std::move(pact)),
+            std::move(key))) {}
 
   template <class R>
   NodeOutput<R, T>& AddOutput() {

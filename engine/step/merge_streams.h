@@ -1,9 +1,11 @@
 #ifndef HEADWAY_ENGINE_STEP_MERGE_STREAMS_H_
 #define HEADWAY_ENGINE_STEP_MERGE_STREAMS_H_
 
+#include <algorithm>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_set>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -13,19 +15,67 @@ namespace headway {
 
 namespace internal {
 
-// Passes the batches of every stream that it receives to one tee.
+// Passes the batches of every stream that it receives to one tee. An output port may be behind
+// several of the streams, with a watermark in each: the least of them is passed on.
 template <class D, class T>
-class MergeReceiver final : public Receiver<D, T> {
+class MergeReceiver {
  public:
   explicit MergeReceiver(Endpoint& endpoint) : tee_(endpoint) {}
-  void Push(const T& time, Batch<D>&& batch) override { tee_.Push(time, std::move(batch)); }
-  void PushWatermark(const T& time, const Watermark& watermark) override {
-    tee_.PushWatermark(time, watermark);
+
+  // Receives one of the streams.
+  class Input final : public Receiver<D, T> {
+   public:
+    explicit Input(MergeReceiver& merge) : merge_(merge) {}
+    void Push(const T& time, Batch<D>&& batch) override {
+      merge_.tee_.Push(time, std::move(batch));
+    }
+    void PushWatermark(const T& time, const Watermark& watermark) override {
+      merge_.PushWatermark(*this, time, watermark);
+    }
+
+   private:
+    MergeReceiver& merge_;
+  };
+
+  // Returns true if the port was not behind another input before.
+  bool AddPort(const OutputPortBase* port, const Input& input) {
+    std::vector<OfInput>& of_port = ports_[port];
+    of_port.push_back({.input = &input, .latest = std::nullopt});
+    return of_port.size() == 1;
   }
   Tee<D, T>& tee() { return tee_; }
 
  private:
+  struct OfInput {
+    const Input* input;
+    std::optional<Watermark> latest;
+  };
+
+  void PushWatermark(const Input& input, const T& time, const Watermark& watermark) {
+    std::vector<OfInput>& of_port = ports_.find(watermark.port)->second;
+    if (of_port.size() == 1) {
+      tee_.PushWatermark(time, watermark);
+      return;
+    }
+    Watermark least = watermark;  // of the active inputs; the greatest of all if none is active
+    least.active = false;
+    least.time = kNoWatermark;
+    for (OfInput& each : of_port) {
+      if (each.input == &input) each.latest = watermark;
+      if (!each.latest.has_value()) return;
+      const EventTime of_input = each.latest->time;
+      if (each.latest->active && !least.active) {
+        least.active = true;
+        least.time = of_input;
+      } else if (each.latest->active == least.active) {
+        least.time = least.active ? std::min(least.time, of_input) : std::max(least.time, of_input);
+      }
+    }
+    tee_.PushWatermark(time, least);
+  }
+
   Tee<D, T> tee_;
+  std::unordered_map<const OutputPortBase*, std::vector<OfInput>> ports_;
 };
 
 }  // namespace internal
@@ -45,7 +95,6 @@ Stream<D, T> MergeStreams(const Stream<D, T>& first, std::string_view step_id,
   graph.builder().describer().AddStream(&merge.tee(), id);
   const LocationId location = scope.AddLocation("step '" + id + "'");
   std::vector<internal::OutputPortBase*> ports;
-  std::unordered_set<internal::OutputPortBase*> known;  // there may be thousands
   auto add = [&](const Stream<D, T>& stream) {
     if (&stream.scope() != &scope) {
       graph.errors().Fail(id, absl::InvalidArgumentError(
@@ -54,9 +103,11 @@ Stream<D, T> MergeStreams(const Stream<D, T>& first, std::string_view step_id,
       return;
     }
     scope.AddEdge(stream.location(), location);
-    stream.AddReceiver(id, merge);
+    auto& input =
+        graph.objects().template Make<typename internal::MergeReceiver<D, T>::Input>(merge);
+    stream.AddReceiver(id, input);
     for (internal::OutputPortBase* port : stream.ports()) {
-      if (known.insert(port).second) ports.push_back(port);
+      if (merge.AddPort(port, input)) ports.push_back(port);
     }
   };
   add(first);
