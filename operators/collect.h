@@ -31,14 +31,18 @@ template <class K, class V>
 struct CollectValues {
   struct State {
     std::vector<V> values;
-    int64_t deadline = 0;  // of the first value, in nanoseconds since 1970
+    int64_t deadline = 0;                // of the first value, in nanoseconds since 1970
+    EventTime watermark = kNoWatermark;  // behind which the first value came
   };
   using Result = std::vector<V>;
   using Context = StatefulContext<K, Result>;
 
   template <class Value>
   StatefulAnswer OnItem(Context& context, State& state, Value&& value) {
-    if (state.values.empty()) state.deadline = absl::ToUnixNanos(context.now() + options.age_max);
+    if (state.values.empty()) {
+      state.deadline = absl::ToUnixNanos(context.now() + options.age_max);
+      state.watermark = context.watermark();
+    }
     state.values.emplace_back(std::forward<Value>(value));
     if (state.values.size() >= options.size_max) return OnEnd(context, state);
     context.CancelTimers();
@@ -52,6 +56,10 @@ struct CollectValues {
   StatefulAnswer OnEnd(Context& context, State& state) {
     context.Emit(std::move(state.values));
     return StatefulAnswer::kDiscard;
+  }
+
+  EventTime WatermarkLimit(const State& state) const {
+    return state.values.empty() ? kNoWatermarkLimit : state.watermark;
   }
 
   CollectOptions options;
@@ -70,7 +78,8 @@ struct CollectValues {
 // clock, so lists that end by time differ from run to run.
 //
 // The step exchanges its input by key. It keeps the list that is not emitted for each key, and
-// writes the whole list in a snapshot. A record costs a lookup of its key. The build fails with
+// writes the whole list in a snapshot. The watermark waits for the lists with values before it, so
+// give a stream with event times an age. A record costs a lookup of its key. The build fails with
 // InvalidArgument if an option is zero or negative.
 inline auto Collect(std::string step_id, CollectOptions options) {
   return DefineStep(

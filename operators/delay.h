@@ -15,6 +15,7 @@
 
 #include "comm/codec/codec.h"
 #include "engine/step/define_step.h"
+#include "engine/step/kept_watermarks.h"
 #include "engine/step/operator_builder.h"
 
 namespace headway {
@@ -48,17 +49,14 @@ class DelayedRecords {
       std::sort(due.chunks.begin(), due.chunks.end(), [](const Key& a, const Key& b) {
         return std::tie(a.since, a.worker, a.number) < std::tie(b.since, b.worker, b.number);
       });
+      kept_.Add(due.watermark);
       found(until);
     }
   }
 
   bool Has(Epoch until) const { return due_.contains(until); }
   // The limit of the watermark: it must not pass the records that are kept.
-  EventTime WatermarkLimit() const {
-    EventTime limit = Node::kNoLimit;
-    for (const auto& [until, due] : due_) limit = std::min(limit, due.watermark);
-    return limit;
-  }
+  EventTime WatermarkLimit() const { return kept_.Limit(); }
 
   // Begins a batch, whose records arrive in the epoch `since`, behind this watermark.
   void BeginBatch(Epoch since, EventTime watermark) {
@@ -103,6 +101,7 @@ class DelayedRecords {
       chunks_.Erase(keys[given_]);
     }
     if (given_ < keys.size()) return false;
+    kept_.Remove(due->second.watermark);
     due_.erase(due);
     given_ = 0;
     return true;
@@ -121,7 +120,10 @@ class DelayedRecords {
   // Opens the chunk to which records for `until` are added. Returns true if it is the first one.
   bool Open(Epoch until) {
     auto [due, is_first] = due_.try_emplace(until);
-    if (is_first) due->second.watermark = watermark_;
+    if (is_first) {
+      due->second.watermark = watermark_;
+      kept_.Add(watermark_);
+    }
     std::vector<Key>& keys = due->second.chunks;
     until_ = until;
     // Restored chunks have an earlier epoch.
@@ -137,7 +139,8 @@ class DelayedRecords {
   const uint32_t worker_;
   Chunks& chunks_;
   std::map<Epoch, Due> due_;
-  size_t given_ = 0;  // chunks of the epoch that is being emitted
+  KeptWatermarks kept_;  // of the epochs in due_
+  size_t given_ = 0;     // chunks of the epoch that is being emitted
   Epoch since_ = 0;
   EventTime watermark_ = kNoWatermark;
   Epoch until_ = 0;

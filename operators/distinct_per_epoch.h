@@ -26,23 +26,23 @@ auto DistinctPerEpoch(std::string step_id, KeyFn key = {}) {
         HEADWAY_REQUIRE_KEY_FUNCTION("DistinctPerEpoch", KeyFn, D);
         using Tables = internal::TimeTables<internal::KeyOf<KeyFn, D>, bool, T>;
         pact::Exchange<KeyFn> by_key{key_of};
-        return stream |
-               UnaryNotify<D>(std::string(id), std::move(by_key),
-                              [key_of = std::move(key_of)](Capability<T>, Notificator<T>&) {
-                                return [key_of, first = internal::FirstRecord(), tables = Tables()](
-                                           NodeInput<D, T>& in, NodeOutput<D, T>& out,
-                                           Notificator<T>& notificator) mutable {
-                                  in.ForEach([&](const CapabilityRef<T>& time, Batch<D>& batch) {
-                                    auto session = out.SessionAt(time);
-                                    internal::AddEach<D>(
-                                        tables.At(time, notificator), batch, key_of, first,
-                                        [&](size_t i, bool) { session.Give(batch.Take(i)); });
-                                  });
-                                  while (const auto time = notificator.Next(in.frontier())) {
-                                    tables.Take(time->time());
-                                  }
-                                };
-                              });
+        return stream | UnaryNotify<D>(
+                            std::string(id), std::move(by_key),
+                            [key_of = std::move(key_of)](Capability<T>, Notificator<T>&) {
+                              return [key_of, first = internal::FirstRecord(), tables = Tables()](
+                                         NodeInput<D, T>& in, NodeOutput<D, T>& out,
+                                         Notificator<T>& notificator) mutable {
+                                in.ForEach([&](const CapabilityRef<T>& time, Batch<D>& batch) {
+                                  auto session = out.SessionAt(time);
+                                  internal::AddEach<D>(
+                                      tables.At(time, in.watermark(), notificator), batch, key_of,
+                                      first, [&](size_t i, bool) { session.Give(batch.Take(i)); });
+                                });
+                                while (const auto time = notificator.Next(in.frontier())) {
+                                  tables.Take(time->time());
+                                }
+                              };
+                            });
       });
 }
 

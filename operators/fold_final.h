@@ -22,6 +22,10 @@ auto EmitFinal(const Stream<D, T>& stream, std::string_view id, KeyFn key, Fold 
   using KeyView = typename decltype(keyed)::Step::KeyView;
   auto& output = keyed.template AddOutput<KeyAnd<KeyFn, D, R>>();
   auto& states = keyed.step().states();
+  // The results come last: no watermark may precede them.
+  keyed.OnRestored([&step = keyed.step()](const CapabilityRef<T>& first) {
+    step.LimitWatermark(first, kNoWatermark);
+  });
   keyed.OnBatch(
       [&states, key = std::move(key), fold](const CapabilityRef<T>&, Batch<D>& batch) mutable {
         AddEach<D>(states, batch, key, fold, [](size_t, const S&) {});
@@ -47,8 +51,8 @@ auto EmitFinal(const Stream<D, T>& stream, std::string_view id, KeyFn key, Fold 
 //
 // The step exchanges its input by key. It keeps a state for each key until the end of the input; a
 // run that continues after that starts anew. The values of a key come in the order of their source
-// partition. An exception of `f` ends the run with an error that names the step. A record costs a
-// lookup of its key.
+// partition. The watermark ends at this step: the results come after all of it. An exception of `f`
+// ends the run with an error that names the step. A record costs a lookup of its key.
 template <class S, class F>
 auto FoldFinal(std::string step_id, S start, F f) {
   return DefineStep(

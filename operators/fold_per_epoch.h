@@ -9,6 +9,7 @@
 
 #include "engine/state/flat_table.h"
 #include "engine/step/define_step.h"
+#include "engine/step/kept_watermarks.h"
 #include "engine/step/operators.h"
 #include "operators/keyed_folds.h"
 
@@ -16,27 +17,43 @@ namespace headway {
 
 namespace internal {
 
-// The state of keys at the times that are not complete: a table for each. It needs no snapshots.
-// When an epoch is committed its table is gone, and those of later epochs are made again from the
-// records that the sources repeat.
+// The state of keys at the times that are not complete: a table for each, with the watermark behind
+// which its first record came. It needs no snapshots. When an epoch is committed its table is gone,
+// and those of later epochs are made again from the records that the sources repeat.
 template <class K, class S, class T>
 class TimeTables {
  public:
   using Table = FlatTable<K, S>;
 
   // The table of the time of a batch. The notificator learns of a time that is new.
-  Table& At(const CapabilityRef<T>& time, Notificator<T>& notificator) {
+  Table& At(const CapabilityRef<T>& time, EventTime watermark, Notificator<T>& notificator) {
     auto [entry, is_new] = tables_.try_emplace(time.time());
-    if (is_new) notificator.NotifyAt(time.Retain());
-    return entry->second;
+    if (is_new) {
+      notificator.NotifyAt(time.Retain());
+      entry->second.watermark = watermark;
+      kept_.Add(watermark);
+    }
+    return entry->second.table;
   }
-  Table Take(const T& time) { return std::move(tables_.extract(time).mapped()); }
+  Table Take(const T& time) {
+    TimeTable taken = std::move(tables_.extract(time).mapped());
+    kept_.Remove(taken.watermark);
+    return std::move(taken.table);
+  }
+
+  // The limit of the watermark: the results are sent later.
+  EventTime WatermarkLimit() const { return kept_.Limit(); }
 
  private:
   struct Earlier {
     bool operator()(const T& a, const T& b) const { return TimestampTraits<T>::TotalLess(a, b); }
   };
-  std::map<T, Table, Earlier> tables_;
+  struct TimeTable {
+    Table table;
+    EventTime watermark = kNoWatermark;
+  };
+  std::map<T, TimeTable, Earlier> tables_;
+  KeptWatermarks kept_;
 };
 
 // Combines the records of each key and epoch with `fold`, and emits (key, result) when the epoch is
@@ -55,7 +72,9 @@ auto EmitPerEpoch(const Stream<D, T>& stream, std::string_view id, KeyFn key, Fo
                return [key, fold, tables = Tables()](NodeInput<D, T>& in, NodeOutput<Out, T>& out,
                                                      Notificator<T>& notificator) mutable {
                  in.ForEach([&](const CapabilityRef<T>& time, Batch<D>& batch) {
-                   AddEach<D>(tables.At(time, notificator), batch, key, fold, [](size_t, S&) {});
+                   AddEach<D>(tables.At(time, in.watermark(), notificator), batch, key, fold,
+                              [](size_t, S&) {});
+                   in.LimitWatermark(time.time(), tables.WatermarkLimit());
                  });
                  while (const auto time = notificator.Next(in.frontier())) {
                    auto session = out.SessionAt(*time);
@@ -63,6 +82,7 @@ auto EmitPerEpoch(const Stream<D, T>& stream, std::string_view id, KeyFn key, Fo
                    table.ForEach([&](typename Tables::Table::View k, S& state) {
                      session.Give(std::pair<decltype(k), R>(k, fold.Result(std::move(state))));
                    });
+                   in.LimitWatermark(time->time(), tables.WatermarkLimit());
                  }
                };
              });
@@ -78,9 +98,10 @@ auto EmitPerEpoch(const Stream<D, T>& stream, std::string_view id, KeyFn key, Fo
 //   stream | FoldPerEpoch("total", 0.0, [](double& total, double price) { total += price; })
 //
 // The step exchanges its input by key. It keeps one table for each epoch that is not complete, and
-// frees it with the results; snapshots contain nothing of it. The end of the input and a graceful
-// stop complete all epochs. An exception of `f` ends the run with an error that names the step. A
-// record costs a lookup of its key.
+// frees it with the results; snapshots contain nothing of it. The watermark waits for the results
+// of the records before it. The end of the input and a graceful stop complete all epochs. An
+// exception of `f` ends the run with an error that names the step. A record costs a lookup of its
+// key.
 template <class S, class F>
 auto FoldPerEpoch(std::string step_id, S start, F f) {
   return DefineStep(

@@ -17,7 +17,8 @@
 // functions:
 //
 //   State start()                     the state of a key without records
-//   bool Add(State& state, record)    adds a record of a batch; false: the result is the same
+//   bool Add(State& state, record)    adds a record of a batch; false: the state is the same, and
+//                                     had a record before if kStartsDefault
 //   R Result(const State& state)      the result for the records that were added
 //
 // When the result is due, is up to the step: at the end of the input (fold_final.h), at each change
@@ -137,24 +138,33 @@ class TopValues {
   By by_;
 };
 
-// The function of MaxFinal, and with `smaller` that of MinFinal.
+// Keeps the value with the largest by(value), or with `smaller` the smallest; of equal ones the
+// earlier.
 template <class V, class By, bool smaller>
-struct KeepExtreme {
-  By by;
+class ExtremeValue {
+ public:
+  using State = std::optional<V>;
+  static constexpr bool kStartsDefault = true;
+  explicit ExtremeValue(By by) : by_(std::move(by)) {}
 
-  template <class Value>
-  V operator()(V kept, Value&& value) {
-    if constexpr (smaller) {
-      if (std::invoke(by, std::as_const(value)) < std::invoke(by, std::as_const(kept))) {
-        return V(std::forward<Value>(value));
-      }
-    } else {
-      if (std::invoke(by, std::as_const(kept)) < std::invoke(by, std::as_const(value))) {
-        return V(std::forward<Value>(value));
-      }
-    }
-    return kept;
+  State start() const { return std::nullopt; }
+  template <class Record>
+  bool Add(State& state, Record&& record) {
+    if (state.has_value() && !Exceeds(record.second, *state)) return false;
+    state.emplace(std::forward<Record>(record).second);
+    return true;
   }
+  const V& Result(const State& state) const { return *state; }
+  V Result(State&& state) const { return *std::move(state); }
+
+ private:
+  template <class Value>
+  bool Exceeds(const Value& value, const V& kept) {
+    if constexpr (smaller) return std::invoke(by_, value) < std::invoke(by_, kept);
+    return std::invoke(by_, kept) < std::invoke(by_, value);
+  }
+
+  By by_;
 };
 
 // Adds the records of a batch to the states of their keys, and calls changed(i, State& state) for
@@ -165,7 +175,9 @@ void AddEach(States& states, Batch<D>& batch, KeyFn& key, Fold& fold, F&& change
   const auto key_at = KeysOf<D>(batch, key);
   if constexpr (Fold::kStartsDefault) {
     states.AtEach(batch.size(), key_at, [&](size_t i, typename Fold::State& state) {
-      if (fold.Add(state, batch.Take(i))) changed(i, state);
+      if (!fold.Add(state, batch.Take(i))) return false;
+      changed(i, state);
+      return true;
     });
   } else {
     states.FindEach(batch.size(), key_at, [&](size_t i, typename Fold::State* state) {
@@ -173,7 +185,9 @@ void AddEach(States& states, Batch<D>& batch, KeyFn& key, Fold& fold, F&& change
         state = &states.At(key_at(i));
         *state = fold.start();
       }
-      if (fold.Add(*state, batch.Take(i))) changed(i, *state);
+      if (!fold.Add(*state, batch.Take(i))) return false;
+      changed(i, *state);
+      return true;
     });
   }
 }

@@ -33,9 +33,9 @@ auto MaxFinal(std::string step_id, By by = {}) {
         static_assert(Encodable<V>,
                       "MaxFinal: the value must have a Codec, since it is kept as bytes");
         static_assert(TimestampTraits<T>::kTotallyOrdered, "MaxFinal must be in the root scope");
-        using Keep = internal::KeepExtreme<V, By, /*smaller=*/false>;
-        return internal::EmitFinal(stream, id, FirstOfPair(),
-                                   internal::ReduceValues<V, Keep>(Keep{std::move(by_value)}));
+        return internal::EmitFinal(
+            stream, id, FirstOfPair(),
+            internal::ExtremeValue<V, By, /*smaller=*/false>(std::move(by_value)));
       });
 }
 

@@ -33,9 +33,9 @@ auto MinFinal(std::string step_id, By by = {}) {
         static_assert(Encodable<V>,
                       "MinFinal: the value must have a Codec, since it is kept as bytes");
         static_assert(TimestampTraits<T>::kTotallyOrdered, "MinFinal must be in the root scope");
-        using Keep = internal::KeepExtreme<V, By, /*smaller=*/true>;
-        return internal::EmitFinal(stream, id, FirstOfPair(),
-                                   internal::ReduceValues<V, Keep>(Keep{std::move(by_value)}));
+        return internal::EmitFinal(
+            stream, id, FirstOfPair(),
+            internal::ExtremeValue<V, By, /*smaller=*/true>(std::move(by_value)));
       });
 }
 

@@ -63,6 +63,7 @@ auto EmitEachEpoch(const Stream<D, Epoch>& stream, std::string_view id, KeyFn ke
     AddEach<D>(step.states(), batch, key, changes->fold, [&](size_t i, const S&) {
       // One timer for all keys: that of the first.
       if (changes->keys.size() == 0) {
+        step.LimitWatermark(time, step.input_watermark());
         step.SetTimer(time, K(key(std::as_const(batch)[i])), time.time());
       }
       changes->keys.At(key(std::as_const(batch)[i]));
@@ -75,6 +76,7 @@ auto EmitEachEpoch(const Stream<D, Epoch>& stream, std::string_view id, KeyFn ke
       session.Give(std::pair<KeyView, R>(k, changes->fold.Result(state)));
     });
     changes->keys.Clear();
+    step.LimitWatermark(time, kNoWatermarkLimit);
   });
   return keyed.Build(output);
 }
@@ -107,10 +109,10 @@ auto EmitRunning(const Stream<D, T>& stream, std::string_view id, KeyFn key, Fol
 //
 // The step exchanges its input by key. It keeps the state of each key as long as the run, and after
 // the end of the input: a run that continues folds on. The values of a key come in the order of
-// their source partition; with updates for each epoch those of an earlier epoch come first. The end
-// of the input and a graceful stop are the end of an epoch. An exception of `f` ends the run with
-// an error that names the step. A record costs a lookup of its key, and with updates for each epoch
-// a second one.
+// their source partition; with updates for each epoch those of an earlier epoch come first, and the
+// watermark waits for the update. The end of the input and a graceful stop are the end of an epoch.
+// An exception of `f` ends the run with an error that names the step. A record costs a lookup of
+// its key, and with updates for each epoch a second one.
 template <class S, class F>
 auto RunningFold(std::string step_id, S start, F f, UpdateEach each = UpdateEach::kChange) {
   return DefineStep(

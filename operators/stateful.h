@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <set>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -20,6 +21,7 @@
 #include "engine/state/flat_table.h"
 #include "engine/step/define_step.h"
 #include "engine/step/event_time.h"
+#include "engine/step/kept_watermarks.h"
 #include "operators/keyed_pairs.h"
 
 namespace headway {
@@ -32,30 +34,45 @@ enum class StatefulAnswer {
 
 namespace internal {
 
-// The timers of a key of one kind, by nanoseconds since 1970 or by event time. Stored in snapshots:
-// do not change.
+// The timers of a key of one kind, by nanoseconds since 1970 or by event time. Many of them cost
+// O(log n) each. Stored in snapshots: do not change.
 class KeyTimers {
  public:
   static constexpr int64_t kNone = std::numeric_limits<int64_t>::max();
 
   void Set(int64_t time) {
-    if (!IsSet(time)) times_.push_back(time);
+    if (many_ != nullptr) {
+      many_->insert(time);
+    } else if (!IsSet(time)) {
+      few_.push_back(time);
+      if (few_.size() > kFew) {
+        many_ = std::make_unique<std::set<int64_t>>(few_.begin(), few_.end());
+        few_.clear();
+      }
+    }
   }
   bool Cancel(int64_t time) {
-    const auto found = std::find(times_.begin(), times_.end(), time);
-    if (found == times_.end()) return false;
-    times_.erase(found);
+    if (many_ != nullptr) return many_->erase(time) > 0;
+    const auto found = std::find(few_.begin(), few_.end(), time);
+    if (found == few_.end()) return false;
+    few_.erase(found);
     return true;
   }
-  void Clear() { times_.clear(); }
+  void Clear() {
+    few_.clear();
+    many_.reset();
+  }
   bool IsSet(int64_t time) const {
-    return std::find(times_.begin(), times_.end(), time) != times_.end();
+    if (many_ != nullptr) return many_->contains(time);
+    return std::find(few_.begin(), few_.end(), time) != few_.end();
   }
   int64_t First() const {
-    return times_.empty() ? kNone : *std::min_element(times_.begin(), times_.end());
+    if (many_ != nullptr) return many_->empty() ? kNone : *many_->begin();
+    return few_.empty() ? kNone : *std::min_element(few_.begin(), few_.end());
   }
   std::vector<int64_t> Ascending() const {
-    std::vector<int64_t> times(times_.begin(), times_.end());
+    if (many_ != nullptr) return std::vector<int64_t>(many_->begin(), many_->end());
+    std::vector<int64_t> times(few_.begin(), few_.end());
     std::sort(times.begin(), times.end());
     return times;
   }
@@ -65,10 +82,29 @@ class KeyTimers {
   int64_t armed() const { return armed_; }
   void set_armed(int64_t armed) { armed_ = armed; }
 
-  HEADWAY_CODEC_FIELDS(KeyTimers, times_, armed_);
+  // The times, of either container, as a sequence; then the armed one.
+  void EncodeTo(Encoder& encoder) const {
+    if (many_ != nullptr) {
+      Codec<std::set<int64_t>>::Encode(*many_, encoder);
+    } else {
+      Codec<Few>::Encode(few_, encoder);
+    }
+    Codec<int64_t>::Encode(armed_, encoder);
+  }
+  bool DecodeFrom(Decoder& decoder) {
+    Clear();
+    std::vector<int64_t> times;
+    if (!Codec<std::vector<int64_t>>::Decode(decoder, &times)) return false;
+    for (const int64_t time : times) Set(time);
+    return Codec<int64_t>::Decode(decoder, &armed_);
+  }
 
  private:
-  absl::InlinedVector<int64_t, 1> times_;  // in no particular order
+  using Few = absl::InlinedVector<int64_t, 1>;
+  static constexpr size_t kFew = 16;
+
+  Few few_;                                  // in no particular order
+  std::unique_ptr<std::set<int64_t>> many_;  // in its place once there were more than a few
   int64_t armed_ = kNone;
 };
 
@@ -89,6 +125,15 @@ class StatefulCalls;
 
 }  // namespace internal
 
+template <>
+struct Codec<internal::KeyTimers> {
+  static void Encode(const internal::KeyTimers& value, Encoder& encoder) {
+    value.EncodeTo(encoder);
+  }
+  static bool Decode(Decoder& decoder, internal::KeyTimers* value) {
+    return value->DecodeFrom(decoder);
+  }
+};
 template <int kind>
 struct Codec<internal::NoTimers<kind>> {
   static void Encode(const internal::NoTimers<kind>&, Encoder& encoder) {
@@ -137,7 +182,7 @@ class StatefulContext {
     session_.Give(std::pair<KeyView, Result&&>(key_, std::forward<Result>(result)));
   }
 
-  // The watermark of the stream: no earlier record is expected. Of steps with OnEventTimer.
+  // The watermark of the stream: no earlier record is expected.
   EventTime watermark() const { return watermark_; }
 
   // Calls OnTimer when the clock has reached `at`. A key may have any number of timers; to set one
@@ -238,6 +283,9 @@ class StatefulCalls {
   static constexpr bool kHasOnEnd = requires(Logic logic, Context& context, State& state) {
     { logic.OnEnd(context, state) } -> std::same_as<StatefulAnswer>;
   };
+  static constexpr bool kHasWatermarkLimit = requires(const Logic logic, const State& state) {
+    { logic.WatermarkLimit(state) } -> std::same_as<EventTime>;
+  };
 
   using Kept = StatefulState<State, kHasOnTimer, kHasOnEventTimer>;
   using Keyed = KeyedOperator<Kept, D, Epoch, FirstOfPair>;
@@ -254,7 +302,8 @@ class StatefulCalls {
       step_.AtEach(batch, [&](size_t i, Kept& kept) {
         auto&& record = batch.Take(i);
         Context context(record.first, moment.now, moment.watermark, moment.epoch, kept, session);
-        Finish(record.first, kept,
+        const EventTime limit = LimitOf(kept);
+        Finish(record.first, kept, limit,
                logic_.OnItem(context, kept.state, Value(std::move(record.second))));
       });
     } else {
@@ -266,10 +315,12 @@ class StatefulCalls {
         const typename Step::KeyInBatch key = first_key(g);
         Context context(key, moment.now, moment.watermark, moment.epoch, kept, session);
         const std::span<Value> values(values_.data() + begins_[g], begins_[g + 1] - begins_[g]);
-        Finish(key, kept, logic_.OnBatch(context, kept.state, values));
+        const EventTime limit = LimitOf(kept);
+        Finish(key, kept, limit, logic_.OnBatch(context, kept.state, values));
       });
       values_.clear();
     }
+    LimitWatermark(time);
   }
 
   // Calls OnTimer for the timers of the key up to `at`, at which it had the engine's.
@@ -284,7 +335,10 @@ class StatefulCalls {
       const int64_t due = kept->clock_timers.First();
       kept->clock_timers.Cancel(due);
       Context context(key, moment.now, moment.watermark, moment.epoch, *kept, session);
+      const EventTime limit = LimitOf(*kept);
       const StatefulAnswer answer = logic_.OnTimer(context, kept->state, absl::FromUnixNanos(due));
+      NoteLimit(*kept, limit, answer);
+      LimitWatermark(time);
       if (answer == StatefulAnswer::kDiscard) return Discard(key, *kept);
     }
     Arm(key, *kept);
@@ -300,9 +354,12 @@ class StatefulCalls {
     const auto fire = [&](EventTime due) {
       kept->event_timers.Cancel(due);
       Context context(key, moment.now, moment.watermark, moment.epoch, *kept, session);
-      const bool keeps = logic_.OnEventTimer(context, kept->state, due) == StatefulAnswer::kKeep;
-      if (!keeps) Discard(key, *kept);
-      return keeps;
+      const EventTime limit = LimitOf(*kept);
+      const StatefulAnswer answer = logic_.OnEventTimer(context, kept->state, due);
+      NoteLimit(*kept, limit, answer);
+      LimitWatermark(time);
+      if (answer == StatefulAnswer::kDiscard) Discard(key, *kept);
+      return answer == StatefulAnswer::kKeep;
     };
     while (kept->event_timers.First() <= at) {
       if (!fire(kept->event_timers.First())) return;
@@ -325,8 +382,18 @@ class StatefulCalls {
     for (const K& key : keys) {
       Kept& kept = *step_.states().Find(key);
       Context context(key, moment.now, moment.watermark, moment.epoch, kept, session);
-      Finish(key, kept, logic_.OnEnd(context, kept.state));
+      const EventTime limit = LimitOf(kept);
+      Finish(key, kept, limit, logic_.OnEnd(context, kept.state));
     }
+    LimitWatermark(time);
+  }
+
+  // The states that were restored limit the watermark.
+  void OnRestored(const CapabilityRef<Epoch>& first) {
+    step_.states().ForEach([&](typename Step::KeyView, const Kept& kept) {
+      if (LimitOf(kept) != kNoWatermarkLimit) watermarks_.Add(LimitOf(kept));
+    });
+    LimitWatermark(first);
   }
 
  private:
@@ -336,11 +403,29 @@ class StatefulCalls {
     Epoch epoch;
   };
   Moment MomentAt(const CapabilityRef<Epoch>& time) {
-    return {step_.Now(), step_.watermark(), time.time()};
+    return {step_.Now(), std::max(step_.watermark(), step_.input_watermark()), time.time()};
+  }
+
+  EventTime LimitOf(const Kept& kept) {
+    if constexpr (kHasWatermarkLimit) return std::as_const(logic_).WatermarkLimit(kept.state);
+    return kNoWatermarkLimit;
+  }
+  // A call has changed a state whose limit was `before`.
+  void NoteLimit(const Kept& kept, EventTime before, StatefulAnswer answer) {
+    if constexpr (kHasWatermarkLimit) {
+      const EventTime now = answer == StatefulAnswer::kKeep ? LimitOf(kept) : kNoWatermarkLimit;
+      if (now == before) return;
+      if (now != kNoWatermarkLimit) watermarks_.Add(now);
+      if (before != kNoWatermarkLimit) watermarks_.Remove(before);
+    }
+  }
+  void LimitWatermark(const CapabilityRef<Epoch>& time) {
+    if constexpr (kHasWatermarkLimit) step_.LimitWatermark(time, watermarks_.Limit());
   }
 
   template <class Key>
-  void Finish(const Key& key, Kept& kept, StatefulAnswer answer) {
+  void Finish(const Key& key, Kept& kept, EventTime limit_before, StatefulAnswer answer) {
+    NoteLimit(kept, limit_before, answer);
     if (answer == StatefulAnswer::kDiscard) {
       Discard(key, kept);
     } else if (!Arm(key, kept)) {
@@ -416,6 +501,7 @@ class StatefulCalls {
   Step& step_;
   Output& output_;
   Logic logic_;
+  KeptWatermarks watermarks_;  // the limits of the states that have one
   // Of the present batch, for OnBatch: the numbers of its records ordered by keys, their values,
   // and the begin of each key in both, with the end of the last.
   std::vector<size_t> order_;
@@ -434,6 +520,8 @@ template <class Logic>
 concept NamesOnEventTimer = requires { &Logic::OnEventTimer; };
 template <class Logic>
 concept NamesOnEnd = requires { &Logic::OnEnd; };
+template <class Logic>
+concept NamesWatermarkLimit = requires { &Logic::WatermarkLimit; };
 
 }  // namespace internal
 
@@ -466,6 +554,9 @@ concept NamesOnEnd = requires { &Logic::OnEnd; };
 //   OnTimer(context, State&, absl::Time at): called when a timer is due. Needed if one is set.
 //   OnEventTimer(context, State&, EventTime at): the same for timers in event time.
 //   OnEnd(context, State&): called when the input has ended. Optional.
+//   EventTime WatermarkLimit(const State&) const: for states that keep values and emit them later,
+//     so that they are not late downstream: the watermark that must not pass, which is that of the
+//     context when the first of them came, or kNoWatermarkLimit if the state keeps none. Optional.
 //
 // Strings are seen as std::string_view. The results must not depend on how many values are at hand.
 // Each worker has a copy of the class; it may have members for its settings, but no state.
@@ -513,6 +604,9 @@ auto Stateful(std::string step_id, Logic logic) {
         static_assert(Calls::kHasOnEnd || !internal::NamesOnEnd<Logic>,
                       "Stateful: OnEnd must take (StatefulContext<K, Result>& context, State& "
                       "state) and return a StatefulAnswer");
+        static_assert(Calls::kHasWatermarkLimit || !internal::NamesWatermarkLimit<Logic>,
+                      "Stateful: WatermarkLimit must be const, take (const State& state) and "
+                      "return an EventTime");
         typename Calls::Keyed keyed(stream, id, FirstOfPair());
         auto& output =
             keyed.template AddOutput<std::pair<typename Calls::K, typename Logic::Result>>();
@@ -531,6 +625,9 @@ auto Stateful(std::string step_id, Logic logic) {
         }
         if constexpr (Calls::kHasOnEnd) {
           keyed.AtEnd([calls](const CapabilityRef<T>& time) { calls->AtEnd(time); });
+        }
+        if constexpr (Calls::kHasWatermarkLimit) {
+          keyed.OnRestored([calls](const CapabilityRef<T>& first) { calls->OnRestored(first); });
         }
         return keyed.Build(output);
       });

@@ -96,8 +96,7 @@ auto BuildTemporalJoin(const Stream<A, T>& record_stream, std::string_view id,
       session.Give(std::pair(key, Row(std::forward<decltype(value)>(value), *version)));
     }
   };
-  // Sets the key's timer, and forgets the key if nothing is left of it. Returns false if a timer is
-  // needed and none can be set any more: the input has ended.
+  // Sets the key's timer, and forgets the key if nothing is left of it.
   auto settle = [&step](const auto& key, State& state) {
     const EventTime watermark = step.watermark();
     state.DropBefore(state.waiting.empty() ? watermark
@@ -108,11 +107,18 @@ auto BuildTemporalJoin(const Stream<A, T>& record_stream, std::string_view id,
       state.timer = kNoWatermark;
     }
     if (next.has_value() && state.timer == kNoWatermark) {
-      if (!step.SetEventTimer(K(key), *next)) return false;
+      step.SetEventTimer(K(key), *next);
       state.timer = *next;
     }
     if (state.versions.empty() && state.waiting.empty()) step.states().Erase(key);
-    return true;
+  };
+  // Emits the records of a key that wait and for which is_due(time) is true.
+  auto join = [give](auto& session, const K& key, State& state, auto is_due) {
+    auto record = state.waiting.begin();
+    for (; record != state.waiting.end() && is_due(record->first); ++record) {
+      give(session, key, std::move(record->second), state.ValidAt(record->first));
+    }
+    state.waiting.erase(state.waiting.begin(), record);
   };
 
   keyed.OnBatch([&step, &output, give, settle, time_of = record_clock.time](
@@ -139,26 +145,28 @@ auto BuildTemporalJoin(const Stream<A, T>& record_stream, std::string_view id,
     });
   });
   keyed.OnEventTimer(
-      [&step, &output, give, settle](const CapabilityRef<T>& time, const K& key, EventTime at) {
+      [&step, &output, join, settle](const CapabilityRef<T>& time, const K& key, EventTime) {
         State* state = step.states().Find(key);
         if (state == nullptr) return;
         state->timer = kNoWatermark;
         auto session = output.SessionAt(time);
-        auto join_before = [&](EventTime end) {
-          auto record = state->waiting.begin();
-          for (; record != state->waiting.end() && IsBefore(record->first, end); ++record) {
-            give(session, key, std::move(record->second), state->ValidAt(record->first));
-          }
-          state->waiting.erase(state->waiting.begin(), record);
-        };
-        join_before(std::max(at, step.watermark()));
-        if (settle(key, *state)) return;
-        // The end of the input: all versions have come.
-        for (Timed<ValueOfPair<A>>& record : state->waiting) {
-          give(session, key, std::move(record.second), state->ValidAt(record.first));
-        }
-        state->waiting.clear();
+        join(session, key, *state, [&](EventTime at) { return IsBefore(at, step.watermark()); });
+        settle(key, *state);
       });
+  // All versions have come. The timers of kept versions serve a run that continues.
+  keyed.KeepEventTimersAtEnd();
+  keyed.AtEnd([&step, &output, join, settle](const CapabilityRef<T>& time) {
+    std::vector<K> keys;  // the table changes
+    step.states().ForEach([&](typename decltype(keyed)::Step::KeyView key, const State& state) {
+      if (!state.waiting.empty()) keys.emplace_back(key);
+    });
+    auto session = output.SessionAt(time);
+    for (const K& key : keys) {
+      State& state = *step.states().Find(key);
+      join(session, key, state, [](EventTime) { return true; });
+      settle(key, state);
+    }
+  });
   return keyed.Build(output);
 }
 
@@ -196,9 +204,9 @@ auto DefineTemporalJoin(std::string step_id, EventClock<RecordTime> record_clock
 // The step exchanges its inputs by key. It keeps the records that wait, and the versions that a
 // record from the watermark on can meet: at least the last one of each key. At the end of the input
 // the waiting records are emitted, and the versions are kept for a run that continues with more
-// input. A graceful stop emits nothing, and keeps all. An exception of a time function ends the run
-// with an error that names the step. A key with records that wait costs an event timer. A snapshot
-// has the records and versions of a key that has changed as one entry.
+// input; its watermark drops them. A graceful stop emits nothing, and keeps all. An exception of a
+// time function ends the run with an error that names the step. A key with records that wait costs
+// an event timer. A snapshot has the records and versions of a key that has changed as one entry.
 template <class RecordTime, class V, class T, class VersionTime>
 auto TemporalJoin(std::string step_id, EventClock<RecordTime> record_clock,
                   const Stream<V, T>& versions, EventClock<VersionTime> version_clock) {

@@ -130,7 +130,7 @@ inline void Graph::RunNode(Node& node) {
         output->Flush();
       }
       if (node.watermark.changed != nullptr) [[unlikely]] {
-        const Watermark watermark = node.LeastWatermark();
+        const Watermark watermark = node.OutputWatermark();
         std::exchange(node.watermark.changed, nullptr)->ForwardWatermark(watermark);
       }
     });

@@ -9,7 +9,7 @@
 
 namespace headway::internal {
 
-Watermark Node::LeastWatermark() const {
+Watermark Node::InputWatermark() const {
   Watermark least{.time = std::numeric_limits<EventTime>::max(), .active = false};
   Watermark greatest{.active = false};
   for (const InputPortBase* input : inputs) {
@@ -20,8 +20,12 @@ Watermark Node::LeastWatermark() const {
     least.active = true;
     least.time = std::min(least.time, of_input.time());
   }
-  Watermark result = least.active ? least : greatest;
-  if (watermark.limit != kNoLimit) {
+  return least.active ? least : greatest;
+}
+
+Watermark Node::OutputWatermark() const {
+  Watermark result = InputWatermark();
+  if (watermark.limit != kNoWatermarkLimit) {
     result.active = true;
     result.time = std::min(result.time, watermark.limit);
   }

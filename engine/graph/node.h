@@ -2,7 +2,6 @@
 #define HEADWAY_ENGINE_GRAPH_NODE_H_
 
 #include <cstdint>
-#include <limits>
 #include <string>
 #include <vector>
 
@@ -29,9 +28,11 @@ class Node {
   const std::string& step_id() const { return step_id_; }
   uint32_t index() const { return index_; }
 
-  // The watermark of the node: the least of its inputs that are active, and at most its limit.
-  // Inputs without a channel get no records, and no watermark.
-  Watermark LeastWatermark() const;
+  // The least watermark of the inputs that are active. Inputs without a channel get no records, and
+  // no watermark.
+  Watermark InputWatermark() const;
+  // The watermark that the node sends: that of its inputs, or its limit if that is less.
+  Watermark OutputWatermark() const;
 
   absl::AnyInvocable<void()> logic;
   std::vector<InputPortBase*> inputs;
@@ -47,9 +48,8 @@ class Node {
     // The input whose watermark changed last in this activation; null: none did.
     InputPortBase* changed = nullptr;
     // The watermark of the first record that the node keeps, if it keeps some.
-    EventTime limit = kNoLimit;
+    EventTime limit = kNoWatermarkLimit;
   };
-  static constexpr EventTime kNoLimit = std::numeric_limits<EventTime>::max();
   OutgoingWatermark watermark;
   int taken = 0;  // batches taken in this activation
   // The cycle that the node belongs to. Such a node runs without credit for the batches that stay

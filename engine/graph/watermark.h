@@ -17,6 +17,9 @@ using EventTime = int64_t;
 // The watermark of a stream of which nothing is known. No record is behind it.
 inline constexpr EventTime kNoWatermark = std::numeric_limits<EventTime>::min();
 
+// The limit of the watermark of a step that keeps no records.
+inline constexpr EventTime kNoWatermarkLimit = std::numeric_limits<EventTime>::max();
+
 namespace internal {
 
 class OutputPortBase;

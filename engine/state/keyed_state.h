@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <optional>
 #include <span>
+#include <type_traits>
 #include <utility>
 
 #include "comm/codec/codec.h"
@@ -50,18 +51,30 @@ class KeyedState final : public StateBase {
   // At and Find for the keys of a batch: f(i, S& state of key(i)) and f(i, S* state), for i from 0
   // to `count`. Several times faster than single lookups when the state is larger than the cache.
   // `f` may add and erase keys. key(i) is called more than once.
+  //
+  // If `f` returns a bool, false says that a state is as it was, and needs no place in the next
+  // snapshot. Such an `f` adds a key only where it receives null, and erases none; for a state that
+  // AtEach has made it returns true.
   template <class KeyAt, class F>
   void AtEach(size_t count, KeyAt&& key, F&& f) {
     table_.AtEach(count, key, [&](size_t i, S& state) {
-      changes_.Note(table_, state);
-      f(i, state);
+      if constexpr (std::is_same_v<std::invoke_result_t<F&, size_t, S&>, bool>) {
+        if (f(i, state)) changes_.Note(table_, state);
+      } else {
+        changes_.Note(table_, state);
+        f(i, state);
+      }
     });
   }
   template <class KeyAt, class F>
   void FindEach(size_t count, KeyAt&& key, F&& f) {
     table_.FindEach(count, key, [&](size_t i, S* state) {
-      if (state != nullptr) changes_.Note(table_, *state);
-      f(i, state);
+      if constexpr (std::is_same_v<std::invoke_result_t<F&, size_t, S*>, bool>) {
+        if (f(i, state) && state != nullptr) changes_.Note(table_, *state);
+      } else {
+        if (state != nullptr) changes_.Note(table_, *state);
+        f(i, state);
+      }
     });
   }
   // FindEach to read: f(i, const S* state). `f` must not change the state.

@@ -48,8 +48,9 @@ struct FirstOfPair {
 // the input ends. An epoch timer fires when its epoch is complete at the step. A graceful stop
 // completes all epochs, so epoch timers fire; the others remain state. Timers are state:
 // snapshots contain them. Timers exist in the root scope only, and none can be set once the input
-// has ended, unless clock timers outlive it (KeyedOperator::KeepClockTimersAtEnd). All timers that
-// are due fire in one activation, those that their functions set for a time that is due included.
+// has ended, unless they outlive it (KeyedOperator::KeepClockTimersAtEnd, KeepEventTimersAtEnd).
+// All timers that are due fire in one activation, those that their functions set for a time that is
+// due included.
 template <class S, class D, class T, class KeyFn>
 class KeyedStep {
  public:
@@ -69,6 +70,7 @@ class KeyedStep {
   using OnWakeUp = absl::AnyInvocable<void(const CapabilityRef<T>&)>;
   // f(const CapabilityRef<T>& time)
   using AtEnd = absl::AnyInvocable<void(const CapabilityRef<T>&)>;
+  using OnRestored = absl::AnyInvocable<void(const CapabilityRef<T>&)>;
 
   KeyedStep(internal::Graph& graph, internal::Node& node, NodeInput<D, T>& input, KeyFn key)
       : graph_(graph),
@@ -86,6 +88,14 @@ class KeyedStep {
   // For the end of the input, when a step has emitted its last results: a run that continues it
   // with more input starts from there.
   void RaiseWatermark(EventTime to) { watermark_.RaiseTo(to); }
+
+  // The watermark of the inputs in this run, of any step.
+  EventTime input_watermark() const { return input_.node().InputWatermark().time; }
+  // For steps that keep records and send them later: see NodeInput::LimitWatermark. `time` is that
+  // of the present batch or timer.
+  void LimitWatermark(const CapabilityRef<T>& time, EventTime limit) {
+    input_.LimitWatermark(time.time(), limit);
+  }
 
   // Calls the function for wake-ups at a time of the run's clock, or earlier. A later call takes
   // the place of this one. It is not part of snapshots: a step that is restored sets it again.
@@ -140,7 +150,7 @@ class KeyedStep {
   bool SetEventTimer(const K& key, EventTime at) {
     RequireRunning();
     RequireFunction(f_.on_event_timer, "OnEventTimer");
-    return !ended_ && state_.event_timers().Set(key, at);
+    return (!ended_ || keeps_event_timers_) && state_.event_timers().Set(key, at);
   }
   bool CancelEventTimer(const K& key, EventTime at) {
     return state_.event_timers().Cancel(key, at);
@@ -195,13 +205,13 @@ class KeyedStep {
     OnWakeUp on_wake_up;
     AtEnd at_end;
     absl::AnyInvocable<bool()> may_close;  // whether an epoch may close now; empty: always
-    absl::AnyInvocable<void()> on_restored;
+    OnRestored on_restored;
     bool has_own_watermark = false;
   };
 
   bool needs_capabilities() const {
     return f_.on_clock_timer || f_.on_epoch_timer || f_.on_event_timer || f_.on_wake_up ||
-           f_.at_end;
+           f_.at_end || f_.on_restored;
   }
   bool keeps_watermark() const { return f_.on_event_timer || f_.on_watermark; }
 
@@ -217,10 +227,10 @@ class KeyedStep {
     if (!state_.clock_timers().empty()) RequireFunction(f_.on_clock_timer, "OnClockTimer");
     if (!state_.epoch_timers().empty()) RequireFunction(f_.on_epoch_timer, "OnEpochTimer");
     if (!state_.event_timers().empty()) RequireFunction(f_.on_event_timer, "OnEventTimer");
-    if (f_.on_restored) f_.on_restored();
     if constexpr (std::is_same_v<T, Epoch>) {
       if (held_.empty()) return;
       input_.WithRightAt(held_[0].time(), [&](const CapabilityRef<T>& first) {
+        if (f_.on_restored) f_.on_restored(first);
         state_.epoch_timers().ForEach(
             [&](const K&, Epoch epoch) { HoldEpoch(first, epoch, std::max(epoch, first.time())); });
       });
@@ -262,7 +272,7 @@ class KeyedStep {
   }
 
   void PassWatermark(const CapabilityRef<T>& time) {
-    const EventTime raised = input_.node().LeastWatermark().time;
+    const EventTime raised = input_watermark();
     if (raised <= watermark()) return;
     ends_input_->KeepOpen(time);
     watermark_.RaiseTo(raised);
@@ -280,7 +290,8 @@ class KeyedStep {
     input_.WithRightAt(held_[0].time(), [&](const CapabilityRef<T>& time) {
       ends_input_->CloseBefore(time.time(), close);
       ends_input_->KeepOpen(time);
-      FireEventTimers(time, std::numeric_limits<EventTime>::max());
+      FireEventTimers(time,
+                      keeps_event_timers_ ? watermark() : std::numeric_limits<EventTime>::max());
       FireClockTimers(time, keeps_clock_timers_ ? absl::ToUnixNanos(Now())
                                                 : std::numeric_limits<int64_t>::max());
       FireEpochTimers(std::numeric_limits<Epoch>::max());
@@ -390,6 +401,7 @@ class KeyedStep {
   std::optional<Epoch> firing_;  // the epoch whose timers fire
   bool ended_ = false;
   bool keeps_clock_timers_ = false;  // at the end of the input
+  bool keeps_event_timers_ = false;  // likewise
   internal::Alarm alarm_;            // of the earliest clock timer
 };
 
@@ -509,12 +521,21 @@ class KeyedOperator {
     step_.f_.on_wake_up = std::move(f);
   }
   // Further state under the keys, which lives as long as the dataflow. The parts of its entries
-  // begin with a byte from kFirstOwnPart on. `restored` is called when the dataflow has been built.
-  template <class F>
-  void AddState(StateBase& state, F restored) {
+  // begin with a byte from kFirstOwnPart on.
+  void AddState(StateBase& state) {
     builder_.RequireNotBuilt();
     step_.state_.AddOwn(state);
-    step_.f_.on_restored = std::move(restored);
+  }
+  // The function that is called once, before all batches, when the state has been restored. It
+  // neither sends nor sets timers.
+  template <class F>
+  void OnRestored(F f) {
+    RequireRootScope();
+    static_assert(std::is_invocable_v<F&, const CapabilityRef<T>&>,
+                  "KeyedOperator: OnRestored must get a function of (const CapabilityRef<T>& "
+                  "first)");
+    builder_.RequireNotBuilt();
+    step_.f_.on_restored = std::move(f);
   }
   // The function for the end of the input, after all batches and timers. A graceful stop is not the
   // end of the input.
@@ -556,6 +577,11 @@ class KeyedOperator {
   void KeepClockTimersAtEnd() {
     builder_.RequireNotBuilt();
     step_.keeps_clock_timers_ = true;
+  }
+  // The same for event timers.
+  void KeepEventTimersAtEnd() {
+    builder_.RequireNotBuilt();
+    step_.keeps_event_timers_ = true;
   }
   // An epoch whose batches are applied stays open until may_close() is true; no batch of a later
   // epoch is applied before. For a step whose batches are finished later, downstream, under credit:

@@ -172,12 +172,13 @@ class NodeInput : public internal::InputPortBase {
     return true;
   }
   // For steps that keep records and send them later: no watermark above `limit` is sent. It is the
-  // watermark of the input when the first of these records arrived, or Node::kNoLimit. When the
-  // logic returns, a watermark is sent at `time`, at which the step has the right to send.
+  // watermark of the input when the first of these records arrived, or kNoWatermarkLimit. When the
+  // logic returns, a watermark is sent at `time`, at which the step has the right to send, or at
+  // the later time at which the watermark of the input changed.
   void LimitWatermark(const T& time, EventTime limit) {
     if (std::exchange(node_.watermark.limit, limit) == limit) return;
     node_.watermark.changed = this;
-    watermark_changed_at_ = time;
+    if (!TimestampTraits<T>::LessEqual(time, watermark_changed_at_)) watermark_changed_at_ = time;
   }
   // For steps that are restored.
   void RaiseWatermark(EventTime to) { watermarks_.RaiseTo(to); }

@@ -52,7 +52,8 @@ auto BuildSliceWindows(const Stream<D, T>& stream, std::string_view id, Clock cl
   auto& logic = stream.scope().graph().objects().template Make<Logic>(
       keyed.step(), results, late, std::move(clock), std::move(windower), std::move(aggregate),
       options);
-  keyed.AddState(logic.state(), [&logic] { logic.Resume(); });
+  keyed.AddState(logic.state());
+  keyed.OnRestored([&logic](const CapabilityRef<T>&) { logic.Resume(); });
   keyed.OnBatch(
       [&logic](const CapabilityRef<T>& time, Batch<D>& batch) { logic.Add(time, batch); });
   keyed.OnWatermark([&logic](const CapabilityRef<T>& time) { logic.Close(time); });

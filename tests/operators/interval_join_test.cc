@@ -139,6 +139,21 @@ struct HandJoin {
     return static_cast<size_t>(
         std::count_if(keys.begin(), keys.end(), [](const auto& key) { return key.second; }));
   }
+  // The bytes of a key's values in the snapshots, and the number of its timers.
+  struct Stored {
+    size_t values = 0;
+    size_t timers = 0;
+  };
+  Stored StoredOf(int key) const {
+    std::map<SnapshotStore::Bytes, size_t> parts;
+    for (const auto& change : store.changes()) {
+      if (change.step_id != "join" || change.key != EncodeToBytes(key)) continue;
+      parts.erase(change.part);
+      if (change.state.has_value()) parts[change.part] = change.state->size();
+    }
+    const bool has_values = parts.contains({});
+    return {.values = has_values ? parts[{}] : 0, .timers = parts.size() - (has_values ? 1 : 0)};
+  }
 };
 
 const Config kInOrder{.run = {.apply_in_epoch_order = true}};
@@ -178,6 +193,35 @@ TEST_CASE("a value is dropped when the watermark of both streams has passed its 
     join.right.Send(Number(5, 111));
     join.EndEpoch(worker);
     CHECK(join.StoredKeys() == 2);  // 3 and 5
+    return join.Close(worker);
+  }));
+}
+
+TEST_CASE(
+    "a key has one timer, which moves to an earlier time with a value that is dropped before") {
+  CheckOk(Execute(kInOrder, [](Worker& worker) -> absl::Status {
+    HandJoin join;
+    HEADWAY_RETURN_IF_ERROR(join.Build(worker, JoinInterval(0, 10)));
+    join.left.Send(Number(1, 100));  // dropped at 111
+    join.EndEpoch(worker);
+    const size_t one_value = join.StoredOf(1).values;
+    CHECK(join.StoredOf(1).timers == 1);
+    join.right.Send(Number(1, 105));  // dropped at 106
+    join.EndEpoch(worker);
+    CHECK(join.StoredOf(1).values > one_value);
+    CHECK(join.StoredOf(1).timers == 1);
+    for (const int64_t watermark : {106, 110}) {
+      join.left.Send(Number(2, watermark));
+      join.right.Send(Number(3, watermark));
+      join.EndEpoch(worker);
+      CHECK(join.StoredOf(1).values == one_value);
+      CHECK(join.StoredOf(1).timers == 1);
+    }
+    join.left.Send(Number(2, 111));
+    join.right.Send(Number(3, 111));
+    join.EndEpoch(worker);
+    CHECK(join.StoredOf(1).values == 0);
+    CHECK(join.StoredOf(1).timers == 0);
     return join.Close(worker);
   }));
 }

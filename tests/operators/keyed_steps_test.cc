@@ -367,6 +367,44 @@ TEST_CASE("a record that is dropped as a duplicate writes nothing to a snapshot"
   for (const SnapshotStore::Change& change : snapshots.changes()) CHECK(change.epoch == 0);
 }
 
+TEST_CASE("a record that does not change the state of its key writes nothing to a snapshot") {
+  SnapshotStore snapshots;
+  CheckOk(Execute({.run = {.apply_in_epoch_order = true}}, [&](Worker& worker) -> absl::Status {
+    InputHandle<std::pair<int, int>> input;
+    HEADWAY_RETURN_IF_ERROR(worker.Build("flow", [&](Scope<>& scope) {
+      const auto numbers = scope.Input(input);
+      numbers | MaxFinal("max");
+      numbers | MinFinal("min");
+      numbers | TopKFinal("top", 2);
+      numbers | RunningTopK("running", 2, {}, UpdateEach::kEpoch);
+      numbers | RunningFold("fold", 0, [](int& largest, int value) {
+        return value > largest ? (largest = value, true) : false;
+      });
+      snapshots.Listen(scope);
+    }));
+    for (Epoch epoch = 0; epoch < 3; ++epoch) {
+      // After the first epoch only key 2 changes, in the last one.
+      input.Send(std::pair(1, 7));
+      input.Send(std::pair(1, epoch == 0 ? 8 : 7));
+      input.Send(std::pair(2, 5));
+      input.Send(std::pair(2, epoch == 2 ? 9 : 5));
+      input.AdvanceTo(epoch + 1);
+      Settle(worker);
+    }
+    return worker.Cancel("flow");
+  }));
+  std::map<std::pair<std::string, Epoch>, int> writes;
+  for (const SnapshotStore::Change& change : snapshots.changes()) {
+    if (change.part.empty()) ++writes[{change.step_id, change.epoch}];
+  }
+  std::map<std::pair<std::string, Epoch>, int> expected;
+  for (const std::string step : {"max", "min", "top", "running", "fold"}) {
+    expected[{step, 0}] = 2;
+    if (step != "min") expected[{step, 2}] = 1;
+  }
+  CHECK(writes == expected);
+}
+
 TEST_CASE("the keys of deduplicate outlive the end of the input, and are freed in a later run") {
   ManualClock clock;
   auto store = std::make_shared<internal::MemoryStore>();

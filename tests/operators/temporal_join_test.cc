@@ -119,15 +119,18 @@ struct HandJoin {
   Collected<NumberRow> rows;
   SnapshotStore store;
   Epoch epoch = 0;
+  int64_t disorder = 0;  // of the versions
 
   absl::Status Build(Worker& worker) {
     return worker.Build("flow", [&](Scope<>& scope) {
       const auto table =
           scope.Input(versions) |
-          AssignEventTime("time", EventClock([](const Number& each) { return each.second; }, 0));
+          AssignEventTime("time",
+                          EventClock([](const Number& each) { return each.second; }, disorder));
       scope.Input(records) |
           TemporalLeftJoin("join", EventClock(kItself, 0), table, EventClock(kItself)) |
           CollectInto("rows", rows);
+      store.RestoreInto(scope);
       store.Listen(scope);
     });
   }
@@ -214,6 +217,34 @@ TEST_CASE("versions that no record can meet are dropped, with and without record
     CHECK(join.rows.InOrder() == std::vector<NumberRow>{{2, {10, 10}}});
     return join.Close(worker);
   }));
+}
+
+TEST_CASE("versions that are kept at the end of the input are dropped in a run that continues") {
+  HandJoin join;
+  join.disorder = 100;
+  // The size of the versions of key 1 after a run whose watermark ends at `watermark`.
+  const auto run = [&](int64_t watermark, const std::vector<int64_t>& versions) {
+    CheckOk(Execute({.run = {.first_epoch = join.epoch, .apply_in_epoch_order = true}},
+                    [&](Worker& worker) -> absl::Status {
+                      HEADWAY_RETURN_IF_ERROR(join.Build(worker));
+                      for (int64_t time : versions) join.versions.Send(Number(1, time));
+                      join.versions.Send(Number(9, watermark));
+                      join.records.Send(Number(9, watermark));
+                      join.EndEpoch(worker);
+                      return join.Close(worker);
+                    }));
+    ++join.epoch;
+    const auto key = EncodeToBytes(1);
+    return join.StoredBytes()[std::string(reinterpret_cast<const char*>(key.data()), key.size())];
+  };
+  std::vector<int64_t> versions;
+  for (int64_t time = 1; time <= 50; ++time) versions.push_back(time);
+  const size_t all = run(0, versions);
+  const size_t some = run(40, {});
+  CHECK(some < all / 2);
+  const size_t one = run(60, {});
+  CHECK(one < some / 4);
+  CHECK(one > 0);
 }
 
 TEST_CASE("records and versions at both ends of the range of times meet") {

@@ -331,6 +331,59 @@ TEST_CASE("with a KeyClock the windows of a key follow its own records, in every
   }
 }
 
+// Each event as a record of its own key, so that a step emits one result for each.
+template <class Step>
+void CheckWindowsBehind(const std::string& name, Step step) {
+  CAPTURE(name);
+  constexpr int kCount = 200;
+  // In the order of their times: the watermark is that of the last record.
+  const auto numbers = [] {
+    std::vector<std::pair<int64_t, int64_t>> records;
+    for (int64_t i = 0; i < kCount; ++i) records.emplace_back(i * 3, i * 3);
+    return records;
+  };
+  for (const Shape shape : {Shape{1, 1}, Shape{1, 3}, Shape{2, 2}}) {
+    for (const bool in_order : {false, true}) {
+      CAPTURE(shape.processes);
+      CAPTURE(shape.workers);
+      CAPTURE(in_order);
+      Collected<int64_t> results;
+      Dataflow flow("flow", [&](Scope<>& scope) {
+        const auto times =
+            scope.Input("numbers", TestingSource(numbers(), {.batch_size = 7})) |
+            AssignEventTime("time",
+                            EventClock([](const auto& record) { return record.second; }, 0));
+        // A result is a pair whose key is the time of its only record.
+        const auto kept = step(times) | Map("event", [](const auto& result) {
+                            return Keyed("k", Event(result.first, 1));
+                          });
+        Collect(kept | WindowCount("count", EventClock(kTime), TumblingWindows(30)), results);
+      });
+      CheckOk(RunInShape(
+          flow, shape,
+          {.epoch_config = RecordCountEpochConfig{50}, .apply_in_epoch_order = in_order}));
+      CHECK(results.late.empty());
+      CHECK(results.rows.size() == kCount * 3 / 30);
+      for (const auto& row : results.rows) CHECK(std::get<3>(row) == 10);
+    }
+  }
+}
+
+TEST_CASE("behind a step that keeps records and emits them later, no record is late") {
+  const auto time_of = [](const std::pair<int64_t, int64_t>& record) { return record.first; };
+  CheckWindowsBehind("CountPerEpoch",
+                     [&](const auto& times) { return times | CountPerEpoch("step", time_of); });
+  CheckWindowsBehind("RunningCount", [&](const auto& times) {
+    return times | RunningCount("step", time_of, UpdateEach::kEpoch);
+  });
+  CheckWindowsBehind("Collect", [](const auto& times) {
+    return times | headway::Collect("step", {.size_max = 2});  // which no list reaches
+  });
+  CheckWindowsBehind("CountFinal",
+                     [&](const auto& times) { return times | CountFinal("step", time_of); });
+  CheckWindowsBehind("MaxFinal", [](const auto& times) { return times | MaxFinal("step"); });
+}
+
 TEST_CASE("windows that are open at a stop are resumed, with another number of workers") {
   const uint32_t seed = std::random_device()();
   CAPTURE(seed);
