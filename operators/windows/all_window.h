@@ -45,7 +45,8 @@ auto BuildAllWindowParts(const Stream<D, T>& stream, Clock clock, W windows, Agg
     auto& logic =
         graph.objects().template Make<Logic>(keyed.step(), parts, key, std::move(clock),
                                              std::move(windows), std::move(aggregate), options);
-    keyed.AddState(logic.state(), [&logic] { logic.Resume(); });
+    keyed.AddState(logic.state());
+    keyed.OnRestored([&logic](const CapabilityRef<T>&) { logic.Resume(); });
     keyed.OnBatch(
         [&logic](const CapabilityRef<T>& time, Batch<D>& batch) { logic.Add(time, batch); });
     keyed.OnWatermark([&logic](const CapabilityRef<T>& time) { logic.Close(time); });
