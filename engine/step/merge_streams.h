@@ -57,11 +57,11 @@ class MergeReceiver {
       tee_.PushWatermark(time, watermark);
       return;
     }
+    std::ranges::find(of_port, &input, &OfInput::input)->latest = watermark;
     Watermark least = watermark;  // of the active inputs; the greatest of all if none is active
     least.active = false;
     least.time = kNoWatermark;
-    for (OfInput& each : of_port) {
-      if (each.input == &input) each.latest = watermark;
+    for (const OfInput& each : of_port) {
       if (!each.latest.has_value()) return;
       const EventTime of_input = each.latest->time;
       if (each.latest->active && !least.active) {
