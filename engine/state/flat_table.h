@@ -136,9 +136,13 @@ class FlatTable {
 
   // Frees the memory that the present number of keys does not need.
   void Shrink() {
-    size_t new_capacity = kCapacityMin;
-    while (SizeMaxOf(new_capacity) < size_) new_capacity *= 2;
+    const size_t new_capacity = CapacityFor(size_);
     if (new_capacity < capacity()) Rehash(new_capacity);
+  }
+  // Gets the memory for `count` keys at once.
+  void Reserve(size_t count) {
+    const size_t new_capacity = CapacityFor(count);
+    if (new_capacity > capacity()) Rehash(new_capacity);
   }
 
   // Keeps marks of the entries from now on (TableMarks). The present entries are stored. The
@@ -186,6 +190,11 @@ class FlatTable {
 
   size_t capacity() const { return memory_.data() == nullptr ? 0 : mask_ + 1; }
   static size_t SizeMaxOf(size_t capacity) { return capacity - capacity / 5; }
+  static size_t CapacityFor(size_t count) {
+    size_t enough = kCapacityMin;
+    while (SizeMaxOf(enough) < count) enough *= 2;
+    return enough;
+  }
   bool IsVacant(size_t slot) const { return tags_[slot] == 0; }
 
   // REQUIRES: the value is in this table.

@@ -67,6 +67,20 @@ class KeySlices {
     windows.first_end = std::min(windows.first_end, FirstEndOf(*range, watermark));
     return &slices.insert(place, {range->start, range->end, A{}})->state;
   }
+  // Calls f(const WindowEvent&) for the effects of a record that At gets next.
+  template <class F>
+  void ForEachEvent(const Windows& windows, EventTime time, EventTime watermark, F&& f) const {
+    const std::optional<Window> range = windower_.SliceOf(time);
+    if (!range.has_value()) return;
+    windower_.ForEachWindow(*range, [&](const Window& window) {
+      const bool is_known =
+          std::any_of(windows.slices.begin(), windows.slices.end(),
+                      [&](const KeySlice<A>& slice) { return window.Contains(slice.start); });
+      if (!is_known && window.end > watermark) {
+        f(WindowEvent{.kind = WindowEvent::Kind::kOpened, .window = window});
+      }
+    });
+  }
   bool IsInWindow(EventTime time) const { return windower_.SliceOf(time).has_value(); }
 
   // Calls emit(const Window&, const A&) for the open windows that end at the watermark or before,
@@ -160,20 +174,22 @@ class KeySlices<SessionWindows, Agg> {
     return &sessions.At(time, gap_, [&](A& into, const A& other) { aggregate_.Merge(into, other); })
                 .state;
   }
+  template <class F>
+  void ForEachEvent(const Windows& sessions, EventTime time, EventTime watermark, F&& f) const {
+    if (EndOf(time) > watermark || sessions.Has(time, gap_)) sessions.ForEachEvent(time, gap_, f);
+  }
   bool IsInWindow(EventTime) const { return true; }
 
   template <class F>
   void Close(Windows& sessions, EventTime watermark, F&& emit) const {
     while (const auto session = sessions.TakeFirst(
                [&](const Session<A>& each) { return EndOf(each.last) <= watermark; })) {
-      emit(Window{.start = session->first, .end = EndOf(session->last)}, session->state);
+      emit(session->RangeWith(gap_), session->state);
     }
   }
 
  private:
-  EventTime EndOf(EventTime last) const {
-    return Sessions<A>::Later(Sessions<A>::Later(last, gap_), 1);
-  }
+  EventTime EndOf(EventTime last) const { return LaterBy(LaterBy(last, gap_), 1); }
 
   const EventTime gap_;
   const Agg aggregate_;

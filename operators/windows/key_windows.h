@@ -27,11 +27,13 @@ class KeyWindowsBase {
   using A = typename Agg::State;
   using Result = RecordOfT<decltype(std::declval<const Agg&>().Result(std::declval<const A&>()))>;
   using Results = NodeOutput<std::pair<K, Windowed<Result>>, T>;
+  using Events = WindowEvents<K, T>;
 
  protected:
-  KeyWindowsBase(Step& step, Results& results, W windows, Agg aggregate)
+  KeyWindowsBase(Step& step, Results& results, Events& events, W windows, Agg aggregate)
       : step_(step),
         results_(results),
+        events_(events),
         windows_(std::move(windows), aggregate),
         aggregate_(std::move(aggregate)) {}
 
@@ -42,7 +44,19 @@ class KeyWindowsBase {
     windows_.Close(windows, watermark, [&](const Window& window, const A& state) {
       session.Give(std::pair<typename Step::KeyView, Windowed<Result>>(
           key, {window, Pane::kOnTime, aggregate_.Result(state)}));
+      events_.GiveClosed(time, typename Step::KeyView(key), window);
     });
+  }
+  // The aggregate that a record at `at` changes, or null.
+  template <class Key>
+  A* At(const CapabilityRef<T>& time, const Key& key, typename KeySlices<W, Agg>::Windows& windows,
+        EventTime at, EventTime watermark) {
+    if (events_.are_wanted()) {
+      windows_.ForEachEvent(windows, at, watermark, [&](const WindowEvent& event) {
+        events_.Give(time, typename Step::KeyView(key), event);
+      });
+    }
+    return windows_.At(windows, at, watermark);
   }
   // Adds a record that is taken from its batch.
   template <class Record>
@@ -62,6 +76,7 @@ class KeyWindowsBase {
 
   Step& step_;
   Results& results_;
+  Events& events_;
   const KeySlices<W, Agg> windows_;
   const Agg aggregate_;
 };
@@ -80,14 +95,16 @@ class CountWindowsLogic : public KeyWindowsBase<D, T, W, Agg, CountedWindows<W, 
   using Base = KeyWindowsBase<D, T, W, Agg, CountedWindows<W, Agg>>;
 
  public:
-  CountWindowsLogic(typename Base::Step& step, typename Base::Results& results, Clock clock,
-                    W windows, Agg aggregate)
-      : Base(step, results, std::move(windows), std::move(aggregate)), clock_(std::move(clock)) {}
+  CountWindowsLogic(typename Base::Step& step, typename Base::Results& results,
+                    typename Base::Events& events, Clock clock, W windows, Agg aggregate)
+      : Base(step, results, events, std::move(windows), std::move(aggregate)),
+        clock_(std::move(clock)) {}
 
   void Add(const CapabilityRef<T>& time, Batch<D>& batch) {
     this->step_.AtEach(batch, [&](size_t i, typename Base::State& key) {
       const EventTime at = TimeOf(batch, i, key.count);
-      auto* state = this->windows_.At(key.windows, key.count, key.count);
+      auto* state =
+          this->At(time, FirstOfPair()(std::as_const(batch)[i]), key.windows, key.count, key.count);
       auto&& record = batch.Take(i);
       ++key.count;
       if (state == nullptr) return;
@@ -137,8 +154,8 @@ class KeyClockLogic : public KeyWindowsBase<D, T, W, Agg, ClockedWindows<W, Agg>
   using K = typename Base::K;
 
   KeyClockLogic(typename Base::Step& step, typename Base::Results& results, NodeOutput<D, T>& late,
-                KeyClock<F> clock, W windows, Agg aggregate)
-      : Base(step, results, std::move(windows), std::move(aggregate)),
+                typename Base::Events& events, KeyClock<F> clock, W windows, Agg aggregate)
+      : Base(step, results, events, std::move(windows), std::move(aggregate)),
         late_(late),
         time_(std::move(clock.time)),
         disorder_(absl::ToInt64Nanoseconds(clock.disorder)),
@@ -155,7 +172,7 @@ class KeyClockLogic : public KeyWindowsBase<D, T, W, Agg, ClockedWindows<W, Agg>
         key.watermark.Set(raised, now);
       }
       CloseUntil(time, key_in_batch, key, watermark, now);
-      auto* state = this->windows_.At(key.windows, at, watermark);
+      auto* state = this->At(time, key_in_batch, key.windows, at, watermark);
       Arm(key_in_batch, key);
       if (state != nullptr) {
         this->AddTo(*state, at, batch.Take(i));

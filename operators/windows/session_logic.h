@@ -26,11 +26,14 @@ class SessionLogic {
       RecordOfT<decltype(std::declval<const Agg&>().Result(std::declval<const State&>()))>;
   using Results = NodeOutput<std::pair<K, Windowed<Result>>, T>;
 
-  SessionLogic(Step& step, Results& results, NodeOutput<D, T>& late, Clock clock,
+  using Events = WindowEvents<K, T>;
+
+  SessionLogic(Step& step, Results& results, NodeOutput<D, T>& late, Events& events, Clock clock,
                const SessionWindows& windows, Agg aggregate)
       : step_(step),
         results_(results),
         late_(late),
+        events_(events),
         clock_(std::move(clock)),
         gap_(windows.gap()),
         aggregate_(std::move(aggregate)) {}
@@ -48,6 +51,11 @@ class SessionLogic {
           known == nullptr ? step_.states().At(FirstOfPair()(batch[i])) : *known;
       const bool is_first = sessions.empty() || at < sessions.one->first;
       if (is_first) step_.SetEventTimer(KeyOf(batch, i), EndOf(at));
+      if (events_.are_wanted()) {
+        sessions.ForEachEvent(at, gap_, [&](const WindowEvent& event) {
+          events_.Give(time, typename Step::KeyView(FirstOfPair()(std::as_const(batch)[i])), event);
+        });
+      }
       Session<State>& session = sessions.At(
           at, gap_, [&](State& into, const State& other) { aggregate_.Merge(into, other); });
       auto&& record = batch.Take(i);
@@ -89,24 +97,24 @@ class SessionLogic {
   EventTime TimeOf(const Batch<D>& batch, size_t i) { return TimeOfValue(clock_.time, batch[i]); }
   // The end of the window of a session whose last record is at `last`: a record at a distance of
   // the gap belongs to it still.
-  EventTime EndOf(EventTime last) const {
-    return Sessions<State>::Later(Sessions<State>::Later(last, gap_), 1);
-  }
+  EventTime EndOf(EventTime last) const { return LaterBy(LaterBy(last, gap_), 1); }
 
   template <class Key, class IsOver>
   void Emit(const CapabilityRef<T>& time, const Key& key, Sessions<State>& sessions,
             IsOver&& is_over) {
     auto output = results_.SessionAt(time);
     while (const std::optional<Session<State>> session = sessions.TakeFirst(is_over)) {
-      const Window window{.start = session->first, .end = EndOf(session->last)};
+      const Window window = session->RangeWith(gap_);
       output.Give(std::pair<typename Step::KeyView, Windowed<Result>>(
           key, {window, Pane::kOnTime, aggregate_.Result(session->state)}));
+      events_.GiveClosed(time, typename Step::KeyView(key), window);
     }
   }
 
   Step& step_;
   Results& results_;
   NodeOutput<D, T>& late_;
+  Events& events_;
   Clock clock_;
   const EventTime gap_;
   const Agg aggregate_;

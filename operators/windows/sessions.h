@@ -3,13 +3,20 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <limits>
 #include <optional>
 #include <utility>
 #include <vector>
 
-#include "operators/windows/window.h"
+#include "operators/windows/window_events.h"
 
 namespace headway::internal {
+
+// `time` plus `gap`, or the last time.
+inline EventTime LaterBy(EventTime time, EventTime gap) {
+  EventTime later;
+  return __builtin_add_overflow(time, gap, &later) ? std::numeric_limits<EventTime>::max() : later;
+}
 
 // One session of a key: its records are at `first` to `last`.
 template <class A>
@@ -17,6 +24,11 @@ struct Session {
   EventTime first = 0;
   EventTime last = 0;
   A state{};
+
+  // A record at a distance of the gap belongs to it still.
+  Window RangeWith(EventTime gap) const {
+    return {.start = first, .end = LaterBy(LaterBy(last, gap), 1)};
+  }
 };
 
 // The sessions of a key in the order of time, more than a gap apart from each other. Most keys have
@@ -42,6 +54,32 @@ struct Sessions {
     return (one.has_value() && Joins(*one, time, gap)) ||
            std::ranges::any_of(more, [&](const auto& each) { return Joins(each, time, gap); });
   }
+  // Calls f(const WindowEvent&) for the effects of a record at `time` that is added next.
+  template <class F>
+  void ForEachEvent(EventTime time, EventTime gap, F&& f) const {
+    const Session<A>* first = nullptr;
+    Session<A> whole{.first = time, .last = time, .state{}};
+    const auto visit = [&](auto&& visit_joined) {
+      if (one.has_value() && Joins(*one, time, gap)) visit_joined(*one);
+      for (const Session<A>& each : more) {
+        if (Joins(each, time, gap)) visit_joined(each);
+      }
+    };
+    visit([&](const Session<A>& joined) {
+      if (first == nullptr) first = &joined;
+      Extend(whole, joined.first);
+      Extend(whole, joined.last);
+    });
+    if (first == nullptr) {
+      f(WindowEvent{.kind = WindowEvent::Kind::kOpened, .window = whole.RangeWith(gap)});
+    }
+    visit([&](const Session<A>& joined) {
+      if (&joined == first) return;
+      f(WindowEvent{.kind = WindowEvent::Kind::kMerged,
+                    .window = joined.RangeWith(gap),
+                    .into = whole.RangeWith(gap)});
+    });
+  }
   // Removes and returns the first session, if `is_over` is true for it.
   template <class IsOver>
   std::optional<Session<A>> TakeFirst(IsOver&& is_over) {
@@ -55,16 +93,9 @@ struct Sessions {
     return first;
   }
 
-  // `time` plus `gap`, or the last time.
-  static EventTime Later(EventTime time, EventTime gap) {
-    EventTime later;
-    return __builtin_add_overflow(time, gap, &later) ? std::numeric_limits<EventTime>::max()
-                                                     : later;
-  }
-
  private:
   static bool Joins(const Session<A>& session, EventTime time, EventTime gap) {
-    return time <= Later(session.last, gap) && session.first <= Later(time, gap);
+    return time <= LaterBy(session.last, gap) && session.first <= LaterBy(time, gap);
   }
   static void Extend(Session<A>& session, EventTime time) {
     session.first = std::min(session.first, time);
@@ -77,7 +108,7 @@ struct Sessions {
     if (one.has_value()) all.push_back(*std::move(one));
     std::ranges::move(more, std::back_inserter(all));
     size_t begin = 0;
-    while (begin < all.size() && Later(all[begin].last, gap) < time) ++begin;
+    while (begin < all.size() && LaterBy(all[begin].last, gap) < time) ++begin;
     size_t end = begin;
     while (end < all.size() && Joins(all[end], time, gap)) ++end;
     if (begin == end) {

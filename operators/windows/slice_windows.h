@@ -14,6 +14,7 @@
 #include "operators/value_clock.h"
 #include "operators/windows/open_windows.h"
 #include "operators/windows/slice_tables.h"
+#include "operators/windows/window_events.h"
 
 namespace headway::internal {
 
@@ -33,15 +34,18 @@ class SliceWindows {
       std::declval<const typename Agg::State&>()))>;
   using Results = NodeOutput<std::pair<K, Windowed<Result>>, T>;
 
-  SliceWindows(Step& step, Results& results, NodeOutput<D, T>& late, Clock clock, W windower,
-               Agg aggregate, const WindowOptions& options)
+  using Events = WindowEvents<K, T>;
+
+  SliceWindows(Step& step, Results& results, NodeOutput<D, T>& late, Events& events, Clock clock,
+               W windower, Agg aggregate, const WindowOptions& options)
       : step_(step),
         results_(results),
         late_(late),
+        events_(events),
         clock_(std::move(clock)),
         windower_(std::move(windower)),
         aggregate_(std::move(aggregate)),
-        early_interval_(options.early_interval),
+        early_{.interval = options.early_interval, .at = std::nullopt},
         open_(absl::ToInt64Nanoseconds(options.allowed_lateness)),
         tables_(windower_) {}
 
@@ -94,7 +98,7 @@ class SliceWindows {
 
   void WakeUp(const CapabilityRef<T>& time) {
     if constexpr (kIsSystemClock<Clock>) FollowSystemClock(time);
-    if (early_at_.has_value() && step_.Now() >= *early_at_) EmitEarly(time);
+    if (early_.at.has_value() && step_.Now() >= *early_.at) EmitEarly(time);
     ScheduleWakeUp();
   }
 
@@ -114,6 +118,11 @@ class SliceWindows {
   using Slice = typename Tables::Slice;
   using KeyInBatch = typename Step::KeyInBatch;
   using Keys = FlatTable<K, std::monostate>;
+
+  struct EarlyPanes {
+    absl::Duration interval;
+    std::optional<absl::Time> at;  // of the next ones
+  };
 
   static KeyInBatch KeyOf(const Batch<D>& batch, size_t i) {
     return KeyInBatch(FirstOfPair()(batch[i]));
@@ -139,9 +148,11 @@ class SliceWindows {
     Close(time);
   }
 
-  bool MayEmitEarly() const { return early_interval_ < absl::InfiniteDuration(); }
+  bool MayEmitEarly() const { return early_.interval < absl::InfiniteDuration(); }
   // Whether the keys of a batch have to be noted.
-  bool NotesChanges() const { return open_.has_emitted() || MayEmitEarly(); }
+  bool NotesChanges() const {
+    return open_.has_emitted() || MayEmitEarly() || events_.are_wanted();
+  }
 
   // The slice of that time, which may be new; null if the time is in no window, or all of its
   // windows are closed.
@@ -172,7 +183,7 @@ class SliceWindows {
       slice->records.push_back(static_cast<uint32_t>(i));
     }
     for (Slice* slice : touched_) {
-      if (NotesChanges()) NoteKeys(*slice, batch);
+      if (NotesChanges()) NoteKeys(time, *slice, batch);
       slice->aggregates.AtEach(
           slice->records.size(), [&](size_t n) { return KeyOf(batch, slice->records[n]); },
           [&](size_t n, State& state) {
@@ -185,11 +196,29 @@ class SliceWindows {
     touched_.clear();
   }
   // Before the records are taken.
-  void NoteKeys(Slice& slice, const Batch<D>& batch) {
+  void NoteKeys(const CapabilityRef<T>& time, Slice& slice, const Batch<D>& batch) {
     for (uint32_t i : slice.records) {
+      if (events_.are_wanted()) GiveOpened(time, slice, KeyOf(batch, i));
       if (MayEmitEarly()) slice.changed.At(KeyOf(batch, i));
       if (open_.has_emitted()) late_keys_[slice.range.start].At(KeyOf(batch, i));
     }
+  }
+
+  // The events of a record of this key, if it is the first one in its slice. Makes its aggregate.
+  void GiveOpened(const CapabilityRef<T>& time, Slice& slice, const KeyInBatch& key) {
+    if (slice.aggregates.Peek(key) != nullptr) return;
+    const EventTime watermark = step_.watermark();
+    windower_.ForEachWindow(slice.range, [&](const Window& window) {
+      bool is_known = open_.IsOver(window.end, watermark);
+      tables_.ForEachIn(window, [&](Slice& each) {
+        is_known = is_known || each.aggregates.Peek(key) != nullptr;
+      });
+      if (is_known) return;
+      const typename Step::KeyView view(key);
+      events_.Give(time, view, {.kind = WindowEvent::Kind::kOpened, .window = window});
+      if (window.end <= watermark) events_.GiveClosed(time, view, window);
+    });
+    slice.aggregates.At(key);
   }
 
   void EmitAll(const CapabilityRef<T>& time, const Window& window) {
@@ -199,10 +228,15 @@ class SliceWindows {
     if (slices.size() == 1) {
       slices[0]->aggregates.ForEach([&](typename Step::KeyView key, const State& state) {
         Give(session, key, window, Pane::kOnTime, state);
+        events_.GiveClosed(time, key, window);
       });
       return;
     }
     FlatTable<K, State> combined;
+    // Tables of one size have their keys in the same order, so the cache has the next ones.
+    size_t largest = 0;
+    for (Slice* slice : slices) largest = std::max(largest, slice->aggregates.size());
+    combined.Reserve(largest);
     for (Slice* slice : slices) {
       slice->aggregates.ForEach([&](typename Step::KeyView key, const State& state) {
         const size_t size_before = combined.size();
@@ -216,6 +250,7 @@ class SliceWindows {
     }
     combined.ForEach([&](typename Step::KeyView key, const State& state) {
       Give(session, key, window, Pane::kOnTime, state);
+      events_.GiveClosed(time, key, window);
     });
   }
 
@@ -236,7 +271,7 @@ class SliceWindows {
     EmitKeys(time, keys, Pane::kLate);
   }
   void EmitEarly(const CapabilityRef<T>& time) {
-    early_at_.reset();
+    early_.at.reset();
     KeysByWindow keys;
     for (auto& [start, slice] : tables_.slices()) {
       open_.ForEachOpen(slice.range,
@@ -281,10 +316,10 @@ class SliceWindows {
   }
 
   void ScheduleWakeUp() {
-    if (MayEmitEarly() && !early_at_.has_value() && open_.first_end().has_value()) {
-      early_at_ = step_.Now() + early_interval_;
+    if (MayEmitEarly() && !early_.at.has_value() && open_.first_end().has_value()) {
+      early_.at = step_.Now() + early_.interval;
     }
-    absl::Time next = early_at_.value_or(absl::InfiniteFuture());
+    absl::Time next = early_.at.value_or(absl::InfiniteFuture());
     if constexpr (kIsSystemClock<Clock>) {
       const std::optional<EventTime> end = open_.first_end();
       if (end.has_value()) next = std::min(next, absl::FromUnixNanos(*end));
@@ -296,17 +331,17 @@ class SliceWindows {
   Step& step_;
   Results& results_;
   NodeOutput<D, T>& late_;
+  Events& events_;
   Clock clock_;
   const W windower_;
   const Agg aggregate_;
-  const absl::Duration early_interval_;
+  EarlyPanes early_;
   OpenWindows open_;
   Tables tables_;
   Slice* current_ = nullptr;  // the slice of the last record
   std::vector<EventTime> times_;
   std::vector<Slice*> touched_;
   std::map<EventTime, Keys> late_keys_;  // by slices, of the batch that is being added
-  std::optional<absl::Time> early_at_;
   absl::Time wake_up_at_ = absl::InfiniteFuture();
 };
 

@@ -41,6 +41,21 @@ void RequireValid(const Stream<D, T>& stream, std::string_view id, const absl::S
   stream.scope().graph().errors().FailAndThrow(stream.scope().FullId(id), status);
 }
 
+// Adds the output for the events of a step's windows.
+template <class T, class Keyed>
+auto& AddEvents(Keyed& keyed, Graph& graph) {
+  using Events = WindowEvents<typename Keyed::Step::K, T>;
+  return graph.objects().template Make<Events>(
+      keyed.template AddOutput<std::pair<typename Keyed::Step::K, WindowEvent>>());
+}
+template <class Keyed, class R, class D, class T, class K>
+auto BuildWithEvents(Keyed& keyed, NodeOutput<R, T>& results, NodeOutput<D, T>& late,
+                     WindowEvents<K, T>& events) {
+  const Stream<R, T> stream_of_results = keyed.Build(results);
+  return KeyWindowStream(stream_of_results, keyed.StreamOf(late), keyed.StreamOf(events.output()),
+                         events.wanted());
+}
+
 template <class D, class T, class Clock, class W, class Agg>
 auto BuildSliceWindows(const Stream<D, T>& stream, std::string_view id, Clock clock, W windower,
                        Agg aggregate, const WindowOptions& options) {
@@ -49,9 +64,10 @@ auto BuildSliceWindows(const Stream<D, T>& stream, std::string_view id, Clock cl
   auto& results =
       keyed.template AddOutput<std::pair<typename Logic::K, Windowed<typename Logic::Result>>>();
   auto& late = keyed.template AddOutput<D>();
+  auto& events = AddEvents<T>(keyed, stream.scope().graph());
   auto& logic = stream.scope().graph().objects().template Make<Logic>(
-      keyed.step(), results, late, std::move(clock), std::move(windower), std::move(aggregate),
-      options);
+      keyed.step(), results, late, events, std::move(clock), std::move(windower),
+      std::move(aggregate), options);
   keyed.AddState(logic.state());
   keyed.OnRestored([&logic](const CapabilityRef<T>&) { logic.Resume(); });
   keyed.OnBatch(
@@ -60,8 +76,7 @@ auto BuildSliceWindows(const Stream<D, T>& stream, std::string_view id, Clock cl
   if constexpr (kIsSystemClock<Clock>) keyed.KeepOwnWatermark();
   keyed.OnWakeUp([&logic](const CapabilityRef<T>& time) { logic.WakeUp(time); });
   keyed.AtEnd([&logic](const CapabilityRef<T>& time) { logic.End(time); });
-  auto stream_of_results = keyed.Build(results);
-  return WindowStream(stream_of_results, keyed.StreamOf(late));
+  return BuildWithEvents(keyed, results, late, events);
 }
 
 template <class D, class T, class Clock, class Agg>
@@ -73,15 +88,15 @@ auto BuildSessionWindows(const Stream<D, T>& stream, std::string_view id, Clock 
   auto& results =
       keyed.template AddOutput<std::pair<typename Logic::K, Windowed<typename Logic::Result>>>();
   auto& late = keyed.template AddOutput<D>();
+  auto& events = AddEvents<T>(keyed, stream.scope().graph());
   auto& logic = stream.scope().graph().objects().template Make<Logic>(
-      keyed.step(), results, late, std::move(clock), windows, std::move(aggregate));
+      keyed.step(), results, late, events, std::move(clock), windows, std::move(aggregate));
   keyed.OnBatch(
       [&logic](const CapabilityRef<T>& time, Batch<D>& batch) { logic.Add(time, batch); });
   keyed.OnEventTimer([&logic](const CapabilityRef<T>& time, const typename Logic::K& key,
                               EventTime) { logic.Close(time, key); });
   keyed.AtEnd([&logic](const CapabilityRef<T>& time) { logic.End(time); });
-  auto stream_of_results = keyed.Build(results);
-  return WindowStream(stream_of_results, keyed.StreamOf(late));
+  return BuildWithEvents(keyed, results, late, events);
 }
 
 template <class D, class T, class Clock, class W, class Agg>
@@ -92,13 +107,13 @@ auto BuildCountWindows(const Stream<D, T>& stream, std::string_view id, Clock cl
   auto& results =
       keyed.template AddOutput<std::pair<typename Logic::K, Windowed<typename Logic::Result>>>();
   auto& late = keyed.template AddOutput<D>();  // none is
+  auto& events = AddEvents<T>(keyed, stream.scope().graph());
   auto& logic = stream.scope().graph().objects().template Make<Logic>(
-      keyed.step(), results, std::move(clock), std::move(windows), std::move(aggregate));
+      keyed.step(), results, events, std::move(clock), std::move(windows), std::move(aggregate));
   keyed.OnBatch(
       [&logic](const CapabilityRef<T>& time, Batch<D>& batch) { logic.Add(time, batch); });
   keyed.AtEnd([&logic](const CapabilityRef<T>& time) { logic.End(time); });
-  auto stream_of_results = keyed.Build(results);
-  return WindowStream(stream_of_results, keyed.StreamOf(late));
+  return BuildWithEvents(keyed, results, late, events);
 }
 
 template <class D, class T, class F, class W, class Agg>
@@ -109,16 +124,17 @@ auto BuildKeyClockWindows(const Stream<D, T>& stream, std::string_view id, KeyCl
   auto& results =
       keyed.template AddOutput<std::pair<typename Logic::K, Windowed<typename Logic::Result>>>();
   auto& late = keyed.template AddOutput<D>();
+  auto& events = AddEvents<T>(keyed, stream.scope().graph());
   auto& logic = stream.scope().graph().objects().template Make<Logic>(
-      keyed.step(), results, late, std::move(clock), std::move(windows), std::move(aggregate));
+      keyed.step(), results, late, events, std::move(clock), std::move(windows),
+      std::move(aggregate));
   keyed.OnBatch(
       [&logic](const CapabilityRef<T>& time, Batch<D>& batch) { logic.Add(time, batch); });
   keyed.OnClockTimer([&logic](const CapabilityRef<T>& time, const typename Logic::K& key,
                               absl::Time at) { logic.Fire(time, key, at); });
   keyed.AtEnd([&logic](const CapabilityRef<T>& time) { logic.End(time); });
   keyed.KeepClockTimersAtEnd();
-  auto stream_of_results = keyed.Build(results);
-  return WindowStream(stream_of_results, keyed.StreamOf(late));
+  return BuildWithEvents(keyed, results, late, events);
 }
 
 }  // namespace internal
@@ -141,6 +157,8 @@ auto BuildKeyClockWindows(const Stream<D, T>& stream, std::string_view id, KeyCl
 // Records that come when all of their windows are closed go to late() of the result, a stream of
 // input records. A record behind the watermark that has an open window is not late. In a run that
 // resumes another one, the watermark continues from where it was.
+//
+// events() of the result says when windows of a key open, merge and close (window_events.h).
 //
 // The step exchanges its input by key. An aggregate is kept for each key and slice of the windows
 // (windowers.h), until the last window of the slice is over. With a KeyClock and with CountWindows

@@ -461,5 +461,81 @@ TEST_CASE("an exception of a step's function ends the run with an error that nam
   check(CountPerEpoch("bad", thrower));
 }
 
+// The entries of each step that a store has after each epoch: the largest number, and the last.
+struct EntryCounts {
+  size_t largest = 0;
+  size_t last = 0;
+};
+std::map<std::string, EntryCounts> CountEntries(const SnapshotStore& store) {
+  using Entry = std::pair<SnapshotStore::Bytes, SnapshotStore::Bytes>;  // key, part
+  std::map<std::string, std::set<Entry>> entries;
+  std::map<std::string, EntryCounts> counts;
+  for (size_t i = 0; i < store.changes().size(); ++i) {
+    const SnapshotStore::Change& change = store.changes()[i];
+    std::set<Entry>& of_step = entries[change.step_id];
+    if (change.state.has_value()) {
+      of_step.emplace(change.key, change.part);
+    } else {
+      of_step.erase({change.key, change.part});
+    }
+    EntryCounts& count = counts[change.step_id];
+    count.last = of_step.size();
+    const bool ends_snapshot = i + 1 == store.changes().size() ||
+                               store.changes()[i + 1].epoch != change.epoch ||
+                               store.changes()[i + 1].step_id != change.step_id;
+    if (ends_snapshot) count.largest = std::max(count.largest, count.last);
+  }
+  return counts;
+}
+
+TEST_CASE("many keys that live for a short time leave nothing in state and store") {
+  constexpr int kKeys = 5000;
+  // Two records of each key, 50 keys at a time; a record in a millisecond of both times.
+  std::vector<std::pair<int, int64_t>> records;
+  for (int i = 0; i < 2 * kKeys; ++i) records.emplace_back(i / 100 * 50 + i % 50, i);
+  ManualClock clock;
+  SnapshotStore store;
+  const auto ignore = [](auto stream, std::string id) {
+    stream | Inspect(std::move(id), [](const auto&) {});
+  };
+  Dataflow flow("flow", [&](Scope<>& scope) {
+    auto in = scope.Input("in", TestingSource(records, {.batch_size = 10})) |
+              Inspect("clock", [&](const auto&) { clock.Advance(absl::Milliseconds(1)); });
+    const auto time = [](int64_t millis) { return absl::FromUnixMillis(millis); };
+    const EventClock event_clock(time, absl::Milliseconds(20));
+    const auto millis = [](int count) { return absl::Milliseconds(count); };
+    ignore(in | WindowCount("tumbling", event_clock, TumblingWindows(millis(200))), "1");
+    ignore(in | WindowCount("sliding", event_clock, SlidingWindows(millis(200), millis(50))), "2");
+    ignore(in | WindowCount("sessions", event_clock, SessionWindows(millis(100))), "3");
+    ignore(in | WindowCount("key_clock", KeyClock(time, millis(20), /*idle_timeout=*/millis(100)),
+                            TumblingWindows(millis(200))),
+           "4");
+    ignore(in | StatefulMap<int>("discard",
+                                 [](std::optional<int>& seen, int64_t) {
+                                   return (seen = seen ? std::nullopt : std::optional(1)), 0;
+                                 }),
+           "5");
+    ignore(
+        in | Deduplicate("deduplicate", millis(200), [](const auto& each) { return each.first; }),
+        "6");
+    ignore(in | Join<JoinEmit::kFinal>("join", JoinExpiry{millis(200)}, in), "7");
+    ignore(in | Collect("collect", {.idle_max = millis(200)}), "8");
+    store.Listen(scope);
+  });
+  CheckOk(RunMain(flow, {.epoch_config = RecordCountEpochConfig{.records_per_epoch = 30},
+                         .apply_in_epoch_order = true,
+                         .clock = &clock}));
+  std::map<std::string, EntryCounts> counts = CountEntries(store);
+  for (const std::string step : {"tumbling", "sliding", "sessions", "key_clock", "discard",
+                                 "deduplicate", "join", "collect"}) {
+    CAPTURE(step);
+    REQUIRE(counts.contains(step));
+    CHECK(counts[step].largest > 0);
+    CHECK(counts[step].largest < 2000);  // of 5000 keys
+    const bool keeps_recent = step == "deduplicate" || step == "key_clock";
+    CHECK(counts[step].last <= (keeps_recent ? 500 : 0));
+  }
+}
+
 }  // namespace
 }  // namespace headway

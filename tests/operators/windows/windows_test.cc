@@ -495,7 +495,8 @@ class Fed {
 
   // Runs `script`, which feeds a WindowCount with these arguments.
   template <class Clock, class W>
-  Fed(Clock window_clock, W windows, WindowOptions options, absl::FunctionRef<void(Fed&)> script) {
+  Fed(Clock window_clock, W windows, WindowOptions options, absl::FunctionRef<void(Fed&)> script,
+      bool with_events = false) {
     CheckOk(Execute({.run = {.clock = &clock_}}, [&](Worker& worker) -> absl::Status {
       worker_ = &worker;
       HEADWAY_RETURN_IF_ERROR(worker.Build("flow", [&](Scope<>& scope) {
@@ -506,6 +507,9 @@ class Fed {
         });
         counts.late() |
             Inspect("late", [&](const auto& record) { late_.push_back(record.second.first); });
+        if (!with_events) return;
+        counts.events() |
+            Inspect("events", [&](const auto& record) { events_.push_back(record.second); });
       }));
       script(*this);
       input_.Close();
@@ -523,6 +527,7 @@ class Fed {
     clock_.Advance(duration);
     return Step();
   }
+  std::vector<WindowEvent> TakeEvents() { return std::exchange(events_, {}); }
   std::vector<int64_t> TakeLate() { return std::exchange(late_, {}); }
 
  private:
@@ -536,6 +541,7 @@ class Fed {
   InputHandle<Keyed> input_;
   Panes panes_;
   std::vector<int64_t> late_;
+  std::vector<WindowEvent> events_;
 };
 
 TEST_CASE(
@@ -685,6 +691,59 @@ TEST_CASE("a session ends when the watermark has passed its last record by more 
     CHECK(fed.TakeLate().empty());
     CHECK(fed.Feed({80}) == Fed::Panes{{36, 57, 2, Pane::kOnTime}});
   });
+}
+
+TEST_CASE("a step tells when windows of a key open, merge and close") {
+  using Events = std::vector<WindowEvent>;
+  constexpr auto kOpened = WindowEvent::Kind::kOpened;
+  constexpr auto kMerged = WindowEvent::Kind::kMerged;
+  constexpr auto kClosed = WindowEvent::Kind::kClosed;
+  const auto sliding = [&](Fed& fed) {
+    fed.Feed({15, 16});
+    CHECK(fed.TakeEvents() == Events{{kOpened, {0, 20}}, {kOpened, {10, 30}}});
+    CHECK(fed.Feed({21}) == Fed::Panes{{0, 20, 2, Pane::kOnTime}});
+    CHECK(fed.TakeEvents() == Events{{kOpened, {20, 40}}, {kClosed, {0, 20}}});
+    fed.Feed({12, 1});  // [0, 20) stays closed, and [10, 30) is known
+    CHECK(fed.TakeEvents().empty());
+    fed.Feed({40});
+    CHECK(
+        fed.TakeEvents() ==
+        Events{{kOpened, {30, 50}}, {kOpened, {40, 60}}, {kClosed, {10, 30}}, {kClosed, {20, 40}}});
+  };
+  Fed(EventClock(kTime, 0), SlidingWindows(20, 10), {}, sliding, true);
+  Fed(
+      EventClock(kTime, 30), SessionWindows(10), {},
+      [&](Fed& fed) {
+        fed.Feed({0, 40, 20});
+        CHECK(fed.TakeEvents() ==
+              Events{{kOpened, {0, 11}}, {kOpened, {40, 51}}, {kOpened, {20, 31}}});
+        fed.Feed({10, 30});
+        CHECK(fed.TakeEvents() ==
+              Events{{kMerged, {20, 31}, {0, 31}}, {kMerged, {40, 51}, {0, 51}}});
+        fed.Feed({81});
+        CHECK(fed.TakeEvents() == Events{{kOpened, {81, 92}}, {kClosed, {0, 51}}});
+      },
+      true);
+  Fed(
+      SystemClock(), CountWindows(2), {},
+      [&](Fed& fed) {
+        fed.Feed({0, 0, 0});
+        CHECK(fed.TakeEvents() == Events{{kOpened, {0, 2}}, {kClosed, {0, 2}}, {kOpened, {2, 4}}});
+      },
+      true);
+}
+
+TEST_CASE("a window of a key that opens within the allowed lateness has closed at once") {
+  Fed(
+      EventClock(kTime, 0), TumblingWindows(10), {.allowed_lateness = absl::Nanoseconds(15)},
+      [](Fed& fed) {
+        fed.Feed({20});
+        fed.TakeEvents();
+        CHECK(fed.Feed({9}) == Fed::Panes{{0, 10, 1, Pane::kLate}});
+        CHECK(fed.TakeEvents() == std::vector<WindowEvent>{{WindowEvent::Kind::kOpened, {0, 10}},
+                                                           {WindowEvent::Kind::kClosed, {0, 10}}});
+      },
+      true);
 }
 
 TEST_CASE("times at the ends of their range are in windows, or late; nothing overflows") {
