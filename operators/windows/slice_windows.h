@@ -14,6 +14,7 @@
 #include "operators/value_clock.h"
 #include "operators/windows/open_windows.h"
 #include "operators/windows/slice_tables.h"
+#include "operators/windows/sliding_sums.h"
 #include "operators/windows/window_events.h"
 
 namespace headway::internal {
@@ -66,17 +67,20 @@ class SliceWindows {
     if constexpr (kIsSystemClock<Clock>) FollowSystemClock(time);
     EventTime first = std::numeric_limits<EventTime>::max();
     EventTime last = kNoWatermark;
-    times_.resize(batch.size());
+    batch_.times.resize(batch.size());
     for (size_t i = 0; i < batch.size(); ++i) {
-      times_[i] = TimeOf(batch, i);
-      first = std::min(first, times_[i]);
-      last = std::max(last, times_[i]);
+      batch_.times[i] = TimeOf(batch, i);
+      first = std::min(first, batch_.times[i]);
+      last = std::max(last, batch_.times[i]);
     }
     Slice* slice = SliceFor(first);
     if (slice != nullptr && slice->range.Contains(last) && !NotesChanges()) {
+      sums_.NoteChange(slice->range.start);
       slice->aggregates.AtEach(
           batch.size(), [&](size_t i) { return KeyOf(batch, i); },
-          [&](size_t i, State& state) { aggregate_.Add(state, times_[i], ValueOf(batch, i)); });
+          [&](size_t i, State& state) {
+            aggregate_.Add(state, batch_.times[i], ValueOf(batch, i));
+          });
     } else {
       Divide(time, batch);
     }
@@ -116,12 +120,20 @@ class SliceWindows {
   using State = typename Agg::State;
   using Tables = SliceTables<K, State, W>;
   using Slice = typename Tables::Slice;
+  using Sums = SlidingSums<K, Agg>;
   using KeyInBatch = typename Step::KeyInBatch;
   using Keys = FlatTable<K, std::monostate>;
 
   struct EarlyPanes {
     absl::Duration interval;
     std::optional<absl::Time> at;  // of the next ones
+  };
+
+  // Of the batch that is being added.
+  struct BatchParts {
+    std::vector<EventTime> times;
+    std::vector<Slice*> slices;
+    std::map<EventTime, Keys> late_keys;  // by slices
   };
 
   static KeyInBatch KeyOf(const Batch<D>& batch, size_t i) {
@@ -172,35 +184,36 @@ class SliceWindows {
 
   void Divide(const CapabilityRef<T>& time, Batch<D>& batch) {
     for (size_t i = 0; i < batch.size(); ++i) {
-      Slice* slice = SliceFor(times_[i]);
+      Slice* slice = SliceFor(batch_.times[i]);
       if (slice == nullptr) {
-        if (windower_.SliceOf(times_[i]).has_value()) {
+        if (windower_.SliceOf(batch_.times[i]).has_value()) {
           late_.SessionAt(time).Give(batch.Take(i));
         }
         continue;
       }
-      if (slice->records.empty()) touched_.push_back(slice);
+      if (slice->records.empty()) batch_.slices.push_back(slice);
       slice->records.push_back(static_cast<uint32_t>(i));
     }
-    for (Slice* slice : touched_) {
+    for (Slice* slice : batch_.slices) {
+      sums_.NoteChange(slice->range.start);
       if (NotesChanges()) NoteKeys(time, *slice, batch);
       slice->aggregates.AtEach(
           slice->records.size(), [&](size_t n) { return KeyOf(batch, slice->records[n]); },
           [&](size_t n, State& state) {
             const size_t i = slice->records[n];
-            aggregate_.Add(state, times_[i], ValueOf(batch, i));
+            aggregate_.Add(state, batch_.times[i], ValueOf(batch, i));
           });
       slice->records.clear();
     }
-    if (!late_keys_.empty()) EmitLate(time);
-    touched_.clear();
+    if (!batch_.late_keys.empty()) EmitLate(time);
+    batch_.slices.clear();
   }
   // Before the records are taken.
   void NoteKeys(const CapabilityRef<T>& time, Slice& slice, const Batch<D>& batch) {
     for (uint32_t i : slice.records) {
       if (events_.are_wanted()) GiveOpened(time, slice, KeyOf(batch, i));
       if (MayEmitEarly()) slice.changed.At(KeyOf(batch, i));
-      if (open_.has_emitted()) late_keys_[slice.range.start].At(KeyOf(batch, i));
+      if (open_.has_emitted()) batch_.late_keys[slice.range.start].At(KeyOf(batch, i));
     }
   }
 
@@ -225,33 +238,17 @@ class SliceWindows {
     std::vector<Slice*> slices;
     tables_.ForEachIn(window, [&](Slice& slice) { slices.push_back(&slice); });
     auto session = results_.SessionAt(time);
-    if (slices.size() == 1) {
-      slices[0]->aggregates.ForEach([&](typename Step::KeyView key, const State& state) {
-        Give(session, key, window, Pane::kOnTime, state);
-        events_.GiveClosed(time, key, window);
-      });
-      return;
-    }
-    FlatTable<K, State> combined;
-    // Tables of one size have their keys in the same order, so the cache has the next ones.
-    size_t largest = 0;
-    for (Slice* slice : slices) largest = std::max(largest, slice->aggregates.size());
-    combined.Reserve(largest);
-    for (Slice* slice : slices) {
-      slice->aggregates.ForEach([&](typename Step::KeyView key, const State& state) {
-        const size_t size_before = combined.size();
-        State& into = combined.At(key);
-        if (combined.size() != size_before) {
-          into = state;
-        } else {
-          aggregate_.Merge(into, state);
-        }
-      });
-    }
-    combined.ForEach([&](typename Step::KeyView key, const State& state) {
+    const auto give = [&](typename Step::KeyView key, const State& state) {
       Give(session, key, window, Pane::kOnTime, state);
       events_.GiveClosed(time, key, window);
-    });
+    };
+    if (slices.size() == 1) return slices[0]->aggregates.ForEach(give);
+    if constexpr (Sums::kMayUse) {
+      if (sums_.Takes(slices.size())) return sums_.ForEach(window, slices, aggregate_, give);
+    }
+    FlatTable<K, State> combined;
+    for (Slice* slice : slices) Sums::AddTo(combined, slice->aggregates, aggregate_);
+    combined.ForEach(give);
   }
 
   using KeysByWindow = std::map<Window, Keys>;
@@ -261,13 +258,13 @@ class SliceWindows {
   }
   void EmitLate(const CapabilityRef<T>& time) {
     KeysByWindow keys;
-    for (const Slice* slice : touched_) {
-      const auto of_slice = late_keys_.find(slice->range.start);
-      if (of_slice == late_keys_.end()) continue;
+    for (const Slice* slice : batch_.slices) {
+      const auto of_slice = batch_.late_keys.find(slice->range.start);
+      if (of_slice == batch_.late_keys.end()) continue;
       open_.ForEachEmitted(slice->range,
                            [&](const Window& window) { AddKeys(of_slice->second, keys[window]); });
     }
-    late_keys_.clear();
+    batch_.late_keys.clear();
     EmitKeys(time, keys, Pane::kLate);
   }
   void EmitEarly(const CapabilityRef<T>& time) {
@@ -312,6 +309,7 @@ class SliceWindows {
     const EventTime watermark = step_.watermark();
     if (tables_.DropOver([&](EventTime end) { return open_.IsOver(end, watermark); })) {
       current_ = nullptr;
+      if (tables_.slices().empty()) sums_.Clear();
     }
   }
 
@@ -338,10 +336,9 @@ class SliceWindows {
   EarlyPanes early_;
   OpenWindows open_;
   Tables tables_;
+  Sums sums_;
   Slice* current_ = nullptr;  // the slice of the last record
-  std::vector<EventTime> times_;
-  std::vector<Slice*> touched_;
-  std::map<EventTime, Keys> late_keys_;  // by slices, of the batch that is being added
+  BatchParts batch_;
   absl::Time wake_up_at_ = absl::InfiniteFuture();
 };
 

@@ -568,6 +568,16 @@ TEST_CASE("a late record of overlapping windows counts in those that are open") 
     CHECK(fed.TakeLate().empty());
     CHECK(fed.Feed({30}) == Fed::Panes{{10, 30, 3, Pane::kOnTime}});
   });
+  // In a slice of which closed windows have shared the sum.
+  Fed(EventClock(kTime, 0), SlidingWindows(50, 10), {}, [](Fed& fed) {
+    CHECK(fed.Feed({5, 15, 25, 35, 45}).size() == 4);
+    CHECK(fed.Feed({51}) == Fed::Panes{{0, 50, 5, Pane::kOnTime}});
+    CHECK(fed.Feed({61}) == Fed::Panes{{10, 60, 5, Pane::kOnTime}});
+    CHECK(fed.Feed({26}).empty());
+    CHECK(fed.TakeLate().empty());
+    CHECK(fed.Feed({71}) == Fed::Panes{{20, 70, 6, Pane::kOnTime}});
+    CHECK(fed.Feed({81}) == Fed::Panes{{30, 80, 5, Pane::kOnTime}});
+  });
 }
 
 TEST_CASE("within the allowed lateness a window emits again, and then no more") {
