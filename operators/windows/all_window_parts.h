@@ -68,9 +68,8 @@ class KeyOfWorker {
 };
 
 // The logic of the step that aggregates the records of a worker by slices, under the key of the
-// worker. When the watermark passes the end of a slice, its aggregate leaves. In a run with another
-// number of workers one of them has it under its old key until then. Belongs to the worker's
-// thread.
+// worker. When the watermark passes the end of a slice, its aggregate leaves; one that was restored
+// leaves at once. Belongs to the worker's thread.
 template <class D, class T, class Clock, class W, class Agg>
 class AllWindowParts {
  public:
@@ -95,7 +94,11 @@ class AllWindowParts {
 
   void Resume() {
     for (auto& [start, slice] : tables_.slices()) slice.last_end = slice.range.end;
-    ScheduleWakeUp();
+    if (tables_.slices().empty()) return;
+    // In a run with other workers this one may have no records, and no watermark that the windows
+    // wait for.
+    is_awaited_ = true;
+    step_.WakeUpAt(absl::InfinitePast());
   }
 
   void Add(const CapabilityRef<T>& time, Batch<D>& batch) {
@@ -123,7 +126,7 @@ class AllWindowParts {
     GiveUpTo(time, watermark);
     tables_.DropOver([&](EventTime end) { return end <= watermark; });
   }
-  // For early results.
+  // For early results, and for those that were restored.
   void WakeUp(const CapabilityRef<T>& time) {
     GiveUpTo(time, std::numeric_limits<EventTime>::max());
     for (auto& [start, slice] : tables_.slices()) slice.aggregates.Clear();
