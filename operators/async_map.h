@@ -24,6 +24,7 @@
 #include "engine/step/held_watermarks.h"
 #include "engine/step/operator_builder.h"
 #include "operators/call_pool.h"
+#include "operators/value_or_status.h"
 
 namespace headway {
 
@@ -41,15 +42,6 @@ struct AsyncMapOptions {
 };
 
 namespace internal {
-
-template <class R>
-struct AnswerOf {
-  using type = RecordOfT<R>;
-};
-template <class R>
-struct AnswerOf<absl::StatusOr<R>> {
-  using type = RecordOfT<R>;
-};
 
 template <class D, class R>
 struct AsyncCall final : CallPool::Call {
@@ -69,8 +61,7 @@ class AsyncRunner final : public CallPool::Runner {
     auto& typed = static_cast<AsyncCall<D, R>&>(call);
     try {
       auto answer = f_(typed.record());
-      if constexpr (!std::is_same_v<typename AnswerOf<decltype(answer)>::type,
-                                    RecordOfT<decltype(answer)>>) {
+      if constexpr (ValueOrStatus<decltype(answer)>::kMayFail) {
         if (!answer.ok()) return answer.status();
         typed.answer.emplace(*std::move(answer));
       } else {
@@ -338,8 +329,8 @@ auto AsyncMap(std::string step_id, F f, AsyncMapOptions options = {}) {
         static_assert(!std::is_void_v<std::invoke_result_t<F&, const D&>>,
                       "AsyncMap: the function must return the new record, or an absl::StatusOr of "
                       "it");
-        using R = typename internal::AnswerOf<
-            std::remove_cvref_t<std::invoke_result_t<F&, const D&>>>::type;
+        using Answer = std::remove_cvref_t<std::invoke_result_t<F&, const D&>>;
+        using R = RecordOfT<typename internal::ValueOrStatus<Answer>::Value>;
         OperatorBuilder<T> builder(stream.scope(), id);
         if (of_step.concurrency < 1 || of_step.max_pending < of_step.concurrency ||
             of_step.max_attempts < 1 || of_step.timeout <= absl::ZeroDuration() ||

@@ -192,7 +192,7 @@ template <bool keeps_unmatched, class A, class B, class T>
 auto BuildBroadcastJoin(const Stream<A, T>& records, const std::string& id,
                         const Stream<B, T>& table, BroadcastJoinOptions options) {
   static_assert(std::is_same_v<T, Epoch>, "BroadcastJoin must be in the root scope");
-  static_assert(JoinableRecord<A> && JoinableRecord<B>,
+  static_assert(KeyValueRecord<A> && KeyValueRecord<B>,
                 "BroadcastJoin: the streams must have (key, value) pairs as records; make them "
                 "with KeyOn");
   static_assert(std::is_same_v<KeyOfPair<A>, KeyOfPair<B>>,

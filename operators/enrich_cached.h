@@ -19,6 +19,7 @@
 #include "engine/state/flat_table.h"
 #include "engine/step/define_step.h"
 #include "engine/step/transform.h"
+#include "operators/value_or_status.h"
 
 namespace headway {
 
@@ -107,19 +108,6 @@ class LookupCache {
   FlatTable<K, typename Entries::iterator> index_;
 };
 
-namespace internal {
-
-template <class V>
-struct LookedUp {
-  using type = V;
-};
-template <class V>
-struct LookedUp<absl::StatusOr<V>> {
-  using type = V;
-};
-
-}  // namespace internal
-
 // Replaces each record by mapper(cache, record), where cache.Get(key) is the value that
 // getter(const K& key) returned for the key: Stream<D> becomes Stream<R>, where R is the type of
 // the mapper's result. K is named at the call: EnrichCached<std::string>("prices", getter, mapper).
@@ -150,7 +138,7 @@ auto EnrichCached(std::string step_id, Getter getter, Mapper mapper, CacheOption
                       "absl::StatusOr of it");
         using Result = std::remove_cvref_t<std::invoke_result_t<Getter&, const K&>>;
         static_assert(!std::is_void_v<Result>, "EnrichCached: the getter must return the value");
-        using V = typename internal::LookedUp<Result>::type;
+        using V = typename internal::ValueOrStatus<Result>::Value;
         using Cache = LookupCache<K, V>;
         static_assert(
             std::is_invocable_v<Mapper&, Cache&, TakeType<D>>,

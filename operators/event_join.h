@@ -33,6 +33,28 @@ auto FirstFrom(std::vector<Timed<V>>& values, EventTime time) {
                           [](const Timed<V>& each, EventTime from) { return each.first < from; });
 }
 
+// The one event timer of a key, at the first time at which the key has something to do, or before.
+// Belongs to the state of the key.
+struct KeyAlarm {
+  EventTime at = kNoWatermark;  // none is set
+
+  // Moves the timer to `time` if that is earlier. Returns false if none can be set any more, since
+  // the input has ended.
+  template <class Step, class Key>
+  bool RingAt(Step& step, const Key& key, EventTime time) {
+    if (at != kNoWatermark && at <= time) return true;
+    Cancel(step, key);
+    if (!step.SetEventTimer(typename Step::K(key), time)) return false;
+    at = time;
+    return true;
+  }
+  template <class Step, class Key>
+  void Cancel(Step& step, const Key& key) {
+    if (at != kNoWatermark) step.CancelEventTimer(typename Step::K(key), at);
+    at = kNoWatermark;
+  }
+};
+
 // A sum that ends at the first or last time. These are also infinite offsets.
 inline EventTime AddToTime(EventTime time, EventTime offset) {
   constexpr EventTime kMax = std::numeric_limits<EventTime>::max();

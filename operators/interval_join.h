@@ -33,12 +33,12 @@ struct JoinInterval {
 
 namespace internal {
 
-// The values of a key that may still meet others, and the time of its event timer.
+// The values of a key that may still meet others.
 template <class A, class B>
 struct IntervalSides {
   std::vector<Timed<A>> left;
   std::vector<Timed<B>> right;
-  EventTime timer = kNoWatermark;  // none is set
+  KeyAlarm alarm;
 };
 
 // The rules of an interval, for both sides.
@@ -104,7 +104,7 @@ auto BuildIntervalJoin(const Stream<A, T>& left_stream, std::string_view id,
                        const EventClock<LeftTime>& left_clock, const Stream<B, T>& right_stream,
                        const EventClock<RightTime>& right_clock, JoinInterval interval) {
   static_assert(std::is_same_v<T, Epoch>, "IntervalJoin must be in the root scope");
-  static_assert(JoinableRecord<A> && JoinableRecord<B>,
+  static_assert(KeyValueRecord<A> && KeyValueRecord<B>,
                 "IntervalJoin: the streams must have (key, value) pairs as records; make them with "
                 "KeyOn");
   static_assert(std::is_same_v<KeyOfPair<A>, KeyOfPair<B>>,
@@ -157,17 +157,12 @@ auto BuildIntervalJoin(const Stream<A, T>& left_stream, std::string_view id,
         } else {
           meet(sides.right, sides.left);
         }
-        const bool is_timed = sides.timer != kNoWatermark;
-        if (!is_timed && sides.left.empty() && sides.right.empty()) {
+        if (sides.alarm.at == kNoWatermark && sides.left.empty() && sides.right.empty()) {
           step.states().Erase(record.first);
           return;
         }
         // A later record may be dropped earlier.
-        const EventTime next = rule.NextDrop(sides);
-        if (is_timed && sides.timer <= next) return;
-        if (is_timed) step.CancelEventTimer(K(record.first), sides.timer);
-        sides.timer = next;
-        step.SetEventTimer(K(record.first), next);
+        sides.alarm.RingAt(step, record.first, rule.NextDrop(sides));
       });
     };
   };
@@ -178,13 +173,10 @@ auto BuildIntervalJoin(const Stream<A, T>& left_stream, std::string_view id,
     if (sides == nullptr) return;
     rule.DropBefore(*sides, step.watermark());
     if (!sides->left.empty() || !sides->right.empty()) {
-      sides->timer = kNoWatermark;
+      sides->alarm = {};
       const EventTime next = rule.NextDrop(*sides);
       if (next <= step.watermark()) return;  // the last time of all, which nothing passes
-      if (step.SetEventTimer(key, next)) {   // not at the end of the input
-        sides->timer = next;
-        return;
-      }
+      if (sides->alarm.RingAt(step, key, next)) return;
     }
     step.states().Erase(key);
   });

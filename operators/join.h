@@ -98,7 +98,7 @@ void ForEachJoinRow(const Sides& sides, F&& f) {
 template <JoinEmit emit, JoinInsert insert, class Expiry, class D, class T, class... Ds>
 auto BuildJoin(const Stream<D, T>& first, std::string_view id, const Expiry& expiry,
                const std::tuple<Stream<Ds, T>...>& others) {
-  static_assert((JoinableRecord<D> && ... && JoinableRecord<Ds>),
+  static_assert((KeyValueRecord<D> && ... && KeyValueRecord<Ds>),
                 "Join: the streams must have (key, value) pairs as records; make them with KeyOn");
   using K = KeyOfPair<D>;
   static_assert((std::is_same_v<K, KeyOfPair<Ds>> && ...),

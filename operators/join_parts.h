@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "engine/graph/scope.h"
 #include "engine/step/node_io.h"
+#include "operators/keyed_pairs.h"
 
 // Parts that the joins share, and the expiry of their state.
 
@@ -23,16 +24,6 @@ struct JoinExpiry {
 };
 
 namespace internal {
-
-template <class D>
-concept JoinableRecord = requires(D record) {
-  record.first;
-  record.second;
-};
-template <class D>
-using KeyOfPair = std::remove_cvref_t<decltype(std::declval<D>().first)>;
-template <class D>
-using ValueOfPair = std::remove_cvref_t<decltype(std::declval<D>().second)>;
 
 // The type of the rows of a table: V, also for changes of type std::optional<V>.
 template <class V>

@@ -13,24 +13,24 @@
 #include "engine/graph/scope.h"
 #include "engine/runtime/concat.h"
 #include "engine/step/keyed_operator.h"
+#include "operators/key_value.h"
 
 // The types and the requirements that steps on (key, value) records have in common.
 
 namespace headway::internal {
 
-template <class D>
-concept KeyedPair = requires(D d) {
-  d.first;
-  d.second;
-};
+// The key and the value of a (key, value) record, as a step keeps them.
+template <KeyValueRecord D>
+using KeyOfPair = std::remove_cvref_t<decltype(std::declval<D>().first)>;
+template <KeyValueRecord D>
+using ValueOfPair = std::remove_cvref_t<decltype(std::declval<D>().second)>;
 
-// The key and the value of a (key, value) record: as a step keeps them, and as it takes them from a
-// batch, where strings are views.
+// The same, and the value as a step takes it from a batch, where strings are views.
 template <class D>
 struct PairTypes {
-  using K = std::remove_cvref_t<decltype(std::declval<D>().first)>;
-  using V = std::remove_cvref_t<decltype(std::declval<D>().second)>;
-  using TakenValue = std::remove_cvref_t<decltype(std::declval<TakeType<D>>().second)>;
+  using K = KeyOfPair<D>;
+  using V = ValueOfPair<D>;
+  using TakenValue = headway::TakenValue<D>;
 };
 
 // The record type of a stream of keys and results.
@@ -62,7 +62,7 @@ void RequireArgument(Scope<T>& scope, std::string_view step_id, bool holds,
 // NOLINTBEGIN(bugprone-macro-parentheses): types have none
 // The requirements on the record type D of a keyed step. `step` is its name, a literal.
 #define HEADWAY_REQUIRE_PAIRS(step, D)                                                            \
-  static_assert(::headway::internal::KeyedPair<D>, step                                           \
+  static_assert(::headway::KeyValueRecord<D>, step                                                \
                 ": the stream must have (key, value) pairs as records; make them with KeyOn");    \
   static_assert(                                                                                  \
       ::headway::StableKey<typename ::headway::internal::PairTypes<D>::K>, step                   \

@@ -26,7 +26,7 @@ auto BuildPairJoin(const Stream<A, T>& left, std::string_view id, const Expiry& 
                    const Stream<B, T>& right) {
   constexpr bool kLeftAlone = unmatched == Unmatched::kLeft || unmatched == Unmatched::kBoth;
   constexpr bool kRightAlone = unmatched == Unmatched::kRight || unmatched == Unmatched::kBoth;
-  static_assert(JoinableRecord<A> && JoinableRecord<B>,
+  static_assert(KeyValueRecord<A> && KeyValueRecord<B>,
                 "InnerJoin, LeftJoin, RightJoin, OuterJoin: the streams must have (key, value) "
                 "pairs as records; make them with KeyOn");
   using K = KeyOfPair<A>;
@@ -50,28 +50,27 @@ auto BuildPairJoin(const Stream<A, T>& left, std::string_view id, const Expiry& 
   auto& output = keyed.template AddOutput<std::pair<K, Row>>();
   using KeyView = typename KeyedState<K, State>::KeyView;
 
-  keyed.OnBatch([&step, &output, expiry](const CapabilityRef<T>& time, Batch<A>& batch) {
-    auto session = output.SessionAt(time);
-    const auto now = expiry.Now(step);
-    step.AtEach(batch, [&](size_t i, State& state) {
-      auto&& record = batch.Take(i);
-      auto& [lefts, rights] = Expiry::Of(state);
-      const Left& value = lefts.emplace_back(std::move(record.second));
-      for (const Right& each : rights) session.Give(std::pair(record.first, Row(value, each)));
-      expiry.Touch(step, record.first, state, now);
-    });
-  });
-  keyed.AddInput(right, [&step, &output, expiry](const CapabilityRef<T>& time, Batch<B>& batch) {
-    auto session = output.SessionAt(time);
-    const auto now = expiry.Now(step);
-    step.AtEach(batch, [&](size_t i, State& state) {
-      auto&& record = batch.Take(i);
-      auto& [lefts, rights] = Expiry::Of(state);
-      const Right& value = rights.emplace_back(std::move(record.second));
-      for (const Left& each : lefts) session.Give(std::pair(record.first, Row(each, value)));
-      expiry.Touch(step, record.first, state, now);
-    });
-  });
+  // The function for the batches of a side; row(own value, other value) is a row.
+  auto apply = [&step, &output, expiry](auto of_side, auto row) {
+    return [&step, &output, expiry, row](const CapabilityRef<T>& time, auto& batch) {
+      constexpr size_t kSide = decltype(of_side)::value;
+      auto session = output.SessionAt(time);
+      const auto now = expiry.Now(step);
+      step.AtEach(batch, [&](size_t i, State& state) {
+        auto&& record = batch.Take(i);
+        Sides& sides = Expiry::Of(state);
+        const auto& value = std::get<kSide>(sides).emplace_back(std::move(record.second));
+        for (const auto& other : std::get<1 - kSide>(sides)) {
+          session.Give(std::pair(record.first, row(value, other)));
+        }
+        expiry.Touch(step, record.first, state, now);
+      });
+    };
+  };
+  keyed.OnBatch(apply(std::integral_constant<size_t, 0>(),
+                      [](const Left& own, const Right& other) { return Row(own, other); }));
+  keyed.AddInput(right, apply(std::integral_constant<size_t, 1>(),
+                              [](const Right& own, const Left& other) { return Row(other, own); }));
 
   auto give_unmatched = [](auto& session, const auto& key, const State& state) {
     const auto& [lefts, rights] = Expiry::Of(state);

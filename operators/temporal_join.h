@@ -20,12 +20,12 @@ namespace headway {
 namespace internal {
 
 // A key of a TemporalJoin: the versions of its row, std::nullopt for a row that was erased, and the
-// records that wait for the watermark. `timer` is the time of the key's event timer.
+// records that wait for the watermark.
 template <class A, class V>
 struct TemporalRow {
   std::vector<Timed<std::optional<V>>> versions;
   std::vector<Timed<A>> waiting;
-  EventTime timer = kNoWatermark;  // none is set
+  KeyAlarm alarm;
 
   // The version that is valid at `time`, or null.
   const V* ValidAt(EventTime time) {
@@ -67,7 +67,7 @@ auto BuildTemporalJoin(const Stream<A, T>& record_stream, std::string_view id,
                        const Stream<B, T>& version_stream,
                        const EventClock<VersionTime>& version_clock) {
   static_assert(std::is_same_v<T, Epoch>, "TemporalJoin must be in the root scope");
-  static_assert(JoinableRecord<A> && JoinableRecord<B>,
+  static_assert(KeyValueRecord<A> && KeyValueRecord<B>,
                 "TemporalJoin: the streams must have (key, value) pairs as records; make them with "
                 "KeyOn");
   static_assert(std::is_same_v<KeyOfPair<A>, KeyOfPair<B>>,
@@ -102,13 +102,10 @@ auto BuildTemporalJoin(const Stream<A, T>& record_stream, std::string_view id,
     state.DropBefore(state.waiting.empty() ? watermark
                                            : std::min(watermark, state.waiting.front().first));
     const std::optional<EventTime> next = state.NextTimer();
-    if (state.timer != kNoWatermark && (!next.has_value() || *next < state.timer)) {
-      step.CancelEventTimer(K(key), state.timer);
-      state.timer = kNoWatermark;
-    }
-    if (next.has_value() && state.timer == kNoWatermark) {
-      step.SetEventTimer(K(key), *next);
-      state.timer = *next;
+    if (next.has_value()) {
+      state.alarm.RingAt(step, key, *next);
+    } else {
+      state.alarm.Cancel(step, key);
     }
     if (state.versions.empty() && state.waiting.empty()) step.states().Erase(key);
   };
@@ -148,7 +145,7 @@ auto BuildTemporalJoin(const Stream<A, T>& record_stream, std::string_view id,
       [&step, &output, join, settle](const CapabilityRef<T>& time, const K& key, EventTime) {
         State* state = step.states().Find(key);
         if (state == nullptr) return;
-        state->timer = kNoWatermark;
+        state->alarm = {};
         auto session = output.SessionAt(time);
         join(session, key, *state, [&](EventTime at) { return IsBefore(at, step.watermark()); });
         settle(key, *state);
