@@ -1,16 +1,23 @@
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <iterator>
+#include <optional>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "check.h"
+#include "comm/system/file_descriptor.h"
 #include "engine/store/store.h"
 #include "tests/cluster/recovery/crash_run.h"
 #include "tests/engine/store/postgres_server.h"
@@ -19,7 +26,9 @@
 // without failures all the same, byte for byte (but for the order of lines).
 //
 // HEADWAY_CRASH_TEST_SEED and HEADWAY_CRASH_TEST_SEEDS choose the seeds, HEADWAY_CRASH_TEST_BYTES
-// the size of the text. A seed replays all choices, but not the moments at which they take effect.
+// the size of the text, HEADWAY_CRASH_TEST_STOPS how often a process is held up. With
+// HEADWAY_CRASH_TEST_FILL_DISK=1 the file system of TMPDIR is filled in earnest: give it one of its
+// own. A seed replays all choices, but not the moments at which they take effect.
 
 namespace headway {
 namespace {
@@ -32,7 +41,7 @@ constexpr CrashShape kShapes[] = {{1, 2, false}, {2, 1, true}, {2, 2, false}, {1
 // The choices of a test.
 class Choices {
  public:
-  explicit Choices(uint64_t seed) : random_(seed) {}
+  explicit Choices(uint64_t seed) : random_(seed), last_(static_cast<int>(seed % 3)) {}
 
   int Below(int end) { return static_cast<int>(random_() % static_cast<uint64_t>(end)); }
   bool Chance(int of_100) { return Below(100) < of_100; }
@@ -45,8 +54,9 @@ class Choices {
     }
     options.recovery_config->snapshot_every_epochs = Chance(30) ? 2 : 1;
   }
-  // Another shape than the last one.
+  // 1x2, 2x1 or 2x2 in turn by the seed; then another shape than the last one.
   CrashShape NextShape() {
+    if (std::exchange(is_first_, false)) return kShapes[last_];
     last_ = (last_ + 1 + Below(static_cast<int>(std::size(kShapes)) - 1)) %
             static_cast<int>(std::size(kShapes));
     return kShapes[last_];
@@ -62,7 +72,8 @@ class Choices {
 
  private:
   std::mt19937_64 random_;
-  int last_ = 0;
+  int last_;
+  bool is_first_ = true;
 };
 
 // Calls f(choices) for each seed.
@@ -139,20 +150,23 @@ TEST_CASE("a process that stands still for a moment, or for longer than peer_tim
   ForEachSeed([](Choices& choices) {
     CrashRun run;
     choices.Options(run);
-    for (const bool is_lost : {false, true}) {
+    const auto stops = static_cast<int>(NumberFromEnvironment("HEADWAY_CRASH_TEST_STOPS", 2));
+    for (int stop = 0; stop < stops; ++stop) {
+      const bool is_lost = stop % 2 == 1;
+      const int progress = stop * (kCrashes - 1) / stops;
       const CrashShape shape =
           choices.Chance(50) ? CrashShape{2, 2, false} : CrashShape{2, 1, true};
-      CAPTURE(is_lost);
+      CAPTURE(stop);
       CAPTURE(Describe(shape));
       run.Start(shape);
-      AwaitProgress(run, choices, is_lost ? 3 : 1);
+      AwaitProgress(run, choices, progress);
       const std::vector<pid_t> pids = run.pids();
       const pid_t stopped = pids[static_cast<size_t>(choices.Below(2))];
       SendTo({stopped}, SIGSTOP);
       absl::SleepFor(is_lost ? kShortPeerTimeout * 2 : kShortPeerTimeout / 5);
       SendTo({stopped}, SIGCONT);
       if (!is_lost) {
-        AwaitProgress(run, choices, 2);
+        AwaitProgress(run, choices, progress + 1);
         SendTo(pids, SIGKILL);
       }
       CheckSurvivors(run.WaitForAll());
@@ -182,28 +196,60 @@ TEST_CASE("spawned processes that are killed again and again are restarted by th
   });
 }
 
+// Takes all space of a file system but for some bytes, until it is destroyed.
+class Ballast {
+ public:
+  Ballast(const std::string& directory, uint64_t left) : file_(directory + "/ballast") {
+    struct statvfs disk = {};
+    HEADWAY_CHECK(statvfs(directory.c_str(), &disk) == 0);
+    const uint64_t free = disk.f_bavail * disk.f_frsize;
+    internal::FileDescriptor file(open(file_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    HEADWAY_CHECK(file.is_open());
+    if (free > left) {
+      HEADWAY_CHECK(posix_fallocate(file.get(), 0, static_cast<off_t>(free - left)) == 0);
+    }
+  }
+  ~Ballast() { unlink(file_.c_str()); }
+  Ballast(const Ballast&) = delete;
+  Ballast& operator=(const Ballast&) = delete;
+
+ private:
+  std::string file_;
+};
+
 TEST_CASE("a full disk ends a run with an error, and the next one resumes when there is room") {
-  ForEachSeed([](Choices& choices) {
+  const bool fills = NumberFromEnvironment("HEADWAY_CRASH_TEST_FILL_DISK", 0) != 0;
+  ForEachSeed([fills](Choices& choices) {
     CrashRun run;
     choices.Options(run);
     for (int crash = 0; crash < kCrashes; ++crash) {
       const CrashShape shape = choices.NextShape();
       CAPTURE(crash);
       CAPTURE(Describe(shape));
-      // The files of the output and of the store reach it in turn.
-      const rlim_t longest_file =
-          30'000 + static_cast<rlim_t>(choices.Below(100'000)) * (crash + 1);
-      run.before = [longest_file] {
-        signal(SIGXFSZ, SIG_IGN);
-        const rlimit limit = {longest_file, longest_file};
-        HEADWAY_CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
-      };
+      const auto lines = static_cast<uint64_t>(run.input().line_count());
+      const auto space = lines * static_cast<uint64_t>(75 + choices.Below(250) * (crash + 1)) / 100;
+      std::optional<Ballast> ballast;
+      if (fills) {
+        ballast.emplace(std::filesystem::temp_directory_path(), space);
+      } else {
+        // The files of the output and of the store reach the limit in turn. It stands in for a full
+        // disk, with another code of the error.
+        run.before = [space] {
+          signal(SIGXFSZ, SIG_IGN);
+          const rlimit limit = {space, space};
+          HEADWAY_CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+        };
+      }
       run.Start(shape);
       for (const Outcome& outcome : run.WaitForAll()) {
-        // The limit stands in for a full disk. The code of the error is another one than there.
         CHECK(outcome.reported);
-        CHECK_FALSE(outcome.status.ok());
-        CHECK_FALSE(absl::IsDataLoss(outcome.status));
+        const absl::Status& status = outcome.status;
+        CHECK_FALSE(status.ok());
+        CHECK_FALSE(absl::IsDataLoss(status));
+        if (!fills) continue;
+        // Or the loss of a process for which the disk was full.
+        CHECK_MESSAGE((absl::IsResourceExhausted(status) || absl::IsUnavailable(status)),
+                      status.ToString());
       }
     }
     run.before = nullptr;
