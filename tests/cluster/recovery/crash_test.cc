@@ -28,7 +28,8 @@
 // HEADWAY_CRASH_TEST_SEED and HEADWAY_CRASH_TEST_SEEDS choose the seeds, HEADWAY_CRASH_TEST_BYTES
 // the size of the text, HEADWAY_CRASH_TEST_STOPS how often a process is held up. With
 // HEADWAY_CRASH_TEST_FILL_DISK=1 the file system of TMPDIR is filled in earnest: give it one of its
-// own. A seed replays all choices, but not the moments at which they take effect.
+// own. HEADWAY_CRASH_TEST_AWAY_SECONDS is the time without PostgreSQL. A seed replays all choices,
+// but not the moments at which they take effect.
 
 namespace headway {
 namespace {
@@ -114,13 +115,17 @@ void CheckEnds(CrashRun& run, Choices& choices) {
   run.CheckOutput();
 }
 
-// Waits for a part of the output that grows with `crash`, from 0 to kCrashes. Only part of it may
-// be committed.
-void AwaitProgress(CrashRun& run, Choices& choices, int crash) {
-  if (!run.AwaitProgress((crash + 0.01 * choices.Below(100)) / (kCrashes + 0.5))) {
+// Waits for a part of the output. Only part of it may be committed.
+void AwaitPart(CrashRun& run, double part) {
+  if (!run.AwaitProgress(part)) {
     for (const Outcome& outcome : run.WaitForAll()) CheckEndedWell(outcome);
     FAIL("the program ended by itself");
   }
+}
+
+// The same for a part that grows with `crash`, from 0 to kCrashes.
+void AwaitProgress(CrashRun& run, Choices& choices, int crash) {
+  AwaitPart(run, (crash + 0.01 * choices.Below(100)) / (kCrashes + 0.5));
 }
 
 TEST_CASE("a program whose processes are killed at random moments loses and repeats nothing") {
@@ -153,20 +158,20 @@ TEST_CASE("a process that stands still for a moment, or for longer than peer_tim
     const auto stops = static_cast<int>(NumberFromEnvironment("HEADWAY_CRASH_TEST_STOPS", 2));
     for (int stop = 0; stop < stops; ++stop) {
       const bool is_lost = stop % 2 == 1;
-      const int progress = stop * (kCrashes - 1) / stops;
       const CrashShape shape =
           choices.Chance(50) ? CrashShape{2, 2, false} : CrashShape{2, 1, true};
       CAPTURE(stop);
       CAPTURE(Describe(shape));
       run.Start(shape);
-      AwaitProgress(run, choices, progress);
+      // Later than before, so that the processes are connected again: only then a loss is noticed.
+      AwaitPart(run, (stop + 0.5 + 0.003 * choices.Below(100)) / (stops + 0.5));
       const std::vector<pid_t> pids = run.pids();
       const pid_t stopped = pids[static_cast<size_t>(choices.Below(2))];
       SendTo({stopped}, SIGSTOP);
       absl::SleepFor(is_lost ? kShortPeerTimeout * 2 : kShortPeerTimeout / 5);
       SendTo({stopped}, SIGCONT);
       if (!is_lost) {
-        AwaitProgress(run, choices, progress + 1);
+        AwaitPart(run, (stop + 1) / (stops + 0.5));
         SendTo(pids, SIGKILL);
       }
       CheckSurvivors(run.WaitForAll());
@@ -285,6 +290,7 @@ TEST_CASE(
     return;
   }
   int number = 0;
+  const int64_t away_seconds = NumberFromEnvironment("HEADWAY_CRASH_TEST_AWAY_SECONDS", 1);
   ForEachSeed([&](Choices& choices) {
     CrashRun run;
     choices.Options(run);
@@ -298,7 +304,7 @@ TEST_CASE(
       run.Start(shape);
       AwaitProgress(run, choices, is_away_too_long ? 3 : 1);
       server->Stop();
-      absl::SleepFor(absl::Seconds(is_away_too_long ? 2.5 : 1));
+      absl::SleepFor(absl::Seconds(is_away_too_long ? 2.5 : away_seconds));
       server->StartAgain();
       if (!is_away_too_long) {
         AwaitProgress(run, choices, 2);
