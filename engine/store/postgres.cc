@@ -3,12 +3,15 @@
 #include "engine/store/postgres.h"
 
 #include <libpq-fe.h>
+#include <poll.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <initializer_list>
+#include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -48,6 +51,33 @@ absl::StatusCode CodeOf(std::string_view state) {
   return absl::StatusCode::kUnknown;
 }
 
+// How to reach a server.
+class ConnectionParameters {
+ public:
+  // `place` may set the parameters before it otherwise. A server that is gone without a word is
+  // noticed after `tcp_user_timeout`.
+  ConnectionParameters(const std::string& place, absl::Duration timeout)
+      : place_(place),
+        milliseconds_(std::to_string(absl::ToInt64Milliseconds(timeout))),
+        seconds_(std::to_string(std::clamp<int64_t>(absl::ToInt64Seconds(timeout), 2, 5))) {}
+
+  // Calls PQconnectdbParams, or another function with these arguments.
+  template <class F>
+  auto Use(F&& f) const {
+    constexpr size_t kParameters = 4;
+    const std::array<const char*, kParameters + 1> names = {"connect_timeout", "tcp_user_timeout",
+                                                            "application_name", "dbname", nullptr};
+    const std::array<const char*, kParameters + 1> values = {
+        seconds_.c_str(), milliseconds_.c_str(), "headway", place_.c_str(), nullptr};
+    return f(names.data(), values.data(), /*expand_dbname=*/1);
+  }
+
+ private:
+  const std::string& place_;
+  const std::string milliseconds_;
+  const std::string seconds_;
+};
+
 std::string_view AdviceOf(absl::StatusCode code) {
   switch (code) {
     case absl::StatusCode::kUnavailable:
@@ -76,23 +106,18 @@ std::string_view PostgresResult::bytes(int row, int column) const {
 
 absl::StatusOr<std::unique_ptr<PostgresConnection>> PostgresConnection::Connect(
     const std::string& place, std::string description, absl::Duration timeout) {
-  // The place may set the parameters before it otherwise. A server that is gone without a word is
-  // noticed after `tcp_user_timeout`.
-  const std::string milliseconds = std::to_string(absl::ToInt64Milliseconds(timeout));
-  constexpr size_t kParameters = 4;
-  const std::array<const char*, kParameters + 1> names = {"connect_timeout", "tcp_user_timeout",
-                                                          "application_name", "dbname", nullptr};
-  const std::array<const char*, kParameters + 1> values = {"5", milliseconds.c_str(), "headway",
-                                                           place.c_str(), nullptr};
-  std::unique_ptr<PostgresConnection> connection(new PostgresConnection(
-      PQconnectdbParams(names.data(), values.data(), /*expand_dbname=*/1), std::move(description)));
+  std::unique_ptr<PostgresConnection> connection(
+      new PostgresConnection(ConnectionParameters(place, timeout).Use(PQconnectdbParams), place,
+                             std::move(description), timeout));
   PGconn* connected = connection->connection_.get();
   if (PQstatus(connected) != CONNECTION_OK) return connection->Error(nullptr);
+  PQsetnonblocking(connected, 1);
   // Notices, such as "table exists", are of no interest.
   PQsetNoticeProcessor(connected, [](void*, const char*) {}, nullptr);
+  const int64_t milliseconds = absl::ToInt64Milliseconds(timeout);
   absl::Status status =
-      connection->Execute(Format("SET synchronous_commit = on; SET lock_timeout = %s;"
-                                 "SET idle_in_transaction_session_timeout = %s",
+      connection->Execute(Format("SET synchronous_commit = on; SET lock_timeout = %d;"
+                                 "SET idle_in_transaction_session_timeout = %d",
                                  milliseconds, milliseconds)
                               .c_str());
   if (!status.ok()) return status;
@@ -109,20 +134,51 @@ absl::StatusOr<PostgresResult> PostgresConnection::Query(
     sizes.push_back(static_cast<int>(parameter.size()));
     formats.push_back(parameter.is_binary() ? 1 : 0);
   }
-  PGresult* answer = PQexecParams(connection_.get(), sql, static_cast<int>(values.size()), nullptr,
-                                  values.data(), sizes.data(), formats.data(), is_binary ? 1 : 0);
-  PostgresResult result(answer);
-  const ExecStatusType outcome = PQresultStatus(answer);
-  if (outcome != PGRES_TUPLES_OK && outcome != PGRES_COMMAND_OK) return Error(answer);
-  return result;
+  return Await(PQsendQueryParams(connection_.get(), sql, static_cast<int>(values.size()), nullptr,
+                                 values.data(), sizes.data(), formats.data(),
+                                 is_binary ? 1 : 0) == 1);
 }
 
 absl::Status PostgresConnection::Execute(const char* sql) {
-  PGresult* answer = PQexec(connection_.get(), sql);
-  const PostgresResult result(answer);
-  const ExecStatusType outcome = PQresultStatus(answer);
-  return outcome == PGRES_TUPLES_OK || outcome == PGRES_COMMAND_OK ? absl::OkStatus()
-                                                                   : Error(answer);
+  return Await(PQsendQuery(connection_.get(), sql) == 1).status();
+}
+
+absl::StatusOr<PostgresResult> PostgresConnection::Await(bool was_sent) {
+  PostgresResult last(nullptr);
+  absl::Status status = was_sent ? absl::OkStatus() : Error(nullptr);
+  while (was_sent) {
+    if (!AwaitAnswer()) {
+      return Error(absl::StatusCode::kUnavailable,
+                   Format("the server has not answered for %s", absl::FormatDuration(timeout_)));
+    }
+    PGresult* answer = PQgetResult(connection_.get());
+    if (answer == nullptr) break;
+    last = PostgresResult(answer);
+    const ExecStatusType outcome = PQresultStatus(answer);
+    if (outcome != PGRES_TUPLES_OK && outcome != PGRES_COMMAND_OK && status.ok()) {
+      status = Error(answer);
+    }
+  }
+  if (!status.ok()) return status;
+  return last;
+}
+
+bool PostgresConnection::AwaitAnswer() {
+  PGconn* const connection = connection_.get();
+  while (!is_lost_) {
+    // An error is part of the result.
+    const int unsent = PQflush(connection);
+    if (unsent < 0 || (unsent == 0 && PQisBusy(connection) == 0)) return true;
+    const auto events = static_cast<short>(unsent == 0 ? POLLIN : POLLIN | POLLOUT);
+    pollfd socket = {PQsocket(connection), events, 0};
+    const int64_t milliseconds =
+        std::min<int64_t>(absl::ToInt64Milliseconds(timeout_), std::numeric_limits<int>::max());
+    const int ready = poll(&socket, 1, static_cast<int>(milliseconds));
+    if (ready > 0 && PQconsumeInput(connection) == 0) return true;
+    // A long statement is no harm as long as the server answers others.
+    is_lost_ = ready == 0 && ConnectionParameters(place_, timeout_).Use(PQpingParams) != PQPING_OK;
+  }
+  return false;
 }
 
 absl::Status PostgresConnection::Error(const PGresult* result) const {
@@ -130,11 +186,13 @@ absl::Status PostgresConnection::Error(const PGresult* result) const {
   const char* state = result == nullptr || PQstatus(connection_.get()) != CONNECTION_OK
                           ? ""
                           : PQresultErrorField(result, PG_DIAG_SQLSTATE);
-  const absl::StatusCode code = CodeOf(state == nullptr ? "" : state);
   const char* message =
       result == nullptr ? PQerrorMessage(connection_.get()) : PQresultErrorMessage(result);
-  return absl::Status(
-      code, Format("cannot use %s: %s; %s", description_, OneLine(message), AdviceOf(code)));
+  return Error(CodeOf(state == nullptr ? "" : state), OneLine(message));
+}
+
+absl::Status PostgresConnection::Error(absl::StatusCode code, std::string_view message) const {
+  return absl::Status(code, Format("cannot use %s: %s; %s", description_, message, AdviceOf(code)));
 }
 
 }  // namespace headway::internal

@@ -66,7 +66,8 @@ class PostgresResult {
 class PostgresConnection {
  public:
   // `place`: a connection string of libpq. `description`: of the store, for messages. `timeout`:
-  // how long the server may wait for locks, and for the end of an idle transaction.
+  // how long the server may wait for locks, and for the end of an idle transaction. When it has not
+  // answered a statement for this time, and no new connection either, it counts as lost.
   static absl::StatusOr<std::unique_ptr<PostgresConnection>> Connect(const std::string& place,
                                                                      std::string description,
                                                                      absl::Duration timeout);
@@ -89,13 +90,25 @@ class PostgresConnection {
     void operator()(PGconn* connection) const { PQfinish(connection); }
   };
 
-  PostgresConnection(PGconn* connection, std::string description)
-      : connection_(connection), description_(std::move(description)) {}
+  PostgresConnection(PGconn* connection, std::string place, std::string description,
+                     absl::Duration timeout)
+      : connection_(connection),
+        place_(std::move(place)),
+        description_(std::move(description)),
+        timeout_(timeout) {}
 
+  // The result of the statements that were sent: the first error, or the last result.
+  absl::StatusOr<PostgresResult> Await(bool was_sent);
+  // Waits until PQgetResult does not wait. Returns false if the server is lost.
+  bool AwaitAnswer();
   absl::Status Error(const PGresult* result) const;
+  absl::Status Error(absl::StatusCode code, std::string_view message) const;
 
   std::unique_ptr<PGconn, Finish> connection_;
+  std::string place_;
   std::string description_;
+  absl::Duration timeout_;
+  bool is_lost_ = false;
 };
 
 }  // namespace headway::internal

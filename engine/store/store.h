@@ -155,7 +155,8 @@ std::shared_ptr<RecoveryStore> StoreInDirectory(std::string directory);
 // that begin with "headway_"; `name` tells several stores in a database apart.
 //
 // While the server is away, interrupted calls are repeated for 30 s (`headway_timeout=10s` in
-// the query of a URI). Before the first connection a server that is away is an error at once.
+// the query of a URI). A server that answers neither a call nor a new connection for so long counts
+// as away. Before the first connection a server that is away is an error at once.
 // Without libpq, every call is Unimplemented.
 std::shared_ptr<RecoveryStore> StoreInPostgres(std::string_view uri, std::string name = "main");
 

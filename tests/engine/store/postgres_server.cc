@@ -50,7 +50,10 @@ std::unique_ptr<PostgresServer> PostgresServer::Start(std::string* reason) {
   return server;
 }
 
-PostgresServer::~PostgresServer() { Run("pg_ctl", "-m immediate -w stop"); }
+PostgresServer::~PostgresServer() {
+  Resume();  // a test may have failed while it stood still
+  Run("pg_ctl", "-m immediate -w stop");
+}
 
 bool PostgresServer::Run(const std::string& program, const std::string& arguments) {
   const std::string& directory = directory_.path();
@@ -68,6 +71,16 @@ void PostgresServer::Stop() { REQUIRE(Run("pg_ctl", "-m immediate -w stop")); }
 
 void PostgresServer::StartAgain() {
   REQUIRE(Run("pg_ctl", Format("-l '%s/log' -w -t 60 start", directory_.path())));
+}
+
+void PostgresServer::SendToAll(int signal_number) {
+  pid_t parent = 0;
+  std::ifstream(directory_.path() + "/data/postmaster.pid") >> parent;
+  REQUIRE(parent > 0);
+  // The parent first: it starts no others then.
+  kill(parent, signal_number);
+  std::ifstream children(Format("/proc/%d/task/%d/children", parent, parent));
+  for (pid_t child = 0; children >> child;) kill(child, signal_number);
 }
 
 void PostgresServer::Execute(const std::string& sql) {

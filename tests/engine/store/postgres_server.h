@@ -1,6 +1,8 @@
 #ifndef HEADWAY_TESTS_ENGINE_STORE_POSTGRES_SERVER_H_
 #define HEADWAY_TESTS_ENGINE_STORE_POSTGRES_SERVER_H_
 
+#include <signal.h>
+
 #include <memory>
 #include <string>
 
@@ -23,12 +25,16 @@ class PostgresServer {
   // Ends the server as a crash does: connections are cut, and nothing is flushed.
   void Stop();
   void StartAgain();
+  // Holds up all processes of the server, and lets them continue.
+  void Suspend() { SendToAll(SIGSTOP); }
+  void Resume() { SendToAll(SIGCONT); }
   // Runs SQL as the superuser.
   void Execute(const std::string& sql);
 
  private:
   explicit PostgresServer(std::string programs) : programs_(std::move(programs)) {}
 
+  void SendToAll(int signal_number);
   // Runs a program of PostgreSQL as another user than root. Returns whether it succeeded.
   bool Run(const std::string& program, const std::string& arguments);
 

@@ -117,6 +117,46 @@ TEST_CASE("a server that stays away is an error after the timeout, and a change 
   CHECK(partition->ReadContents()->durable_end == 1);
 }
 
+TEST_CASE("a server that stands still is waited for, and is an error after the timeout") {
+  PostgresServer* server = Server();
+  if (server == nullptr) return;
+  const std::shared_ptr<RecoveryStore> patient = StoreAt(server->uri("headway_store=still"));
+  REQUIRE(patient->Create(1, "id").ok());
+  {
+    const std::unique_ptr<StorePartition> partition = Writer(*patient);
+    server->Suspend();
+    absl::Status status;
+    std::thread writer([&] { status = partition->Apply(ChangeOf(0, 1'000'000)); });
+    server->Resume();  // before the change, or in the middle of it
+    writer.join();
+    CHECK(status.ok());
+  }
+  const std::shared_ptr<RecoveryStore> store =
+      StoreAt(server->uri("headway_store=still&headway_timeout=100ms"));
+  const std::unique_ptr<StorePartition> partition = Writer(*store);
+  // A statement that takes longer than the timeout is no sign that the server is lost.
+  server->Execute(
+      "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.4); "
+      "RETURN NEW; END'; CREATE TRIGGER slow BEFORE INSERT ON headway_blocks FOR EACH ROW EXECUTE "
+      "FUNCTION slow()");
+  CHECK(partition->Apply(ChangeOf(1)).ok());
+  server->Execute("DROP TRIGGER slow ON headway_blocks");
+  server->Suspend();
+  const absl::Status status = partition->Apply(ChangeOf(2, 1'000'000));
+  server->Resume();
+  CHECK(status.code() == Code::kUnavailable);
+  CHECK(std::string(status.message())
+            .ends_with("the server has not answered for 100ms; see that the server runs and can be "
+                       "reached, then start the run again (tried for 100ms)"));
+  // The server notices a little later that the connection has ended.
+  bool is_applied = false;
+  for (int attempt = 0; attempt < 100 && !is_applied; ++attempt) {
+    is_applied = partition->Apply(ChangeOf(2)).ok();
+  }
+  CHECK(is_applied);
+  CHECK(partition->ReadContents()->durable_end == 3);
+}
+
 TEST_CASE("a server that is not there is an error at once") {
   if (Server() == nullptr) return;
   const std::shared_ptr<RecoveryStore> store =
