@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -129,26 +130,77 @@ absl::Status BeginGeneration(OwnedPartition& owned, const Recovery& recovery,
 
 std::span<const std::byte> BytesOf(std::string_view view) { return std::as_bytes(std::span(view)); }
 
+// The part of the hashes of a partition that is in a range.
+double ShareOf(int partition, int partitions, uint64_t first_hash, uint64_t last_hash) {
+  const uint64_t first = FirstHashOf(partition, partitions);
+  const uint64_t last = LastHashOf(partition, partitions);
+  if (first_hash > last || last_hash < first) return 0;
+  return static_cast<double>(std::min(last, last_hash) - std::max(first, first_hash)) /
+         static_cast<double>(last - first);
+}
+
+// Restores the rows of a participant from one partition.
+class RowRestorer {
+ public:
+  // About so many rows will come.
+  RowRestorer(EpochParticipant& participant, double expected)
+      : participant_(participant), expected_(expected) {}
+
+  absl::Status Restore(std::span<const StateRow> rows) {
+    entries_.clear();
+    for (const StateRow& row : rows) {
+      without_part_ += row.part.empty() ? 1 : 0;
+      entries_.push_back({.key = BytesOf(row.key),
+                          .state = BytesOf(*row.state),
+                          .part = BytesOf(row.part),
+                          .hash = row.hash});
+    }
+    absl::Status status = participant_.RestoreEach(entries_);
+    if (!status.ok()) {
+      return absl::Status(status.code(), absl::StrFormat("step '%s': %s", participant_.step_id(),
+                                                         status.message()));
+    }
+    const bool was_sampled = rows_ >= kSample;
+    rows_ += rows.size();
+    if (!was_sampled && rows_ >= kSample) TellExpected();
+    return absl::OkStatus();
+  }
+
+ private:
+  // Rows come in the order of hashes, so the first ones show how many have a part.
+  static constexpr size_t kSample = 4096;
+
+  void TellExpected() {
+    const auto without_part = static_cast<double>(without_part_);
+    const double more = expected_ * without_part / static_cast<double>(rows_) - without_part;
+    if (more > 0) participant_.ExpectEntries(static_cast<size_t>(more));
+  }
+
+  EpochParticipant& participant_;
+  const double expected_;
+  size_t rows_ = 0;
+  size_t without_part_ = 0;
+  std::vector<StateEntry> entries_;
+};
+
 // Restores the state of one participant from one partition.
 absl::Status RestoreFrom(StorePartition& partition, const PartitionContents& contents, Epoch end,
                          uint64_t first_hash, uint64_t last_hash,
                          const Participants::Numbered& to) {
   std::vector<StoredRun> runs;
+  uint64_t most_rows = 0;  // a run has each key once
   for (const StoredRun& run : contents.runs) {
-    if (run.step == to.step.number && run.first_epoch < end) runs.push_back(run);
+    if (run.step != to.step.number || run.first_epoch >= end) continue;
+    runs.push_back(run);
+    most_rows = std::max(most_rows, run.row_count);
   }
   if (runs.empty()) return absl::OkStatus();
-  return MergeRuns(partition, runs, first_hash, last_hash, false, [&](const StateRow& row) {
-    StateEntry entry{.key = BytesOf(row.key),
-                     .state = std::nullopt,
-                     .part = BytesOf(row.part),
-                     .hash = row.hash};
-    if (row.state.has_value()) entry.state = BytesOf(*row.state);
-    absl::Status status = to.participant->Restore(entry);
-    if (status.ok()) return status;
-    return absl::Status(status.code(), absl::StrFormat("step '%s': %s", to.participant->step_id(),
-                                                       status.message()));
-  });
+  RowRestorer restorer(*to.participant,
+                       static_cast<double>(most_rows) *
+                           ShareOf(contents.index, contents.count, first_hash, last_hash));
+  return MergeRunsInBatches(
+      partition, runs, first_hash, last_hash, false,
+      [&restorer](std::span<const StateRow> rows) { return restorer.Restore(rows); });
 }
 
 absl::Status Restore(Recovery& recovery, int worker, const std::vector<OwnedPartition*>& owned,

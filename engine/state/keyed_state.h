@@ -1,11 +1,13 @@
 #ifndef HEADWAY_ENGINE_STATE_KEYED_STATE_H_
 #define HEADWAY_ENGINE_STATE_KEYED_STATE_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <optional>
 #include <span>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "comm/codec/codec.h"
 #include "comm/codec/stable_hash.h"
@@ -90,7 +92,12 @@ class KeyedState final : public StateBase {
   void Clear() { changes_.Clear(table_); }
   size_t size() const { return table_.size(); }
 
-  void TrackChanges() override { changes_.Track(table_); }
+  void ExpectEntries(size_t count) override { table_.Reserve(table_.size() + count); }
+  void TrackChanges() override {
+    table_.Shrink();  // fewer keys may have come than were expected
+    restored_ = {};
+    changes_.Track(table_);
+  }
 
   // An entry for each key, without a part.
   void Snapshot(absl::FunctionRef<void(const StateEntry&)> write) override {
@@ -125,24 +132,53 @@ class KeyedState final : public StateBase {
     const K* key = key_codec_.Decode(entry.key);
     S state{};
     if (key == nullptr || (entry.state.has_value() && !DecodeFromBytes(*entry.state, &state))) {
-      return absl::DataLossError(
-          "stored state cannot be decoded: it was written by another version of the step, or is "
-          "damaged");
+      return Undecodable();
     }
     if (entry.state.has_value()) {
-      S& restored = table_.At(*key);
-      restored = std::move(state);
-      changes_.NoteStored(table_, restored);
+      PutRestored(table_.At(*key), std::move(state));
     } else {
       table_.Erase(*key);
     }
     return absl::OkStatus();
   }
+  absl::Status RestoreEach(std::span<const StateEntry> entries) override {
+    const auto is_gone = [](const StateEntry& entry) { return !entry.state.has_value(); };
+    if (std::ranges::any_of(entries, is_gone)) return StateBase::RestoreEach(entries);
+    if (restored_.size() < entries.size()) restored_.resize(entries.size());
+    for (size_t i = 0; i < entries.size(); ++i) {
+      if (!DecodeFromBytes(entries[i].key, &restored_[i].key)) return Undecodable();
+    }
+    bool decoded = true;
+    table_.AtEach(
+        entries.size(), [this](size_t i) -> const K& { return restored_[i].key; },
+        [&](size_t i, S& restored) {
+          S state{};
+          decoded = DecodeFromBytes(*entries[i].state, &state) && decoded;
+          PutRestored(restored, std::move(state));
+        });
+    return decoded ? absl::OkStatus() : Undecodable();
+  }
 
  private:
+  // A class, because a vector of bool has no elements to refer to.
+  struct RestoredKey {
+    K key{};
+  };
+
+  void PutRestored(S& restored, S&& state) {
+    restored = std::move(state);
+    changes_.NoteStored(table_, restored);
+  }
+  static absl::Status Undecodable() {
+    return absl::DataLossError(
+        "stored state cannot be decoded: it was written by another version of the step, or is "
+        "damaged");
+  }
+
   FlatTable<K, S> table_;
   internal::TableChanges<K, S> changes_;
   internal::KeyCodec<K> key_codec_;
+  std::vector<RestoredKey> restored_;  // scratch of RestoreEach
 };
 
 }  // namespace headway

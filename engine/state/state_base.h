@@ -8,6 +8,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "engine/runtime/status_macros.h"
 
 namespace headway {
 
@@ -32,6 +33,15 @@ class StateBase {
   virtual void Snapshot(absl::FunctionRef<void(const StateEntry&)> write) = 0;
   // Restores an entry. Errors: DataLoss if the bytes are not an encoding of the key or the state.
   virtual absl::Status Restore(const StateEntry& entry) = 0;
+  // The same for several entries, in their order; an error leaves some of them restored. Their
+  // bytes are valid during the whole call. A state of many keys looks all of them up together.
+  virtual absl::Status RestoreEach(std::span<const StateEntry> entries) {
+    for (const StateEntry& entry : entries) HEADWAY_RETURN_IF_ERROR(Restore(entry));
+    return absl::OkStatus();
+  }
+  // Says that about so many more entries without a part will be restored before TrackChanges. So a
+  // table makes room for them at once.
+  virtual void ExpectEntries(size_t) {}
   // Starts to record which entries change. Before that, a snapshot is empty.
   virtual void TrackChanges() = 0;
 };

@@ -1,6 +1,7 @@
 #ifndef HEADWAY_ENGINE_STEP_REPLICATED_STATE_H_
 #define HEADWAY_ENGINE_STEP_REPLICATED_STATE_H_
 
+#include <span>
 #include <string>
 #include <utility>
 
@@ -24,6 +25,7 @@ class ReplicatedState final : public EpochParticipant {
 
   bool restores_everywhere() const override { return true; }
 
+  void ExpectEntries(size_t count) override { states_.ExpectEntries(count); }
   void TrackChanges() override { states_.TrackChanges(); }
   void Snapshot(absl::FunctionRef<void(const StateEntry&)> write) override {
     states_.Snapshot([&](const StateEntry& entry) {
@@ -31,6 +33,9 @@ class ReplicatedState final : public EpochParticipant {
     });
   }
   absl::Status Restore(const StateEntry& entry) override { return states_.Restore(entry); }
+  absl::Status RestoreEach(std::span<const StateEntry> entries) override {
+    return states_.RestoreEach(entries);
+  }
 
  private:
   const int worker_index_;

@@ -2,6 +2,7 @@
 #define HEADWAY_ENGINE_STEP_ROUTED_STATE_H_
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -39,6 +40,10 @@ class RoutedState final : public EpochParticipant {
   KeyedState<K, S>& states() { return states_; }
 
   bool restores_everywhere() const override { return kIsOfWorker; }
+  void ExpectEntries(size_t count) override {
+    // Of a state of workers a worker restores a part that is not known.
+    if (!kIsOfWorker) states_.ExpectEntries(count);
+  }
   void TrackChanges() override { states_.TrackChanges(); }
   void Snapshot(absl::FunctionRef<void(const StateEntry&)> write) override {
     states_.SnapshotRouted(
@@ -59,6 +64,9 @@ class RoutedState final : public EpochParticipant {
       }
     }
     return states_.Restore(entry);
+  }
+  absl::Status RestoreEach(std::span<const StateEntry> entries) override {
+    return kIsOfWorker ? EpochParticipant::RestoreEach(entries) : states_.RestoreEach(entries);
   }
 
  private:

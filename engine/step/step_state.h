@@ -1,8 +1,10 @@
 #ifndef HEADWAY_ENGINE_STEP_STEP_STATE_H_
 #define HEADWAY_ENGINE_STEP_STEP_STATE_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "engine/graph/watermark.h"
 #include "engine/state/keyed_state.h"
@@ -31,6 +33,7 @@ class StepState final : public EpochParticipant {
   // Owned by the caller. REQUIRES: the dataflow is being built.
   void AddOwn(StateBase& state) { own_ = &state; }
 
+  void ExpectEntries(size_t count) override { states_.ExpectEntries(count); }
   void TrackChanges() override {
     states_.TrackChanges();
     clock_timers_.TrackChanges();
@@ -56,6 +59,11 @@ class StepState final : public EpochParticipant {
     return absl::DataLossError(
         "stored state has a part that the step does not know: it was written by another version of "
         "the step, or is damaged");
+  }
+  absl::Status RestoreEach(std::span<const StateEntry> entries) override {
+    const auto is_state = [](const StateEntry& entry) { return entry.part.empty(); };
+    if (std::ranges::all_of(entries, is_state)) return states_.RestoreEach(entries);
+    return EpochParticipant::RestoreEach(entries);
   }
 
  private:

@@ -22,12 +22,39 @@
 namespace headway::internal {
 namespace {
 
-// The rows of one run in a range of the hash.
+// Merged rows on their way to the caller. They are views of the blocks of cursors.
+class RowBatch {
+ public:
+  explicit RowBatch(absl::FunctionRef<absl::Status(std::span<const StateRow>)> emit) : emit_(emit) {
+    rows_.reserve(kRowsMax);
+  }
+
+  absl::Status Add(const StateRow& row) {
+    rows_.push_back(row);
+    return rows_.size() < kRowsMax ? absl::OkStatus() : Flush();
+  }
+  absl::Status Flush() {
+    if (rows_.empty()) return absl::OkStatus();
+    absl::Status status = emit_(rows_);
+    rows_.clear();
+    return status;
+  }
+
+ private:
+  static constexpr size_t kRowsMax = 256;
+
+  absl::FunctionRef<absl::Status(std::span<const StateRow>)> emit_;
+  std::vector<StateRow> rows_;
+};
+
+// The rows of one run in a range of the hash. It flushes `batch` before it drops a block, and at
+// its end.
 class RunCursor {
  public:
   RunCursor(StorePartition& partition, const StoredRun& run, uint64_t first_hash,
-            uint64_t last_hash)
-      : partition_(&partition),
+            uint64_t last_hash, RowBatch& batch)
+      : batch_(&batch),
+        partition_(&partition),
         run_(run.id),
         row_count_(run.row_count),
         first_hash_(first_hash),
@@ -57,12 +84,14 @@ class RunCursor {
       }
     } while (row_.hash < first_hash_);
     at_end_ = row_.hash > last_hash_;
-    return absl::OkStatus();
+    return at_end_ ? batch_->Flush() : absl::OkStatus();
   }
 
  private:
   // Leaves blocks outside of the range unread.
   absl::Status OpenNextBlock() {
+    absl::Status status = batch_->Flush();
+    if (!status.ok()) return status;
     while (next_block_ < blocks_.size() && blocks_[next_block_].last_hash < first_hash_) {
       ++next_block_;
     }
@@ -83,6 +112,7 @@ class RunCursor {
     return absl::OkStatus();
   }
 
+  RowBatch* batch_;
   StorePartition* partition_;
   int64_t run_;
   uint64_t row_count_;
@@ -98,8 +128,7 @@ class RunCursor {
 // The runs of a merge. A scan of few of them finds the least row faster than a heap.
 class Merge {
  public:
-  Merge(bool keep_tombstones, absl::FunctionRef<absl::Status(const StateRow&)> row)
-      : keep_tombstones_(keep_tombstones), emit_(row) {}
+  Merge(bool keep_tombstones, RowBatch& batch) : keep_tombstones_(keep_tombstones), batch_(batch) {}
 
   // Runs are added in the order of their epochs.
   absl::Status Add(RunCursor cursor) {
@@ -121,7 +150,7 @@ class Merge {
   static constexpr size_t kFew = 16;
 
   absl::Status Emit(const StateRow& row) {
-    return row.state || keep_tombstones_ ? emit_(row) : absl::OkStatus();
+    return row.state || keep_tombstones_ ? batch_.Add(row) : absl::OkStatus();
   }
 
   // With a long backup interval there may be thousands of runs.
@@ -221,7 +250,7 @@ class Merge {
   void Remove(size_t index) { cursors_.erase(cursors_.begin() + static_cast<ptrdiff_t>(index)); }
 
   bool keep_tombstones_;
-  absl::FunctionRef<absl::Status(const StateRow&)> emit_;
+  RowBatch& batch_;
   std::vector<RunCursor> cursors_;  // none is at its end
 };
 
@@ -261,15 +290,29 @@ std::span<const StoredRun> NextGroup(std::span<const StoredRun> runs) {
 
 }  // namespace
 
-absl::Status MergeRuns(StorePartition& partition, const std::vector<StoredRun>& runs,
-                       uint64_t first_hash, uint64_t last_hash, bool keep_tombstones,
-                       absl::FunctionRef<absl::Status(const StateRow&)> row) {
-  Merge merge(keep_tombstones, row);
+absl::Status MergeRunsInBatches(StorePartition& partition, const std::vector<StoredRun>& runs,
+                                uint64_t first_hash, uint64_t last_hash, bool keep_tombstones,
+                                absl::FunctionRef<absl::Status(std::span<const StateRow>)> rows) {
+  RowBatch batch(rows);
+  Merge merge(keep_tombstones, batch);
   for (const StoredRun& run : runs) {
-    absl::Status status = merge.Add(RunCursor(partition, run, first_hash, last_hash));
+    absl::Status status = merge.Add(RunCursor(partition, run, first_hash, last_hash, batch));
     if (!status.ok()) return status;
   }
   return merge.Run();
+}
+
+absl::Status MergeRuns(StorePartition& partition, const std::vector<StoredRun>& runs,
+                       uint64_t first_hash, uint64_t last_hash, bool keep_tombstones,
+                       absl::FunctionRef<absl::Status(const StateRow&)> row) {
+  return MergeRunsInBatches(partition, runs, first_hash, last_hash, keep_tombstones,
+                            [&row](std::span<const StateRow> rows) {
+                              absl::Status status;
+                              for (size_t i = 0; i < rows.size() && status.ok(); ++i) {
+                                status = row(rows[i]);
+                              }
+                              return status;
+                            });
 }
 
 absl::StatusOr<PartitionChange> Compact(StorePartition& partition,

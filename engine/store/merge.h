@@ -2,6 +2,7 @@
 #define HEADWAY_ENGINE_STORE_MERGE_H_
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -19,6 +20,10 @@ namespace headway::internal {
 absl::Status MergeRuns(StorePartition& partition, const std::vector<StoredRun>& runs,
                        uint64_t first_hash, uint64_t last_hash, bool keep_tombstones,
                        absl::FunctionRef<absl::Status(const StateRow&)> row);
+// The same with up to 256 rows in each call.
+absl::Status MergeRunsInBatches(StorePartition& partition, const std::vector<StoredRun>& runs,
+                                uint64_t first_hash, uint64_t last_hash, bool keep_tombstones,
+                                absl::FunctionRef<absl::Status(std::span<const StateRow>)> rows);
 
 // Decides which runs of a partition to merge, and merges them. Runs may be merged if all their
 // epochs are before `end`: no resume epoch before it is possible any more. A group of neighbours

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "tests/comm/test_seed.h"
 #include "tests/engine/run_helpers.h"
 
@@ -158,6 +159,37 @@ TEST_CASE("a tombstone removes a key that was restored before") {
   CheckOk(state.Restore({key, std::nullopt}));
   CHECK(state.size() == 0);
   CheckOk(state.Restore({key, std::nullopt}));
+}
+
+TEST_CASE("entries that are restored together are the state that they are one by one") {
+  const uint64_t seed = internal::TestSeed("restored together");
+  CAPTURE(seed);
+  std::mt19937_64 random(seed);
+  State together;
+  State one_by_one;
+  Store store;
+  for (int round = 0; round < 20; ++round) {
+    // Fewer than are announced, or more.
+    together.ExpectEntries(random() % 500);
+    std::vector<std::pair<Bytes, std::optional<Bytes>>> bytes(random() % 300);
+    for (auto& [key, state] : bytes) {
+      key = EncodeToBytes(absl::StrCat("key", std::string(random() % 20, 'x'), random() % 1000));
+      if (round % 4 == 3 && random() % 4 == 0) continue;  // a tombstone
+      state = EncodeToBytes(std::vector<int64_t>(random() % 3, round));
+    }
+    std::vector<StateEntry> entries;
+    for (const auto& [key, state] : bytes) entries.push_back({key, state});
+    CheckOk(together.RestoreEach(entries));
+    for (const StateEntry& entry : entries) CheckOk(one_by_one.Restore(entry));
+    REQUIRE(Content(together) == Content(one_by_one));
+  }
+  together.TrackChanges();
+  store.Take(together);
+  CHECK(store.written == 0);
+  const Bytes key = EncodeToBytes(std::string("key"));
+  const Bytes state = EncodeToBytes(std::vector<int64_t>{1});
+  const std::vector<StateEntry> damaged = {{key, state}, {key, std::span(state).first(1)}};
+  CheckError(together.RestoreEach(damaged), absl::StatusCode::kDataLoss, {"cannot be decoded"});
 }
 
 TEST_CASE("all NaN are one key, and both zeros are, in the state and in its snapshots") {
