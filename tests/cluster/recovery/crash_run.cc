@@ -107,6 +107,7 @@ void CrashRun::Start(const CrashShape& shape) {
   // A spawned process flushes its copy of the buffer too.
   std::cout.flush();
   shape_ = shape;
+  lines_at_start_ = *lines_;
   cluster_ = std::make_unique<TestCluster>(shape.spawned ? 1 : shape.processes);
   RunOptions run = options;
   run.cluster.connect_timeout = cluster_->options.run.cluster.connect_timeout;
@@ -175,7 +176,11 @@ bool CrashRun::AnyHasEnded() const {
 bool CrashRun::AwaitProgress(double part) const {
   const absl::Time deadline = absl::Now() + kGiveUp;
   const auto bytes = static_cast<int64_t>(part * static_cast<double>(TheReference().bytes));
-  while (OutputBytes(directory_ / "out") < bytes) {
+  const auto is_reached = [&] {
+    const int64_t written = OutputBytes(directory_ / "out");
+    return written >= bytes && (*lines_ > lines_at_start_ || written >= TheReference().bytes);
+  };
+  while (!is_reached()) {
     if (AnyHasEnded()) return false;
     REQUIRE_MESSAGE(absl::Now() < deadline, "the program makes no progress");
     absl::SleepFor(absl::Milliseconds(1));

@@ -46,7 +46,8 @@ class CrashRun {
   std::vector<pid_t> pids() const;
   // The process that spawned the others; 0 in a cluster without one.
   pid_t parent() const;
-  // Waits until the output has this part of its final size. False: a process has ended before.
+  // Waits until the processes read lines and the output has this part of its final size. False: a
+  // process has ended before.
   bool AwaitProgress(double part) const;
   bool AnyHasEnded() const;
   // Lets the program end when it has read everything.
@@ -72,6 +73,7 @@ class CrashRun {
   CrashShape shape_ = {};
   std::vector<std::pair<pid_t, internal::FileDescriptor>> spawned_;  // with descriptors of theirs
   std::atomic<int64_t>* const lines_;  // in memory that all processes share
+  int64_t lines_at_start_ = 0;
 };
 
 // A variable of the environment as a number.

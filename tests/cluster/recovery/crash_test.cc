@@ -163,7 +163,6 @@ TEST_CASE("a process that stands still for a moment, or for longer than peer_tim
       CAPTURE(stop);
       CAPTURE(Describe(shape));
       run.Start(shape);
-      // Later than before, so that the processes are connected again: only then a loss is noticed.
       AwaitPart(run, (stop + 0.5 + 0.003 * choices.Below(100)) / (stops + 0.5));
       const std::vector<pid_t> pids = run.pids();
       const pid_t stopped = pids[static_cast<size_t>(choices.Below(2))];
