@@ -35,8 +35,9 @@ class SlidingSums {
   // Whether the next window is one for ForEach. Slices that change behind the sums make them
   // useless: then some windows have to be summed up slice by slice.
   bool Takes(size_t slice_count) {
-    if (refused_ > 0) return --refused_, false;
-    return slice_count >= kSlicesMin;
+    if (refused_ == 0) return slice_count >= kSlicesMin;
+    --refused_;
+    return false;
   }
 
   // Calls emit(View key, const State&) for the keys of a window. `slices` are those that have

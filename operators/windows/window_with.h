@@ -167,8 +167,9 @@ auto BuildKeyClockWindows(const Stream<D, T>& stream, std::string_view id, KeyCl
 // error that names the step. Invalid windows, and WindowOptions with SessionWindows, CountWindows
 // or a KeyClock, are InvalidArgument failures of the build.
 //
-// A record costs a lookup of its key. With a KeyClock, one that raises the watermark of its key
-// also moves a timer.
+// A record costs a lookup of its key. Overlapping windows with states of a small, fixed size also
+// keep sums of slices, which take about as much memory as the slices. With a KeyClock, one that
+// raises the watermark of its key also moves a timer.
 template <class Clock, class W, class Agg>
 auto WindowWith(std::string step_id, Clock clock, W windows, Agg aggregate,
                 WindowOptions options = {}) {

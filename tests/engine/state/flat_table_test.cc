@@ -107,6 +107,9 @@ void CompareWithModel(const char* test, KeyOf key) {
         case 10:
           table.Shrink();
           break;
+        case 11:
+          table.Reserve(random() % (2 * keys));
+          break;
         default:
           Number(table.At(k)) = model[k] = random();
       }

@@ -15,6 +15,7 @@
 #include "doctest/doctest.h"
 #include "headway.h"
 #include "tests/engine/run_helpers.h"
+#include "tests/engine/snapshot_store.h"
 #include "tests/engine/thread_cluster.h"
 #include "tests/operators/stopped_runs.h"
 
@@ -672,6 +673,46 @@ TEST_CASE("the watermark of a key advances with the clock, and closed windows st
     CHECK(fed.Feed({5}).empty());
     CHECK(fed.TakeLate() == std::vector<int64_t>{5});
   });
+}
+
+TEST_CASE("a window of a key that the clock has closed stays closed in a run that resumes") {
+  SnapshotStore store;
+  for (const Epoch first : {Epoch{0}, Epoch{1}}) {
+    ManualClock clock;  // it begins anew: the time in between does not count
+    InputHandle<Keyed> input;
+    int panes = 0;
+    int late = 0;
+    CheckOk(Execute({.run = {.first_epoch = first, .apply_in_epoch_order = true, .clock = &clock}},
+                    [&](Worker& worker) -> absl::Status {
+                      HEADWAY_RETURN_IF_ERROR(worker.Build("flow", [&](Scope<>& scope) {
+                        const KeyClock key_clock(
+                            [](const Event& event) { return absl::FromUnixSeconds(event.first); },
+                            absl::Seconds(5));
+                        auto counts =
+                            scope.Input(input) |
+                            WindowCount("count", key_clock, TumblingWindows(absl::Seconds(10)));
+                        counts | Inspect("panes", [&](const auto&) { ++panes; });
+                        counts.late() | Inspect("late", [&](const auto&) { ++late; });
+                        store.RestoreInto(scope);
+                        store.Listen(scope);
+                      }));
+                      const auto step = [&] {
+                        for (int i = 0; i < 20; ++i) CheckOk(worker.Step());
+                      };
+                      input.Send(Keyed("k", Event(first == 0 ? 7 : 8, 0)));
+                      input.Flush();
+                      step();
+                      clock.Advance(absl::Seconds(9));
+                      step();
+                      CHECK(panes == (first == 0 ? 1 : 0));
+                      CHECK(late == (first == 0 ? 0 : 1));
+                      input.AdvanceTo(first + 1);
+                      step();
+                      input.Close();
+                      return worker.StepWhile([&] { return worker.HasDataflows(); });
+                    }));
+    store.Cut(0);
+  }
 }
 
 TEST_CASE("a KeyClock with an idle_timeout forgets keys without windows") {
