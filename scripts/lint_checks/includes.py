@@ -18,7 +18,7 @@ FLOORS = (
     ("engine/recovery",),
     ("engine",),
     ("operators", "engine/launch"),
-    ("operators/io", "operators/windows"),
+    ("operators/io", "operators/windows", "operators/kafka"),
     ("cli",),
 )
 FLOOR_OF = {folder: floor for floor, folders in enumerate(FLOORS) for folder in folders}

@@ -1,0 +1,292 @@
+#include "operators/kafka/kafka_consumer.h"
+
+#include <librdkafka/rdkafka.h>
+
+#include <algorithm>
+#include <charconv>
+#include <regex>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace headway::internal {
+namespace {
+
+struct DestroyList {
+  void operator()(rd_kafka_topic_partition_list_t* list) const {
+    rd_kafka_topic_partition_list_destroy(list);
+  }
+};
+using TopicPartitions = std::unique_ptr<rd_kafka_topic_partition_list_t, DestroyList>;
+
+TopicPartitions ListOf(const std::string& topic, int32_t partition, int64_t offset) {
+  TopicPartitions list(rd_kafka_topic_partition_list_new(1));
+  rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), partition)->offset = offset;
+  return list;
+}
+
+int Milliseconds(absl::Duration duration) {
+  return static_cast<int>(std::clamp<int64_t>(absl::ToInt64Milliseconds(duration), 1, 1 << 30));
+}
+
+std::string_view Bytes(const void* data, size_t size) {
+  return {static_cast<const char*>(data), size};
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<KafkaConsumer>> KafkaConsumer::Open(
+    const KafkaSourceOptions& options) {
+  KafkaProperties properties = {
+      {"isolation.level", "read_committed"},
+      {"topic.metadata.refresh.interval.ms", "1000"},
+      {"auto.offset.reset", options.lost_offset == KafkaLostOffset::kFail        ? "error"
+                            : options.lost_offset == KafkaLostOffset::kBeginning ? "earliest"
+                                                                                 : "latest"},
+  };
+  for (const auto& [name, value] : options.properties) properties[name] = value;
+  properties["bootstrap.servers"] = options.brokers;
+  properties["enable.partition.eof"] = "true";
+  std::shared_ptr<KafkaConsumer> consumer(new KafkaConsumer(options));
+  auto client = KafkaClient::Open(KafkaRole::kConsumer, properties);
+  if (!client.ok()) return client.status();
+  consumer->client_ = *std::move(client);
+  return consumer;
+}
+
+absl::StatusOr<std::vector<std::string>> KafkaConsumer::Partitions() {
+  const rd_kafka_metadata_t* metadata = nullptr;
+  const rd_kafka_resp_err_t error =
+      rd_kafka_metadata(client_->handle(), 1, nullptr, &metadata, Milliseconds(options_.timeout));
+  if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    return KafkaError(error, absl::StrCat("cannot list the topics of '", options_.brokers, "'"));
+  }
+  const std::unique_ptr<const rd_kafka_metadata_t, void (*)(const rd_kafka_metadata_t*)> owner(
+      metadata, rd_kafka_metadata_destroy);
+  std::vector<std::string> partitions;
+  for (const std::string& wanted : options_.topics) {
+    const bool is_pattern = wanted.starts_with('^');
+    std::regex pattern;
+    if (is_pattern) pattern = std::regex(wanted, std::regex::extended);
+    bool found = is_pattern;
+    for (int i = 0; i < metadata->topic_cnt; ++i) {
+      const rd_kafka_metadata_topic_t& topic = metadata->topics[i];
+      const std::string name = topic.topic;
+      if (is_pattern ? !std::regex_search(name, pattern) : name != wanted) continue;
+      found = true;
+      for (int p = 0; p < topic.partition_cnt; ++p) {
+        partitions.push_back(absl::StrCat(name, "/", topic.partitions[p].id));
+      }
+    }
+    if (found) continue;
+    return absl::NotFoundError(
+        absl::StrFormat("Kafka: there is no topic '%s' at '%s'; create it, or correct the name",
+                        wanted, options_.brokers));
+  }
+  std::sort(partitions.begin(), partitions.end());
+  partitions.erase(std::unique(partitions.begin(), partitions.end()), partitions.end());
+  return partitions;
+}
+
+absl::StatusOr<int64_t> KafkaConsumer::FirstOffset(const std::string& topic, int32_t partition) {
+  const std::string name = absl::StrCat(topic, "/", partition);
+  const KafkaStart& start = options_.start;
+  const int timeout_ms = Milliseconds(options_.timeout);
+  switch (start.kind) {
+    case KafkaStart::Kind::kBeginning:
+      break;
+    case KafkaStart::Kind::kOffsets: {
+      const auto found = start.offsets.find(name);
+      if (found != start.offsets.end()) return found->second;
+      break;
+    }
+    case KafkaStart::Kind::kTime: {
+      const TopicPartitions list = ListOf(topic, partition, absl::ToUnixMillis(start.time));
+      const rd_kafka_resp_err_t error =
+          rd_kafka_offsets_for_times(client_->handle(), list.get(), timeout_ms);
+      if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return KafkaError(error, absl::StrCat("cannot look up a time in ", name));
+      }
+      if (list->elems[0].offset >= 0) return list->elems[0].offset;
+      [[fallthrough]];  // all messages are earlier
+    }
+    case KafkaStart::Kind::kEnd: {
+      int64_t low = 0;
+      int64_t high = 0;
+      const rd_kafka_resp_err_t error = rd_kafka_query_watermark_offsets(
+          client_->handle(), topic.c_str(), partition, &low, &high, timeout_ms);
+      if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return KafkaError(error, absl::StrCat("cannot look up the end of ", name));
+      }
+      return high;
+    }
+  }
+  return RD_KAFKA_OFFSET_BEGINNING;
+}
+
+KafkaFetcher::KafkaFetcher(std::shared_ptr<KafkaConsumer> consumer, std::string topic,
+                           int32_t partition)
+    : consumer_(std::move(consumer)), topic_(std::move(topic)), partition_(partition) {}
+
+absl::StatusOr<std::unique_ptr<KafkaFetcher>> KafkaFetcher::Open(
+    std::shared_ptr<KafkaConsumer> consumer, const std::string& partition,
+    std::optional<std::string> position, const ThreadActivator& activator) {
+  const size_t slash = partition.rfind('/');
+  std::unique_ptr<KafkaFetcher> fetcher(new KafkaFetcher(
+      std::move(consumer), partition.substr(0, slash), std::stoi(partition.substr(slash + 1))));
+  int64_t offset = RD_KAFKA_OFFSET_BEGINNING;
+  if (!position.has_value()) {
+    absl::StatusOr<int64_t> first =
+        fetcher->consumer_->FirstOffset(fetcher->topic_, fetcher->partition_);
+    if (!first.ok()) return first.status();
+    offset = *first;
+  } else if (*position != "beginning") {
+    const char* const end = position->data() + position->size();
+    const auto [parsed, error] = std::from_chars(position->data(), end, offset);
+    if (error != std::errc() || parsed != end || offset < 0) {
+      return absl::DataLossError(absl::StrFormat(
+          "the stored position '%s' of %s is no offset of Kafka", *position, partition));
+    }
+  }
+  if (offset >= 0) fetcher->next_offset_ = offset;
+  fetcher->activator_ = activator;
+  absl::Status status = fetcher->Start(offset);
+  if (!status.ok()) return status;
+  return fetcher;
+}
+
+absl::Status KafkaFetcher::Start(int64_t offset) {
+  rd_kafka_t* const client = consumer_->client().handle();
+  queue_ = rd_kafka_queue_new(client);
+  rd_kafka_queue_cb_event_enable(
+      queue_, [](rd_kafka_t*, void* opaque) { static_cast<ThreadActivator*>(opaque)->Activate(); },
+      &activator_);
+  of_topic_ = rd_kafka_topic_new(client, topic_.c_str(), nullptr);
+  if (of_topic_ != nullptr) {
+    // The partition may have appeared after this client looked at its topic, which it does every
+    // few minutes.
+    const rd_kafka_metadata_t* metadata = nullptr;
+    const rd_kafka_resp_err_t error = rd_kafka_metadata(client, 0, of_topic_, &metadata,
+                                                        Milliseconds(consumer_->options().timeout));
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+      rd_kafka_topic_destroy(std::exchange(of_topic_, nullptr));
+      return KafkaError(error, absl::StrCat("cannot look up the topic '", topic_, "'"));
+    }
+    rd_kafka_metadata_destroy(metadata);
+    if (rd_kafka_consume_start_queue(of_topic_, partition_, offset, queue_) == 0) {
+      return absl::OkStatus();
+    }
+  }
+  const rd_kafka_resp_err_t error = rd_kafka_last_error();
+  if (of_topic_ != nullptr) rd_kafka_topic_destroy(std::exchange(of_topic_, nullptr));
+  return KafkaError(error, absl::StrCat("cannot read ", topic_, "/", partition_));
+}
+
+KafkaFetcher::~KafkaFetcher() {
+  for (size_t i = taken_; i < messages_.size(); ++i) rd_kafka_message_destroy(messages_[i]);
+  if (queue_ != nullptr) rd_kafka_queue_cb_event_enable(queue_, nullptr, nullptr);
+  if (of_topic_ != nullptr) {
+    rd_kafka_consume_stop(of_topic_, partition_);
+    rd_kafka_topic_destroy(of_topic_);
+  }
+  if (queue_ != nullptr) rd_kafka_queue_destroy(queue_);
+}
+
+bool KafkaFetcher::Fetch() {
+  messages_.resize(kBatch);
+  const ssize_t count = rd_kafka_consume_batch_queue(queue_, 0, messages_.data(), kBatch);
+  messages_.resize(count < 0 ? 0 : static_cast<size_t>(count));
+  taken_ = 0;
+  return !messages_.empty();
+}
+
+const KafkaView* KafkaFetcher::Next() {
+  if (filled_) return &view_;
+  at_end_ = false;
+  while (taken_ < messages_.size() || Fetch()) {
+    const rd_kafka_message_t& message = *messages_[taken_];
+    if (message.err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+      Fill(message);
+      return &view_;
+    }
+    TakeError(message);
+    rd_kafka_message_destroy(messages_[taken_++]);
+    if (at_end_ || !failure_.ok()) return nullptr;
+  }
+  consumer_->client().Serve();
+  if (failure_.ok()) failure_ = consumer_->client().failure();
+  return nullptr;
+}
+
+void KafkaFetcher::Fill(const rd_kafka_message_t& message) {
+  view_.topic = topic_;
+  view_.partition = partition_;
+  view_.offset = message.offset;
+  rd_kafka_timestamp_type_t kind;
+  view_.timestamp_ms = rd_kafka_message_timestamp(&message, &kind);
+  view_.key.reset();
+  view_.value.reset();
+  if (message.key != nullptr) view_.key = Bytes(message.key, message.key_len);
+  if (message.payload != nullptr) view_.value = Bytes(message.payload, message.len);
+  view_.headers.clear();
+  rd_kafka_headers_t* headers = nullptr;
+  if (rd_kafka_message_headers(&message, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    const char* name = nullptr;
+    const void* value = nullptr;
+    size_t size = 0;
+    for (size_t i = 0;
+         rd_kafka_header_get_all(headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR;
+         ++i) {
+      view_.headers.emplace_back(name, Bytes(value, size));
+    }
+  }
+  filled_ = true;
+}
+
+void KafkaFetcher::Advance() {
+  next_offset_ = view_.offset + 1;
+  filled_ = false;
+  rd_kafka_message_destroy(messages_[taken_++]);
+}
+
+void KafkaFetcher::TakeError(const rd_kafka_message_t& message) {
+  const std::string partition = absl::StrCat(topic_, "/", partition_);
+  switch (message.err) {
+    case RD_KAFKA_RESP_ERR__PARTITION_EOF:
+      at_end_ = true;
+      return;
+    case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+    case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
+      failure_ = absl::OutOfRangeError(absl::StrFormat(
+          "Kafka: the message at %s of %s is gone: retention has removed it, or the topic was made "
+          "anew; choose KafkaSourceOptions::lost_offset to continue without it",
+          next_offset_.has_value() ? absl::StrCat("offset ", *next_offset_) : "the beginning",
+          partition));
+      return;
+    case RD_KAFKA_RESP_ERR__TRANSPORT:
+    case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
+    case RD_KAFKA_RESP_ERR__RESOLVE:
+    case RD_KAFKA_RESP_ERR__TIMED_OUT:
+    case RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE:
+    case RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION:
+      return;  // the client tries again by itself
+    default:
+      failure_ = KafkaError(message.err, absl::StrCat("cannot read ", partition));
+  }
+}
+
+absl::StatusOr<SourceState> KafkaFetcher::state() const {
+  if (!failure_.ok()) return failure_;
+  if (at_end_ && consumer_->options().stops_at_end) return SourceState::Done();
+  return SourceState::Idle(absl::Seconds(1));
+}
+
+std::string KafkaFetcher::Position() const {
+  return next_offset_.has_value() ? absl::StrCat(*next_offset_) : "beginning";
+}
+
+std::string KafkaFetcher::Describe() const {
+  return absl::StrCat(topic_, "/", partition_, " at offset ", view_.offset);
+}
+
+}  // namespace headway::internal

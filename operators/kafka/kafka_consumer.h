@@ -1,0 +1,135 @@
+#ifndef HEADWAY_OPERATORS_KAFKA_KAFKA_CONSUMER_H_
+#define HEADWAY_OPERATORS_KAFKA_KAFKA_CONSUMER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "engine/step/source.h"
+#include "operators/kafka/kafka_client.h"
+#include "operators/kafka/kafka_message.h"
+
+struct rd_kafka_message_s;
+struct rd_kafka_topic_s;
+
+namespace headway {
+
+// Where a partition without a stored position begins.
+struct KafkaStart {
+  static KafkaStart Beginning() { return {}; }
+  static KafkaStart End() { return {.kind = Kind::kEnd}; }
+  // At the first message that is not earlier.
+  static KafkaStart At(absl::Time time) { return {.kind = Kind::kTime, .time = time}; }
+  // By "topic/partition". Other partitions begin at the beginning.
+  static KafkaStart Offsets(std::map<std::string, int64_t> offsets) {
+    return {.kind = Kind::kOffsets, .offsets = std::move(offsets)};
+  }
+
+  enum class Kind { kBeginning, kEnd, kTime, kOffsets };
+  Kind kind = Kind::kBeginning;
+  absl::Time time = absl::InfinitePast();
+  std::map<std::string, int64_t> offsets = {};
+};
+
+// The choice of a reader whose next message is gone from the topic, because retention removed it or
+// the topic was made anew.
+enum class KafkaLostOffset { kFail, kBeginning, kEnd };
+
+struct KafkaSourceOptions {
+  std::string brokers = {};  // "host:port,host:port"
+  // Names, or regular expressions that begin with '^'.
+  std::vector<std::string> topics = {};
+  KafkaStart start = KafkaStart::Beginning();
+  // A partition is done when its end is reached; otherwise the source follows the topic for ever.
+  bool stops_at_end = false;
+  // The time after which the source looks for new partitions and topics, unless it stops at the
+  // end.
+  absl::Duration list_interval = absl::Seconds(10);
+  VanishedPartitions vanished_partitions = VanishedPartitions::kFail;
+  KafkaLostOffset lost_offset = KafkaLostOffset::kFail;
+  // The time after which a call that the start waits for fails: Unavailable.
+  absl::Duration timeout = absl::Seconds(30);
+  KafkaProperties properties = {};
+};
+
+namespace internal {
+
+// The consumer of a source on a worker, which its readers share. Belongs to the worker's thread.
+class KafkaConsumer {
+ public:
+  static absl::StatusOr<std::shared_ptr<KafkaConsumer>> Open(const KafkaSourceOptions& options);
+
+  // "topic/partition" of all partitions that there are.
+  absl::StatusOr<std::vector<std::string>> Partitions();
+  // The offset at which a partition without a position begins, or -2 for the beginning.
+  absl::StatusOr<int64_t> FirstOffset(const std::string& topic, int32_t partition);
+
+  KafkaClient& client() { return *client_; }
+  const KafkaSourceOptions& options() const { return options_; }
+
+ private:
+  explicit KafkaConsumer(const KafkaSourceOptions& options) : options_(options) {}
+
+  const KafkaSourceOptions options_;
+  std::unique_ptr<KafkaClient> client_;
+};
+
+// Reads the messages of a partition. Belongs to the worker's thread.
+class KafkaFetcher {
+ public:
+  // `position`: the decimal offset of the next message, or "beginning".
+  static absl::StatusOr<std::unique_ptr<KafkaFetcher>> Open(std::shared_ptr<KafkaConsumer> consumer,
+                                                            const std::string& partition,
+                                                            std::optional<std::string> position,
+                                                            const ThreadActivator& activator);
+  ~KafkaFetcher();
+  KafkaFetcher(const KafkaFetcher&) = delete;
+  KafkaFetcher& operator=(const KafkaFetcher&) = delete;
+
+  // The next message, until Advance; null if there is none now: see state().
+  const KafkaView* Next();
+  void Advance();
+  // The reason why Next had no message.
+  absl::StatusOr<SourceState> state() const;
+  std::string Position() const;
+  // "topic/partition at offset N", of the message that Next returned.
+  std::string Describe() const;
+
+ private:
+  KafkaFetcher(std::shared_ptr<KafkaConsumer> consumer, std::string topic, int32_t partition);
+  absl::Status Start(int64_t offset);
+  // Takes messages from the client's queue. Returns false if there are none.
+  bool Fetch();
+  void Fill(const rd_kafka_message_s& message);
+  void TakeError(const rd_kafka_message_s& message);
+
+  static constexpr size_t kBatch = 256;
+
+  const std::shared_ptr<KafkaConsumer> consumer_;
+  const std::string topic_;
+  const int32_t partition_;
+  std::optional<int64_t> next_offset_;  // nullopt: the beginning
+  rd_kafka_topic_s* of_topic_ = nullptr;
+  rd_kafka_queue_s* queue_ = nullptr;
+  ThreadActivator activator_;
+  std::vector<rd_kafka_message_s*> messages_;
+  size_t taken_ = 0;  // of messages_
+  bool filled_ = false;
+  bool at_end_ = false;
+  absl::Status failure_;
+  KafkaView view_;
+};
+
+}  // namespace internal
+
+}  // namespace headway
+
+#endif  // HEADWAY_OPERATORS_KAFKA_KAFKA_CONSUMER_H_

@@ -1,0 +1,101 @@
+#ifndef HEADWAY_OPERATORS_KAFKA_KAFKA_PRODUCER_H_
+#define HEADWAY_OPERATORS_KAFKA_KAFKA_PRODUCER_H_
+
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "engine/step/activator.h"
+#include "engine/step/flush_state.h"
+#include "engine/step/step_context.h"
+#include "engine/step/transactional_sink.h"
+#include "operators/kafka/kafka_client.h"
+#include "operators/kafka/kafka_message.h"
+
+namespace headway {
+
+struct KafkaSinkOptions {
+  std::string brokers = {};  // "host:port,host:port"
+  std::string topic = {};    // of records that name none
+  // The time after which a call that the start of a transactional sink waits for fails.
+  absl::Duration timeout = absl::Seconds(60);
+  KafkaProperties properties = {};
+};
+
+namespace internal {
+
+// Produces messages, and waits for their acknowledgement. Belongs to one thread.
+class KafkaProducer {
+ public:
+  // `transactional_id`: empty for a producer without transactions.
+  static absl::StatusOr<std::unique_ptr<KafkaProducer>> Open(const KafkaSinkOptions& options,
+                                                             const std::string& transactional_id);
+
+  void WakeBy(const ThreadActivator& activator) { client_->WakeBy(activator); }
+  // Waits while the client's queue is full. A failure may be one of an earlier message.
+  absl::Status Produce(const KafkaRecord& record);
+  // Done when all messages are acknowledged.
+  absl::StatusOr<FlushState> Flush();
+
+  KafkaClient& client() { return *client_; }
+
+ private:
+  explicit KafkaProducer(std::string topic) : topic_(std::move(topic)) {}
+
+  const std::string topic_;
+  std::unique_ptr<KafkaClient> client_;
+};
+
+// Publishes transactions of one lane, on a thread of its own. The mark is an offset that the
+// transaction commits for a consumer group of the lane, in partition 0 of the sink's topic.
+class KafkaTransactions {
+ public:
+  // Fences the lane's producers of earlier generations. Waits for the brokers.
+  static absl::StatusOr<std::unique_ptr<KafkaTransactions>> Open(const KafkaSinkOptions& options,
+                                                                 const std::string& id,
+                                                                 const ThreadActivator& activator);
+  ~KafkaTransactions();
+  KafkaTransactions(const KafkaTransactions&) = delete;
+  KafkaTransactions& operator=(const KafkaTransactions&) = delete;
+
+  absl::StatusOr<std::optional<uint64_t>> LastMark();
+  // As Lane::Publish, for items that are encoded KafkaRecords.
+  absl::StatusOr<FlushState> Publish(const Transaction& transaction);
+
+ private:
+  KafkaTransactions(KafkaSinkOptions options, std::string id, ThreadActivator activator)
+      : options_(std::move(options)), id_(std::move(id)), activator_(std::move(activator)) {}
+
+  void Run();
+  // On the thread: commits one transaction, and begins it again if it was aborted.
+  absl::Status Commit(std::span<const std::string_view> items, std::optional<uint64_t> mark);
+  absl::Status TryOnce(std::span<const std::string_view> items, std::optional<uint64_t> mark,
+                       bool* try_again);
+
+  const KafkaSinkOptions options_;
+  const std::string id_;
+  const ThreadActivator activator_;
+  std::unique_ptr<KafkaProducer> producer_;  // the thread's, once it runs
+  std::mutex mutex_;                         // guards the members below, up to the thread
+  std::condition_variable changed_;
+  std::optional<Transaction> given_;
+  std::optional<absl::Status> outcome_;
+  bool ends_ = false;
+  std::thread thread_;
+};
+
+}  // namespace internal
+
+}  // namespace headway
+
+#endif  // HEADWAY_OPERATORS_KAFKA_KAFKA_PRODUCER_H_

@@ -1,0 +1,331 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <memory>
+#include <numeric>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "headway.h"
+#include "operators/kafka/kafka_sink.h"
+#include "operators/kafka/kafka_source.h"
+#include "tests/engine/run_helpers.h"
+#include "tests/engine/store/memory_store.h"
+#include "tests/engine/thread_cluster.h"
+#include "tests/operators/kafka/kafka_broker.h"
+
+namespace headway {
+namespace {
+
+using internal::KafkaBroker;
+using internal::MemoryStore;
+
+// The broker, or null after a message that says why there is none.
+KafkaBroker* Broker() {
+  std::string reason;
+  KafkaBroker* const broker = KafkaBroker::Shared(&reason);
+  if (broker == nullptr) MESSAGE("skipped: " << reason);
+  return broker;
+}
+
+std::vector<int> NumbersTo(int end) {
+  std::vector<int> numbers(static_cast<size_t>(end));
+  std::iota(numbers.begin(), numbers.end(), 0);
+  return numbers;
+}
+
+KafkaRecord Keyed(int number) {
+  return {.key = absl::StrCat(number % 7), .value = absl::StrCat(number)};
+}
+
+// Produces the numbers from `first` to `end`, under keys.
+void Produce(const KafkaBroker& broker, const std::string& topic, int first, int end) {
+  std::vector<int> numbers = NumbersTo(end);
+  numbers.erase(numbers.begin(), numbers.begin() + first);
+  CheckOk(RunMain(Dataflow("produce", [&](Scope<>& scope) {
+    scope.Input("numbers", TestingSource(numbers)) |
+        Output("out", KafkaSink({.brokers = broker.address(), .topic = topic}, &Keyed));
+  })));
+}
+
+int NumberIn(const KafkaView& message) { return std::stoi(std::string(message.value.value())); }
+
+KafkaSourceOptions ToTheEnd(const KafkaBroker& broker, const std::string& topic) {
+  return {.brokers = broker.address(), .topics = {topic}, .stops_at_end = true};
+}
+
+// The numbers in a topic, as a consumer of committed messages sees them.
+std::vector<int> Committed(const KafkaBroker& broker, const std::string& topic) {
+  Collected<int> numbers;
+  CheckOk(RunMain(Dataflow("committed", [&](Scope<>& scope) {
+    scope.Input("topic", KafkaSource(ToTheEnd(broker, topic), &NumberIn)) |
+        CollectInto("collect", numbers) | Output("out", CallbackSink([](int) {}));
+  })));
+  return numbers.Sorted();
+}
+
+RunOptions With(std::shared_ptr<RecoveryStore> store, int workers) {
+  return {.worker_count = workers,
+          .epoch_config = RecordCountEpochConfig{50},
+          .recovery_config = RecoveryConfig{.store = std::move(store)}};
+}
+
+TEST_CASE("messages of all partitions are read once, by any number of workers") {
+  KafkaBroker* const broker = Broker();
+  if (broker == nullptr) return;
+  broker->CreateTopic("all", 5);
+  Produce(*broker, "all", 0, 1000);
+  for (const Shape shape : {Shape{1, 1}, Shape{1, 3}, Shape{2, 2}}) {
+    CAPTURE(shape.workers);
+    Collected<std::pair<std::string, int>> seen;
+    CheckOk(RunInShape(Dataflow("read",
+                                [&](Scope<>& scope) {
+                                  scope.Input("all", KafkaSource(ToTheEnd(*broker, "^al+$"))) |
+                                      Map("pair",
+                                          [](const KafkaMessage& message) {
+                                            CHECK(message.topic == "all");
+                                            CHECK(message.timestamp_ms > 0);
+                                            return std::pair(message.key.value(),
+                                                             std::stoi(message.value.value()));
+                                          }) |
+                                      CollectInto("collect", seen) |
+                                      Output("out", CallbackSink([](const auto&) {}));
+                                }),
+                       shape));
+    std::vector<int> numbers;
+    for (const auto& [key, number] : seen.Sorted()) {
+      CHECK(key == absl::StrCat(number % 7));
+      numbers.push_back(number);
+    }
+    std::sort(numbers.begin(), numbers.end());
+    CHECK(numbers == NumbersTo(1000));
+  }
+}
+
+TEST_CASE("headers, tombstones, given partitions and empty values are what was produced") {
+  KafkaBroker* const broker = Broker();
+  if (broker == nullptr) return;
+  broker->CreateTopic("odd", 3);
+  const std::vector<int> kinds = {0, 1, 2};
+  CheckOk(RunMain(Dataflow("produce", [&](Scope<>& scope) {
+    scope.Input("kinds", TestingSource(kinds)) |
+        Output("out", KafkaSink({.brokers = broker->address()}, [](int kind) {
+                 KafkaRecord record{.topic = "odd", .partition = kind, .timestamp_ms = 1000 + kind};
+                 if (kind == 0) record.key = "gone";
+                 if (kind == 1) record.value = "";
+                 if (kind == 2) record.headers = {{"a", "1"}, {"b", std::string("\0x", 2)}};
+                 return record;
+               }));
+  })));
+  Collected<KafkaMessage> messages;
+  CheckOk(RunMain(Dataflow("read", [&](Scope<>& scope) {
+    scope.Input("odd", KafkaSource(ToTheEnd(*broker, "odd"))) | CollectInto("collect", messages) |
+        Output("out", CallbackSink([](const auto&) {}));
+  })));
+  std::map<int, KafkaMessage> by_partition;
+  for (const KafkaMessage& message : messages.InOrder()) by_partition[message.partition] = message;
+  REQUIRE(by_partition.size() == 3);
+  for (const auto& [partition, message] : by_partition) {
+    CHECK(message.timestamp_ms == 1000 + partition);
+  }
+  CHECK(by_partition[0].key == "gone");
+  CHECK_FALSE(by_partition[0].value.has_value());
+  CHECK_FALSE(by_partition[1].key.has_value());
+  CHECK(by_partition[1].value == "");
+  CHECK(by_partition[2].headers ==
+        std::vector<std::pair<std::string, std::string>>{{"a", "1"}, {"b", std::string("\0x", 2)}});
+}
+
+TEST_CASE("from topic to topic, each message is committed once, whatever fails in between") {
+  KafkaBroker* const broker = Broker();
+  if (broker == nullptr) return;
+  constexpr int kEnd = 1500;
+  broker->CreateTopic("in", 4);
+  broker->CreateTopic("out", 3);
+  Produce(*broker, "in", 0, kEnd);
+  auto store = std::make_shared<MemoryStore>();
+  // The run fails behind so many records, four times; then the store fails.
+  for (int run = 0; run < 7; ++run) {
+    CAPTURE(run);
+    std::atomic<int> left = run < 4 ? 250 * (run + 1) : kEnd + 1;
+    if (run == 4) store->CrashAt(store->calls() + 20, true);
+    if (run == 5) store->Restart();
+    const absl::Status status = RunMain(
+        Dataflow("copy",
+                 [&](Scope<>& scope) {
+                   scope.Input("in", KafkaSource(ToTheEnd(*broker, "in"), &NumberIn)) |
+                       Map("fail",
+                           [&](int number) {
+                             if (left.fetch_sub(1) == 0) throw std::runtime_error("it fails");
+                             return number;
+                           }) |
+                       Output("out", TransactionalKafkaSink(
+                                         {.brokers = broker->address(), .topic = "out"}, &Keyed,
+                                         [](int number) { return absl::StrCat(number % 3); }));
+                 }),
+        With(store, 1 + run % 3));
+    if (run > 4) CheckOk(status);
+  }
+  CHECK(Committed(*broker, "out") == NumbersTo(kEnd));
+}
+
+TEST_CASE("a resumed run goes on at its offsets, and takes up partitions that appear meanwhile") {
+  KafkaBroker* const broker = Broker();
+  if (broker == nullptr) return;
+  broker->CreateTopic("grows", 2);
+  Produce(*broker, "grows", 0, 300);
+  auto store = std::make_shared<MemoryStore>();
+  Collected<int> seen;
+  auto read = [&](KafkaSourceOptions options, RunOptions run, size_t until) {
+    StopHandle stop;
+    run.stop = stop;
+    run.epoch_config = PeriodicEpochConfig{absl::Milliseconds(10)};  // readers may be idle
+    return RunMain(Dataflow("read",
+                            [&](Scope<>& scope) {
+                              scope.Input("topic", KafkaSource(options, &NumberIn)) |
+                                  Inspect("count",
+                                          [&](int number) {
+                                            seen.Add(number);
+                                            if (seen.size() == until) stop.RequestStop();
+                                            if (seen.size() == 450 && until == 900) {
+                                              broker->AddPartitions("grows", 5);
+                                            }
+                                          }) |
+                                  Output("out", CallbackSink([](int) {}));
+                            }),
+                   run);
+  };
+  KafkaSourceOptions options = ToTheEnd(*broker, "grows");
+  CheckOk(read(options, With(store, 2), 0));
+  CHECK(seen.Sorted() == NumbersTo(300));
+  Produce(*broker, "grows", 300, 600);
+  options.stops_at_end = false;
+  options.list_interval = absl::Milliseconds(50);
+  // The last messages are produced into partitions that the run has to find.
+  std::thread producer([&] {
+    while (seen.size() < 600) std::this_thread::yield();
+    Produce(*broker, "grows", 600, 900);
+  });
+  CheckOk(read(options, With(store, 3), 900));
+  producer.join();
+  CHECK(seen.Sorted() == NumbersTo(900));
+}
+
+TEST_CASE("a source begins where its options say") {
+  KafkaBroker* const broker = Broker();
+  if (broker == nullptr) return;
+  broker->CreateTopic("start", 1);
+  const std::vector<int> numbers = NumbersTo(10);
+  CheckOk(RunMain(Dataflow("produce", [&](Scope<>& scope) {
+    scope.Input("numbers", TestingSource(numbers)) |
+        Output("out", KafkaSink({.brokers = broker->address(), .topic = "start"}, [](int number) {
+                 return KafkaRecord{.value = absl::StrCat(number),
+                                    .timestamp_ms = 1000 + 1000 * number};
+               }));
+  })));
+  auto read = [&](KafkaStart start) {
+    Collected<int> seen;
+    KafkaSourceOptions options = ToTheEnd(*broker, "start");
+    options.start = std::move(start);
+    CheckOk(RunMain(Dataflow("read", [&](Scope<>& scope) {
+      scope.Input("topic", KafkaSource(options, &NumberIn)) | CollectInto("collect", seen) |
+          Output("out", CallbackSink([](int) {}));
+    })));
+    return seen.Sorted();
+  };
+  CHECK(read(KafkaStart::Beginning()).size() == 10);
+  CHECK(read(KafkaStart::End()).empty());
+  CHECK(read(KafkaStart::At(absl::FromUnixMillis(7500))) == std::vector<int>{7, 8, 9});
+  CHECK(read(KafkaStart::At(absl::FromUnixMillis(99'000))).empty());
+  CHECK(read(KafkaStart::Offsets({{"start/0", 8}})) == std::vector<int>{8, 9});
+}
+
+TEST_CASE("a producer of an earlier generation of a lane is fenced") {
+  KafkaBroker* const broker = Broker();
+  if (broker == nullptr) return;
+  broker->CreateTopic("fenced", 1);
+  const KafkaSinkOptions options{.brokers = broker->address(), .topic = "fenced"};
+  auto publish = [](internal::KafkaTransactions& lane, std::string_view value,
+                    uint64_t mark) -> absl::Status {
+    const std::vector<std::byte> bytes = EncodeToBytes(KafkaRecord{.value = std::string(value)});
+    const std::string_view item(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    const Transaction transaction{.mark = mark, .items = {&item, 1}};
+    while (true) {
+      const absl::StatusOr<FlushState> state = lane.Publish(transaction);
+      if (!state.ok()) return state.status();
+      if (state->done) return absl::OkStatus();
+      std::this_thread::yield();
+    }
+  };
+  auto first = internal::KafkaTransactions::Open(options, "lane", ThreadActivator());
+  REQUIRE(first.ok());
+  CHECK((*first)->LastMark().value() == std::nullopt);
+  CheckOk(publish(**first, "1", 17));
+  auto second = internal::KafkaTransactions::Open(options, "lane", ThreadActivator());
+  REQUIRE(second.ok());
+  CHECK((*second)->LastMark().value() == 17);
+  CHECK(publish(**first, "2", 18).code() == absl::StatusCode::kFailedPrecondition);
+  CheckOk(publish(**second, "3", 19));
+  CHECK((*second)->LastMark().value() == 19);
+  CHECK(Committed(*broker, "fenced") == std::vector<int>{1, 3});
+}
+
+TEST_CASE("errors say what, where and what to do") {
+  KafkaBroker* const broker = Broker();
+  if (broker == nullptr) return;
+  broker->CreateTopic("errors", 1);
+  Produce(*broker, "errors", 0, 20);
+  auto read = [&](KafkaSourceOptions options, auto decode, RunOptions run = {}) {
+    return RunMain(Dataflow("read",
+                            [&](Scope<>& scope) {
+                              scope.Input("topic", KafkaSource(options, decode)) |
+                                  Output("out", CallbackSink([](const auto&) {}));
+                            }),
+                   run);
+  };
+  CheckError(read(ToTheEnd(*broker, "nowhere"), &NumberIn), absl::StatusCode::kNotFound,
+             {"step 'topic'", "there is no topic 'nowhere'", broker->address()});
+  KafkaSourceOptions wrong = ToTheEnd(*broker, "errors");
+  wrong.properties["no.such.property"] = "1";
+  CheckError(read(wrong, &NumberIn), absl::StatusCode::kInvalidArgument, {"no.such.property"});
+  auto refuse = [](const KafkaView& message) -> absl::StatusOr<int> {
+    if (message.offset == 7) return absl::InvalidArgumentError("no number");
+    return NumberIn(message);
+  };
+  CheckError(read(ToTheEnd(*broker, "errors"), refuse), absl::StatusCode::kInvalidArgument,
+             {"errors/0 at offset 7: no number"});
+  KafkaSourceOptions away = ToTheEnd(*broker, "errors");
+  away.brokers = "127.0.0.1:1";
+  away.timeout = absl::Milliseconds(100);
+  CheckError(read(away, &NumberIn), absl::StatusCode::kUnavailable, {"127.0.0.1:1"});
+
+  // Retention removes the messages that a stopped run has not read.
+  KafkaSourceOptions lost = ToTheEnd(*broker, "errors");
+  lost.start = KafkaStart::Offsets({{"errors/0", 3}});
+  broker->DeleteBefore("errors", 0, 10);
+  CheckError(read(lost, &NumberIn), absl::StatusCode::kOutOfRange,
+             {"offset 3 of errors/0 is gone", "lost_offset"});
+  lost.lost_offset = KafkaLostOffset::kBeginning;
+  CheckOk(read(lost, &NumberIn));
+
+  const std::vector<int> one = {1};
+  auto produce = [&](KafkaRecord record) {
+    return RunMain(Dataflow("produce", [&](Scope<>& scope) {
+      scope.Input("one", TestingSource(one)) |
+          Output("out", KafkaSink({.brokers = broker->address(),
+                                   .topic = "errors",
+                                   .properties = {{"message.max.bytes", "30000000"}}},
+                                  [&](int) { return record; }));
+    }));
+  };
+  CheckError(produce({.value = std::string(20'000'000, 'x')}), absl::StatusCode::kResourceExhausted,
+             {"step 'out'", "'errors' was not delivered"});
+  CheckError(produce({.value = "x", .partition = 5}), absl::StatusCode::kNotFound, {"step 'out'"});
+}
+
+}  // namespace
+}  // namespace headway
