@@ -1,6 +1,7 @@
 #ifndef HEADWAY_OPERATORS_FOLD_FINAL_H_
 #define HEADWAY_OPERATORS_FOLD_FINAL_H_
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -30,12 +31,15 @@ auto EmitFinal(const Stream<D, T>& stream, std::string_view id, KeyFn key, Fold 
       [&states, key = std::move(key), fold](const CapabilityRef<T>&, Batch<D>& batch) mutable {
         AddEach<D>(states, batch, key, fold, [](size_t, const S&) {});
       });
-  keyed.AtEnd([&states, &output, fold](const CapabilityRef<T>& time) mutable {
+  keyed.AtEnd([&step = keyed.step(), &output, fold,
+               position = size_t{0}](const CapabilityRef<T>& time) mutable {
     auto session = output.SessionAt(time);
-    states.ForEach([&](KeyView k, const S& state) {
+    const bool done = step.states().ForEachFrom(position, [&](KeyView k, const S& state) {
       session.Give(std::pair<KeyView, R>(k, fold.Result(state)));
+      return step.HasCredit();
     });
-    states.Clear();
+    if (done) step.states().Clear();
+    return done;
   });
   return keyed.Build(output);
 }

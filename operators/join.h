@@ -167,10 +167,15 @@ auto BuildJoin(const Stream<D, T>& first, std::string_view id, const Expiry& exp
         give_rows(session, key, state);
       });
   if constexpr (emit == JoinEmit::kFinal) {
-    keyed.AtEnd([&states = step.states(), &output, give_rows](const CapabilityRef<T>& time) {
+    keyed.AtEnd([&step, &output, give_rows,
+                 position = size_t{0}](const CapabilityRef<T>& time) mutable {
       auto session = output.SessionAt(time);
-      states.ForEach([&](KeyView key, const State& state) { give_rows(session, key, state); });
-      states.Clear();
+      const bool done = step.states().ForEachFrom(position, [&](KeyView key, const State& state) {
+        give_rows(session, key, state);
+        return step.HasCredit();
+      });
+      if (done) step.states().Clear();
+      return done;
     });
   }
   return keyed.Build(output);

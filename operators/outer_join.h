@@ -1,6 +1,7 @@
 #ifndef HEADWAY_OPERATORS_OUTER_JOIN_H_
 #define HEADWAY_OPERATORS_OUTER_JOIN_H_
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -91,10 +92,15 @@ auto BuildPairJoin(const Stream<A, T>& left, std::string_view id, const Expiry& 
     give_unmatched(session, key, state);
   });
   if constexpr (unmatched != Unmatched::kNone) {
-    keyed.AtEnd([&states = step.states(), &output, give_unmatched](const CapabilityRef<T>& time) {
+    keyed.AtEnd([&step, &output, give_unmatched,
+                 position = size_t{0}](const CapabilityRef<T>& time) mutable {
       auto session = output.SessionAt(time);
-      states.ForEach([&](KeyView key, const State& state) { give_unmatched(session, key, state); });
-      states.Clear();
+      const bool done = step.states().ForEachFrom(position, [&](KeyView key, const State& state) {
+        give_unmatched(session, key, state);
+        return step.HasCredit();
+      });
+      if (done) step.states().Clear();
+      return done;
     });
   }
   return keyed.Build(output);

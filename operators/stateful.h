@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <set>
 #include <span>
 #include <stdexcept>
@@ -372,20 +373,27 @@ class StatefulCalls {
     kept->event_timers.Clear();
   }
 
-  void AtEnd(const CapabilityRef<Epoch>& time) {
-    std::vector<K> keys;  // the table changes
-    keys.reserve(step_.states().size());
-    step_.states().ForEach(
-        [&](typename Step::KeyView key, const Kept&) { keys.emplace_back(key); });
+  // Returns false if it stopped for lack of credit.
+  bool AtEnd(const CapabilityRef<Epoch>& time) {
+    if (!ended_.has_value()) {
+      ended_.emplace();  // the table changes
+      ended_->reserve(step_.states().size());
+      step_.states().ForEach(
+          [&](typename Step::KeyView key, const Kept&) { ended_->emplace_back(key); });
+    }
     auto session = output_.SessionAt(time);
     const Moment moment = MomentAt(time);
-    for (const K& key : keys) {
+    while (!ended_->empty()) {
+      const K key = std::move(ended_->back());
+      ended_->pop_back();
       Kept& kept = *step_.states().Find(key);
       Context context(key, moment.now, moment.watermark, moment.epoch, kept, session);
       const EventTime limit = LimitOf(kept);
       Finish(key, kept, limit, logic_.OnEnd(context, kept.state));
+      if (!step_.HasCredit()) break;
     }
     LimitWatermark(time);
+    return ended_->empty();
   }
 
   // The states that were restored limit the watermark.
@@ -501,7 +509,8 @@ class StatefulCalls {
   Step& step_;
   Output& output_;
   Logic logic_;
-  KeptWatermarks watermarks_;  // the limits of the states that have one
+  KeptWatermarks watermarks_;            // the limits of the states that have one
+  std::optional<std::vector<K>> ended_;  // at the end of the input: the keys that did not end yet
   // Of the present batch, for OnBatch: the numbers of its records ordered by keys, their values,
   // and the begin of each key in both, with the end of the last.
   std::vector<size_t> order_;
@@ -624,7 +633,7 @@ auto Stateful(std::string step_id, Logic logic) {
                                      EventTime at) { calls->OnEventTimer(time, key, at); });
         }
         if constexpr (Calls::kHasOnEnd) {
-          keyed.AtEnd([calls](const CapabilityRef<T>& time) { calls->AtEnd(time); });
+          keyed.AtEnd([calls](const CapabilityRef<T>& time) { return calls->AtEnd(time); });
         }
         if constexpr (Calls::kHasWatermarkLimit) {
           keyed.OnRestored([calls](const CapabilityRef<T>& first) { calls->OnRestored(first); });

@@ -109,18 +109,31 @@ class FlatTable {
   // change the table.
   template <class F>
   void ForEach(F&& f) {
-    if (size_ == 0) return;
+    size_t position = 0;
+    ForEachFrom(position, [&](View key, V& value) {
+      f(key, value);
+      return true;
+    });
+  }
+  // The same in pieces: starts behind the last key that was visited, where `position` is 0 at
+  // first. Stops when f(View key, V& value) returns false. Returns true if all keys were visited.
+  // The table must not change between the pieces.
+  template <class F>
+  bool ForEachFrom(size_t& position, F&& f) {
+    if (size_ == 0) return true;
     // In the order of slots the keys would be in the order of their hashes, and crowd together in a
     // table downstream that is still small. So blocks of slots are visited in the order of
     // multiples of an odd number, modulo the number of blocks, a power of two.
     const size_t blocks = std::max<size_t>(1, capacity() / kBlock);
-    for (size_t i = 0; i < blocks; ++i) {
-      const size_t begin = (i * internal::kHashSecret0 & (blocks - 1)) * kBlock;
+    while (position < capacity()) {
+      const size_t begin = (position / kBlock * internal::kHashSecret0 & (blocks - 1)) * kBlock;
       const size_t end = std::min(begin + kBlock, capacity());
-      for (size_t s = begin; s < end; ++s) {
-        if (!IsVacant(s)) f(Keys::Get(slots_[s].key), *slots_[s].value());
+      for (size_t s = begin + position % kBlock; s < end; ++s) {
+        ++position;
+        if (!IsVacant(s) && !f(Keys::Get(slots_[s].key), *slots_[s].value())) return false;
       }
     }
+    return true;
   }
   template <class F>
   void ForEach(F&& f) const {

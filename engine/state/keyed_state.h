@@ -89,6 +89,12 @@ class KeyedState final : public StateBase {
   void ForEach(F&& f) const {
     table_.ForEach(f);
   }
+  // ForEach in pieces, as FlatTable has it: f(KeyView key, const S& state) returns false to stop.
+  template <class F>
+  bool ForEachFrom(size_t& position, F&& f) {
+    return table_.ForEachFrom(position,
+                              [&](KeyView key, S& state) { return f(key, std::as_const(state)); });
+  }
   void Clear() { changes_.Clear(table_); }
   size_t size() const { return table_.size(); }
 

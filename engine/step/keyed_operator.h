@@ -20,6 +20,7 @@
 #include "engine/step/alarm.h"
 #include "engine/step/epoch_input.h"
 #include "engine/step/operator_builder.h"
+#include "engine/step/output_credit.h"
 #include "engine/step/step_state.h"
 #include "engine/step/watermark_state.h"
 
@@ -49,8 +50,9 @@ struct FirstOfPair {
 // completes all epochs, so epoch timers fire; the others remain state. Timers are state:
 // snapshots contain them. Timers exist in the root scope only, and none can be set once the input
 // has ended, unless they outlive it (KeyedOperator::KeepClockTimersAtEnd, KeepEventTimersAtEnd).
-// All timers that are due fire in one activation, those that their functions set for a time that is
-// due included.
+// All timers that are due fire in one activation, while the outputs have credit, and then in later
+// ones. This holds for timers that their functions set for a time that is due, too. Event timers
+// that wait for credit hold back later batches, and the watermark of the outputs.
 template <class S, class D, class T, class KeyFn>
 class KeyedStep {
  public:
@@ -66,10 +68,11 @@ class KeyedStep {
   using OnEpochTimer = absl::AnyInvocable<void(const CapabilityRef<T>&, const K&, Epoch)>;
   using OnEventTimer = absl::AnyInvocable<void(const CapabilityRef<T>&, const K&, EventTime)>;
   // f(const CapabilityRef<T>& time)
-  using OnWatermark = absl::AnyInvocable<void(const CapabilityRef<T>&)>;
   using OnWakeUp = absl::AnyInvocable<void(const CapabilityRef<T>&)>;
+  // bool f(const CapabilityRef<T>& time); false: it waits for credit
+  using OnWatermark = absl::AnyInvocable<bool(const CapabilityRef<T>&)>;
+  using AtEnd = absl::AnyInvocable<bool(const CapabilityRef<T>&)>;
   // f(const CapabilityRef<T>& time)
-  using AtEnd = absl::AnyInvocable<void(const CapabilityRef<T>&)>;
   using OnRestored = absl::AnyInvocable<void(const CapabilityRef<T>&)>;
 
   KeyedStep(internal::Graph& graph, internal::Node& node, NodeInput<D, T>& input, KeyFn key)
@@ -94,8 +97,13 @@ class KeyedStep {
   // For steps that keep records and send them later: see NodeInput::LimitWatermark. `time` is that
   // of the present batch or timer.
   void LimitWatermark(const CapabilityRef<T>& time, EventTime limit) {
-    input_.LimitWatermark(time.time(), limit);
+    outgoing_.limit = limit;
+    LimitOutgoing(time.time());
   }
+
+  // Returns false if the outputs have no credit for more batches. For functions that emit many
+  // results: see KeyedOperator::AtEnd. Cheap enough for each result.
+  bool HasCredit() { return credit_.Has(graph_, input_.node()); }
 
   // Calls the function for wake-ups at a time of the run's clock, or earlier. A later call takes
   // the place of this one. It is not part of snapshots: a step that is restored sets it again.
@@ -124,7 +132,7 @@ class KeyedStep {
   bool SetTimer(const K& key, absl::Time at) {
     RequireRunning();
     RequireFunction(f_.on_clock_timer, "OnClockTimer");
-    return (!ended_ || keeps_clock_timers_) &&
+    return (!ended_ || f_.keeps_clock_timers) &&
            state_.clock_timers().Set(key, absl::ToUnixNanos(at));
   }
   bool CancelTimer(const K& key, absl::Time at) {
@@ -150,7 +158,7 @@ class KeyedStep {
   bool SetEventTimer(const K& key, EventTime at) {
     RequireRunning();
     RequireFunction(f_.on_event_timer, "OnEventTimer");
-    return (!ended_ || keeps_event_timers_) && state_.event_timers().Set(key, at);
+    return (!ended_ || f_.keeps_event_timers) && state_.event_timers().Set(key, at);
   }
   bool CancelEventTimer(const K& key, EventTime at) {
     return state_.event_timers().Cancel(key, at);
@@ -170,6 +178,17 @@ class KeyedStep {
     std::vector<Capability<T>> capabilities;
     T time;
     size_t timer_count = 0;
+  };
+  // A time at which the watermark rose, while its results wait for credit.
+  struct Paused {
+    T time;
+    std::vector<Capability<T>> capabilities;
+    EventTime watermark;  // before it rose
+  };
+  // The bounds of the watermark of the outputs, besides that of the inputs.
+  struct Outgoing {
+    EventTime limit = kNoWatermarkLimit;  // of the step's functions
+    std::optional<Paused> paused;
   };
 
   template <class AnyBatch>
@@ -207,6 +226,8 @@ class KeyedStep {
     absl::AnyInvocable<bool()> may_close;  // whether an epoch may close now; empty: always
     OnRestored on_restored;
     bool has_own_watermark = false;
+    bool keeps_clock_timers = false;  // at the end of the input
+    bool keeps_event_timers = false;  // likewise
   };
 
   bool needs_capabilities() const {
@@ -238,13 +259,13 @@ class KeyedStep {
   }
 
   void Run() {
+    if (outgoing_.paused.has_value() && !Continue()) return;
     auto close = [this](Epoch epoch) {
-      if (f_.may_close && !f_.may_close()) {
-        // Without credit, as a rule, so that it runs again when there is some.
-        graph_.queue().Activate(input_.node());
+      if (outgoing_.paused.has_value() || (f_.may_close && !f_.may_close()) ||
+          !FireEpochTimers(epoch)) {
+        RunAgain();
         return false;
       }
-      FireEpochTimers(epoch);
       if (keeps_watermark()) watermark_.TellClosed(epoch);
       state_.TellClosed(epoch);
       return true;
@@ -258,12 +279,13 @@ class KeyedStep {
       ends_input_->CloseEnded(close);
     } else if constexpr (std::is_same_v<T, Epoch>) {
       const FrontierView<T> frontier = ends_input_->frontier();
-      if (frontier.empty()) End(close);
+      if (frontier.empty() && !outgoing_.paused.has_value() && !End(close)) return RunAgain();
       ends_input_->CloseEnded(close);
       const std::optional<Epoch> last = internal::LastEndedEpoch(frontier);
-      if (!ends_input_->closes_epochs() && last.has_value()) FireEpochTimers(*last);
+      if (!ends_input_->closes_epochs() && last.has_value() && !FireEpochTimers(*last)) RunAgain();
       for (Capability<T>& capability : held_) capability.Follow(frontier);
-      if (!held_.empty() && held_[0].time() < kStopEpoch) {  // a stop waits for no more records
+      if (!outgoing_.paused.has_value() && !held_.empty() &&
+          held_[0].time() < kStopEpoch) {  // a stop waits for no more records
         if (!state_.event_timers().empty()) FireDueEventTimers();
         FireDueClockTimers();
         WakeUpIfDue();
@@ -271,42 +293,83 @@ class KeyedStep {
     }
   }
 
-  void PassWatermark(const CapabilityRef<T>& time) {
-    const EventTime raised = input_watermark();
-    if (raised <= watermark()) return;
-    ends_input_->KeepOpen(time);
-    watermark_.RaiseTo(raised);
-    if (f_.on_watermark) f_.on_watermark(time);
-    FireEventTimers(time, watermark());
+  // For an activation that lacks credit, as a rule. The rest of the inputs waits, too.
+  void RunAgain() {
+    input_.node().taken = std::numeric_limits<int>::max();
+    graph_.queue().Activate(input_.node());
   }
 
-  // The last results, in the last epoch that the step knows of.
+  void LimitOutgoing(const T& time) {
+    input_.LimitWatermark(time, outgoing_.paused.has_value()
+                                    ? std::min(outgoing_.limit, outgoing_.paused->watermark)
+                                    : outgoing_.limit);
+  }
+
+  void PassWatermark(const CapabilityRef<T>& time) {
+    const EventTime before = watermark();
+    const EventTime raised = input_watermark();
+    if (raised <= before) return;
+    ends_input_->KeepOpen(time);
+    watermark_.RaiseTo(raised);
+    if (!outgoing_.paused.has_value() && !SendDue(time)) Pause(time, before);
+  }
+
+  // Sends the results that are due at the watermark. Returns false if they wait for credit.
+  bool SendDue(const CapabilityRef<T>& time) {
+    if (f_.on_watermark && !f_.on_watermark(time)) return false;
+    return FireEventTimers(time, watermark());
+  }
+
+  void Pause(const CapabilityRef<T>& time, EventTime before) {
+    outgoing_.paused.emplace(Paused{time.time(), input_.RetainAll(time), before});
+    LimitOutgoing(time.time());
+    RunAgain();
+  }
+
+  // Sends the results that waited. Returns false if there are more.
+  bool Continue() {
+    bool done = false;
+    input_.WithRightAt(outgoing_.paused->time,
+                       [&](const CapabilityRef<T>& time) { done = SendDue(time); });
+    if (done) {
+      const Paused paused = *std::exchange(outgoing_.paused, std::nullopt);
+      LimitOutgoing(paused.time);
+    } else {
+      RunAgain();
+    }
+    return done;
+  }
+
+  // The last results, in the last epoch that the step knows of. Returns false if they wait for
+  // credit.
   template <class Close>
-  void End(Close& close) {
-    ended_ = true;
-    if (const std::optional<Epoch> last = ends_input_->last_open(); last > held_[0].time()) {
+  bool End(Close& close) {
+    const std::optional<Epoch> last = ends_input_->last_open();
+    if (!std::exchange(ended_, true) && last > held_[0].time()) {
       for (Capability<T>& capability : held_) capability.Downgrade(*last);
     }
+    bool done = false;
     input_.WithRightAt(held_[0].time(), [&](const CapabilityRef<T>& time) {
-      ends_input_->CloseBefore(time.time(), close);
+      if (!ends_input_->CloseBefore(time.time(), close)) return;
       ends_input_->KeepOpen(time);
-      FireEventTimers(time,
-                      keeps_event_timers_ ? watermark() : std::numeric_limits<EventTime>::max());
-      FireClockTimers(time, keeps_clock_timers_ ? absl::ToUnixNanos(Now())
-                                                : std::numeric_limits<int64_t>::max());
-      FireEpochTimers(std::numeric_limits<Epoch>::max());
-      if (f_.at_end) f_.at_end(time);
+      done = FireEventTimers(time, f_.keeps_event_timers ? watermark()
+                                                         : std::numeric_limits<EventTime>::max()) &&
+             FireClockTimers(time, f_.keeps_clock_timers ? absl::ToUnixNanos(Now())
+                                                         : std::numeric_limits<int64_t>::max()) &&
+             FireEpochTimers(std::numeric_limits<Epoch>::max()) && (!f_.at_end || f_.at_end(time));
     });
     // Open epochs have capabilities of their own.
-    held_.clear();
+    if (done) held_.clear();
+    return done;
   }
 
   void FireDueClockTimers() {
     if (state_.clock_timers().empty()) return;
     Clock& clock = graph_.worker().run().clock();
     const int64_t now = absl::ToUnixNanos(clock.Now());
-    input_.WithRightAt(held_[0].time(),
-                       [&](const CapabilityRef<T>& time) { FireClockTimers(time, now); });
+    input_.WithRightAt(held_[0].time(), [&](const CapabilityRef<T>& time) {
+      if (!FireClockTimers(time, now)) RunAgain();
+    });
     if (const std::optional<int64_t> first = state_.clock_timers().First()) {
       SetAlarm(clock.NowNanos(), *first, now);
     }
@@ -336,39 +399,47 @@ class KeyedStep {
   // Timers that were set for a time that the watermark had passed already.
   void FireDueEventTimers() {
     if (*state_.event_timers().First() > watermark()) return;
-    input_.WithRightAt(held_[0].time(),
-                       [&](const CapabilityRef<T>& time) { FireEventTimers(time, watermark()); });
+    input_.WithRightAt(held_[0].time(), [&](const CapabilityRef<T>& time) {
+      if (!FireEventTimers(time, watermark())) RunAgain();
+    });
   }
 
-  void FireEventTimers(const CapabilityRef<T>& time, EventTime last) {
+  // These fire timers up to a time, at least one of them. They return false if they stopped because
+  // the outputs had no credit.
+  bool FireEventTimers(const CapabilityRef<T>& time, EventTime last) {
     while (auto timer = state_.event_timers().TakeDue(last)) {
       ends_input_->KeepOpen(time);
       f_.on_event_timer(time, timer->first, timer->second);
+      if (!HasCredit()) return false;
     }
+    return true;
   }
-
-  void FireClockTimers(const CapabilityRef<T>& time, int64_t last) {
+  bool FireClockTimers(const CapabilityRef<T>& time, int64_t last) {
     while (auto timer = state_.clock_timers().TakeDue(last)) {
       ends_input_->KeepOpen(time);
       f_.on_clock_timer(time, timer->first, absl::FromUnixNanos(timer->second));
+      if (!HasCredit()) return false;
     }
+    return true;
   }
-
-  // Fires the timers of the epochs up to `last`.
-  void FireEpochTimers(Epoch last) {
+  bool FireEpochTimers(Epoch last) {
     while (!held_epochs_.empty() && held_epochs_.begin()->first <= last) {
       const Epoch epoch = held_epochs_.begin()->first;
       HeldEpoch& held = held_epochs_.begin()->second;
       firing_ = epoch;
+      bool has_credit = true;
       input_.WithRightAt(held.time, [&](const CapabilityRef<T>& time) {
-        while (held.timer_count > 0) {
+        while (has_credit && held.timer_count > 0) {
           --held.timer_count;
           f_.on_epoch_timer(time, state_.epoch_timers().TakeDue(epoch)->first, epoch);
+          has_credit = HasCredit();
         }
       });
       firing_.reset();
+      if (held.timer_count > 0) return false;
       held_epochs_.erase(epoch);
     }
+    return true;
   }
 
   // Keeps the right to send at `at`, where the timers of `epoch` fire.
@@ -400,9 +471,9 @@ class KeyedStep {
   std::map<Epoch, HeldEpoch> held_epochs_;
   std::optional<Epoch> firing_;  // the epoch whose timers fire
   bool ended_ = false;
-  bool keeps_clock_timers_ = false;  // at the end of the input
-  bool keeps_event_timers_ = false;  // likewise
-  internal::Alarm alarm_;            // of the earliest clock timer
+  internal::Alarm alarm_;  // of the earliest clock timer
+  Outgoing outgoing_;
+  internal::OutputCredit credit_;
 };
 
 // Builds a keyed step: an operator whose input is exchanged by key, so that a key is always on the
@@ -449,7 +520,9 @@ class KeyedOperator {
 
   template <class R>
   NodeOutput<R, T>& AddOutput() {
-    return builder_.template AddOutput<R>();
+    NodeOutput<R, T>& output = builder_.template AddOutput<R>();
+    step_.credit_.Count(output);
+    return output;
   }
 
   Step& step() { return step_; }
@@ -495,7 +568,8 @@ class KeyedOperator {
     step_.f_.on_event_timer = std::move(f);
   }
   // The function for a higher watermark: KeyedStep::watermark(). The records before it are applied.
-  // The watermark goes downstream when it has returned, behind its records.
+  // The watermark goes downstream when it has returned, behind its records. It may stop for lack of
+  // credit, as that of AtEnd does.
   template <class F>
   void OnWatermark(F f) {
     RequireRootScope();
@@ -503,7 +577,7 @@ class KeyedOperator {
                   "KeyedOperator: OnWatermark must get a function of (const CapabilityRef<T>& "
                   "time)");
     builder_.RequireNotBuilt();
-    step_.f_.on_watermark = std::move(f);
+    step_.f_.on_watermark = InPieces(std::move(f));
   }
   // The step has a watermark of its own, which only KeyedStep::RaiseWatermark raises; that of the
   // stream passes by. REQUIRES: OnWatermark or OnEventTimer.
@@ -538,14 +612,16 @@ class KeyedOperator {
     step_.f_.on_restored = std::move(f);
   }
   // The function for the end of the input, after all batches and timers. A graceful stop is not the
-  // end of the input.
+  // end of the input. A function that may emit many results returns a bool: false, when
+  // KeyedStep::HasCredit is false, to be called again for the others when there is credit. Batches
+  // and the ends of epochs wait meanwhile.
   template <class F>
   void AtEnd(F f) {
     RequireRootScope();
     static_assert(std::is_invocable_v<F&, const CapabilityRef<T>&>,
                   "KeyedOperator: AtEnd must get a function of (const CapabilityRef<T>& time)");
     builder_.RequireNotBuilt();
-    step_.f_.at_end = std::move(f);
+    step_.f_.at_end = InPieces(std::move(f));
   }
 
   // Adds an input, of records of any type, and the function for its batches. The key function takes
@@ -576,12 +652,12 @@ class KeyedOperator {
   // run that continues with more input.
   void KeepClockTimersAtEnd() {
     builder_.RequireNotBuilt();
-    step_.keeps_clock_timers_ = true;
+    step_.f_.keeps_clock_timers = true;
   }
   // The same for event timers.
   void KeepEventTimersAtEnd() {
     builder_.RequireNotBuilt();
-    step_.keeps_event_timers_ = true;
+    step_.f_.keeps_event_timers = true;
   }
   // An epoch whose batches are applied stays open until may_close() is true; no batch of a later
   // epoch is applied before. For a step whose batches are finished later, downstream, under credit:
@@ -639,6 +715,19 @@ class KeyedOperator {
   }
 
  private:
+  // A function that is called until it returns true, if it returns a bool; else once.
+  template <class F>
+  static auto InPieces(F f) {
+    return [f = std::move(f)](const CapabilityRef<T>& time) mutable {
+      if constexpr (std::is_void_v<std::invoke_result_t<F&, const CapabilityRef<T>&>>) {
+        f(time);
+        return true;
+      } else {
+        return f(time);
+      }
+    };
+  }
+
   static void RequireRootScope() {
     static_assert(std::is_same_v<T, Epoch>,
                   "a keyed step with timers, or with last results at the end of the input, belongs "

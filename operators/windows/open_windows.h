@@ -23,10 +23,14 @@ class OpenWindows {
       emitted_.insert(ByEnd(window));
     }
   }
+  // Whether a window ends at `watermark` or before.
+  bool IsDue(EventTime watermark) const {
+    return !open_.empty() && open_.begin()->first <= watermark;
+  }
   // Returns the first window that ends at `watermark` or before, as one that has emitted; nullopt
   // if all end later.
   std::optional<Window> TakeDue(EventTime watermark) {
-    if (open_.empty() || open_.begin()->first > watermark) return std::nullopt;
+    if (!IsDue(watermark)) return std::nullopt;
     const auto first = open_.extract(open_.begin()).value();
     if (lateness_ > 0) emitted_.insert(first);
     return Window{.start = first.second, .end = first.first};

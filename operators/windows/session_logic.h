@@ -78,18 +78,21 @@ class SessionLogic {
     }
   }
 
-  // The input has ended: all sessions do.
-  void End(const CapabilityRef<T>& time) {
-    EventTime last = kNoWatermark;
-    step_.states().ForEach([&](typename Step::KeyView key, const Sessions<State>& kept) {
-      Sessions<State> sessions = kept;
-      Emit(time, key, sessions, [&](const Session<State>& session) {
-        last = std::max(last, EndOf(session.last));
-        return true;
-      });
-    });
-    step_.RaiseWatermark(last);
+  // The input has ended: all sessions do. Returns false if it stopped for lack of credit.
+  bool End(const CapabilityRef<T>& time) {
+    const bool done = step_.states().ForEachFrom(
+        position_, [&](typename Step::KeyView key, const Sessions<State>& kept) {
+          Sessions<State> sessions = kept;
+          Emit(time, key, sessions, [&](const Session<State>& session) {
+            last_end_ = std::max(last_end_, EndOf(session.last));
+            return true;
+          });
+          return step_.HasCredit();
+        });
+    if (!done) return false;
+    step_.RaiseWatermark(last_end_);
     step_.states().Clear();
+    return true;
   }
 
  private:
@@ -118,6 +121,8 @@ class SessionLogic {
   Clock clock_;
   const EventTime gap_;
   const Agg aggregate_;
+  size_t position_ = 0;                // of the keys, at the end of the input
+  EventTime last_end_ = kNoWatermark;  // of their sessions
 };
 
 }  // namespace headway::internal

@@ -87,17 +87,14 @@ class SliceWindows {
     ScheduleWakeUp();
   }
 
-  // The watermark has risen.
-  void Close(const CapabilityRef<T>& time) {
+  // The watermark has risen. Returns false if results wait for credit.
+  bool Close(const CapabilityRef<T>& time) {
     const EventTime watermark = step_.watermark();
-    bool any = false;
-    while (const std::optional<Window> window = open_.TakeDue(watermark)) {
-      EmitAll(time, *window);
-      any = true;
-    }
-    if (!any && !open_.has_emitted()) return;
+    if (!emission_.has_value() && !open_.has_emitted() && !open_.IsDue(watermark)) return true;
+    if (!EmitUpTo(time, watermark)) return false;
     open_.ForgetOver(watermark);
     DropSlices();
+    return true;
   }
 
   void WakeUp(const CapabilityRef<T>& time) {
@@ -107,13 +104,15 @@ class SliceWindows {
   }
 
   // The input has ended: all windows do. A window within the allowed lateness remains for a run
-  // that continues.
-  void End(const CapabilityRef<T>& time) {
-    const EventTime last = open_.last_end().value_or(kNoWatermark);
-    while (const std::optional<Window> window = open_.TakeDue(last)) EmitAll(time, *window);
+  // that continues. Returns false if results wait for credit.
+  bool End(const CapabilityRef<T>& time) {
+    const EventTime last = std::max(open_.last_end().value_or(kNoWatermark),
+                                    emission_.has_value() ? emission_->window.end : kNoWatermark);
+    if (!EmitUpTo(time, last)) return false;
     step_.RaiseWatermark(last);
     open_.ForgetOver(step_.watermark());
     DropSlices();
+    return true;
   }
 
  private:
@@ -134,6 +133,16 @@ class SliceWindows {
     std::vector<EventTime> times;
     std::vector<Slice*> slices;
     std::map<EventTime, Keys> late_keys;  // by slices
+  };
+
+  // The results of a window that are being sent: from its only slice, from the sums, or from the
+  // combination of several slices.
+  struct Emission {
+    Window window;
+    Slice* slice = nullptr;
+    bool of_sums = false;
+    FlatTable<K, State> combined = {};
+    typename Sums::Position position = {};
   };
 
   static KeyInBatch KeyOf(const Batch<D>& batch, size_t i) {
@@ -234,21 +243,48 @@ class SliceWindows {
     slice.aggregates.At(key);
   }
 
-  void EmitAll(const CapabilityRef<T>& time, const Window& window) {
+  // Emits the windows that end at `watermark` or before. Returns false if some wait for credit.
+  bool EmitUpTo(const CapabilityRef<T>& time, EventTime watermark) {
+    for (;;) {
+      if (!emission_.has_value()) {
+        const std::optional<Window> window = open_.TakeDue(watermark);
+        if (!window.has_value()) return true;
+        emission_ = EmissionOf(*window);
+      }
+      if (!Emit(time, *emission_)) return false;
+      emission_.reset();
+    }
+  }
+
+  Emission EmissionOf(const Window& window) {
     std::vector<Slice*> slices;
     tables_.ForEachIn(window, [&](Slice& slice) { slices.push_back(&slice); });
+    if (slices.size() == 1) return {.window = window, .slice = slices[0]};
+    if constexpr (Sums::kMayUse) {
+      if (sums_.Takes(slices.size())) {
+        sums_.MoveTo(window, slices, aggregate_);
+        return {.window = window, .of_sums = true};
+      }
+    }
+    Emission emission{.window = window};
+    for (Slice* slice : slices) Sums::AddTo(emission.combined, slice->aggregates, aggregate_);
+    return emission;
+  }
+
+  bool Emit(const CapabilityRef<T>& time, Emission& emission) {
     auto session = results_.SessionAt(time);
     const auto give = [&](typename Step::KeyView key, const State& state) {
-      Give(session, key, window, Pane::kOnTime, state);
-      events_.GiveClosed(time, key, window);
+      Give(session, key, emission.window, Pane::kOnTime, state);
+      events_.GiveClosed(time, key, emission.window);
+      // Batches and the ends of epochs do not wait for the results of a wake-up.
+      return kIsSystemClock<Clock> || step_.HasCredit();
     };
-    if (slices.size() == 1) return slices[0]->aggregates.ForEach(give);
     if constexpr (Sums::kMayUse) {
-      if (sums_.Takes(slices.size())) return sums_.ForEach(window, slices, aggregate_, give);
+      if (emission.of_sums) return sums_.ForEachFrom(emission.position, aggregate_, give);
     }
-    FlatTable<K, State> combined;
-    for (Slice* slice : slices) Sums::AddTo(combined, slice->aggregates, aggregate_);
-    combined.ForEach(give);
+    size_t& position = emission.position.in_front;
+    if (emission.slice == nullptr) return emission.combined.ForEachFrom(position, give);
+    return emission.slice->aggregates.ForEachFrom(position, give);
   }
 
   using KeysByWindow = std::map<Window, Keys>;
@@ -339,6 +375,7 @@ class SliceWindows {
   Sums sums_;
   Slice* current_ = nullptr;  // the slice of the last record
   BatchParts batch_;
+  std::optional<Emission> emission_;
   absl::Time wake_up_at_ = absl::InfiniteFuture();
 };
 

@@ -32,7 +32,7 @@ class SlidingSums {
   // Sums of states that own memory could take a multiple of theirs.
   static constexpr bool kMayUse = std::is_trivially_copyable_v<State> && sizeof(State) <= 64;
 
-  // Whether the next window is one for ForEach. Slices that change behind the sums make them
+  // Whether the next window is one for MoveTo. Slices that change behind the sums make them
   // useless: then some windows have to be summed up slice by slice.
   bool Takes(size_t slice_count) {
     if (refused_ == 0) return slice_count >= kSlicesMin;
@@ -40,11 +40,9 @@ class SlidingSums {
     return false;
   }
 
-  // Calls emit(View key, const State&) for the keys of a window. `slices` are those that have
-  // records, in the order of time.
-  template <class Slice, class F>
-  void ForEach(const Window& window, const std::vector<Slice*>& slices, const Agg& aggregate,
-               F&& emit) {
+  // Sums up a window. `slices` are those that have records, in the order of time.
+  template <class Slice>
+  void MoveTo(const Window& window, const std::vector<Slice*>& slices, const Agg& aggregate) {
     front_.erase(front_.begin(), front_.lower_bound(window.start));
     if (front_.empty() || front_.begin()->first != slices.front()->range.start ||
         window.end < end_) {
@@ -55,16 +53,27 @@ class SlidingSums {
       }
     }
     end_ = window.end;
+  }
+
+  // Where ForEachFrom has stopped.
+  struct Position {
+    size_t in_front = 0;
+    size_t in_back = 0;
+  };
+  // Calls emit(View key, const State&) for the keys of the window of MoveTo, until it returns
+  // false. Returns true if all keys were visited.
+  template <class F>
+  bool ForEachFrom(Position& position, const Agg& aggregate, F&& emit) {
     Sums& front = front_.begin()->second;
-    front.ForEach([&](View key, State& sum) {
+    const bool done = front.ForEachFrom(position.in_front, [&](View key, State& sum) -> bool {
       const State* rest = back_.Find(key);
       if (rest == nullptr) return emit(key, std::as_const(sum));
       State whole = sum;
       aggregate.Merge(whole, *rest);
-      emit(key, std::as_const(whole));
+      return emit(key, std::as_const(whole));
     });
-    back_.ForEach([&](View key, State& sum) {
-      if (front.Find(key) == nullptr) emit(key, std::as_const(sum));
+    return done && back_.ForEachFrom(position.in_back, [&](View key, State& sum) {
+      return front.Find(key) != nullptr || emit(key, std::as_const(sum));
     });
   }
 

@@ -72,10 +72,10 @@ auto BuildSliceWindows(const Stream<D, T>& stream, std::string_view id, Clock cl
   keyed.OnRestored([&logic](const CapabilityRef<T>&) { logic.Resume(); });
   keyed.OnBatch(
       [&logic](const CapabilityRef<T>& time, Batch<D>& batch) { logic.Add(time, batch); });
-  keyed.OnWatermark([&logic](const CapabilityRef<T>& time) { logic.Close(time); });
+  keyed.OnWatermark([&logic](const CapabilityRef<T>& time) { return logic.Close(time); });
   if constexpr (kIsSystemClock<Clock>) keyed.KeepOwnWatermark();
   keyed.OnWakeUp([&logic](const CapabilityRef<T>& time) { logic.WakeUp(time); });
-  keyed.AtEnd([&logic](const CapabilityRef<T>& time) { logic.End(time); });
+  keyed.AtEnd([&logic](const CapabilityRef<T>& time) { return logic.End(time); });
   return BuildWithEvents(keyed, results, late, events);
 }
 
@@ -95,7 +95,7 @@ auto BuildSessionWindows(const Stream<D, T>& stream, std::string_view id, Clock 
       [&logic](const CapabilityRef<T>& time, Batch<D>& batch) { logic.Add(time, batch); });
   keyed.OnEventTimer([&logic](const CapabilityRef<T>& time, const typename Logic::K& key,
                               EventTime) { logic.Close(time, key); });
-  keyed.AtEnd([&logic](const CapabilityRef<T>& time) { logic.End(time); });
+  keyed.AtEnd([&logic](const CapabilityRef<T>& time) { return logic.End(time); });
   return BuildWithEvents(keyed, results, late, events);
 }
 
