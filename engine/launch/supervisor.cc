@@ -195,8 +195,9 @@ absl::Status Supervisor::Start(ChildBody body) {
     SignalsBlocked blocked;
     const pid_t pid = fork();
     if (pid < 0) {
-      return absl::ResourceExhaustedError(
-          absl::StrFormat("cannot start process %d: fork: %s", process, std::strerror(errno)));
+      return absl::ResourceExhaustedError(absl::StrFormat(
+          "cannot start process %d: fork: %s; use fewer processes, or allow more (ulimit -u)",
+          process, std::strerror(errno)));
     }
     if (pid == 0) {
       // A copy of a socket's end in a sibling would hide the death of its owner.
