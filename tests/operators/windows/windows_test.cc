@@ -489,6 +489,19 @@ TEST_CASE("windows are exact after every crash of the store, with another number
   }
 }
 
+// A clock whose wall-clock time may jump.
+class JumpingWallClock final : public Clock {
+ public:
+  absl::Time Now() override { return clock_.Now() + jumped_; }
+  int64_t NowNanos() override { return clock_.NowNanos(); }
+  void Advance(absl::Duration duration) { clock_.Advance(duration); }
+  void Jump(absl::Duration duration) { jumped_ += duration; }
+
+ private:
+  ManualClock clock_;
+  absl::Duration jumped_;
+};
+
 // A step with windows of one worker that the test feeds: records and their panes.
 class Fed {
  public:
@@ -528,6 +541,10 @@ class Fed {
     clock_.Advance(duration);
     return Step();
   }
+  Panes JumpClock(absl::Duration duration) {
+    clock_.Jump(duration);
+    return Step();
+  }
   std::vector<WindowEvent> TakeEvents() { return std::exchange(events_, {}); }
   std::vector<int64_t> TakeLate() { return std::exchange(late_, {}); }
 
@@ -537,7 +554,7 @@ class Fed {
     return std::exchange(panes_, {});
   }
 
-  ManualClock clock_;
+  JumpingWallClock clock_;
   Worker* worker_ = nullptr;
   InputHandle<Keyed> input_;
   Panes panes_;
@@ -647,6 +664,21 @@ TEST_CASE("windows of the system clock close when their time is over, without re
     CHECK(fed.Wait(absl::Seconds(30)).empty());
     CHECK(fed.Feed({5}).empty());
     CHECK(fed.Wait(absl::Seconds(10)) == Fed::Panes{{40 * second, 50 * second, 1, Pane::kOnTime}});
+    CHECK(fed.TakeLate().empty());
+  });
+}
+
+TEST_CASE("a system clock that jumps back an hour stands still until it has caught up") {
+  Fed(SystemClock{}, TumblingWindows(absl::Seconds(10)), {}, [](Fed& fed) {
+    const int64_t second = 1'000'000'000;
+    CHECK(fed.Wait(absl::Seconds(45)).empty());
+    CHECK(fed.Feed({1}).empty());
+    CHECK(fed.JumpClock(-absl::Hours(1)).empty());
+    CHECK(fed.Feed({1}).empty());
+    CHECK(fed.Wait(absl::Minutes(59)).empty());
+    CHECK(fed.Feed({1}).empty());
+    CHECK(fed.Wait(absl::Minutes(1)).empty());
+    CHECK(fed.Wait(absl::Seconds(5)) == Fed::Panes{{40 * second, 50 * second, 3, Pane::kOnTime}});
     CHECK(fed.TakeLate().empty());
   });
 }
