@@ -1,18 +1,20 @@
 set_property(TARGET headway PROPERTY HEADWAY_VERSION ${PROJECT_VERSION})
 
-# headway_add_component(name SOURCES sources... [HEADERS headers...] [LINK targets...]): a part of
+# headway_add_component(name SOURCES sources... [HEADERS headers...] [LINK targets...]
+#                       [PKG_CONFIG modules...]): a part of
 # Headway beside the core, for example one with dependencies of its own. It is the target
 # headway::<name> here and in an installation, where users find it with
 # find_package(headway COMPONENTS <name>) or pkg-config's headway-<name>.
 #
 # HEADERS are paths from the folder of the caller, as the includes of the component name them; users
 # include them below headway/. LINK are targets that it needs besides headway::headway; an installed
-# component can link only targets that headway-config.cmake finds. A packager installs the
+# component can link only targets that headway-config.cmake finds. PKG_CONFIG are the modules of
+# pkg-config that they stand for. A packager installs the
 # component alone with `cmake --install --component headway_<name>`.
 function(headway_add_component name)
-  cmake_parse_arguments(PARSE_ARGV 1 component "" "" "SOURCES;HEADERS;LINK")
+  cmake_parse_arguments(PARSE_ARGV 1 component "" "" "SOURCES;HEADERS;LINK;PKG_CONFIG")
   if(component_UNPARSED_ARGUMENTS OR NOT component_SOURCES)
-    message(FATAL_ERROR "headway_add_component(${name}): expected SOURCES, HEADERS and LINK, got "
+    message(FATAL_ERROR "headway_add_component(${name}): expected SOURCES, HEADERS, LINK and PKG_CONFIG, got "
                         "\"${component_UNPARSED_ARGUMENTS}\"")
   endif()
   include(GNUInstallDirs)
@@ -48,6 +50,8 @@ function(headway_add_component name)
   install(EXPORT headway-${name}-targets NAMESPACE headway:: DESTINATION ${package_dir}
           COMPONENT ${target})
   set(headway_component ${name})
+  list(TRANSFORM component_PKG_CONFIG PREPEND ", ")
+  string(CONCAT headway_component_requires ${component_PKG_CONFIG})
   get_target_property(headway_component_version headway HEADWAY_VERSION)
   configure_file(${CMAKE_CURRENT_FUNCTION_LIST_DIR}/headway-component.pc.in headway-${name}.pc @ONLY)
   install(FILES ${CMAKE_CURRENT_BINARY_DIR}/headway-${name}.pc

@@ -15,6 +15,7 @@ void Outbox::Add(std::string_view item) {
   if (chunks_.empty() || chunks_.back().size() + bytes > kChunkBytes) {
     chunks_.emplace_back().reserve(bytes);
   }
+  byte_count_ += bytes;
   const auto length = static_cast<uint32_t>(item.size());
   chunks_.back().append(reinterpret_cast<const char*>(&length), kLengthBytes);
   chunks_.back().append(item);
@@ -31,6 +32,7 @@ bool Outbox::Restore(std::string_view chunk) {
   }
   if (at != chunk.size() || chunk.empty()) return false;
   chunks_.emplace_back(chunk);
+  byte_count_ += chunk.size();
   return true;
 }
 

@@ -17,6 +17,7 @@ class Outbox {
   void Add(std::string_view item);
 
   bool empty() const { return chunks_.empty(); }
+  size_t byte_count() const { return byte_count_; }
 
   // ---- For the engine ----
 
@@ -33,6 +34,7 @@ class Outbox {
   static constexpr size_t kChunkBytes = 64 * 1024;
 
   std::vector<std::string> chunks_;
+  size_t byte_count_ = 0;  // of the chunks
 };
 
 }  // namespace headway

@@ -21,11 +21,18 @@ std::array<std::byte, kPartBytes> PartOf(Epoch epoch, size_t chunk) {
   return part;
 }
 
-Epoch EpochOfPart(std::span<const std::byte> part) {
+// The entry without a part has the last epoch that is published.
+constexpr size_t kEpochBytes = 8;
+
+Epoch EpochOfBytes(std::span<const std::byte> bytes) {
   Epoch epoch = 0;
-  for (size_t i = 0; i < 8; ++i) epoch = epoch << 8 | static_cast<Epoch>(part[i]);
+  for (size_t i = 0; i < kEpochBytes; ++i) epoch = epoch << 8 | static_cast<Epoch>(bytes[i]);
   return epoch;
 }
+
+// Whole epochs share a transaction up to so many bytes, so that it stays far from the limits of
+// outside systems.
+constexpr size_t kTransactionBytes = size_t{16} << 20;
 
 std::string_view ViewOf(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -50,6 +57,13 @@ void OutboxNodeBase::Snapshot(absl::FunctionRef<void(const StateEntry&)> write) 
     StateEntry entry{.key = std::as_bytes(std::span(name)),
                      .state = std::nullopt,
                      .hash = one_lane_ ? 0 : StableHash(name)};
+    if (!lane->published_.empty()) {
+      lane->published_through_ = lane->published_.back().epoch;
+      const auto through = PartOf(*lane->published_through_, 0);
+      entry.state = std::span(through).first(kEpochBytes);
+      write(entry);
+      entry.state.reset();
+    }
     for (const SinkLane::Published& published : lane->published_) {
       for (size_t i = 0; i < published.chunks; ++i) {
         const auto part = PartOf(published.epoch, i);
@@ -73,14 +87,20 @@ void OutboxNodeBase::Snapshot(absl::FunctionRef<void(const StateEntry&)> write) 
 
 absl::Status OutboxNodeBase::Restore(const StateEntry& entry) {
   const std::string name(ViewOf(entry.key));
-  if (entry.part.size() != kPartBytes || (one_lane_ && name != kOnlyLane)) {
+  const bool is_through =
+      entry.part.empty() && entry.state.has_value() && entry.state->size() == kEpochBytes;
+  if ((entry.part.size() != kPartBytes && !is_through) || (one_lane_ && name != kOnlyLane)) {
     return absl::InvalidArgumentError(
         "a snapshot has state for this step that is no outbox of its sink; resume with the program "
         "that took the snapshot");
   }
-  const Epoch epoch = EpochOfPart(entry.part);
   if (!entry.state.has_value()) return absl::OkStatus();  // published
-  SinkLane::Closed& closed = restored_[name][epoch];
+  if (is_through) {
+    restored_[name].published_through = EpochOfBytes(*entry.state);
+    return absl::OkStatus();
+  }
+  const Epoch epoch = EpochOfBytes(entry.part);
+  SinkLane::Closed& closed = restored_[name].closed[epoch];
   closed.is_stored = true;
   if (closed.outbox.Restore(ViewOf(*entry.state))) return absl::OkStatus();
   return absl::DataLossError(absl::StrFormat(
@@ -102,16 +122,11 @@ SinkLane* OutboxNodeBase::Add(const std::string& name, std::unique_ptr<SinkLane>
   if (recovers_) {
     const absl::StatusOr<std::optional<uint64_t>> mark = lane->LastMark();
     Check(mark.status());
-    const Epoch first = graph_.worker().attempt().resume_point().first_epoch;
-    if (mark->has_value() && **mark >= first) {
-      Check(absl::FailedPreconditionError(absl::StrFormat(
-          "the lane '%s' of the sink has published epoch %d already, and the run resumes at epoch "
-          "%d: its recovery store is an older copy; resume from the newest one, or remove the mark "
-          "of the lane in the outside system, which then gets those epochs twice",
-          name, **mark, first)));
-    }
-    if (auto restored = restored_.extract(name); !restored.empty()) {
-      for (auto& [epoch, closed] : restored.mapped()) {
+    auto restored = restored_.extract(name);
+    if (!restored.empty()) lane->published_through_ = restored.mapped().published_through;
+    CheckMark(name, *mark, lane->published_through_);
+    if (!restored.empty()) {
+      for (auto& [epoch, closed] : restored.mapped().closed) {
         if (mark->has_value() && epoch <= **mark) {
           lane->published_.push_back({epoch, closed.outbox.chunks().size()});
         } else {
@@ -122,6 +137,25 @@ SinkLane* OutboxNodeBase::Add(const std::string& name, std::unique_ptr<SinkLane>
     }
   }
   return lanes_.emplace(name, std::move(lane)).first->second.get();
+}
+
+void OutboxNodeBase::CheckMark(const std::string& name, std::optional<uint64_t> mark,
+                               std::optional<Epoch> published_through) {
+  const Epoch first = graph_.worker().attempt().resume_point().first_epoch;
+  if (mark.has_value() && *mark >= first) {
+    Check(absl::FailedPreconditionError(absl::StrFormat(
+        "the lane '%s' of the sink has published epoch %d already, and the run resumes at epoch "
+        "%d: its recovery store is an older copy; resume from the newest one, or remove the mark "
+        "of the lane in the outside system, which then gets those epochs twice",
+        name, *mark, first)));
+  }
+  if (published_through.has_value() && (!mark.has_value() || *mark < *published_through)) {
+    Check(absl::FailedPreconditionError(absl::StrFormat(
+        "the lane '%s' of the sink has published epoch %d, and the outside system has no mark of "
+        "it: the mark was removed, or the sink or the step has another name now; restore the mark, "
+        "or drop the state of the step with `headway recovery drop-step`",
+        name, *published_through)));
+  }
 }
 
 void OutboxNodeBase::SetCommitted(Epoch end, Node& told) {
@@ -163,13 +197,15 @@ FlushState OutboxNodeBase::Publish(SinkLane& lane) {
   const auto end = EndOfCommitted(lane);
   if (!lane.under_way_.has_value()) {
     if (end == lane.closed_.begin()) return FlushState::Done();
-    for (auto closed = lane.closed_.begin(); closed != end; ++closed) {
+    size_t bytes = 0;
+    for (auto closed = lane.closed_.begin(); closed != end && bytes < kTransactionBytes; ++closed) {
+      bytes += closed->second.outbox.byte_count();
       closed->second.outbox.AppendTo(lane.items_);
+      lane.under_way_ = closed->first;
     }
-    lane.under_way_ = std::prev(end)->first;
   }
   Transaction transaction{.mark = std::nullopt, .items = lane.items_};
-  if (recovers_) transaction.mark = *lane.under_way_;
+  if (recovers_) transaction.mark = lane.under_way_;
   const absl::StatusOr<FlushState> state = lane.Publish(transaction);
   Check(state.status());
   if (!state->done) return *state;

@@ -61,6 +61,8 @@ class SinkLane {
   Outbox writing_;
   std::map<Epoch, Closed> closed_;    // not published yet
   std::vector<Published> published_;  // whose chunks are stored still
+  // The last epoch that a snapshot calls published: the outside system must have its mark.
+  std::optional<Epoch> published_through_;
   // The transaction that is under way: of the closed epochs up to this one.
   std::optional<Epoch> under_way_;
   std::vector<std::string_view> items_;
@@ -92,7 +94,7 @@ class OutboxNodeBase : public EpochParticipant {
     if (!status.ok()) graph_.errors().FailAndThrow(step_id(), status);
   }
 
-  // The lanes with restored outboxes that are not open yet.
+  // The name of a restored lane that is not open yet, or null.
   const std::string* FirstRestored() const;
   SinkLane* Find(std::string_view name) const;
   // Takes over an open lane, and its restored outbox.
@@ -108,6 +110,10 @@ class OutboxNodeBase : public EpochParticipant {
 
  private:
   using Closed = std::map<Epoch, SinkLane::Closed>;
+  struct Restored {
+    Closed closed;
+    std::optional<Epoch> published_through;
+  };
 
   // The first closed epoch of a lane that is not committed.
   Closed::iterator EndOfCommitted(SinkLane& lane) const {
@@ -115,15 +121,17 @@ class OutboxNodeBase : public EpochParticipant {
   }
   // Returns false if a transaction is under way that need not be asked for yet.
   bool MayAsk();
-  // Publishes the epochs of a lane that are committed, in one transaction. Returns how it stands.
+  // Publishes epochs of a lane that are committed, in one transaction. Returns how it stands.
   FlushState Publish(SinkLane& lane);
   // The number of epochs that are committed and not published.
   size_t Backlog() const;
   void CheckSizes(const Outbox& outbox);
+  void CheckMark(const std::string& name, std::optional<uint64_t> mark,
+                 std::optional<Epoch> published_through);
 
   const bool one_lane_;
   const bool recovers_;
-  std::map<std::string, Closed> restored_;  // of lanes that are not open yet
+  std::map<std::string, Restored> restored_;  // of lanes that are not open yet
   std::map<std::string, std::unique_ptr<SinkLane>, std::less<>> lanes_;
   std::optional<Epoch> committed_;  // the last epoch that is
   bool has_committed_ = false;      // some that are committed may not be published

@@ -4,13 +4,15 @@
 
 #include <algorithm>
 #include <charconv>
-#include <regex>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
 namespace headway::internal {
 namespace {
+
+// For lists during the run: the worker waits for them.
+constexpr absl::Duration kRelistTimeout = absl::Seconds(1);
 
 struct DestroyList {
   void operator()(rd_kafka_topic_partition_list_t* list) const {
@@ -40,6 +42,7 @@ absl::StatusOr<std::shared_ptr<KafkaConsumer>> KafkaConsumer::Open(
   KafkaProperties properties = {
       {"isolation.level", "read_committed"},
       {"topic.metadata.refresh.interval.ms", "1000"},
+      {"queued.max.messages.kbytes", "4096"},  // of each partition
       {"auto.offset.reset", options.lost_offset == KafkaLostOffset::kFail        ? "error"
                             : options.lost_offset == KafkaLostOffset::kBeginning ? "earliest"
                                                                                  : "latest"},
@@ -48,6 +51,15 @@ absl::StatusOr<std::shared_ptr<KafkaConsumer>> KafkaConsumer::Open(
   properties["bootstrap.servers"] = options.brokers;
   properties["enable.partition.eof"] = "true";
   std::shared_ptr<KafkaConsumer> consumer(new KafkaConsumer(options));
+  for (const std::string& topic : options.topics) {
+    if (!topic.starts_with('^')) continue;
+    try {
+      consumer->patterns_.emplace(topic, std::regex(topic, std::regex::extended));
+    } catch (const std::regex_error& error) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("Kafka: '%s' is no regular expression: %s", topic, error.what()));
+    }
+  }
   auto client = KafkaClient::Open(KafkaRole::kConsumer, properties);
   if (!client.ok()) return client.status();
   consumer->client_ = *std::move(client);
@@ -55,33 +67,51 @@ absl::StatusOr<std::shared_ptr<KafkaConsumer>> KafkaConsumer::Open(
 }
 
 absl::StatusOr<std::vector<std::string>> KafkaConsumer::Partitions() {
-  const rd_kafka_metadata_t* metadata = nullptr;
-  const rd_kafka_resp_err_t error =
-      rd_kafka_metadata(client_->handle(), 1, nullptr, &metadata, Milliseconds(options_.timeout));
-  if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    return KafkaError(error, absl::StrCat("cannot list the topics of '", options_.brokers, "'"));
+  absl::StatusOr<std::vector<std::string>> list =
+      List(has_listed_ ? kRelistTimeout : options_.timeout);
+  if (list.ok()) {
+    has_listed_ = true;
+    listed_ = *list;
+  } else if (has_listed_) {
+    return listed_;  // the brokers may be away for a while
   }
-  const std::unique_ptr<const rd_kafka_metadata_t, void (*)(const rd_kafka_metadata_t*)> owner(
-      metadata, rd_kafka_metadata_destroy);
+  return list;
+}
+
+absl::StatusOr<std::vector<std::string>> KafkaConsumer::List(absl::Duration timeout) {
   std::vector<std::string> partitions;
   for (const std::string& wanted : options_.topics) {
-    const bool is_pattern = wanted.starts_with('^');
-    std::regex pattern;
-    if (is_pattern) pattern = std::regex(wanted, std::regex::extended);
-    bool found = is_pattern;
+    const auto pattern = patterns_.find(wanted);
+    const bool is_pattern = pattern != patterns_.end();
+    rd_kafka_topic_t* const topic =
+        is_pattern ? nullptr : rd_kafka_topic_new(client_->handle(), wanted.c_str(), nullptr);
+    const rd_kafka_metadata_t* metadata = nullptr;
+    const rd_kafka_resp_err_t error = rd_kafka_metadata(client_->handle(), is_pattern ? 1 : 0,
+                                                        topic, &metadata, Milliseconds(timeout));
+    if (topic != nullptr) rd_kafka_topic_destroy(topic);
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+      return KafkaError(error, absl::StrCat("cannot list the topics of '", options_.brokers, "'"));
+    }
+    const std::unique_ptr<const rd_kafka_metadata_t, void (*)(const rd_kafka_metadata_t*)> owner(
+        metadata, rd_kafka_metadata_destroy);
     for (int i = 0; i < metadata->topic_cnt; ++i) {
-      const rd_kafka_metadata_topic_t& topic = metadata->topics[i];
-      const std::string name = topic.topic;
-      if (is_pattern ? !std::regex_search(name, pattern) : name != wanted) continue;
-      found = true;
-      for (int p = 0; p < topic.partition_cnt; ++p) {
-        partitions.push_back(absl::StrCat(name, "/", topic.partitions[p].id));
+      const rd_kafka_metadata_topic_t& found = metadata->topics[i];
+      const std::string name = found.topic;
+      // Topics that begin with "__" are the brokers' own.
+      if (is_pattern && (name.starts_with("__") || !std::regex_search(name, pattern->second)))
+        continue;
+      if (found.err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) {
+        return absl::NotFoundError(
+            absl::StrFormat("Kafka: there is no topic '%s' at '%s'; create it, or correct the name",
+                            name, options_.brokers));
+      }
+      if (found.err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return KafkaError(found.err, absl::StrCat("cannot look up the topic '", name, "'"));
+      }
+      for (int p = 0; p < found.partition_cnt; ++p) {
+        partitions.push_back(absl::StrCat(name, "/", found.partitions[p].id));
       }
     }
-    if (found) continue;
-    return absl::NotFoundError(
-        absl::StrFormat("Kafka: there is no topic '%s' at '%s'; create it, or correct the name",
-                        wanted, options_.brokers));
   }
   std::sort(partitions.begin(), partitions.end());
   partitions.erase(std::unique(partitions.begin(), partitions.end()), partitions.end());
@@ -168,11 +198,7 @@ absl::Status KafkaFetcher::Start(int64_t offset) {
     const rd_kafka_metadata_t* metadata = nullptr;
     const rd_kafka_resp_err_t error = rd_kafka_metadata(client, 0, of_topic_, &metadata,
                                                         Milliseconds(consumer_->options().timeout));
-    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
-      rd_kafka_topic_destroy(std::exchange(of_topic_, nullptr));
-      return KafkaError(error, absl::StrCat("cannot look up the topic '", topic_, "'"));
-    }
-    rd_kafka_metadata_destroy(metadata);
+    if (error == RD_KAFKA_RESP_ERR_NO_ERROR) rd_kafka_metadata_destroy(metadata);
     if (rd_kafka_consume_start_queue(of_topic_, partition_, offset, queue_) == 0) {
       return absl::OkStatus();
     }
@@ -211,7 +237,7 @@ const KafkaView* KafkaFetcher::Next() {
     }
     TakeError(message);
     rd_kafka_message_destroy(messages_[taken_++]);
-    if (at_end_ || !failure_.ok()) return nullptr;
+    if ((at_end_ && consumer_->options().stops_at_end) || !failure_.ok()) return nullptr;
   }
   consumer_->client().Serve();
   if (failure_.ok()) failure_ = consumer_->client().failure();

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <regex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -67,7 +68,8 @@ class KafkaConsumer {
  public:
   static absl::StatusOr<std::shared_ptr<KafkaConsumer>> Open(const KafkaSourceOptions& options);
 
-  // "topic/partition" of all partitions that there are.
+  // "topic/partition" of all partitions that there are. Once it has succeeded, a failure repeats
+  // the last result.
   absl::StatusOr<std::vector<std::string>> Partitions();
   // The offset at which a partition without a position begins, or -2 for the beginning.
   absl::StatusOr<int64_t> FirstOffset(const std::string& topic, int32_t partition);
@@ -77,8 +79,12 @@ class KafkaConsumer {
 
  private:
   explicit KafkaConsumer(const KafkaSourceOptions& options) : options_(options) {}
+  absl::StatusOr<std::vector<std::string>> List(absl::Duration timeout);
 
   const KafkaSourceOptions options_;
+  std::map<std::string, std::regex> patterns_;
+  bool has_listed_ = false;
+  std::vector<std::string> listed_;
   std::unique_ptr<KafkaClient> client_;
 };
 

@@ -9,11 +9,15 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "comm/codec/codec.h"
+#include "engine/store/store.h"
 
 namespace headway::internal {
 namespace {
 
+// A transaction that was aborted is tried again so often.
 constexpr int kTries = 5;
+// A call of the transactional interface returns after this time, and is repeated.
+constexpr int kCallMs = 1000;
 
 int Milliseconds(absl::Duration duration) {
   return static_cast<int>(std::clamp<int64_t>(absl::ToInt64Milliseconds(duration), 1, 1 << 30));
@@ -34,6 +38,13 @@ absl::Status Take(rd_kafka_error_t* error, std::string_view context, bool* try_a
 }
 
 }  // namespace
+
+std::string TransactionalId(const SinkContext& context, const std::string& lane) {
+  // Lengths, so that no two steps and lanes have one id.
+  const std::string store = context.store_id.empty() ? RandomStoreId() : context.store_id;
+  return absl::StrCat("headway/", store, "/", context.step_id.size(), ":", context.step_id, "/",
+                      lane);
+}
 
 absl::StatusOr<std::unique_ptr<KafkaProducer>> KafkaProducer::Open(
     const KafkaSinkOptions& options, const std::string& transactional_id) {
@@ -130,9 +141,7 @@ KafkaTransactions::~KafkaTransactions() {
     ends_ = true;
   }
   changed_.notify_all();
-  // A commit that waits for the brokers returns at once.
-  rd_kafka_purge(producer_->client().handle(), RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-  thread_.join();
+  thread_.join();  // its calls return within kCallMs
 }
 
 absl::StatusOr<std::optional<uint64_t>> KafkaTransactions::LastMark() {
@@ -153,6 +162,9 @@ absl::StatusOr<std::optional<uint64_t>> KafkaTransactions::LastMark() {
       rd_kafka_committed((*client)->handle(), list, Milliseconds(options_.timeout));
   if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
     return KafkaError(error, absl::StrCat("cannot read the last mark of '", id_, "'"));
+  }
+  if (list->elems[0].err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    return KafkaError(list->elems[0].err, absl::StrCat("cannot read the last mark of '", id_, "'"));
   }
   const int64_t offset = list->elems[0].offset;
   return offset < 0 ? std::nullopt : std::optional(static_cast<uint64_t>(offset));
@@ -194,18 +206,34 @@ absl::Status KafkaTransactions::Commit(std::span<const std::string_view> items,
   for (int i = 0; i < kTries; ++i) {
     bool try_again = false;
     status = TryOnce(items, mark, &try_again);
-    if (status.ok() || !try_again) return status;
-    {
-      std::lock_guard lock(mutex_);
-      if (ends_) return status;
+    if (status.ok() || ends_) return status;
+    KafkaClient& client = producer_->client();
+    // The reports say more than the commit.
+    client.Serve();
+    if (!client.failure().ok()) {
+      status = client.failure();
+      try_again = try_again && absl::IsUnavailable(status);
     }
-    rd_kafka_t* const handle = producer_->client().handle();
-    const absl::Status aborted =
-        Take(rd_kafka_abort_transaction(handle, -1), "cannot abort a transaction", nullptr);
+    if (!try_again) return status;
+    rd_kafka_t* const handle = client.handle();
+    const absl::Status aborted = Repeat([&] { return rd_kafka_abort_transaction(handle, kCallMs); },
+                                        "cannot abort a transaction", nullptr);
     if (!aborted.ok()) return status;
-    producer_->client().ForgetDeliveries();
+    client.ForgetDeliveries();
   }
   return status;
+}
+
+absl::Status KafkaTransactions::Repeat(absl::FunctionRef<rd_kafka_error_s*()> call,
+                                       std::string_view context, bool* try_again) {
+  while (true) {
+    rd_kafka_error_t* const error = call();
+    if (error == nullptr) return absl::OkStatus();
+    const bool repeats = rd_kafka_error_is_retriable(error) && !rd_kafka_error_is_fatal(error) &&
+                         !rd_kafka_error_txn_requires_abort(error);
+    if (!repeats || ends_) return Take(error, context, try_again);
+    rd_kafka_error_destroy(error);
+  }
 }
 
 absl::Status KafkaTransactions::TryOnce(std::span<const std::string_view> items,
@@ -216,13 +244,14 @@ absl::Status KafkaTransactions::TryOnce(std::span<const std::string_view> items,
                              absl::StrCat("cannot begin a transaction", of_id), nullptr);
   if (!status.ok()) return status;
   for (std::string_view item : items) {
+    if (ends_) return absl::CancelledError("the run ends");
     KafkaRecord record;
     if (!DecodeFromBytes(std::as_bytes(std::span(item)), &record)) {
       return absl::DataLossError("an item of the outbox is no message of this sink");
     }
     status = producer_->Produce(record);
     if (!status.ok()) {
-      *try_again = status.code() == absl::StatusCode::kUnavailable;
+      *try_again = absl::IsUnavailable(status);
       return status;
     }
   }
@@ -232,15 +261,15 @@ absl::Status KafkaTransactions::TryOnce(std::span<const std::string_view> items,
         static_cast<int64_t>(*mark);
     rd_kafka_consumer_group_metadata_t* const group =
         rd_kafka_consumer_group_metadata_new(id_.c_str());
-    rd_kafka_error_t* const error = rd_kafka_send_offsets_to_transaction(
-        handle, offsets, group, Milliseconds(options_.timeout));
+    status = Repeat(
+        [&] { return rd_kafka_send_offsets_to_transaction(handle, offsets, group, kCallMs); },
+        absl::StrCat("cannot add the mark to a transaction", of_id), try_again);
     rd_kafka_consumer_group_metadata_destroy(group);
     rd_kafka_topic_partition_list_destroy(offsets);
-    status = Take(error, absl::StrCat("cannot add the mark to a transaction", of_id), try_again);
     if (!status.ok()) return status;
   }
-  return Take(rd_kafka_commit_transaction(handle, -1),
-              absl::StrCat("cannot commit a transaction", of_id), try_again);
+  return Repeat([&] { return rd_kafka_commit_transaction(handle, kCallMs); },
+                absl::StrCat("cannot commit a transaction", of_id), try_again);
 }
 
 }  // namespace headway::internal

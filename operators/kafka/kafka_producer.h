@@ -1,6 +1,7 @@
 #ifndef HEADWAY_OPERATORS_KAFKA_KAFKA_PRODUCER_H_
 #define HEADWAY_OPERATORS_KAFKA_KAFKA_PRODUCER_H_
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
@@ -12,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -21,6 +23,8 @@
 #include "engine/step/transactional_sink.h"
 #include "operators/kafka/kafka_client.h"
 #include "operators/kafka/kafka_message.h"
+
+struct rd_kafka_error_s;
 
 namespace headway {
 
@@ -77,8 +81,12 @@ class KafkaTransactions {
       : options_(std::move(options)), id_(std::move(id)), activator_(std::move(activator)) {}
 
   void Run();
-  // On the thread: commits one transaction, and begins it again if it was aborted.
+  // On the thread, as the three functions below: commits one transaction, and begins it again if it
+  // was aborted.
   absl::Status Commit(std::span<const std::string_view> items, std::optional<uint64_t> mark);
+  // Repeats a call that the interface lets repeat, until the object is destroyed.
+  absl::Status Repeat(absl::FunctionRef<rd_kafka_error_s*()> call, std::string_view context,
+                      bool* try_again);
   absl::Status TryOnce(std::span<const std::string_view> items, std::optional<uint64_t> mark,
                        bool* try_again);
 
@@ -90,7 +98,7 @@ class KafkaTransactions {
   std::condition_variable changed_;
   std::optional<Transaction> given_;
   std::optional<absl::Status> outcome_;
-  bool ends_ = false;
+  std::atomic<bool> ends_{false};
   std::thread thread_;
 };
 

@@ -55,6 +55,10 @@ class KafkaSinkOf {
   F encode_;
 };
 
+// The transactional id of a lane. It is the same in all runs with a recovery store, and belongs to
+// one run without.
+std::string TransactionalId(const SinkContext& context, const std::string& lane);
+
 // All records are in one lane.
 struct OneKafkaLane {};
 
@@ -96,9 +100,8 @@ class TransactionalKafkaSinkOf {
   }
 
   absl::StatusOr<Lane> OpenLane(const SinkContext& context, const std::string& lane) {
-    const std::string store = context.store_id.empty() ? "headway" : context.store_id;
-    auto transactions = KafkaTransactions::Open(
-        options_, absl::StrCat(store, ".", context.step_id, ".", lane), context.activator);
+    auto transactions =
+        KafkaTransactions::Open(options_, TransactionalId(context, lane), context.activator);
     if (!transactions.ok()) return transactions.status();
     return Lane(*std::move(transactions), encode_);
   }
@@ -126,8 +129,8 @@ auto KafkaSink(KafkaSinkOptions options, F encode) {
 // isolation.level=read_committed see an epoch as a whole, when it is committed. A lane is a
 // transactional id: worker 0 has the only one, or lane_of(record) names the lane of a record. The
 // id is that of the recovery store, the step and the lane, and so is the consumer group that keeps
-// the mark. A process of an earlier generation is fenced. The broker's transaction.max.timeout.ms
-// bounds how long one transaction may take.
+// the mark. A process of an earlier generation is fenced. A transaction that takes longer than
+// transaction.timeout.ms is aborted by the broker, and ends the run.
 template <class F>
 auto TransactionalKafkaSink(KafkaSinkOptions options, F encode) {
   return internal::TransactionalKafkaSinkOf<F, internal::OneKafkaLane>(std::move(options),

@@ -332,6 +332,18 @@ TEST_CASE("a store that is an older copy than the outside system is refused") {
   CheckOk(RunMain(Texts(40, 1, OneLaneSink{&outside}), With(std::make_shared<MemoryStore>())));
 }
 
+TEST_CASE("a lane whose mark is gone is refused, and nothing is published twice") {
+  Outside outside;
+  auto store = std::make_shared<MemoryStore>();
+  CheckOk(RunMain(Texts(40, 1, OneLaneSink{&outside}), With(store)));
+  outside.ForgetMarks();
+  CheckError(RunMain(Texts(50, 2, OneLaneSink{&outside}), With(store)),
+             absl::StatusCode::kFailedPrecondition,
+             {"step 'out'", "the lane 'all' of the sink has published epoch",
+              "the outside system has no mark"});
+  CHECK(outside.Items().size() == 40);
+}
+
 TEST_CASE("an outbox keeps items of any length, in chunks that a snapshot restores") {
   Outbox outbox;
   std::vector<std::string> items;

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <map>
 #include <memory>
 #include <numeric>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -171,6 +173,40 @@ TEST_CASE("from topic to topic, each message is committed once, whatever fails i
     if (run > 4) CheckOk(status);
   }
   CHECK(Committed(*broker, "out") == NumbersTo(kEnd));
+}
+
+TEST_CASE("a broker that dies and is started again loses nothing, and nothing is doubled") {
+  KafkaBroker* const broker = Broker();
+  if (broker == nullptr) return;
+  constexpr int kEnd = 3000;
+  broker->CreateTopic("before", 3);
+  broker->CreateTopic("after", 2);
+  Produce(*broker, "before", 0, kEnd);
+  std::atomic<int> seen = 0;
+  std::thread killer([&] {
+    while (seen < kEnd / 3) std::this_thread::yield();
+    broker->Kill();
+    broker->StartAgain();
+  });
+  RunOptions options = With(std::make_shared<MemoryStore>(), 2);
+  options.epoch_config = PeriodicEpochConfig{absl::Milliseconds(20)};
+  CheckOk(RunMain(
+      Dataflow("copy",
+               [&](Scope<>& scope) {
+                 scope.Input("in", KafkaSource(ToTheEnd(*broker, "before"), &NumberIn)) |
+                     Inspect("count",
+                             [&](int number) {
+                               // The input lasts until the broker has died.
+                               if (++seen > kEnd / 3 && number % 10 == 0) {
+                                 std::this_thread::sleep_for(std::chrono::milliseconds(1));
+                               }
+                             }) |
+                     Output("out", TransactionalKafkaSink(
+                                       {.brokers = broker->address(), .topic = "after"}, &Keyed));
+               }),
+      options));
+  killer.join();
+  CHECK(Committed(*broker, "after") == NumbersTo(kEnd));
 }
 
 TEST_CASE("a resumed run goes on at its offsets, and takes up partitions that appear meanwhile") {
