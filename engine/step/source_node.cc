@@ -11,6 +11,9 @@
 namespace headway::internal {
 namespace {
 
+// How often a source looks whether it may send the partitions that are back, behind its last list.
+constexpr absl::Duration kBackInterval = absl::Milliseconds(10);
+
 // The length of an epoch of a worker that has no partition, if its epochs have no length: they must
 // not hold back the workers that have one.
 constexpr int64_t kEmptyEpochNanos = 10'000'000;
@@ -63,23 +66,40 @@ void SourceNodeBase::ListAgainWhenDue() {
   if (list_at_nanos_ == Alarm::kNever) return;
   const int64_t now = graph_.worker().NowNanos();
   if (now >= list_at_nanos_) {
-    std::vector<std::string> list = ValueOf(List());
-    Check(CheckDifferent(list));
-    const absl::Duration interval = ListInterval();
-    TakeNewNames(list, interval);
+    std::vector<std::string> list;
+    absl::Duration interval = absl::InfiniteDuration();
+    if (!forgotten_.is_after_last_list) {
+      list = ValueOf(List());
+      Check(CheckDifferent(list));
+      interval = ListInterval();
+      TakeNewNames(list);
+    }
+    TakeNamesThatAreBack(list);
+    if (interval == absl::InfiniteDuration() && !forgotten_.back.empty()) {
+      forgotten_.is_after_last_list = true;
+      interval = kBackInterval;
+    }
     SendList(std::move(list), interval);
   }
   alarm_.Set(now, list_at_nanos_);
 }
 
 // A partition that is back has a new position. Its worker must not store that in the snapshot in
-// which this worker drops the old one: so it is taken with a later listing.
-void SourceNodeBase::TakeNewNames(std::vector<std::string>& list, absl::Duration interval) {
-  if (clock_.IsComplete(forgotten_in_)) forgotten_.clear();
-  const bool is_last = interval == absl::InfiniteDuration();
+// which this worker drops the old one: so it is sent when that snapshot is complete.
+void SourceNodeBase::TakeNewNames(std::vector<std::string>& list) {
   std::erase_if(list, [&](const std::string& name) {
-    return (!is_last && forgotten_.contains(name)) || !named_.insert(name).second;
+    if (!named_.insert(name).second) return true;
+    if (!forgotten_.names.contains(name)) return false;
+    forgotten_.back.push_back(name);
+    return true;
   });
+}
+
+void SourceNodeBase::TakeNamesThatAreBack(std::vector<std::string>& list) {
+  if (forgotten_.names.empty() || !clock_.IsComplete(forgotten_.in)) return;
+  forgotten_.names.clear();
+  list.insert(list.end(), forgotten_.back.begin(), forgotten_.back.end());
+  forgotten_.back.clear();
 }
 
 void SourceNodeBase::SendList(std::vector<std::string> names, absl::Duration interval) {
@@ -123,7 +143,7 @@ void SourceNodeBase::OpenByWorker() {
 }
 
 void SourceNodeBase::CheckVanished(const std::vector<std::string>& list) {
-  forgotten_in_ = clock_.SnapshotEpoch();
+  forgotten_.in = clock_.SnapshotEpoch();
   for (const std::string& name : ValueOf(Vanished(list))) {
     if (!form_.forgets_vanished) {
       Check(absl::FailedPreconditionError(
@@ -132,7 +152,7 @@ void SourceNodeBase::CheckVanished(const std::vector<std::string>& list) {
                        "allow VanishedPartitions::kForget")));
     }
     partitions_.Forget(name);
-    forgotten_.insert(name);
+    forgotten_.names.insert(name);
   }
 }
 

@@ -91,7 +91,8 @@ class SourceNodeBase : public SourceControl, public EpochParticipant {
   void CheckVanished(const std::vector<std::string>& list);
   void ListFirst();
   void ListAgainWhenDue();
-  void TakeNewNames(std::vector<std::string>& list, absl::Duration interval);
+  void TakeNewNames(std::vector<std::string>& list);
+  void TakeNamesThatAreBack(std::vector<std::string>& list);
   void SendList(std::vector<std::string> names, absl::Duration interval);
   void ReceiveLists();
   void Assign(PartitionList list);
@@ -116,8 +117,13 @@ class SourceNodeBase : public SourceControl, public EpochParticipant {
   int64_t list_at_nanos_ = Alarm::kNever;
   std::unordered_set<std::string> named_;
   // The partitions that are gone, until the snapshot that says so is complete.
-  std::unordered_set<std::string> forgotten_;
-  Epoch forgotten_in_ = 0;
+  struct Forgotten {
+    std::unordered_set<std::string> names;
+    Epoch in = 0;                     // the epoch of that snapshot
+    std::vector<std::string> back;    // that the source names again
+    bool is_after_last_list = false;  // they alone are still to be sent
+  };
+  Forgotten forgotten_;
   int64_t empty_epoch_end_nanos_ = Alarm::kNever;  // kNever: no empty epoch has begun
   bool stopped_ = false;
 };

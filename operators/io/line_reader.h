@@ -72,7 +72,11 @@ class LineReader {
   int64_t line_begin() const { return line_begin_; }
   // Whether a later run can continue at a position: not in a pipe, and not in a file of /proc.
   bool HasPositions() const;
-  LinePosition position() const { return {position_ - open_bytes_, open_bytes_}; }
+  LinePosition position() const {
+    // The reader may have moved back to a line that the run before has read already.
+    if (continued_.bytes > 0) return {position_, continued_.bytes};
+    return {position_ - open_bytes_, open_bytes_};
+  }
 
  private:
   // Of a pipe, of a file of /proc, or of a compressed file.

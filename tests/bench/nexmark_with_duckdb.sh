@@ -8,7 +8,7 @@ program=$1 check=$2 folder=$3
 if ! "$folder/bin/python" -c 'import duckdb' 2>/dev/null; then
   {
     python3 -m venv --clear "$folder" &&
-      timeout 300 "$folder/bin/pip" install --quiet --retries 1 --disable-pip-version-check duckdb
+      timeout 120 "$folder/bin/pip" install --quiet --retries 1 --disable-pip-version-check duckdb
   } || {
     echo "skipped: DuckDB cannot be installed from PyPI (see above)"
     exit 77

@@ -278,12 +278,14 @@ TEST_CASE("a partition that appeared late is resumed at its position, by any num
 }
 
 TEST_CASE("a forgotten partition that comes back at once keeps its new position") {
-  // Names "a" alone first, then "b" too, until that is open.
+  // Names "a" alone first, then "b" too, until that is open; or "b" alone, in its last list.
   struct Returning : ForgettingLetters {
     absl::StatusOr<Lines> Partitions(const SourceContext&) {
-      return (*listings)++ == 0 ? Lines{"a"} : Lines{"a", "b"};
+      if ((*listings)++ == 0) return Lines{"a"};
+      return names_once ? Lines{"b"} : Lines{"a", "b"};
     }
     absl::Duration list_interval() const {
+      if (names_once) return *listings < 2 ? absl::Microseconds(1) : absl::InfiniteDuration();
       return *is_back ? absl::InfiniteDuration() : absl::Microseconds(1);
     }
     absl::StatusOr<Reader> OpenPartition(const SourceContext& context, const std::string& partition,
@@ -291,17 +293,22 @@ TEST_CASE("a forgotten partition that comes back at once keeps its new position"
       if (partition == "b") *is_back = true;
       return Letters::OpenPartition(context, partition, std::move(position));
     }
+    bool names_once = false;
     std::shared_ptr<std::atomic<int>> listings = std::make_shared<std::atomic<int>>(0);
     std::shared_ptr<std::atomic<bool>> is_back = std::make_shared<std::atomic<bool>>(false);
   };
-  for (int workers : kWorkerCounts) {
+  for (int repeat = 0; repeat < 8; ++repeat) {
+    const int workers = kWorkerCounts[repeat / 2];
+    const bool names_once = repeat % 2 == 1;
     CAPTURE(workers);
+    CAPTURE(names_once);
     const Letters letters{{"a", "b"}, 4};
     SnapshotStore store;
     Seen seen;
     CheckOk(RunSource(letters, OneRecordPerEpoch(2), store, seen));
     Seen again;
-    CheckOk(RunSource(Returning{{{{}, 4}}}, OneRecordPerEpoch(workers, 100), store, again));
+    CheckOk(
+        RunSource(Returning{{{{}, 4}}, names_once}, OneRecordPerEpoch(workers, 100), store, again));
     CHECK(LinesUntil(again, ~Epoch{0}) == Lines{"b0", "b1", "b2", "b3"});
     Seen none;
     CheckOk(RunSource(letters, OneRecordPerEpoch(1, 10'000), store, none));

@@ -26,15 +26,16 @@ class PostgresServer {
   void Stop();
   void StartAgain();
   // Holds up all processes of the server, and lets them continue.
-  void Suspend() { SendToAll(SIGSTOP); }
-  void Resume() { SendToAll(SIGCONT); }
+  void Suspend() { REQUIRE(SendToAll(SIGSTOP)); }
+  void Resume() { REQUIRE(SendToAll(SIGCONT)); }
   // Runs SQL as the superuser.
   void Execute(const std::string& sql);
 
  private:
   explicit PostgresServer(std::string programs) : programs_(std::move(programs)) {}
 
-  void SendToAll(int signal_number);
+  // Returns false if there is no server.
+  bool SendToAll(int signal_number);
   // Runs a program of PostgreSQL as another user than root. Returns whether it succeeded.
   bool Run(const std::string& program, const std::string& arguments);
 

@@ -132,11 +132,11 @@ TEST_CASE("a server that stands still is waited for, and is an error after the t
     CHECK(status.ok());
   }
   const std::shared_ptr<RecoveryStore> store =
-      StoreAt(server->uri("headway_store=still&headway_timeout=100ms"));
+      StoreAt(server->uri("headway_store=still&headway_timeout=1s"));
   const std::unique_ptr<StorePartition> partition = Writer(*store);
   // A statement that takes longer than the timeout is no sign that the server is lost.
   server->Execute(
-      "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.4); "
+      "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(1.5); "
       "RETURN NEW; END'; CREATE TRIGGER slow BEFORE INSERT ON headway_blocks FOR EACH ROW EXECUTE "
       "FUNCTION slow()");
   CHECK(partition->Apply(ChangeOf(1)).ok());
@@ -146,8 +146,8 @@ TEST_CASE("a server that stands still is waited for, and is an error after the t
   server->Resume();
   CHECK(status.code() == Code::kUnavailable);
   CHECK(std::string(status.message())
-            .ends_with("the server has not answered for 100ms; see that the server runs and can be "
-                       "reached, then start the run again (tried for 100ms)"));
+            .ends_with("the server has not answered for 1s; see that the server runs and can be "
+                       "reached, then start the run again (tried for 1s)"));
   // The server notices a little later that the connection has ended.
   bool is_applied = false;
   for (int attempt = 0; attempt < 100 && !is_applied; ++attempt) {

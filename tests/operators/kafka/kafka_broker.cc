@@ -58,8 +58,12 @@ std::unique_ptr<KafkaBroker> KafkaBroker::Start(std::string* reason) {
     *reason = absl::StrCat("there is no ", program, ": install default-jre-headless and maven");
     return nullptr;
   }
-  const std::string fetch = absl::StrCat(HEADWAY_SOURCE_DIR "/scripts/kafka-jars ", kJars, " >&2");
-  REQUIRE(std::system(fetch.c_str()) == 0);
+  const std::string fetch =
+      absl::StrCat("'" HEADWAY_SOURCE_DIR "/scripts/kafka-jars' '", kJars, "' >&2");
+  if (std::system(fetch.c_str()) != 0) {
+    *reason = "Maven cannot fetch the broker (see above)";
+    return nullptr;
+  }
   std::unique_ptr<KafkaBroker> broker(new KafkaBroker());
   const int port = FreePort();
   const int controller = FreePort();
