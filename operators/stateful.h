@@ -386,7 +386,9 @@ class StatefulCalls {
     while (!ended_->empty()) {
       const K key = std::move(ended_->back());
       ended_->pop_back();
-      Kept& kept = *step_.states().Find(key);
+      Kept* const found = step_.states().Find(key);
+      if (found == nullptr) continue;
+      Kept& kept = *found;
       Context context(key, moment.now, moment.watermark, moment.epoch, kept, session);
       const EventTime limit = LimitOf(kept);
       Finish(key, kept, limit, logic_.OnEnd(context, kept.state));

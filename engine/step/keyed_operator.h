@@ -132,7 +132,7 @@ class KeyedStep {
   bool SetTimer(const K& key, absl::Time at) {
     RequireRunning();
     RequireFunction(f_.on_clock_timer, "OnClockTimer");
-    return (!ended_ || f_.keeps_clock_timers) &&
+    return (ending_ == Ending::kNot || f_.keeps_clock_timers) &&
            state_.clock_timers().Set(key, absl::ToUnixNanos(at));
   }
   bool CancelTimer(const K& key, absl::Time at) {
@@ -150,7 +150,7 @@ class KeyedStep {
                                  TimestampTraits<T>::Format(time.time()),
                                  "; set it for that epoch or a later one"})));
     }
-    if (ended_ || !state_.epoch_timers().Set(key, epoch)) return false;
+    if (ending_ != Ending::kNot || !state_.epoch_timers().Set(key, epoch)) return false;
     HoldEpoch(time, epoch, epoch);
     return true;
   }
@@ -158,7 +158,7 @@ class KeyedStep {
   bool SetEventTimer(const K& key, EventTime at) {
     RequireRunning();
     RequireFunction(f_.on_event_timer, "OnEventTimer");
-    return (!ended_ || f_.keeps_event_timers) && state_.event_timers().Set(key, at);
+    return (ending_ == Ending::kNot || f_.keeps_event_timers) && state_.event_timers().Set(key, at);
   }
   bool CancelEventTimer(const K& key, EventTime at) {
     return state_.event_timers().Cancel(key, at);
@@ -184,7 +184,9 @@ class KeyedStep {
     T time;
     std::vector<Capability<T>> capabilities;
     EventTime watermark;  // before it rose
+    bool is_told;         // OnWatermark needs no further call
   };
+  enum class Ending : uint8_t { kNot, kTimers, kStates };
   // The bounds of the watermark of the outputs, besides that of the inputs.
   struct Outgoing {
     EventTime limit = kNoWatermarkLimit;  // of the step's functions
@@ -270,7 +272,7 @@ class KeyedStep {
       state_.TellClosed(epoch);
       return true;
     };
-    ends_input_->Apply(
+    const bool applied = ends_input_->Apply(
         [this](const CapabilityRef<T>& time, Batch<D>& batch) { f_.on_batch(time, batch); }, close,
         [this](const CapabilityRef<T>& time) {
           if (keeps_watermark() && !f_.has_own_watermark) PassWatermark(time);
@@ -278,9 +280,12 @@ class KeyedStep {
     if (held_.empty()) {
       ends_input_->CloseEnded(close);
     } else if constexpr (std::is_same_v<T, Epoch>) {
+      // An epoch that waits for its end gets no changes of a later one, and batches may wait for
+      // it.
+      if (!applied) return;
       const FrontierView<T> frontier = ends_input_->frontier();
       if (frontier.empty() && !outgoing_.paused.has_value() && !End(close)) return RunAgain();
-      ends_input_->CloseEnded(close);
+      if (!ends_input_->CloseEnded(close)) return;
       const std::optional<Epoch> last = internal::LastEndedEpoch(frontier);
       if (!ends_input_->closes_epochs() && last.has_value() && !FireEpochTimers(*last)) RunAgain();
       for (Capability<T>& capability : held_) capability.Follow(frontier);
@@ -311,17 +316,23 @@ class KeyedStep {
     if (raised <= before) return;
     ends_input_->KeepOpen(time);
     watermark_.RaiseTo(raised);
-    if (!outgoing_.paused.has_value() && !SendDue(time)) Pause(time, before);
+    if (outgoing_.paused.has_value()) {
+      outgoing_.paused->is_told = false;
+      return;
+    }
+    bool is_told = false;
+    if (!SendDue(time, is_told)) Pause(time, before, is_told);
   }
 
   // Sends the results that are due at the watermark. Returns false if they wait for credit.
-  bool SendDue(const CapabilityRef<T>& time) {
-    if (f_.on_watermark && !f_.on_watermark(time)) return false;
+  bool SendDue(const CapabilityRef<T>& time, bool& is_told) {
+    if (!is_told && f_.on_watermark && !f_.on_watermark(time)) return false;
+    is_told = true;
     return FireEventTimers(time, watermark());
   }
 
-  void Pause(const CapabilityRef<T>& time, EventTime before) {
-    outgoing_.paused.emplace(Paused{time.time(), input_.RetainAll(time), before});
+  void Pause(const CapabilityRef<T>& time, EventTime before, bool is_told) {
+    outgoing_.paused.emplace(Paused{time.time(), input_.RetainAll(time), before, is_told});
     LimitOutgoing(time.time());
     RunAgain();
   }
@@ -329,8 +340,9 @@ class KeyedStep {
   // Sends the results that waited. Returns false if there are more.
   bool Continue() {
     bool done = false;
-    input_.WithRightAt(outgoing_.paused->time,
-                       [&](const CapabilityRef<T>& time) { done = SendDue(time); });
+    input_.WithRightAt(outgoing_.paused->time, [&](const CapabilityRef<T>& time) {
+      done = SendDue(time, outgoing_.paused->is_told);
+    });
     if (done) {
       const Paused paused = *std::exchange(outgoing_.paused, std::nullopt);
       LimitOutgoing(paused.time);
@@ -345,18 +357,25 @@ class KeyedStep {
   template <class Close>
   bool End(Close& close) {
     const std::optional<Epoch> last = ends_input_->last_open();
-    if (!std::exchange(ended_, true) && last > held_[0].time()) {
+    if (ending_ == Ending::kNot && last > held_[0].time()) {
       for (Capability<T>& capability : held_) capability.Downgrade(*last);
     }
+    ending_ = std::max(ending_, Ending::kTimers);
     bool done = false;
     input_.WithRightAt(held_[0].time(), [&](const CapabilityRef<T>& time) {
       if (!ends_input_->CloseBefore(time.time(), close)) return;
       ends_input_->KeepOpen(time);
-      done = FireEventTimers(time, f_.keeps_event_timers ? watermark()
-                                                         : std::numeric_limits<EventTime>::max()) &&
-             FireClockTimers(time, f_.keeps_clock_timers ? absl::ToUnixNanos(Now())
-                                                         : std::numeric_limits<int64_t>::max()) &&
-             FireEpochTimers(std::numeric_limits<Epoch>::max()) && (!f_.at_end || f_.at_end(time));
+      // Timers precede the states: none fires for a key whose end was told.
+      done =
+          ending_ == Ending::kStates ||
+          (FireEventTimers(
+               time, f_.keeps_event_timers ? watermark() : std::numeric_limits<EventTime>::max()) &&
+           FireClockTimers(time, f_.keeps_clock_timers ? absl::ToUnixNanos(Now())
+                                                       : std::numeric_limits<int64_t>::max()) &&
+           FireEpochTimers(std::numeric_limits<Epoch>::max()));
+      if (!done) return;
+      ending_ = Ending::kStates;
+      done = !f_.at_end || f_.at_end(time);
     });
     // Open epochs have capabilities of their own.
     if (done) held_.clear();
@@ -470,7 +489,7 @@ class KeyedStep {
   std::vector<Capability<T>> held_;  // for timers and the end: at the frontier, for each output
   std::map<Epoch, HeldEpoch> held_epochs_;
   std::optional<Epoch> firing_;  // the epoch whose timers fire
-  bool ended_ = false;
+  Ending ending_ = Ending::kNot;
   internal::Alarm alarm_;  // of the earliest clock timer
   Outgoing outgoing_;
   internal::OutputCredit credit_;

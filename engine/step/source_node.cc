@@ -11,7 +11,8 @@
 namespace headway::internal {
 namespace {
 
-// How often a source looks whether it may send the partitions that are back, behind its last list.
+// The time between two checks of a source whether it may send the partitions that are back, behind
+// its last list.
 constexpr absl::Duration kBackInterval = absl::Milliseconds(10);
 
 // The length of an epoch of a worker that has no partition, if its epochs have no length: they must

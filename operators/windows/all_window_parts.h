@@ -1,6 +1,7 @@
 #ifndef HEADWAY_OPERATORS_WINDOWS_ALL_WINDOW_PARTS_H_
 #define HEADWAY_OPERATORS_WINDOWS_ALL_WINDOW_PARTS_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -129,11 +130,19 @@ class AllWindowParts {
   // For early results, and for those that were restored.
   void WakeUp(const CapabilityRef<T>& time) {
     GiveUpTo(time, std::numeric_limits<EventTime>::max());
+    // The watermark of a run that resumes is the greatest of the workers before, so slices of this
+    // one may be over.
+    const EventTime watermark = step_.watermark();
+    tables_.DropOver([&](EventTime end) { return end <= watermark; });
     for (auto& [start, slice] : tables_.slices()) slice.aggregates.Clear();
     is_awaited_ = false;
   }
   void End(const CapabilityRef<T>& time) {
     GiveUpTo(time, std::numeric_limits<EventTime>::max());
+    // The windows are emitted now: records that come in a run that continues are sent alone.
+    EventTime last = kNoWatermark;
+    for (const auto& [start, slice] : tables_.slices()) last = std::max(last, slice.range.end);
+    step_.RaiseWatermark(last);
     tables_.DropOver([](EventTime) { return true; });
   }
 

@@ -18,7 +18,8 @@ namespace headway::internal {
 // Sums up the slices of windows that slide, so that a window costs a few merges of each key instead
 // of one for each of its slices. The slices of one window, the front, have a sum from each of them
 // to the last. The slices after it, the back, have one sum. When a window begins behind the front,
-// it becomes the front. Takes about as much memory as the slices. Belongs to the worker's thread.
+// it becomes the front. Takes about as much memory as the slices, and up to kSlicesMax times as
+// much if each slice has other keys. Belongs to the worker's thread.
 //
 // The two stacks of Tangwongsan, Hirzel, Schneider, Wu: General Incremental Sliding-Window
 // Aggregation, VLDB 2015.
@@ -35,7 +36,7 @@ class SlidingSums {
   // Whether the next window is one for MoveTo. Slices that change behind the sums make them
   // useless: then some windows have to be summed up slice by slice.
   bool Takes(size_t slice_count) {
-    if (refused_ == 0) return slice_count >= kSlicesMin;
+    if (refused_ == 0) return slice_count >= kSlicesMin && slice_count <= kSlicesMax;
     --refused_;
     return false;
   }
@@ -107,6 +108,7 @@ class SlidingSums {
 
  private:
   static constexpr size_t kSlicesMin = 4;  // fewer are not worth it
+  static constexpr size_t kSlicesMax = 64;
   static constexpr int kRefused = 16;
 
   template <class Slice>

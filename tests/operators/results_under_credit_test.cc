@@ -116,6 +116,47 @@ TEST_CASE("the last results of a Stateful step are sent under credit") {
   CHECK(in_flight_max < kKeys / 5);
 }
 
+struct KeyOfRecord {
+  int64_t operator()(const Record& record) const { return record.first; }
+};
+
+// A timer of each key at the end of its epoch emits the key.
+auto EmitAtEndOfEpoch(std::string id) {
+  return DefineStep(std::move(id), [](const Stream<Record>& stream, std::string_view step_id) {
+    KeyedOperator<int64_t, Record, Epoch, KeyOfRecord> builder(stream, step_id, KeyOfRecord());
+    auto& output = builder.AddOutput<int64_t>();
+    auto& step = builder.step();
+    builder.OnBatch([&step](const CapabilityRef<>& time, Batch<Record>& batch) {
+      for (const auto& record : batch) step.SetTimer(time, record.first, time.time());
+    });
+    builder.OnEpochTimer([&output](const CapabilityRef<>& time, int64_t key, Epoch) {
+      output.SessionAt(time).Give(key);
+    });
+    return builder.Build(output);
+  });
+}
+
+TEST_CASE("epochs that wait for credit at the end of the input lose no timer") {
+  for (bool in_order : {false, true}) {
+    CAPTURE(in_order);
+    std::vector<Record> records;
+    for (int64_t key = 0; key < kKeys; ++key) records.emplace_back(key, 1);
+    int64_t seen = 0;
+    CheckOk(RunMain(Dataflow("flow",
+                             [&](Scope<>& scope) {
+                               scope.Input("records", TestingSource(records)) |
+                                   EmitAtEndOfEpoch("timers") |
+                                   Exchange("all", [](int64_t) { return 0; }) |
+                                   Inspect("seen", [&](int64_t) { ++seen; });
+                             }),
+                    {.epoch_config = RecordCountEpochConfig{kKeys / 7},
+                     .max_epochs_in_flight = 20,
+                     .max_bytes_in_flight = 64 << 10,
+                     .apply_in_epoch_order = in_order}));
+    CHECK(seen == kKeys);
+  }
+}
+
 TEST_CASE("the last results of folds and joins are complete when they wait for credit") {
   std::vector<Record> records;
   for (int64_t key = 0; key < kKeys; ++key) records.emplace_back(key, key + 1);
