@@ -477,7 +477,8 @@ TEST_CASE("windows are exact after every crash of the store, with another number
   check(windows, sliding);
   check(of_sessions, sessions);
   constexpr Shape kSecond[] = {{1, 1}, {1, 3}, {2, 1}};
-  for (int64_t call = 0; call < whole->calls(); call += 3) {
+  // The seed decides which of the crashes are tried.
+  for (int64_t call = seed % 7; call < whole->calls(); call += 7) {
     CAPTURE(call);
     auto store = std::make_shared<internal::MemoryStore>();
     store->CrashAt(call, call % 2 == 0);
