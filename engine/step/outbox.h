@@ -8,9 +8,9 @@
 
 namespace headway {
 
-// The items that a sink has to publish of one epoch, in their order: what Lane::Write adds. An item
-// is any sequence of bytes, and may be empty. Belongs to the worker's thread. See
-// transactional_sink.h.
+// The items of one epoch that a transactional sink publishes, in the order in which Lane::Write
+// adds them. An item is any sequence of bytes, and may be empty. Belongs to the worker's thread.
+// See transactional_sink.h.
 class Outbox {
  public:
   // Copies the item. REQUIRES: it has less than 4 GiB.

@@ -26,12 +26,9 @@
 //
 //   class MySink {
 //    public:
-//     // The lane of a record. One worker publishes a lane, in transactions of its own: their
-//     number
-//     // is what can go on side by side. Copies must agree, on all workers, and the same lane must
-//     // mean the same place in the outside system in each run. Without this member the sink has
-//     one
-//     // lane, of worker 0.
+//     // The lane of a record. One worker publishes a lane, and lanes publish side by side. Copies
+//     // must agree, on all workers. A lane means the same place of the outside system in each
+//     // run. Without this member the sink has one lane, of worker 0.
 //     std::string LaneOf(const D& record) const;   // or std::string_view
 //     // Opens a lane: at its first record, or at the start of a run if it has an outbox. A sink of
 //     // one lane opens it at the start. A writer of the lane of an earlier generation, which may
@@ -40,7 +37,7 @@
 //   };
 //   class Lane {
 //    public:
-//     // Adds what is to be published of the record to the outbox.
+//     // Adds the items of the record to the outbox.
 //     absl::Status Write(const D& record, Outbox& outbox);   // or std::string_view
 //     // The mark of the last transaction of the lane that the outside system has, if it has one.
 //     // Marks belong to a recovery store: SinkContext::store_id. Called once, behind OpenLane, in

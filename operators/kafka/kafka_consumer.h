@@ -100,7 +100,7 @@ class KafkaFetcher {
   KafkaFetcher(const KafkaFetcher&) = delete;
   KafkaFetcher& operator=(const KafkaFetcher&) = delete;
 
-  // The next message, until Advance; null if there is none now: see state().
+  // The next message, valid until Advance. Null: the queue is empty, and state() has the reason.
   const KafkaView* Next();
   void Advance();
   // The reason why Next had no message.
