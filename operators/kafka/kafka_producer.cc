@@ -141,7 +141,9 @@ KafkaTransactions::~KafkaTransactions() {
     ends_ = true;
   }
   changed_.notify_all();
-  thread_.join();  // its calls return within kCallMs
+  // A full queue has room then. The other calls return within kCallMs.
+  rd_kafka_purge(producer_->client().handle(), RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+  thread_.join();
 }
 
 absl::StatusOr<std::optional<uint64_t>> KafkaTransactions::LastMark() {
