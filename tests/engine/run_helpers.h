@@ -9,6 +9,7 @@
 #include <functional>
 #include <initializer_list>
 #include <mutex>
+#include <numeric>
 #include <optional>
 #include <string>
 #include <utility>
@@ -35,6 +36,13 @@ inline void CheckError(const absl::Status& status, absl::StatusCode code,
 }
 
 inline std::string OnWorker(int index) { return "on worker " + std::to_string(index) + ":"; }
+
+// 0, 1, ... end - 1.
+inline std::vector<int> NumbersTo(int end) {
+  std::vector<int> numbers(static_cast<size_t>(end));
+  std::iota(numbers.begin(), numbers.end(), 0);
+  return numbers;
+}
 
 // The records that the workers of a run have collected. Thread safe.
 template <class D>

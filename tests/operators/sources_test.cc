@@ -29,12 +29,6 @@ namespace {
 
 using Items = std::vector<TestingItem<int>>;
 
-std::vector<int> NumbersTo(int end) {
-  std::vector<int> numbers;
-  for (int number = 0; number < end; ++number) numbers.push_back(number);
-  return numbers;
-}
-
 // Runs that resume, over one store.
 class Runs {
  public:

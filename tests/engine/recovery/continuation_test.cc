@@ -24,12 +24,6 @@ RunOptions With(std::shared_ptr<RecoveryStore> store) {
           .recovery_config = RecoveryConfig{.store = std::move(store)}};
 }
 
-std::vector<int> NumbersTo(int end) {
-  std::vector<int> numbers;
-  for (int number = 0; number < end; ++number) numbers.push_back(number);
-  return numbers;
-}
-
 // The rows of a step that the store has.
 uint64_t RowsOf(MemoryStore& store, const std::string& step_id) {
   uint64_t rows = 0;

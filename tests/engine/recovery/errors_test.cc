@@ -11,7 +11,6 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <numeric>
 #include <optional>
 #include <string>
 #include <utility>
@@ -35,12 +34,6 @@ RunOptions With(std::shared_ptr<RecoveryStore> store, int workers = 1) {
   return {.worker_count = workers,
           .epoch_config = RecordCountEpochConfig{kKeys},
           .recovery_config = RecoveryConfig{.store = std::move(store)}};
-}
-
-std::vector<int> NumbersTo(int end) {
-  std::vector<int> numbers(static_cast<size_t>(end));
-  std::iota(numbers.begin(), numbers.end(), 0);
-  return numbers;
 }
 
 // The last sum of each key. Thread safe.

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <map>
 #include <memory>
-#include <numeric>
 #include <optional>
 #include <set>
 #include <string>
@@ -20,12 +19,6 @@ namespace {
 
 using internal::MemoryStore;
 using Sum = std::pair<int, int64_t>;
-
-std::vector<int> NumbersTo(int end) {
-  std::vector<int> numbers(static_cast<size_t>(end));
-  std::iota(numbers.begin(), numbers.end(), 0);
-  return numbers;
-}
 
 Dataflow RunningSums(int end, Collected<Sum>& sums) {
   return Dataflow("sums", [end, &sums](Scope<>& scope) {

@@ -7,7 +7,6 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <numeric>
 #include <optional>
 #include <set>
 #include <string>
@@ -161,9 +160,7 @@ struct LanesSink : OneLaneSink {
 // Texts such as "3 of run 1": a replay makes others than the first run.
 template <class Sink>
 Dataflow Texts(int end, int run, Sink sink) {
-  std::vector<int> numbers(static_cast<size_t>(end));
-  std::iota(numbers.begin(), numbers.end(), 0);
-  return Dataflow("texts", [numbers, run, sink](Scope<>& scope) {
+  return Dataflow("texts", [numbers = NumbersTo(end), run, sink](Scope<>& scope) {
     scope.Input("numbers", TestingSource(numbers)) | Redistribute("spread") |
         Map("text", [run](int number) { return absl::StrCat(number, " of run ", run); }) |
         Output("out", sink);
@@ -175,12 +172,6 @@ std::vector<int> NumbersIn(const std::vector<std::string>& items) {
   numbers.reserve(items.size());
   for (const std::string& item : items) numbers.push_back(std::stoi(item));
   std::sort(numbers.begin(), numbers.end());
-  return numbers;
-}
-
-std::vector<int> NumbersTo(int end) {
-  std::vector<int> numbers(static_cast<size_t>(end));
-  std::iota(numbers.begin(), numbers.end(), 0);
   return numbers;
 }
 

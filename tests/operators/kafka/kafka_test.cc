@@ -5,7 +5,6 @@
 #include <latch>
 #include <map>
 #include <memory>
-#include <numeric>
 #include <string>
 #include <thread>
 #include <utility>
@@ -32,12 +31,6 @@ KafkaBroker* Broker() {
   KafkaBroker* const broker = KafkaBroker::Shared(&reason);
   if (broker == nullptr) MESSAGE("skipped: " << reason);
   return broker;
-}
-
-std::vector<int> NumbersTo(int end) {
-  std::vector<int> numbers(static_cast<size_t>(end));
-  std::iota(numbers.begin(), numbers.end(), 0);
-  return numbers;
 }
 
 KafkaRecord Keyed(int number) {
