@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "comm/codec/stable_hash.h"
+#include "engine/graph/graph_builder.h"
 #include "engine/store/row.h"
 
 namespace headway::internal {
@@ -49,6 +50,7 @@ OutboxNodeBase::OutboxNodeBase(Graph& graph, Node& node, bool one_lane)
       alarm_(graph, node) {
   const Epoch first = graph.worker().attempt().resume_point().first_epoch;
   if (first > 0) committed_ = first - 1;
+  graph.builder().AddOutbox(*this);
 }
 
 void OutboxNodeBase::Snapshot(absl::FunctionRef<void(const StateEntry&)> write) {

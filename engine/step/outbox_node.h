@@ -73,7 +73,7 @@ class SinkLane {
 // publishes an epoch before it closes it; with recovery, after it is committed.
 class OutboxNodeBase : public EpochParticipant {
  public:
-  // `one_lane`: the sink does not divide its records.
+  // `one_lane`: the sink does not divide its records. Called while the dataflow is built.
   OutboxNodeBase(Graph& graph, Node& node, bool one_lane);
 
   void TrackChanges() override {}

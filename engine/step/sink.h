@@ -12,10 +12,10 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "engine/step/build_sink.h"
 #include "engine/step/define_step.h"
 #include "engine/step/epoch_input.h"
 #include "engine/step/flush_state.h"
-#include "engine/step/operator_builder.h"
 #include "engine/step/sink_node.h"
 #include "engine/step/step_context.h"
 #include "engine/step/transactional_sink.h"
@@ -116,19 +116,6 @@ constexpr SinkForm SinkFormOf() {
   return NamesPartitions<Sink, D> ? SinkForm::kPartitions : SinkForm::kOnePartition;
 }
 
-// The pact by which the records come to their writers. The sink outlives it.
-template <class D, class Sink>
-auto PactOf(const Sink& sink) {
-  if constexpr (SinkFormOf<Sink, D>() == SinkForm::kByWorker) {
-    return pact::Pipeline{};
-  } else if constexpr (SinkFormOf<Sink, D>() == SinkForm::kOnePartition) {
-    return pact::Gather{};
-  } else {
-    return pact::Exchange{
-        [&sink](const auto& record) -> decltype(auto) { return sink.PartitionOf(record); }};
-  }
-}
-
 template <class Writer>
 class TypedPartition final : public SinkPartition {
  public:
@@ -163,6 +150,18 @@ class SinkNode final : public SinkNodeBase {
         input_(input, graph.worker().run().options(), 0,
                graph.worker().run().options().apply_in_epoch_order),
         sink_(sink) {}
+
+  // The way of the records to their writers. The sink outlives it.
+  static auto PactOf(const Sink& sink) {
+    if constexpr (kForm == SinkForm::kByWorker) {
+      return pact::Pipeline{};
+    } else if constexpr (kForm == SinkForm::kOnePartition) {
+      return pact::Gather{};
+    } else {
+      return pact::Exchange{
+          [&sink](const auto& record) -> decltype(auto) { return sink.PartitionOf(record); }};
+    }
+  }
 
   void Open() {
     if constexpr (kForm == SinkForm::kPartitions) {
@@ -251,18 +250,7 @@ auto BuildOutput(const Stream<D, T>& stream, std::string_view id, Sink of_worker
       NamesPartitions<Sink, D> || !requires { &Sink::PartitionOf; },
       "Output: the sink's PartitionOf must take the records of the stream, and "
       "return a std::string or std::string_view");
-  OperatorBuilder<T> builder(stream.scope(), id);
-  Sink& sink = builder.graph().objects().template Make<Sink>(std::move(of_worker));
-  NodeInput<D, T>& input = builder.AddInput(stream, PactOf<D>(sink));
-  // No record leaves through this output. Its capabilities keep epochs open until they are
-  // closed.
-  auto& flushed = builder.template AddOutput<Flushed>();
-  auto& node = builder.graph().objects().template Make<SinkNode<D, T, Sink>>(
-      builder.graph(), builder.node(), input, sink);
-  builder.AddParticipant(node, 0, [&node] { node.Open(); });
-  builder.node().flushes = true;
-  builder.BuildWithoutCapabilities([&node] { node.Run(); });
-  return builder.StreamOf(flushed);
+  return BuildSink<SinkNode<D, T, Sink>>(stream, id, std::move(of_worker));
 }
 
 }  // namespace internal

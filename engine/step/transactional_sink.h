@@ -13,8 +13,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "engine/step/build_sink.h"
 #include "engine/step/epoch_input.h"
-#include "engine/step/operator_builder.h"
 #include "engine/step/outbox_node.h"
 
 // Transactional sinks: records that reach an outside system exactly once, with Output("id", sink).
@@ -123,6 +123,16 @@ class OutboxNode final : public OutboxNodeBase {
                graph.worker().run().options().apply_in_epoch_order),
         sink_(sink) {}
 
+  // The way of the records to their lanes. The sink outlives it.
+  static auto PactOf(const Sink& sink) {
+    if constexpr (kHasLanes) {
+      return pact::Exchange{
+          [&sink](const auto& record) -> decltype(auto) { return sink.LaneOf(record); }};
+    } else {
+      return pact::Gather{};
+    }
+  }
+
   void Open() {
     while (const std::string* name = FirstRestored()) OpenLane(std::string(*name));
     if (!kHasLanes && graph_.worker().index() == 0 && last_ == nullptr) OpenLane(kOnlyLane);
@@ -185,27 +195,7 @@ auto BuildTransactionalOutput(const Stream<D, T>& stream, std::string_view id, S
       NamesLanes<Sink, D> || !requires { &Sink::LaneOf; },
       "Output: the sink's LaneOf must take the records of the stream, and return a std::string or "
       "std::string_view");
-  OperatorBuilder<T> builder(stream.scope(), id);
-  Graph& graph = builder.graph();
-  Sink& sink = graph.objects().template Make<Sink>(std::move(of_worker));
-  auto& input = [&]() -> NodeInput<D, T>& {
-    if constexpr (NamesLanes<Sink, D>) {
-      return builder.AddInput(stream, pact::Exchange{[&sink](const auto& record) -> decltype(auto) {
-                                return sink.LaneOf(record);
-                              }});
-    } else {
-      return builder.AddInput(stream, pact::Gather{});
-    }
-  }();
-  // No record leaves through this output. Its capabilities keep epochs open until they are closed.
-  auto& closed = builder.template AddOutput<Flushed>();
-  auto& node =
-      graph.objects().template Make<OutboxNode<D, T, Sink>>(graph, builder.node(), input, sink);
-  builder.AddParticipant(node, 0, [&node] { node.Open(); });
-  graph.builder().AddOutbox(node);
-  builder.node().flushes = true;
-  builder.BuildWithoutCapabilities([&node] { node.Run(); });
-  return builder.StreamOf(closed);
+  return BuildSink<OutboxNode<D, T, Sink>>(stream, id, std::move(of_worker));
 }
 
 }  // namespace internal
