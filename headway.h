@@ -64,6 +64,7 @@
 #include "operators/io/matching_files.h"
 #include "operators/io/polling_source.h"
 #include "operators/io/range_source.h"
+#include "operators/io/socket_lines.h"
 #include "operators/io/stdin_lines.h"
 #include "operators/io/stdout.h"
 #include "operators/io/tail_lines.h"

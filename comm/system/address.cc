@@ -14,8 +14,8 @@
 
 namespace headway::internal {
 
-absl::StatusOr<HostPort> ParseAddress(std::string_view address) {
-  const auto malformed = [&](std::string_view what) {
+absl::StatusOr<HostPort> ParseAddress(std::string_view address, uint16_t min_port) {
+  const auto malformed = [&](const std::string& what) {
     return absl::InvalidArgumentError(
         Format("address '%s' %s: write host:port or [ipv6]:port", address, what));
   };
@@ -32,8 +32,8 @@ absl::StatusOr<HostPort> ParseAddress(std::string_view address) {
   if (host.empty()) return malformed("has no host");
   uint16_t port = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
-  if (error != std::errc() || end != digits.data() + digits.size() || port == 0) {
-    return malformed("has a port that is not a number from 1 to 65535");
+  if (error != std::errc() || end != digits.data() + digits.size() || port < min_port) {
+    return malformed(Format("has a port that is not a number from %d to 65535", min_port));
   }
   return HostPort{.host = std::string(host), .port = port};
 }

@@ -19,9 +19,9 @@ struct HostPort {
   uint16_t port = 0;
 };
 
-// Parses "host:port" or "[ipv6]:port". InvalidArgument: it is malformed, or the port is not in 1 to
-// 65535.
-absl::StatusOr<HostPort> ParseAddress(std::string_view address);
+// Parses "host:port" or "[ipv6]:port". InvalidArgument: it is malformed, or the port is not in
+// `min_port` to 65535. A server that listens at port 0 gets a free one.
+absl::StatusOr<HostPort> ParseAddress(std::string_view address, uint16_t min_port = 1);
 
 // An address of a socket, of any family.
 struct SocketAddress {
