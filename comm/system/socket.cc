@@ -3,7 +3,9 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sodium.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -49,9 +51,8 @@ bool IsConnectedToItself(int fd) {
          std::memcmp(&own.storage, &peer.storage, own.size) == 0;
 }
 
-}  // namespace
-
-absl::StatusOr<FileDescriptor> Listen(const SocketAddress& address) {
+// AlreadyExists: the address is in use.
+absl::StatusOr<FileDescriptor> ListenOnce(const SocketAddress& address) {
   constexpr int kBacklog = 1024;
   FileDescriptor socket = NewSocket(address.family());
   if (!socket.is_open()) {
@@ -63,10 +64,27 @@ absl::StatusOr<FileDescriptor> Listen(const SocketAddress& address) {
   if (bind(socket.get(), address.get(), address.size) != 0 || listen(socket.get(), kBacklog) != 0) {
     const int error = errno;
     const std::string what = absl::StrFormat("cannot listen at %s", address.ToString());
-    if (error != EADDRNOTAVAIL) return Failed(what, error);
-    return absl::NotFoundError(absl::StrFormat("%s: %s", what, std::strerror(error)));
+    const std::string why = absl::StrFormat("%s: %s", what, std::strerror(error));
+    if (error == EADDRINUSE) return absl::AlreadyExistsError(why);
+    if (error == EADDRNOTAVAIL) return absl::NotFoundError(why);
+    return Failed(what, error);
   }
   return socket;
+}
+
+}  // namespace
+
+absl::StatusOr<FileDescriptor> Listen(const SocketAddress& address) {
+  // Of two processes that begin to listen at one address at the same moment, the system may refuse
+  // both. So an address is in use if it is so again, after pauses of different lengths.
+  constexpr int kTries = 8;
+  constexpr uint32_t kLongestPauseUs = 2000;
+  for (int tries = 1;; ++tries) {
+    absl::StatusOr<FileDescriptor> socket = ListenOnce(address);
+    if (!absl::IsAlreadyExists(socket.status())) return socket;
+    if (tries == kTries) return absl::UnavailableError(socket.status().message());
+    usleep(randombytes_uniform(kLongestPauseUs));
+  }
 }
 
 absl::StatusOr<FileDescriptor> Accept(const FileDescriptor& listener, SocketAddress* peer) {
