@@ -20,9 +20,10 @@ function(headway_add_precompiled name)
   target_compile_options(${name} PRIVATE ${ARGN})
 endfunction()
 headway_add_precompiled(headway_precompiled)
+headway_add_precompiled(headway_precompiled_unoptimized -O0)
 
 # headway_use_precompiled(target from): TARGET is an executable that links headway and
-# headway_warnings. FROM has the same options; headway_precompiled has none.
+# headway_warnings. FROM has the same options; their names say which.
 function(headway_use_precompiled target from)
   target_precompile_headers(${target} REUSE_FROM ${from})
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)

@@ -12,9 +12,6 @@ execute_process(
   OUTPUT_VARIABLE snippets OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
 string(REPLACE "\n" ";" snippets "${snippets}")
 
-# Unoptimized: they run for an instant, and are many.
-headway_add_precompiled(headway_precompiled_unoptimized -O0)
-
 foreach(line IN LISTS snippets)
   string(REGEX REPLACE ".* " "" snippet ${line})
   if(line MATCHES "^library ")
@@ -24,7 +21,7 @@ foreach(line IN LISTS snippets)
   endif()
   add_executable(snippet_${snippet} ${snippet_dir}/${snippet}.cc)
   target_link_libraries(snippet_${snippet} PRIVATE headway headway_warnings)
-  target_compile_options(snippet_${snippet} PRIVATE -O0)
+  target_compile_options(snippet_${snippet} PRIVATE -O0)  # they run for an instant, and are many
   headway_use_precompiled(snippet_${snippet} headway_precompiled_unoptimized)
   add_test(NAME docs/${snippet}
            COMMAND ${PROJECT_SOURCE_DIR}/tests/compare_output.sh ${snippet_dir}/${snippet}.txt
