@@ -29,17 +29,20 @@ struct KafkaCallbacks {
     KafkaClient& client = Of(opaque);
     ++client.acknowledged_;
     if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR || !client.failure_.ok()) return;
-    client.failure_ = KafkaError(
+    client.failure_ = client.WithRefusal(
         message->err, absl::StrCat("a message to the topic '",
                                    message->rkt == nullptr ? "" : rd_kafka_topic_name(message->rkt),
                                    "' was not delivered"));
   }
-  // All other errors are passing: the client connects again by itself.
+  // All but fatal errors are passing: the client connects again by itself.
   static void Failed(rd_kafka_t* handle, int code, const char* reason, void* opaque) {
+    KafkaClient& client = Of(opaque);
+    if (code == RD_KAFKA_RESP_ERR__AUTHENTICATION || code == RD_KAFKA_RESP_ERR__SSL) {
+      client.refusal_ = KafkaError(code, reason);
+    }
     if (code != RD_KAFKA_RESP_ERR__FATAL) return;
     char text[512];
     const rd_kafka_resp_err_t error = rd_kafka_fatal_error(handle, text, sizeof text);
-    KafkaClient& client = Of(opaque);
     if (client.failure_.ok()) client.failure_ = KafkaError(error, text[0] == 0 ? reason : text);
   }
   static void Woken(rd_kafka_t*, void* opaque) { Of(opaque).activator_.Activate(); }
@@ -54,7 +57,10 @@ absl::Status KafkaError(int code, std::string_view context) {
     case RD_KAFKA_RESP_ERR__FENCED:
     case RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH:
     case RD_KAFKA_RESP_ERR_PRODUCER_FENCED:
-      return absl::FailedPreconditionError(text);
+      return absl::FailedPreconditionError(
+          absl::StrCat(text,
+                       "; a later run has taken over, or a transaction was longer than "
+                       "transaction.timeout.ms: resume the run, which publishes it again"));
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
     case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
@@ -64,6 +70,7 @@ absl::Status KafkaError(int code, std::string_view context) {
     case RD_KAFKA_RESP_ERR__INVALID_ARG:
       return absl::InvalidArgumentError(text);
     case RD_KAFKA_RESP_ERR__AUTHENTICATION:
+    case RD_KAFKA_RESP_ERR__SSL:
     case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
@@ -124,6 +131,19 @@ void KafkaClient::WakeBy(const ThreadActivator& activator) {
 void KafkaClient::Serve() {
   while (rd_kafka_poll(handle_, 0) > 0) {
   }
+}
+
+absl::Status KafkaClient::ErrorOf(int code, std::string_view context) {
+  Serve();
+  return WithRefusal(code, context);
+}
+
+absl::Status KafkaClient::WithRefusal(int code, std::string_view context) const {
+  const absl::Status status = KafkaError(code, context);
+  if (refusal_.ok() || !absl::IsUnavailable(status)) return status;
+  return absl::Status(
+      refusal_.code(),
+      absl::StrCat(status.message(), "; the brokers refuse the client: ", refusal_.message()));
 }
 
 void KafkaClient::ForgetDeliveries() {

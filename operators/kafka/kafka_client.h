@@ -40,6 +40,11 @@ class KafkaClient {
   void WakeBy(const ThreadActivator& activator);
   // Runs callbacks: delivery reports, errors, tokens.
   void Serve();
+  // The brokers have refused the client, as Serve has seen.
+  bool is_refused() const { return !refusal_.ok(); }
+  // A status for the error code of a call that waited for the brokers: with the reason, if they
+  // refused the client.
+  absl::Status ErrorOf(int code, std::string_view context);
   // The first failure of a delivery, or a fatal one of the client.
   absl::Status failure() const { return failure_; }
   int64_t unacknowledged() const { return produced_ - acknowledged_; }
@@ -51,11 +56,13 @@ class KafkaClient {
   friend struct KafkaCallbacks;
 
   KafkaClient() = default;
+  absl::Status WithRefusal(int code, std::string_view context) const;
 
   rd_kafka_s* handle_ = nullptr;
   rd_kafka_queue_s* main_queue_ = nullptr;
   ThreadActivator activator_;
   absl::Status failure_;
+  absl::Status refusal_;  // the last one by the brokers, of TLS or SASL
   int64_t produced_ = 0;
   int64_t acknowledged_ = 0;
 };

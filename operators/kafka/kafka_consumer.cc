@@ -14,6 +14,9 @@ namespace {
 // For lists during the run: the worker waits for them.
 constexpr absl::Duration kRelistTimeout = absl::Seconds(1);
 
+// A client that waits checks so often whether the brokers refuse it.
+constexpr absl::Duration kRefusalInterval = absl::Milliseconds(500);
+
 struct DestroyList {
   void operator()(rd_kafka_topic_partition_list_t* list) const {
     rd_kafka_topic_partition_list_destroy(list);
@@ -86,11 +89,19 @@ absl::StatusOr<std::vector<std::string>> KafkaConsumer::List(absl::Duration time
     rd_kafka_topic_t* const topic =
         is_pattern ? nullptr : rd_kafka_topic_new(client_->handle(), wanted.c_str(), nullptr);
     const rd_kafka_metadata_t* metadata = nullptr;
-    const rd_kafka_resp_err_t error = rd_kafka_metadata(client_->handle(), is_pattern ? 1 : 0,
-                                                        topic, &metadata, Milliseconds(timeout));
+    rd_kafka_resp_err_t error;
+    absl::Duration left = timeout;
+    do {  // a client that is refused need not wait for the timeout
+      error = rd_kafka_metadata(client_->handle(), is_pattern ? 1 : 0, topic, &metadata,
+                                Milliseconds(std::min(left, kRefusalInterval)));
+      left -= kRefusalInterval;
+      client_->Serve();
+    } while (error != RD_KAFKA_RESP_ERR_NO_ERROR && left > absl::ZeroDuration() &&
+             !client_->is_refused());
     if (topic != nullptr) rd_kafka_topic_destroy(topic);
     if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
-      return KafkaError(error, absl::StrCat("cannot list the topics of '", options_.brokers, "'"));
+      return client_->ErrorOf(error,
+                              absl::StrCat("cannot list the topics of '", options_.brokers, "'"));
     }
     const std::unique_ptr<const rd_kafka_metadata_t, void (*)(const rd_kafka_metadata_t*)> owner(
         metadata, rd_kafka_metadata_destroy);
@@ -135,7 +146,7 @@ absl::StatusOr<int64_t> KafkaConsumer::FirstOffset(const std::string& topic, int
       const rd_kafka_resp_err_t error =
           rd_kafka_offsets_for_times(client_->handle(), list.get(), timeout_ms);
       if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return KafkaError(error, absl::StrCat("cannot look up a time in ", name));
+        return client_->ErrorOf(error, absl::StrCat("cannot look up a time in ", name));
       }
       if (list->elems[0].offset >= 0) return list->elems[0].offset;
       [[fallthrough]];  // all messages are earlier
@@ -146,7 +157,7 @@ absl::StatusOr<int64_t> KafkaConsumer::FirstOffset(const std::string& topic, int
       const rd_kafka_resp_err_t error = rd_kafka_query_watermark_offsets(
           client_->handle(), topic.c_str(), partition, &low, &high, timeout_ms);
       if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return KafkaError(error, absl::StrCat("cannot look up the end of ", name));
+        return client_->ErrorOf(error, absl::StrCat("cannot look up the end of ", name));
       }
       return high;
     }

@@ -127,11 +127,14 @@ absl::StatusOr<std::unique_ptr<KafkaTransactions>> KafkaTransactions::Open(
   auto producer = KafkaProducer::Open(options, id);
   if (!producer.ok()) return producer.status();
   transactions->producer_ = *std::move(producer);
-  absl::Status status = Take(rd_kafka_init_transactions(transactions->producer_->client().handle(),
-                                                        Milliseconds(options.timeout)),
-                             absl::StrCat("cannot begin transactions of '", id, "'"), nullptr);
-  if (!status.ok()) return status;
-  return transactions;
+  KafkaClient& client = transactions->producer_->client();
+  rd_kafka_error_t* const error =
+      rd_kafka_init_transactions(client.handle(), Milliseconds(options.timeout));
+  if (error == nullptr) return transactions;
+  const absl::Cleanup destroy = [error] { rd_kafka_error_destroy(error); };
+  return client.ErrorOf(
+      rd_kafka_error_code(error),
+      absl::StrCat("cannot begin transactions of '", id, "': ", rd_kafka_error_string(error)));
 }
 
 KafkaTransactions::~KafkaTransactions() {
@@ -163,7 +166,7 @@ absl::StatusOr<std::optional<uint64_t>> KafkaTransactions::LastMark() {
   const rd_kafka_resp_err_t error =
       rd_kafka_committed((*client)->handle(), list, Milliseconds(options_.timeout));
   if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    return KafkaError(error, absl::StrCat("cannot read the last mark of '", id_, "'"));
+    return (*client)->ErrorOf(error, absl::StrCat("cannot read the last mark of '", id_, "'"));
   }
   if (list->elems[0].err != RD_KAFKA_RESP_ERR_NO_ERROR) {
     return KafkaError(list->elems[0].err, absl::StrCat("cannot read the last mark of '", id_, "'"));

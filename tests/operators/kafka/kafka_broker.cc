@@ -68,15 +68,31 @@ std::unique_ptr<KafkaBroker> KafkaBroker::Start(std::string* reason) {
   const int port = FreePort();
   const int controller = FreePort();
   broker->address_ = absl::StrCat("127.0.0.1:", port);
+  broker->secure_address_ = absl::StrCat("127.0.0.1:", FreePort());
   const std::string at = broker->address_;
+  const std::string secure = broker->secure_address_;
+  REQUIRE(std::system(absl::StrCat("cd ", broker->directory_.path(),
+                                   " && openssl req -x509 -newkey ec -pkeyopt "
+                                   "ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=broker "
+                                   "-addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out "
+                                   "certificate.pem 2>output && cat key.pem certificate.pem "
+                                   ">both.pem")
+                          .c_str()) == 0);
   broker->directory_.Write(
       "server.properties",
       absl::StrCat(
           "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:",
-          controller, "\nlisteners=PLAINTEXT://", at, ",CONTROLLER://127.0.0.1:", controller,
-          "\nadvertised.listeners=PLAINTEXT://", at,
+          controller, "\nlisteners=PLAINTEXT://", at, ",SASL_SSL://", secure,
+          ",CONTROLLER://127.0.0.1:", controller, "\nadvertised.listeners=PLAINTEXT://", at,
+          ",SASL_SSL://", secure,
           "\ncontroller.listener.names=CONTROLLER\n"
-          "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n"
+          "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,"
+          "CONTROLLER:PLAINTEXT\n"
+          "ssl.keystore.type=PEM\nssl.keystore.location=",
+          broker->directory_ / "both.pem",
+          "\nsasl.enabled.mechanisms=SCRAM-SHA-256\n"
+          "listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config="
+          "org.apache.kafka.common.security.scram.ScramLoginModule required;\n"
           "inter.broker.listener.name=PLAINTEXT\nlog.dirs=",
           broker->directory_ / "logs",
           "\noffsets.topic.replication.factor=1\noffsets.topic.num.partitions=4\n"
@@ -87,10 +103,19 @@ std::unique_ptr<KafkaBroker> KafkaBroker::Start(std::string* reason) {
   REQUIRE(
       std::system(absl::StrCat("cd ", broker->directory_.path(), " && java -Xmx256m -cp '", kJars,
                                "/lib/*' kafka.tools.StorageTool format -t "
-                               "AAAAAAAAAAAAAAAAAAAAAQ -c server.properties >output 2>&1")
+                               "AAAAAAAAAAAAAAAAAAAAAQ -c server.properties --add-scram "
+                               "'SCRAM-SHA-256=[name=headway,password=secret]' >output 2>&1")
                       .c_str()) == 0);
   broker->StartAgain();
   return broker;
+}
+
+std::map<std::string, std::string> KafkaBroker::SecureProperties() const {
+  return {{"security.protocol", "sasl_ssl"},
+          {"ssl.ca.location", directory_ / "certificate.pem"},
+          {"sasl.mechanism", "SCRAM-SHA-256"},
+          {"sasl.username", "headway"},
+          {"sasl.password", "secret"}};
 }
 
 KafkaBroker* KafkaBroker::Shared(std::string* reason) {
@@ -139,13 +164,24 @@ void KafkaBroker::WaitUntilReady() {
   FAIL("the broker does not answer: " << directory_.Read("output"));
 }
 
-void KafkaBroker::CreateTopic(const std::string& topic, int partitions) {
+void KafkaBroker::CreateTopic(const std::string& topic, int partitions, int message_bytes_max) {
   const std::unique_ptr<KafkaClient> client = Client(address_);
   rd_kafka_queue_t* const queue = rd_kafka_queue_new(client->handle());
   rd_kafka_NewTopic_t* created = rd_kafka_NewTopic_new(topic.c_str(), partitions, 1, nullptr, 0);
+  rd_kafka_NewTopic_set_config(created, "max.message.bytes",
+                               std::to_string(message_bytes_max).c_str());
   rd_kafka_CreateTopics(client->handle(), &created, 1, nullptr, queue);
   Await(queue);
   rd_kafka_NewTopic_destroy(created);
+}
+
+void KafkaBroker::DeleteTopic(const std::string& topic) {
+  const std::unique_ptr<KafkaClient> client = Client(address_);
+  rd_kafka_queue_t* const queue = rd_kafka_queue_new(client->handle());
+  rd_kafka_DeleteTopic_t* deleted = rd_kafka_DeleteTopic_new(topic.c_str());
+  rd_kafka_DeleteTopics(client->handle(), &deleted, 1, nullptr, queue);
+  Await(queue);
+  rd_kafka_DeleteTopic_destroy(deleted);
 }
 
 void KafkaBroker::AddPartitions(const std::string& topic, int partitions) {

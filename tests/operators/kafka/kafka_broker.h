@@ -2,6 +2,7 @@
 #define HEADWAY_TESTS_OPERATORS_KAFKA_KAFKA_BROKER_H_
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -20,11 +21,15 @@ class KafkaBroker {
   ~KafkaBroker();
 
   const std::string& address() const { return address_; }
+  // Another address, for clients that use TLS and SASL, and their properties.
+  const std::string& secure_address() const { return secure_address_; }
+  std::map<std::string, std::string> SecureProperties() const;
   // Ends the broker as a crash does, and starts it again on its files.
   void Kill();
   void StartAgain();
 
-  void CreateTopic(const std::string& topic, int partitions);
+  void CreateTopic(const std::string& topic, int partitions, int message_bytes_max = 1048588);
+  void DeleteTopic(const std::string& topic);
   void AddPartitions(const std::string& topic, int partitions);
   // Removes the messages of a partition before the offset, as retention does.
   void DeleteBefore(const std::string& topic, int partition, int64_t offset);
@@ -35,6 +40,7 @@ class KafkaBroker {
 
   TemporaryDirectory directory_;
   std::string address_;
+  std::string secure_address_;
   int pid_ = 0;
 };
 

@@ -1,4 +1,6 @@
 #include <doctest/doctest.h>
+#include <librdkafka/rdkafka.h>
+#include <librdkafka/rdkafka_mock.h>  // needs the header above
 
 #include <algorithm>
 #include <atomic>
@@ -8,6 +10,7 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -272,6 +275,207 @@ TEST_CASE("a source begins where its options say") {
   CHECK(read(KafkaStart::At(absl::FromUnixMillis(7500))) == std::vector<int>{7, 8, 9});
   CHECK(read(KafkaStart::At(absl::FromUnixMillis(99'000))).empty());
   CHECK(read(KafkaStart::Offsets({{"start/0", 8}})) == std::vector<int>{8, 9});
+}
+
+TEST_CASE("topics are read and written over TLS, by a user with a password") {
+  KafkaBroker* const broker = Broker();
+  if (broker == nullptr) return;
+  broker->CreateTopic("secure-in", 2);
+  broker->CreateTopic("secure-out", 2);
+  Produce(*broker, "secure-in", 0, 100);
+  auto copy = [&](const std::string& password) {
+    KafkaProperties properties = broker->SecureProperties();
+    properties["sasl.password"] = password;
+    KafkaSourceOptions in = ToTheEnd(*broker, "secure-in");
+    in.brokers = broker->secure_address();
+    in.properties = properties;
+    return RunMain(Dataflow("copy", [&](Scope<>& scope) {
+      scope.Input("in", KafkaSource(in, &NumberIn)) |
+          Output("out", TransactionalKafkaSink({.brokers = broker->secure_address(),
+                                                .topic = "secure-out",
+                                                .properties = properties},
+                                               &Keyed));
+    }));
+  };
+  CheckOk(copy("secret"));
+  CHECK(Committed(*broker, "secure-out") == NumbersTo(100));
+  CheckError(copy("wrong"), absl::StatusCode::kPermissionDenied,
+             {"step 'in'", "cannot list the topics", "refuse the client", "uthentication"});
+}
+
+TEST_CASE("a message of 20 MB goes from topic to topic where the topics allow it") {
+  KafkaBroker* const broker = Broker();
+  if (broker == nullptr) return;
+  constexpr int kBytesMax = 30'000'000;
+  broker->CreateTopic("large-in", 1, kBytesMax);
+  broker->CreateTopic("large-out", 1, kBytesMax);
+  const KafkaProperties properties = {{"message.max.bytes", std::to_string(kBytesMax)}};
+  const std::string large(20'000'000, 'x');
+  const std::vector<int> one = {1};
+  CheckOk(RunMain(Dataflow("produce", [&](Scope<>& scope) {
+    scope.Input("one", TestingSource(one)) |
+        Output(
+            "out",
+            KafkaSink({.brokers = broker->address(), .topic = "large-in", .properties = properties},
+                      [&](int) { return KafkaRecord{.value = large}; }));
+  })));
+  // The consumer fetches a message as a whole, however small its limits are.
+  CheckOk(RunMain(Dataflow("copy", [&](Scope<>& scope) {
+    scope.Input("in", KafkaSource(ToTheEnd(*broker, "large-in"))) |
+        Output(
+            "out",
+            TransactionalKafkaSink(
+                {.brokers = broker->address(), .topic = "large-out", .properties = properties},
+                [](const KafkaMessage& message) { return KafkaRecord{.value = message.value}; }));
+  })));
+  Collected<bool> same;
+  CheckOk(RunMain(Dataflow("read", [&](Scope<>& scope) {
+    scope.Input("topic",
+                KafkaSource(ToTheEnd(*broker, "large-out"),
+                            [&](const KafkaView& message) { return message.value == large; })) |
+        CollectInto("collect", same) | Output("out", CallbackSink([](bool) {}));
+  })));
+  CHECK(same.InOrder() == std::vector<bool>{true});
+}
+
+TEST_CASE("a topic that was made anew ends a resumed run, or begins again, as the options say") {
+  KafkaBroker* const broker = Broker();
+  if (broker == nullptr) return;
+  broker->CreateTopic("anew", 2);
+  Produce(*broker, "anew", 0, 100);
+  auto store = std::make_shared<MemoryStore>();
+  Collected<int> seen;
+  auto read = [&](KafkaLostOffset lost_offset) {
+    KafkaSourceOptions options = ToTheEnd(*broker, "anew");
+    options.lost_offset = lost_offset;
+    return RunMain(Dataflow("read",
+                            [&](Scope<>& scope) {
+                              scope.Input("topic", KafkaSource(options, &NumberIn)) |
+                                  CollectInto("collect", seen) |
+                                  Output("out", CallbackSink([](int) {}));
+                            }),
+                   With(store, 2));
+  };
+  CheckOk(read(KafkaLostOffset::kFail));
+  broker->DeleteTopic("anew");
+  CheckError(read(KafkaLostOffset::kFail), absl::StatusCode::kNotFound, {"no topic 'anew'"});
+  broker->CreateTopic("anew", 2);
+  Produce(*broker, "anew", 100, 130);
+  CheckError(read(KafkaLostOffset::kFail), absl::StatusCode::kOutOfRange,
+             {"step 'topic'", "of anew/", "the topic was made anew", "lost_offset"});
+  CheckOk(read(KafkaLostOffset::kBeginning));
+  CHECK(seen.Sorted() == NumbersTo(130));
+}
+
+TEST_CASE("behind a message that cannot be read the run continues, if the function returns it") {
+  KafkaBroker* const broker = Broker();
+  if (broker == nullptr) return;
+  broker->CreateTopic("poison", 1);
+  Produce(*broker, "poison", 0, 20);
+  using NumberOrError = std::variant<int, std::string>;
+  Collected<int> numbers;
+  Collected<std::string> errors;
+  CheckOk(RunMain(Dataflow("read", [&](Scope<>& scope) {
+    auto [good, bad] = scope.Input("topic", KafkaSource(ToTheEnd(*broker, "poison"),
+                                                        [](const KafkaView& message) {
+                                                          if (message.offset == 7) {
+                                                            return NumberOrError("no number");
+                                                          }
+                                                          return NumberOrError(NumberIn(message));
+                                                        })) |
+                       Split("by kind");
+    good | CollectInto("numbers", numbers) | Output("out", CallbackSink([](int) {}));
+    bad | CollectInto("errors", errors) |
+        Output("errors out", CallbackSink([](std::string_view) {}));
+  })));
+  CHECK(numbers.size() == 19);
+  CHECK(errors.InOrder() == std::vector<std::string>{"no number"});
+}
+
+// Brokers inside of the client, for faults that real ones cannot be told to make.
+struct MockBrokers {
+  MockBrokers()
+      : client(internal::KafkaClient::Open(internal::KafkaRole::kProducer,
+                                           {{"test.mock.num.brokers", "1"}})
+                   .value()),
+        cluster(rd_kafka_handle_mock_cluster(client->handle())),
+        address(rd_kafka_mock_cluster_bootstraps(cluster)) {}
+
+  std::unique_ptr<internal::KafkaClient> client;
+  rd_kafka_mock_cluster_t* cluster;
+  std::string address;
+};
+
+TEST_CASE("a broker that answers slowly, and refuses some requests, costs time alone") {
+  MockBrokers brokers;
+  rd_kafka_mock_topic_create(brokers.cluster, "slow-in", 2, 1);
+  rd_kafka_mock_topic_create(brokers.cluster, "slow-out", 2, 1);
+  rd_kafka_mock_broker_set_rtt(brokers.cluster, 1, 50);
+  constexpr int16_t kProduce = 0;
+  constexpr int16_t kTxnOffsetCommit = 28;
+  rd_kafka_mock_push_request_errors(brokers.cluster, kProduce, 2,
+                                    RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS,
+                                    RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT);
+  const std::vector<int> numbers = NumbersTo(500);
+  CheckOk(RunMain(Dataflow("produce", [&](Scope<>& scope) {
+    scope.Input("numbers", TestingSource(numbers)) |
+        Output("out", KafkaSink({.brokers = brokers.address, .topic = "slow-in"}, &Keyed));
+  })));
+  rd_kafka_mock_push_request_errors(brokers.cluster, kTxnOffsetCommit, 1,
+                                    RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS);
+  auto source = [&](const std::string& topic) {
+    return KafkaSource({.brokers = brokers.address, .topics = {topic}, .stops_at_end = true},
+                       &NumberIn);
+  };
+  CheckOk(RunMain(
+      Dataflow("copy",
+               [&](Scope<>& scope) {
+                 scope.Input("in", source("slow-in")) |
+                     Output("out", TransactionalKafkaSink(
+                                       {.brokers = brokers.address, .topic = "slow-out"}, &Keyed));
+               }),
+      With(std::make_shared<MemoryStore>(), 1)));
+  Collected<int> seen;
+  CheckOk(RunMain(Dataflow("read", [&](Scope<>& scope) {
+    scope.Input("topic", source("slow-out")) | CollectInto("collect", seen) |
+        Output("out", CallbackSink([](int) {}));
+  })));
+  CHECK(seen.Sorted() == numbers);
+}
+
+TEST_CASE(
+    "a transaction that the brokers ended, since it took too long, is published by the next run") {
+  MockBrokers brokers;
+  rd_kafka_mock_topic_create(brokers.cluster, "late", 1, 1);
+  constexpr int16_t kAddOffsetsToTxn = 25;
+  rd_kafka_mock_push_request_errors(brokers.cluster, kAddOffsetsToTxn, 1,
+                                    RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH);
+  auto store = std::make_shared<MemoryStore>();
+  const std::vector<int> numbers = NumbersTo(30);
+  auto publish = [&] {
+    return RunMain(
+        Dataflow("publish",
+                 [&](Scope<>& scope) {
+                   scope.Input("numbers", TestingSource(numbers)) |
+                       Output("out", TransactionalKafkaSink(
+                                         {.brokers = brokers.address, .topic = "late"}, &Keyed));
+                 }),
+        With(store, 1));
+  };
+  CheckError(publish(), absl::StatusCode::kFailedPrecondition,
+             {"step 'out'", "transaction.timeout.ms"});
+  CheckOk(publish());
+  Collected<int> seen;
+  CheckOk(RunMain(Dataflow("read", [&](Scope<>& scope) {
+    scope.Input("late",
+                KafkaSource({.brokers = brokers.address, .topics = {"late"}, .stops_at_end = true},
+                            &NumberIn)) |
+        CollectInto("collect", seen) | Output("out", CallbackSink([](int) {}));
+  })));
+  // The brokers of the test keep the messages of transactions that were given up.
+  std::vector<int> all = seen.Sorted();
+  all.erase(std::unique(all.begin(), all.end()), all.end());
+  CHECK(all == numbers);
 }
 
 TEST_CASE("a producer of an earlier generation of a lane is fenced") {
