@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 
 from lint_checks import includes, prose
-from lint_checks.repository import ROOT, Finding, files, is_cmake, is_cpp, is_python, is_shell, text
+from lint_checks.repository import ROOT, Finding, compiles_here, files, is_cmake, is_cpp, is_python, is_shell, text
 
 # Sources that tests hand to a compiler themselves.
 COMPILED_BY_TESTS = re.compile(rf"compile_fail/|{includes.OUTSIDE.pattern}")
@@ -35,7 +35,7 @@ def sources_in_no_target():
             compiled = {os.path.relpath(command["file"], ROOT) for command in json.load(commands)}
     return [Finding(path, 0, "no-target", "add the file to a target, or remove it")
             for path in files() if path.endswith(".cc") and path not in compiled
-            and not COMPILED_BY_TESTS.search(path)]
+            and not COMPILED_BY_TESTS.search(path) and compiles_here(path)]
 
 
 def headers_nobody_includes():

@@ -31,6 +31,12 @@ def files():
                   if (ROOT / path).is_file() and not (ROOT / path).is_symlink())
 
 
+def compiles_here(path):
+    """False for the component parquet where scripts/pyarrow did not fetch Arrow."""
+    return ((ROOT / "build/pyarrow/arrow").exists()
+            or not path.startswith(("operators/parquet/", "tests/operators/parquet/")))
+
+
 @functools.cache
 def changed_files():
     """The files that differ from the upstream branch, or from the last commit without one."""

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 
 from lint_checks import includes
-from lint_checks.repository import (LIBRARY, ROOT, Finding, changed_files, files, is_cpp, is_python,
+from lint_checks.repository import (LIBRARY, ROOT, Finding, changed_files, compiles_here, files, is_cpp, is_python,
                                     is_shell, text)
 
 # file:line:column: severity: message, as compilers and their friends write it.
@@ -53,7 +53,7 @@ def headers_to_compile(everything):
     known = set(files())
     return [path for path in (files() if everything else changed_files())
             if is_cpp(path) and path.endswith(".h")
-            and re.sub(r"\.h$", ".cc", path) not in known]
+            and re.sub(r"\.h$", ".cc", path) not in known and compiles_here(path)]
 
 
 def check_headers(everything):
@@ -75,7 +75,7 @@ def check_tidy(everything):
         return findings_in(output, "tidy", ("warning", "error"))
 
     sources = [path for path in (files() if everything else changed_files())
-               if path.endswith(".cc") and path.startswith(LIBRARY)]
+               if path.endswith(".cc") and path.startswith(LIBRARY) and compiles_here(path)]
     # A header's finding comes once for each file that includes it.
     found = {str(finding): finding for finding in in_parallel(tidy, sources)}
     return sorted(found.values(), key=str)

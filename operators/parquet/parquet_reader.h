@@ -1,0 +1,104 @@
+#ifndef HEADWAY_OPERATORS_PARQUET_PARQUET_READER_H_
+#define HEADWAY_OPERATORS_PARQUET_PARQUET_READER_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/step/source.h"
+#include "operators/parquet/parquet_column.h"
+#include "operators/parquet/parquet_type.h"
+
+namespace arrow {
+class RecordBatch;
+}  // namespace arrow
+
+namespace headway {
+
+enum class ParquetComparison { kEqual, kLess, kLessOrEqual, kGreater, kGreaterOrEqual };
+
+// A condition on a column, such as {"price", ParquetComparison::kGreater, 10.0}. The value is an
+// integer for integers, dates (days since 1970) and timestamps (in the unit of the file), a double
+// for floating point, and a string for strings. A column in a struct is "struct.column".
+struct ParquetCondition {
+  std::string column;
+  ParquetComparison comparison = ParquetComparison::kEqual;
+  std::variant<int64_t, double, std::string> value = {};
+};
+
+struct ParquetOptions {
+  // Row groups are not read if their statistics, or the key=value of their path, show that no row
+  // meets all conditions. The other row groups are read as a whole: filter their rows.
+  std::vector<ParquetCondition> where = {};
+  // Of a row group that the last run read, and that is gone, or excluded, when a run resumes.
+  VanishedPartitions vanished = VanishedPartitions::kFail;
+};
+
+namespace internal {
+
+// The rows of a row group, in batches. Belongs to one thread.
+class ParquetRows {
+ public:
+  struct Impl;
+
+  explicit ParquetRows(std::unique_ptr<Impl> impl);
+  ~ParquetRows();
+  ParquetRows(ParquetRows&&) noexcept;
+  ParquetRows& operator=(ParquetRows&&) noexcept;
+
+  // Reads the next batch, which is not empty. Returns false at the end.
+  absl::StatusOr<bool> Next();
+  // The number of rows of the batch; 0 before the first.
+  int64_t size() const;
+  // The columns of the batch, in the order of the fields. Valid until Next is called.
+  const std::vector<ParquetColumn>& columns() const;
+  // The batch itself, with the columns that were asked for. REQUIRES: Next returned true.
+  const std::shared_ptr<arrow::RecordBatch>& batch() const;
+  // The error of a column that ReadParquetRows returned.
+  absl::Status ErrorOf(const ParquetColumn& column) const;
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+// The columns that a reader reads: those of a row's fields, or those with the names, or all if both
+// are empty.
+struct ParquetSelection {
+  std::vector<ParquetField> fields = {};
+  std::vector<std::string> names = {};
+};
+
+// The row groups of files, which are the partitions of a source: each is named by its file and its
+// number. A worker has one, and keeps the file of the last row group open. Errors name the file.
+class ParquetReader {
+ public:
+  ParquetReader(std::vector<std::string> paths, ParquetSelection selection,
+                std::vector<ParquetCondition> where);
+  ~ParquetReader();
+  ParquetReader(const ParquetReader&) = delete;
+  ParquetReader& operator=(const ParquetReader&) = delete;
+
+  // Reads the footers of all files, and checks that they have the columns.
+  absl::StatusOr<std::vector<std::string>> RowGroups();
+  // Opens a row group behind its first `skipped` rows.
+  absl::StatusOr<ParquetRows> Open(const std::string& row_group, int64_t skipped);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// The number of rows in a stored position. DataLoss: it is not one of this source.
+absl::StatusOr<int64_t> ParquetPosition(const std::optional<std::string>& position,
+                                        const std::string& row_group);
+
+}  // namespace internal
+
+}  // namespace headway
+
+#endif  // HEADWAY_OPERATORS_PARQUET_PARQUET_READER_H_

@@ -1,0 +1,146 @@
+#ifndef HEADWAY_OPERATORS_PARQUET_PARQUET_SOURCE_H_
+#define HEADWAY_OPERATORS_PARQUET_PARQUET_SOURCE_H_
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/runtime/status_macros.h"
+#include "engine/step/source.h"
+#include "operators/io/columns.h"
+#include "operators/io/parsed_source.h"
+#include "operators/parquet/parquet_column.h"
+#include "operators/parquet/parquet_reader.h"
+#include "operators/parquet/parquet_type.h"
+
+namespace headway {
+
+// The rows of Parquet files, as Stream<Row>. HEADWAY_COLUMNS(Row, ...) (operators/io/columns.h)
+// names the members that are columns; parquet_type.h lists their types. Other columns are not read.
+//
+//   scope.Input("trades", ParquetSource<Trade>("trades/*.parquet"))
+//
+// A path is a file, a pattern of MatchingFiles, or a directory, whose files *.parquet are read, at
+// any depth; names that begin with '.' or '_' are ignored. A file that two paths name is read once.
+// A column that a file does not have is taken from the directories `column=value` of its path; else
+// it is an error that names file and column, or no value if the member is a std::optional.
+//
+// The row groups of all files are divided among the workers in turn, and are the partitions of
+// source.h. A run that resumes continues in the middle of row groups, with any number of workers.
+// Rows of a row group keep their order. Files must not change; new files may be there when a run
+// resumes. All processes must see the same files. At the end of the input nothing else is emitted.
+//
+// Worker 0 reads the footers of all files before the run begins. Each worker decodes its row groups
+// itself, without threads of Arrow, and holds the compressed columns of one row group and a batch
+// of decoded rows.
+//
+// Errors, as statuses that end the run: NotFound: no file. InvalidArgument: a file has no column of
+// that name or another type, a null in a member that is not optional, a malformed condition.
+// DataLoss: a file is corrupt, or shorter than when the last run read it.
+template <class Row>
+class ParquetSource {
+  static_assert(internal::IsParquetRow<Row>(),
+                "ParquetSource: the row must be a struct with HEADWAY_COLUMNS(Type, members...) "
+                "behind it, whose members have types of parquet_type.h");
+
+ public:
+  using Record = Row;
+
+  explicit ParquetSource(InputPaths paths, ParquetOptions options = {})
+      : paths_(std::move(paths)), options_(std::move(options)) {}
+
+  class Reader {
+   public:
+    Reader(internal::ParquetRows rows, int64_t emitted)
+        : rows_(std::move(rows)), emitted_(emitted) {}
+
+    absl::StatusOr<SourceState> Poll(SourceOutput<Row>& out) {
+      while (out.WantsMore()) {
+        if (next_ == block_.size()) {
+          const absl::StatusOr<bool> more = ReadBlock();
+          if (!more.ok()) return more.status();
+          if (!*more) return SourceState::Done();
+        }
+        out.Emit(std::move(block_[next_++]));
+        ++emitted_;
+      }
+      return SourceState::More();
+    }
+    std::string Snapshot() const { return std::to_string(emitted_); }
+
+   private:
+    // Rows that are assembled at a time, one column after the other.
+    static constexpr int64_t kBlockRows = 256;
+
+    // Returns false at the end.
+    absl::StatusOr<bool> ReadBlock() {
+      if (read_ == rows_.size()) {
+        absl::StatusOr<bool> more = rows_.Next();
+        if (!more.ok() || !*more) return more;
+        read_ = 0;
+      }
+      const int64_t count = std::min(kBlockRows, rows_.size() - read_);
+      // Rows that were moved from may have any members.
+      if constexpr (!std::is_trivially_copyable_v<Row>) block_.clear();
+      block_.resize(static_cast<size_t>(count));
+      const internal::ParquetColumn* const bad = internal::ReadParquetRows(
+          internal::ColumnsOf<Row>(), rows_.columns(), read_, std::span<Row>(block_));
+      if (bad != nullptr) return rows_.ErrorOf(*bad);
+      read_ += count;
+      next_ = 0;
+      return true;
+    }
+
+    internal::ParquetRows rows_;
+    int64_t read_ = 0;  // rows of the batch that were assembled
+    std::vector<Row> block_;
+    size_t next_ = 0;      // of the block
+    int64_t emitted_ = 0;  // rows of the row group
+  };
+
+  // The next row group is most often one of the same file.
+  int max_open_partitions() const { return 1; }
+  VanishedPartitions vanished_partitions() const { return options_.vanished; }
+
+  absl::StatusOr<std::vector<std::string>> Partitions(const SourceContext&) {
+    return reader().RowGroups();
+  }
+  absl::StatusOr<Reader> OpenPartition(const SourceContext&, const std::string& row_group,
+                                       std::optional<std::string> position) {
+    const absl::StatusOr<int64_t> skipped = internal::ParquetPosition(position, row_group);
+    if (!skipped.ok()) return skipped.status();
+    absl::StatusOr<internal::ParquetRows> rows = reader().Open(row_group, *skipped);
+    if (!rows.ok()) return rows.status();
+    return Reader(*std::move(rows), *skipped);
+  }
+
+ private:
+  // Each worker has one, which is made in its copy of the source.
+  internal::ParquetReader& reader() {
+    if (reader_ == nullptr) {
+      reader_ = std::make_shared<internal::ParquetReader>(
+          paths_.paths(),
+          internal::ParquetSelection{
+              .fields = internal::ParquetFieldsOf<Row>(internal::ColumnsOf<Row>())},
+          options_.where);
+    }
+    return *reader_;
+  }
+
+  InputPaths paths_;
+  ParquetOptions options_;
+  std::shared_ptr<internal::ParquetReader> reader_;
+};
+
+}  // namespace headway
+
+#endif  // HEADWAY_OPERATORS_PARQUET_PARQUET_SOURCE_H_

@@ -1,0 +1,334 @@
+// ParquetSource and ParquetBatches, with files of pyarrow and DuckDB.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <compare>
+#include <cstdint>
+#include <cstdlib>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "headway.h"
+#include "operators/parquet/parquet_batches.h"
+#include "operators/parquet/parquet_source.h"
+#include "tests/engine/run_helpers.h"
+#include "tests/engine/thread_cluster.h"
+#include "tests/operators/resumed_runs.h"
+#include "tests/temporary_directory.h"
+
+namespace headway {
+namespace {
+
+using absl::StatusCode;
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
+using std::chrono::sys_days;
+using std::chrono::sys_time;
+
+// Runs the program beside this file, with the Python of pyarrow.
+void RunPython(const std::string& arguments) {
+  const std::string command = absl::StrCat(HEADWAY_TEST_PYTHON, " ", HEADWAY_SOURCE_DIR,
+                                           "/tests/operators/parquet/parquet_files.py ", arguments);
+  REQUIRE_MESSAGE(std::system(command.c_str()) == 0, command);
+}
+
+// The files that parquet_files.py makes.
+const TemporaryDirectory& Files() {
+  static const TemporaryDirectory directory;
+  static const bool made = (RunPython("make " + directory.path()), true);
+  CHECK(made);
+  return directory;
+}
+
+struct Point {
+  int64_t x = 0;
+  std::optional<double> y;
+  bool operator==(const Point&) const = default;
+};
+HEADWAY_COLUMNS(Point, x, y);
+
+struct Tag {
+  std::string key;
+  int64_t value = 0;
+  bool operator==(const Tag&) const = default;
+};
+HEADWAY_COLUMNS(Tag, key, value);
+
+// A column of each type. DuckDB's file lacks some of the optional ones, and all files `nowhere`.
+struct Every {
+  int64_t id = 0;
+  bool flag = false;
+  int8_t i8 = 0;
+  int16_t i16 = 0;
+  int32_t i32 = 0;
+  uint8_t u8 = 0;
+  uint16_t u16 = 0;
+  uint32_t u32 = 0;
+  uint64_t u64 = 0;
+  float f = 0;
+  double d = 0;
+  std::string text;
+  std::string large;
+  std::optional<std::string> fixed;
+  std::string color;
+  sys_days day;
+  sys_time<milliseconds> ms;
+  sys_time<microseconds> us;
+  std::optional<sys_time<nanoseconds>> ns;
+  std::optional<int32_t> maybe = {};
+  std::optional<std::string> maybe_text = {};
+  std::vector<int32_t> numbers = {};
+  std::optional<std::vector<std::string>> words = {};
+  std::optional<std::vector<double>> pair;
+  Point point;
+  std::optional<Point> place = {};
+  std::vector<Point> points = {};
+  std::optional<std::vector<Tag>> tags;
+  std::optional<int64_t> nowhere = {};
+  bool operator==(const Every&) const = default;
+};
+HEADWAY_COLUMNS(Every, id, flag, i8, i16, i32, u8, u16, u32, u64, f, d, text, large, fixed, color,
+                day, ms, us, ns, maybe, maybe_text, numbers, words, pair, point, place, points,
+                tags, nowhere);
+
+Point PointOf(int64_t i) {
+  return {i, i % 2 == 1 ? std::nullopt : std::optional(static_cast<double>(i) / 2)};
+}
+
+// The row of parquet_files.py with this id.
+Every EveryRow(int64_t i) {
+  Every row{.id = i,
+            .flag = i % 3 == 0,
+            .i8 = static_cast<int8_t>(i % 128 - 64),
+            .i16 = static_cast<int16_t>(i - 500),
+            .i32 = static_cast<int32_t>(-i * 1000),
+            .u8 = static_cast<uint8_t>(i % 256),
+            .u16 = static_cast<uint16_t>(i * 60),
+            .u32 = static_cast<uint32_t>((int64_t{1} << 31) + i),
+            .u64 = (uint64_t{1} << 63) + static_cast<uint64_t>(i),
+            .f = static_cast<float>(i) * 0.5F,
+            .d = static_cast<double>(i) * 0.1,
+            .text = absl::StrCat("row ", i),
+            .large = std::string(static_cast<size_t>(i % 5), 'L'),
+            .fixed = absl::StrCat(absl::Dec(i, absl::kZeroPad4)),
+            .color = i % 3 == 0   ? "red"
+                     : i % 3 == 1 ? "green"
+                                  : "blue",
+            .day = sys_days(std::chrono::days(i - 300)),
+            .ms = sys_time<milliseconds>(milliseconds(i * 1000 - 1)),
+            .us = sys_time<microseconds>(microseconds(i * 1000 - 1)),
+            .ns = sys_time<nanoseconds>(nanoseconds(i * 1000 - 1)),
+            .pair = std::vector<double>{static_cast<double>(i), -static_cast<double>(i)},
+            .point = PointOf(i),
+            .tags = std::vector<Tag>()};
+  if (i % 5 != 0) row.maybe = static_cast<int32_t>(i);
+  if (i % 4 != 0) row.maybe_text = absl::StrCat(i);
+  for (int j = 0; j < i % 4; ++j) row.numbers.push_back(j);
+  if (i % 7 != 0) row.words = std::vector<std::string>(static_cast<size_t>(i % 3), "w");
+  if (i % 3 != 0) row.place = PointOf(i);
+  for (int64_t j = 0; j < i % 3; ++j) {
+    row.points.push_back({j, static_cast<double>(i)});
+    row.tags->push_back({absl::StrCat("k", j), i});
+  }
+  return row;
+}
+
+struct Small {
+  int64_t id = 0;
+  double value = 0;
+  auto operator<=>(const Small&) const = default;
+};
+HEADWAY_COLUMNS(Small, id, value);
+
+// The rows of the ids from `begin` on.
+std::vector<Small> SmallRows(int64_t begin, int64_t end) {
+  std::vector<Small> rows;
+  for (int64_t i = begin; i < end; ++i) rows.push_back({i, static_cast<double>(i) * 0.5});
+  return rows;
+}
+
+template <class Row>
+absl::Status ReadAll(const ParquetSource<Row>& source, std::vector<Row>* rows,
+                     Shape shape = {1, 1}) {
+  Collected<Row> seen;
+  Dataflow flow("flow", [&](Scope<>& scope) {
+    scope.Input("rows", source) | CollectInto<Row>("collect", seen);
+  });
+  absl::Status status = RunInShape(flow, shape);
+  *rows = seen.InOrder();
+  std::sort(rows->begin(), rows->end(), [](const Row& a, const Row& b) { return a.id < b.id; });
+  return status;
+}
+
+template <class Row>
+void CheckRefused(const ParquetSource<Row>& source, StatusCode code,
+                  std::initializer_list<std::string> parts) {
+  std::vector<Row> rows;
+  CheckError(ReadAll(source, &rows), code, parts);
+}
+
+TEST_CASE("columns of every type are read from files of pyarrow and DuckDB") {
+  for (const std::string name : {"snappy", "zstd", "plain", "duckdb"}) {
+    CAPTURE(name);
+    std::vector<Every> rows;
+    CheckOk(ReadAll(ParquetSource<Every>(Files() / (name + ".parquet")), &rows, {1, 2}));
+    REQUIRE(rows.size() == 1000);
+    for (const Every& row : rows) {
+      Every expected = EveryRow(row.id);
+      if (name == "duckdb") expected.fixed.reset(), expected.pair.reset();
+      if (name == "duckdb") expected.ns.reset(), expected.tags.reset();
+      REQUIRE(row == expected);
+    }
+  }
+}
+
+TEST_CASE("workers share the row groups of files, in all shapes") {
+  for (const Shape shape : kShapes) {
+    CAPTURE(shape.processes);
+    CAPTURE(shape.workers);
+    std::vector<Small> rows;
+    CheckOk(ReadAll(ParquetSource<Small>({Files() / "parts", Files() / "parts/[01].parquet"}),
+                    &rows, shape));
+    CHECK(rows == SmallRows(0, 400));
+  }
+}
+
+TEST_CASE("a run that resumes continues in the middle of row groups, with other workers") {
+  for (const Epoch committed : {1, 4, 11}) {
+    CAPTURE(committed);
+    ResumedRuns runs(ParquetSource<Small>(Files() / "parts"));
+    std::vector<Small> all;
+    for (const int workers : {2, 1, 3}) {
+      std::vector<Small> rows;
+      CheckOk(runs.Run(workers, &rows, workers == 3 ? 1'000'000 : committed, 7));
+      all.insert(all.end(), rows.begin(), rows.end());
+    }
+    std::sort(all.begin(), all.end());
+    CHECK(all == SmallRows(0, 400));
+  }
+}
+
+TEST_CASE("conditions skip row groups by their statistics, and files by their directories") {
+  const std::string path = Files() / "parts";
+  const auto read = [&](std::vector<ParquetCondition> where) {
+    std::vector<Small> rows;
+    CheckOk(ReadAll(ParquetSource<Small>(path, {.where = std::move(where)}), &rows));
+    return rows;
+  };
+  // Row groups have 30, 30, 30 and 10 rows of each 100.
+  CHECK(read({{"id", ParquetComparison::kGreater, 359}}) == SmallRows(360, 400));
+  CHECK(read({{"id", ParquetComparison::kGreaterOrEqual, 359}}) == SmallRows(330, 400));
+  CHECK(read({{"id", ParquetComparison::kLess, 30}}) == SmallRows(0, 30));
+  CHECK(read({{"id", ParquetComparison::kLessOrEqual, 30}}) == SmallRows(0, 60));
+  CHECK(read({{"value", ParquetComparison::kEqual, 20.0}}) == SmallRows(30, 60));
+  CHECK(read({{"id", ParquetComparison::kGreater, 29}, {"value", ParquetComparison::kLess, 30}}) ==
+        SmallRows(30, 60));
+  CHECK(read({{"id", ParquetComparison::kEqual, 1000}}).empty());
+  CheckRefused(ParquetSource<Small>(path, {.where = {{"id", ParquetComparison::kEqual, "x"}}}),
+               StatusCode::kInvalidArgument,
+               {"step 'rows'", "condition on 'id'", "a string", "0.parquet", "INT64"});
+  CheckRefused(ParquetSource<Small>(path, {.where = {{"ID", ParquetComparison::kEqual, 1}}}),
+               StatusCode::kInvalidArgument, {"no file has the column 'ID'"});
+}
+
+struct Hive {
+  int64_t id = 0;
+  double value = 0;
+  int32_t part = 0;
+  std::string name;
+};
+HEADWAY_COLUMNS(Hive, id, value, part, name);
+
+struct HiveBool {
+  int64_t id = 0;
+  bool name = false;
+};
+HEADWAY_COLUMNS(HiveBool, id, name);
+
+TEST_CASE("directories key=value are columns") {
+  std::vector<Hive> rows;
+  CheckOk(ReadAll(ParquetSource<Hive>(Files() / "hive"), &rows, {1, 2}));
+  REQUIRE(rows.size() == 60);
+  for (const Hive& row : rows) {
+    CHECK(row.part == row.id % 3);
+    CHECK(row.name == absl::StrCat("a b/", row.id % 2));
+  }
+  CheckOk(ReadAll(ParquetSource<Hive>(Files() / "hive",
+                                      {.where = {{"part", ParquetComparison::kGreater, 1},
+                                                 {"name", ParquetComparison::kEqual, "a b/1"}}}),
+                  &rows));
+  CHECK(rows.size() == 10);
+  for (const Hive& row : rows) CHECK(row.part == 2);
+  CheckRefused(ParquetSource<HiveBool>(Files() / "hive"), StatusCode::kInvalidArgument,
+               {"'name=a b/0'", "data_0.parquet", "names no bool"});
+}
+
+TEST_CASE("files without rows end, and files that are not there are refused") {
+  std::vector<Small> rows;
+  for (const std::string name : {"empty.parquet", "no_groups.parquet"}) {
+    CheckOk(ReadAll(ParquetSource<Small>(Files() / name), &rows, {1, 2}));
+    CHECK(rows.empty());
+  }
+  CheckRefused(ParquetSource<Small>({Files() / "parts", Files() / "none*.parquet"}),
+               StatusCode::kNotFound, {"none*.parquet"});
+}
+
+TEST_CASE("a damaged file ends the run with its name") {
+  for (const std::string name : {"nothing", "truncated", "footer", "page", "text"}) {
+    CheckRefused(ParquetSource<Small>(Files() / ("damaged/" + name + ".parquet")),
+                 StatusCode::kDataLoss, {"step 'rows'", "/damaged/" + name + ".parquet"});
+  }
+}
+
+struct SmallIfAny {
+  int64_t id = 0;
+  std::optional<double> value;
+};
+HEADWAY_COLUMNS(SmallIfAny, id, value);
+
+struct Narrow {
+  int16_t id = 0;
+};
+HEADWAY_COLUMNS(Narrow, id);
+
+TEST_CASE("integers are widened, and a column that is missing or has another type is refused") {
+  std::vector<Small> rows;
+  CheckOk(ReadAll(ParquetSource<Small>(Files() / "narrow.parquet"), &rows));
+  CHECK(rows == SmallRows(0, 10));
+  CheckRefused(ParquetSource<Narrow>(Files() / "narrow.parquet"), StatusCode::kInvalidArgument,
+               {"'id'", "narrow.parquet", "int32", "int16"});
+  CheckRefused(ParquetSource<Small>({Files() / "parts", Files() / "changed.parquet"}),
+               StatusCode::kInvalidArgument, {"'id'", "/changed.parquet", "string", "int64"});
+  CheckRefused(ParquetSource<Small>({Files() / "parts", Files() / "missing.parquet"}),
+               StatusCode::kInvalidArgument, {"/missing.parquet", "no column 'value'"});
+  CheckRefused(ParquetSource<Small>(Files() / "null.parquet"), StatusCode::kInvalidArgument,
+               {"'id'", "null.parquet", "has a null"});
+  std::vector<SmallIfAny> maybe;
+  CheckOk(
+      ReadAll(ParquetSource<SmallIfAny>({Files() / "parts/0.parquet", Files() / "missing.parquet"}),
+              &maybe));
+  CHECK(maybe.size() == 110);
+  CHECK(std::count_if(maybe.begin(), maybe.end(),
+                      [](const SmallIfAny& row) { return !row.value.has_value(); }) == 10);
+}
+
+TEST_CASE("batches have the columns that were asked for, of the row groups of a file") {
+  Collected<std::pair<int64_t, int>> sizes;
+  Dataflow flow("flow", [&](Scope<>& scope) {
+    scope.Input("batches", ParquetBatches(Files() / "parts", {"value"},
+                                          {.where = {{"id", ParquetComparison::kLess, 100}}})) |
+        Inspect("collect", [&](const std::shared_ptr<arrow::RecordBatch>& batch) {
+          sizes.Add({batch->num_rows(), batch->num_columns()});
+        });
+  });
+  CheckOk(RunMain(flow, {.worker_count = 2}));
+  CHECK(sizes.Sorted() == std::vector<std::pair<int64_t, int>>{{10, 1}, {30, 1}, {30, 1}, {30, 1}});
+}
+
+}  // namespace
+}  // namespace headway
