@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -47,6 +48,11 @@ absl::StatusCode CodeOf(std::string_view state) {
     return absl::StatusCode::kPermissionDenied;
   }
   if (state == "42P01" || state == "3F000") return absl::StatusCode::kNotFound;
+  // A value, a column, a type or a target of ON CONFLICT that the table does not have.
+  if (kind == "22" || state == "42703" || state == "42804" || state == "42P10") {
+    return absl::StatusCode::kInvalidArgument;
+  }
+  if (kind == "23") return absl::StatusCode::kFailedPrecondition;
   if (kind == "XX") return absl::StatusCode::kDataLoss;
   return absl::StatusCode::kUnknown;
 }
@@ -86,6 +92,12 @@ std::string_view AdviceOf(absl::StatusCode code) {
       return "make room on the server, then start the run again";
     case absl::StatusCode::kPermissionDenied:
       return "allow the user of the connection to create and change tables";
+    case absl::StatusCode::kNotFound:
+      return "create it, or see that its name is right";
+    case absl::StatusCode::kInvalidArgument:
+      return "see that the columns of the table fit";
+    case absl::StatusCode::kFailedPrecondition:
+      return "see that the rows fit the constraints of the table";
     case absl::StatusCode::kDataLoss:
       return "restore the database from a backup";
     default:
@@ -104,13 +116,36 @@ std::string_view PostgresResult::bytes(int row, int column) const {
           static_cast<size_t>(PQgetlength(result_.get(), row, column))};
 }
 
+std::string DescribePostgresDatabase(const std::string& place) {
+  std::string database;
+  std::string host;
+  PQconninfoOption* options = PQconninfoParse(place.c_str(), nullptr);
+  for (const PQconninfoOption* option = options; option != nullptr && option->keyword != nullptr;
+       ++option) {
+    if (option->val == nullptr) continue;
+    if (std::string_view(option->keyword) == "dbname") database = option->val;
+    if (std::string_view(option->keyword) == "host") host = option->val;
+  }
+  PQconninfoFree(options);
+  return Format("the PostgreSQL database '%s' on host '%s'", database, host);
+}
+
 absl::StatusOr<std::unique_ptr<PostgresConnection>> PostgresConnection::Connect(
     const std::string& place, std::string description, absl::Duration timeout) {
   std::unique_ptr<PostgresConnection> connection(
       new PostgresConnection(ConnectionParameters(place, timeout).Use(PQconnectdbParams), place,
                              std::move(description), timeout));
   PGconn* connected = connection->connection_.get();
-  if (PQstatus(connected) != CONNECTION_OK) return connection->Error(nullptr);
+  if (PQstatus(connected) != CONNECTION_OK) {
+    // libpq does not say the state. A server that answers others has refused the password.
+    const bool is_refused =
+        (PQconnectionUsedPassword(connected) != 0 || PQconnectionNeedsPassword(connected) != 0) &&
+        ConnectionParameters(place, timeout).Use(PQpingParams) == PQPING_OK;
+    if (!is_refused) return connection->Error(nullptr);
+    return absl::PermissionDeniedError(Format("cannot use %s: %s; give the right user and password",
+                                              connection->description_,
+                                              OneLine(PQerrorMessage(connected))));
+  }
   PQsetnonblocking(connected, 1);
   // Notices, such as "table exists", are of no interest.
   PQsetNoticeProcessor(connected, [](void*, const char*) {}, nullptr);
@@ -147,10 +182,7 @@ absl::StatusOr<PostgresResult> PostgresConnection::Await(bool was_sent) {
   PostgresResult last(nullptr);
   absl::Status status = was_sent ? absl::OkStatus() : Error(nullptr);
   while (was_sent) {
-    if (!AwaitAnswer()) {
-      return Error(absl::StatusCode::kUnavailable,
-                   Format("the server has not answered for %s", absl::FormatDuration(timeout_)));
-    }
+    if (!AwaitAnswer()) return LostError();
     PGresult* answer = PQgetResult(connection_.get());
     if (answer == nullptr) break;
     last = PostgresResult(answer);
@@ -158,27 +190,62 @@ absl::StatusOr<PostgresResult> PostgresConnection::Await(bool was_sent) {
     if (outcome != PGRES_TUPLES_OK && outcome != PGRES_COMMAND_OK && status.ok()) {
       status = Error(answer);
     }
+    if (outcome == PGRES_COPY_IN) break;  // the connection is broken: it would be the result again
   }
   if (!status.ok()) return status;
   return last;
 }
 
+absl::Status PostgresConnection::Copy(const char* sql, absl::FunctionRef<std::string_view()> next) {
+  PGconn* const connection = connection_.get();
+  if (PQsendQuery(connection, sql) != 1) return Error(nullptr);
+  if (!AwaitAnswer()) return LostError();
+  const PostgresResult begun(PQgetResult(connection));
+  if (begun.outcome() != PGRES_COPY_IN) {
+    absl::Status status = Error(begun.get());
+    static_cast<void>(Await(true));
+    return status;
+  }
+  // The server reads a piece while the next one is sent.
+  constexpr size_t kPieceBytes = 64 * 1024;
+  bool is_open = true;
+  for (std::string_view rows = next(); is_open && !rows.empty(); rows = next()) {
+    while (is_open && !rows.empty()) {
+      const std::string_view piece = rows.substr(0, kPieceBytes);
+      rows.remove_prefix(piece.size());
+      // 0 is a lack of memory here. The end says why.
+      is_open = PQputCopyData(connection, piece.data(), static_cast<int>(piece.size())) == 1;
+      if (is_open && !AwaitAnswer()) return LostError();
+    }
+  }
+  static_cast<void>(PQputCopyEnd(connection, is_open ? nullptr : "the rows cannot be sent"));
+  return Await(true).status();
+}
+
 bool PostgresConnection::AwaitAnswer() {
   PGconn* const connection = connection_.get();
-  while (!is_lost_) {
+  while (!is_lost_ && !is_interrupted_) {
     // An error is part of the result.
     const int unsent = PQflush(connection);
     if (unsent < 0 || (unsent == 0 && PQisBusy(connection) == 0)) return true;
     const auto events = static_cast<short>(unsent == 0 ? POLLIN : POLLIN | POLLOUT);
-    pollfd socket = {PQsocket(connection), events, 0};
+    std::array<pollfd, 2> waits = {{{PQsocket(connection), events, 0}, {interrupt_, POLLIN, 0}}};
     const int64_t milliseconds =
         std::min<int64_t>(absl::ToInt64Milliseconds(timeout_), std::numeric_limits<int>::max());
-    const int ready = poll(&socket, 1, static_cast<int>(milliseconds));
+    const int ready = poll(waits.data(), waits.size(), static_cast<int>(milliseconds));
+    is_interrupted_ = ready > 0 && waits[1].revents != 0;
+    if (is_interrupted_) return false;
     if (ready > 0 && PQconsumeInput(connection) == 0) return true;
     // A long statement is no harm as long as the server answers others.
     is_lost_ = ready == 0 && ConnectionParameters(place_, timeout_).Use(PQpingParams) != PQPING_OK;
   }
   return false;
+}
+
+absl::Status PostgresConnection::LostError() const {
+  if (is_interrupted_) return absl::CancelledError("the run ends");
+  return Error(absl::StatusCode::kUnavailable,
+               Format("the server has not answered for %s", absl::FormatDuration(timeout_)));
 }
 
 absl::Status PostgresConnection::Error(const PGresult* result) const {

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -47,7 +48,10 @@ class PostgresResult {
  public:
   explicit PostgresResult(PGresult* result) : result_(result) {}
 
+  const PGresult* get() const { return result_.get(); }
+  ExecStatusType outcome() const { return PQresultStatus(result_.get()); }
   int row_count() const { return PQntuples(result_.get()); }
+  bool is_null(int row, int column) const { return PQgetisnull(result_.get(), row, column) != 0; }
   int64_t integer(int row, int column) const;
   uint64_t bits(int row, int column) const { return static_cast<uint64_t>(integer(row, column)); }
   std::string_view bytes(int row, int column) const;
@@ -60,12 +64,18 @@ class PostgresResult {
   std::unique_ptr<PGresult, Clear> result_;
 };
 
+// "the PostgreSQL database 'shop' on host 'db'": without the password that a connection string may
+// have.
+std::string DescribePostgresDatabase(const std::string& place);
+
 // A connection to a database. Errors are sentences. Unavailable: the server does not answer, or has
 // ended the connection or the query; a new connection may help. Others: ResourceExhausted (full),
-// PermissionDenied (read-only, or not allowed), NotFound (no such table). Not thread safe.
+// PermissionDenied (read-only, not allowed, wrong password), NotFound (no such table),
+// InvalidArgument (no such column, a value that a column does not take), FailedPrecondition (a row
+// breaks a constraint). Not thread safe.
 class PostgresConnection {
  public:
-  // `place`: a connection string of libpq. `description`: of the store, for messages. `timeout`:
+  // `place`: a connection string of libpq. `description`: of the use, for messages. `timeout`:
   // how long the server may wait for locks, and for the end of an idle transaction. When it has not
   // answered a statement for this time, and no new connection either, it counts as lost.
   static absl::StatusOr<std::unique_ptr<PostgresConnection>> Connect(const std::string& place,
@@ -82,6 +92,10 @@ class PostgresConnection {
   absl::Status Run(const char* sql, std::initializer_list<PostgresParameter> parameters) {
     return Query(sql, parameters).status();
   }
+  // Runs a COPY ... FROM STDIN with the pieces that `next` returns, up to an empty one.
+  absl::Status Copy(const char* sql, absl::FunctionRef<std::string_view()> next);
+  // Calls end with Cancelled, and so does the connection, when the descriptor is readable.
+  void InterruptBy(int descriptor) { interrupt_ = descriptor; }
   // The process of the server for this connection.
   int process_id() const { return PQbackendPID(connection_.get()); }
 
@@ -101,6 +115,7 @@ class PostgresConnection {
   absl::StatusOr<PostgresResult> Await(bool was_sent);
   // Waits until PQgetResult does not wait. Returns false if the server is lost.
   bool AwaitAnswer();
+  absl::Status LostError() const;
   absl::Status Error(const PGresult* result) const;
   absl::Status Error(absl::StatusCode code, std::string_view message) const;
 
@@ -108,6 +123,8 @@ class PostgresConnection {
   std::string place_;
   std::string description_;
   absl::Duration timeout_;
+  int interrupt_ = -1;
+  bool is_interrupted_ = false;
   bool is_lost_ = false;
 };
 

@@ -63,19 +63,8 @@ ALTER TABLE headway_blocks ALTER COLUMN bytes SET STORAGE EXTERNAL;
 )";
 
 std::string DescribeStore(const PostgresPlace& place) {
-  // The connection string may have a password.
-  std::string database;
-  std::string host;
-  PQconninfoOption* options = PQconninfoParse(place.connection.c_str(), nullptr);
-  for (const PQconninfoOption* option = options; option != nullptr && option->keyword != nullptr;
-       ++option) {
-    if (option->val == nullptr) continue;
-    if (std::string_view(option->keyword) == "dbname") database = option->val;
-    if (std::string_view(option->keyword) == "host") host = option->val;
-  }
-  PQconninfoFree(options);
-  return Format("the recovery store '%s' in the PostgreSQL database '%s' on host '%s'", place.name,
-                database, host);
+  return Format("the recovery store '%s' in %s", place.name,
+                DescribePostgresDatabase(place.connection));
 }
 
 }  // namespace

@@ -1,0 +1,404 @@
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "engine/store/postgres.h"
+#include "headway.h"
+#include "operators/postgres/postgres_marks.h"
+#include "operators/postgres/postgres_sink.h"
+#include "tests/engine/run_helpers.h"
+#include "tests/engine/store/memory_store.h"
+#include "tests/engine/store/postgres_server.h"
+#include "tests/engine/thread_cluster.h"
+
+namespace headway {
+namespace {
+
+using internal::MemoryStore;
+using internal::PostgresConnection;
+using internal::PostgresMarks;
+using internal::PostgresServer;
+
+// The server of the test program, which all its tests share. Null: the machine has no PostgreSQL,
+// and the log says so.
+PostgresServer* Server() {
+  static std::string reason;
+  static const std::unique_ptr<PostgresServer> server = PostgresServer::Start(&reason);
+  if (server == nullptr) MESSAGE("skipped: " << reason);
+  return server.get();
+}
+
+std::unique_ptr<PostgresConnection> Connection(const PostgresServer& server) {
+  auto connection = PostgresConnection::Connect(server.uri(""), "the test", absl::Seconds(30));
+  REQUIRE(connection.ok());
+  CheckOk((*connection)->Execute("SET timezone = 'UTC'; SET application_name = 'test'"));
+  return *std::move(connection);
+}
+
+// The rows of a query, each with a bar between its columns.
+std::vector<std::string> Rows(PostgresConnection& connection, const std::string& sql) {
+  const auto result = connection.Query(sql.c_str());
+  CheckOk(result.status());
+  std::vector<std::string> rows;
+  for (int row = 0; result.ok() && row < result->row_count(); ++row) {
+    std::string text;
+    for (int column = 0; column < PQnfields(result->get()); ++column) {
+      absl::StrAppend(&text, column == 0 ? "" : "|");
+      text += result->is_null(row, column) ? "NULL" : result->bytes(row, column);
+    }
+    rows.push_back(text);
+  }
+  return rows;
+}
+std::vector<std::string> Rows(const PostgresServer& server, const std::string& sql) {
+  return Rows(*Connection(server), sql);
+}
+
+PostgresSinkOptions Into(const PostgresServer& server, const std::string& table) {
+  return {.connection = server.uri(""), .table = table};
+}
+
+// Runs records through a sink.
+template <class D, class Sink>
+absl::Status Write(const std::vector<D>& records, Sink sink) {
+  return RunMain(Dataflow("write", [&](Scope<>& scope) {
+    scope.Input("records", TestingSource(records)) | Output("out", sink);
+  }));
+}
+
+enum class Color { kRed, kBlue };
+std::string ToString(const Color& color) { return color == Color::kRed ? "red" : "blue"; }
+
+struct Everything {
+  bool flag = false;
+  int64_t number = 0;
+  double real = 0;
+  std::string text = {};
+  std::vector<std::byte> bytes = {};
+  std::optional<int32_t> maybe = {};
+  absl::Time at = {};
+  std::chrono::sys_time<std::chrono::milliseconds> also = {};
+  Color color = Color::kRed;
+};
+HEADWAY_COLUMNS(Everything, flag, number, real, text, bytes, maybe, at, also, color);
+
+TEST_CASE("all types, and NULL, are what was written") {
+  PostgresServer* const server = Server();
+  if (server == nullptr) return;
+  server->Execute(
+      "CREATE TABLE everything(color text, also timestamptz, at timestamptz, maybe integer, "
+      "bytes bytea, text text, \\\"real\\\" double precision, number bigint, flag boolean)");
+  const std::vector<Everything> records = {
+      {.flag = true,
+       .number = std::numeric_limits<int64_t>::min(),
+       .real = 0.1,
+       .text = "tab\tline\nreturn\rslash\\ \\N \\. ü",
+       .bytes = {std::byte{0}, std::byte{255}, std::byte{'\\'}},
+       .maybe = -7,
+       .at = absl::FromUnixMicros(1'700'000'000'123'456),
+       .also = std::chrono::sys_time<std::chrono::milliseconds>(std::chrono::milliseconds(-1)),
+       .color = Color::kBlue},
+      {.real = -std::numeric_limits<double>::infinity(), .at = absl::InfiniteFuture()},
+      {.number = 2,
+       .real = std::numeric_limits<double>::quiet_NaN(),
+       .at = absl::FromCivil(absl::CivilSecond(-4, 2, 29), absl::UTCTimeZone())},
+  };
+  CheckOk(Write(records, PostgresSink<Everything>(Into(*server, "everything"))));
+  CHECK(Rows(*server,
+             "SELECT flag, number, real, text, bytes, maybe, at, also, color FROM everything "
+             "ORDER BY number") ==
+        std::vector<std::string>{
+            "t|-9223372036854775808|0.1|tab\tline\nreturn\rslash\\ \\N \\. ü|\\x00ff5c|-7|"
+            "2023-11-14 22:13:20.123456+00|1969-12-31 23:59:59.999+00|blue",
+            "f|0|-Infinity||\\x|NULL|infinity|1970-01-01 00:00:00+00|red",
+            "f|2|NaN||\\x|NULL|0005-02-29 00:00:00+00 BC|1970-01-01 00:00:00+00|red"});
+}
+
+// (key, value) pairs: `count` rows of each of 10 keys.
+std::vector<std::pair<std::string, int>> Pairs(int count) {
+  std::vector<std::pair<std::string, int>> pairs;
+  for (int i = 0; i < 10 * count; ++i) pairs.emplace_back(absl::StrCat("k", i % 10), i);
+  return pairs;
+}
+
+TEST_CASE("rows are appended, or take the place of those with their key, whatever the batches") {
+  PostgresServer* const server = Server();
+  if (server == nullptr) return;
+  server->Execute(
+      "CREATE SCHEMA shop; CREATE TABLE shop.lines(key text, value integer);"
+      "CREATE TABLE counts(value bigint, key text PRIMARY KEY)");
+  for (const Shape shape : kShapes) {
+    CAPTURE(shape.workers);
+    server->Execute("TRUNCATE shop.lines; TRUNCATE counts");
+    const auto pairs = Pairs(30);
+    CheckOk(RunInShape(
+        Dataflow("write",
+                 [&](Scope<>& scope) {
+                   PostgresSinkOptions append = Into(*server, "shop.lines");
+                   append.columns = {"key", "value"};
+                   append.batch_rows = 7;
+                   PostgresSinkOptions upsert = append;
+                   upsert.table = "counts";
+                   upsert.key = {"key"};
+                   const auto input = scope.Input("pairs", TestingSource(pairs));
+                   input | Output("append", PostgresSink<std::pair<std::string, int>>(append));
+                   input | Map("key", [](const auto& pair) { return std::string(pair.first); }) |
+                       RunningCount("count") |
+                       Output("upsert", PostgresSink<std::pair<std::string, int64_t>>(upsert));
+                 }),
+        shape, {.epoch_config = RecordCountEpochConfig{50}}));
+    CHECK(Rows(*server, "SELECT count(*), sum(value), max(key) FROM shop.lines") ==
+          std::vector<std::string>{"300|44850|k9"});
+    CHECK(Rows(*server, "SELECT count(*), min(value), max(value) FROM counts") ==
+          std::vector<std::string>{"10|30|30"});
+  }
+}
+
+RunOptions With(std::shared_ptr<RecoveryStore> store, int workers) {
+  return {.worker_count = workers,
+          .epoch_config = RecordCountEpochConfig{50},
+          .recovery_config = RecoveryConfig{.store = std::move(store)}};
+}
+
+// Cuts the connections of all sinks.
+void CutConnections(const PostgresServer& server) {
+  Rows(server,
+       "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+       "WHERE application_name = 'headway'");
+}
+
+TEST_CASE(
+    "each record is committed once, whatever fails in between, with other workers each time") {
+  PostgresServer* const server = Server();
+  if (server == nullptr) return;
+  server->Execute(
+      "CREATE TABLE once(value integer); CREATE TABLE last(key text PRIMARY KEY, value integer);"
+      "CREATE TABLE often(value integer)");
+  constexpr int kEnd = 1500;
+  const std::vector<int> numbers = NumbersTo(kEnd);
+  auto store = std::make_shared<MemoryStore>();
+  // Three runs fail behind so many records, and the fourth with the store. The server dies once in
+  // the fifth, and connections are cut now and then.
+  for (int run = 0; run < 6; ++run) {
+    CAPTURE(run);
+    std::atomic<int> seen = 0;
+    if (run == 3) store->CrashAt(store->calls() + 20, true);
+    if (run == 4) store->Restart();
+    const absl::Status status = RunMain(
+        Dataflow(
+            "copy",
+            [&](Scope<>& scope) {
+              PostgresSinkOptions append = Into(*server, "once");
+              append.columns = {"value"};
+              PostgresSinkOptions upsert = Into(*server, "last");
+              upsert.columns = {"key", "value"};
+              upsert.key = {"key"};
+              PostgresSinkOptions plain = append;
+              plain.table = "often";
+              const auto input =
+                  scope.Input("in", TestingSource(numbers)) | Map("fail", [&](int number) {
+                    const int count = ++seen;
+                    if (run < 3 && count == 300) {
+                      throw std::runtime_error("it fails");
+                    }
+                    if (count % 170 == 0) CutConnections(*server);
+                    if (run == 4 && count == 200) {
+                      server->Stop();
+                      server->StartAgain();
+                    }
+                    return number;
+                  });
+              input | Output("once", TransactionalPostgresSink<int>(append, 3));
+              input | Output("often", PostgresSink<int>(plain));
+              input | Map("key", [](int number) {
+                return std::pair(absl::StrCat("k", number % 7), number);
+              }) | Output("last", TransactionalPostgresSink<std::pair<std::string, int>>(upsert));
+            }),
+        With(store, 1 + run % 3));
+    if (run > 3) CheckOk(status);
+  }
+  CHECK(Rows(*server, "SELECT count(*), count(DISTINCT value), min(value), max(value) FROM once") ==
+        std::vector<std::string>{"1500|1500|0|1499"});
+  CHECK(Rows(*server, "SELECT count(DISTINCT value) FROM often") ==
+        std::vector<std::string>{"1500"});
+  CHECK(Rows(*server, "SELECT count(*), min(value), max(value) FROM last") ==
+        std::vector<std::string>{"7|1493|1499"});
+}
+
+TEST_CASE("a transaction whose connection is cut in its middle is committed once") {
+  PostgresServer* const server = Server();
+  if (server == nullptr) return;
+  server->Execute("CREATE TABLE cut(value integer)");
+  const std::vector<int> numbers = NumbersTo(200);
+  const auto locker = Connection(*server);
+  std::thread cutter;
+  std::atomic<bool> begun = false;
+  CheckOk(RunMain(Dataflow("cut",
+                           [&](Scope<>& scope) {
+                             PostgresSinkOptions options = Into(*server, "cut");
+                             options.columns = {"value"};
+                             scope.Input("in", TestingSource(numbers)) | Inspect("lock", [&](int) {
+                               if (begun.exchange(true)) return;
+                               // The sink is open. Its rows wait for the lock, and its
+                               // mark is set.
+                               CheckOk(locker->Execute("BEGIN; LOCK TABLE cut"));
+                               cutter = std::thread([&] {
+                                 while (Rows(*locker,
+                                             "SELECT pg_terminate_backend(pid) FROM "
+                                             "pg_locks WHERE NOT granted")
+                                            .empty()) {
+                                   std::this_thread::yield();
+                                 }
+                                 CheckOk(locker->Execute("COMMIT"));
+                               });
+                             }) | Output("out", TransactionalPostgresSink<int>(options));
+                           }),
+                  With(std::make_shared<MemoryStore>(), 1)));
+  cutter.join();
+  CHECK(Rows(*server, "SELECT count(*), count(DISTINCT value) FROM cut") ==
+        std::vector<std::string>{"200|200"});
+}
+
+TEST_CASE("a writer of an earlier generation of a lane is fenced, and cannot hold the lane up") {
+  PostgresServer* const server = Server();
+  if (server == nullptr) return;
+  server->Execute("CREATE TABLE fenced(value integer)");
+  PostgresSinkOptions options = Into(*server, "fenced");
+  options.columns = {"value"};
+  auto open = [&](uint64_t generation) {
+    auto writer = internal::OpenPostgresWriter<int>(
+        options,
+        std::make_unique<PostgresMarks>(
+            SinkContext{.step_id = "out", .store_id = "store", .generation = generation}, "lane"),
+        SinkContext{});
+    CheckOk(writer.status());
+    return *std::move(writer);
+  };
+  auto publish = [](internal::PostgresWriter& writer, std::string_view row, uint64_t mark) {
+    internal::PostgresBatch batch{.items = {&row, 1}, .mark = mark};
+    absl::Status status = writer.Add(batch);
+    while (status.ok()) {
+      const absl::StatusOr<bool> is_idle = writer.IsIdle();
+      status = is_idle.status();
+      if (status.ok() && *is_idle) return status;
+      std::this_thread::yield();
+    }
+    return status;
+  };
+  const auto first = open(1);
+  CHECK(first->last_mark() == std::nullopt);
+  CheckOk(publish(*first, "1", 17));
+  CheckOk(publish(*first, "1", 17));  // its answer was lost
+  const auto second = open(2);
+  CHECK(second->last_mark() == 17);
+  CheckError(publish(*first, "2", 18), absl::StatusCode::kAborted,
+             {"the lane 'lane' of the sink belongs to a later generation"});
+  CheckOk(publish(*second, "3", 19));
+
+  // One that stands still in a transaction.
+  const auto zombie = Connection(*server);
+  PostgresMarks marks({.step_id = "out", .store_id = "store", .generation = 2}, "lane");
+  CheckOk(marks.Claim(*zombie));
+  CheckOk(zombie->Execute("BEGIN"));
+  CHECK(marks.Set(*zombie, 20).value());
+  CHECK(open(3)->last_mark() == 19);
+  CHECK(zombie->Execute("COMMIT").code() == absl::StatusCode::kUnavailable);
+  CHECK(Rows(*server, "SELECT * FROM fenced") == std::vector<std::string>{"1", "3"});
+}
+
+TEST_CASE("a run that fails does not wait for a server that stands still") {
+  PostgresServer* const server = Server();
+  if (server == nullptr) return;
+  server->Execute("CREATE TABLE still(value integer)");
+  const std::vector<int> numbers = NumbersTo(100);
+  PostgresSinkOptions options = Into(*server, "still");
+  options.columns = {"value"};
+  options.batch_rows = 10;
+  std::atomic<int> seen = 0;
+  CheckError(
+      RunMain(Dataflow("write",
+                       [&](Scope<>& scope) {
+                         scope.Input("in", TestingSource(numbers)) | Inspect("fail", [&](int) {
+                           if (++seen == 15) server->Suspend();
+                           if (seen == 25) throw std::runtime_error("it fails");
+                         }) | Output("out", PostgresSink<int>(options));
+                       })),
+      absl::StatusCode::kAborted, {"step 'fail'", "it fails"});
+  server->Resume();
+}
+
+TEST_CASE("errors say what, where and what to do") {
+  PostgresServer* const server = Server();
+  if (server == nullptr) return;
+  server->Execute(
+      "CREATE TABLE errors(name text NOT NULL, number integer CHECK (number < 100));"
+      "CREATE ROLE guarded LOGIN PASSWORD 'right'");
+  using Row = std::pair<std::optional<std::string>, std::string>;
+  auto write = [&](PostgresSinkOptions options, Row row) {
+    if (options.columns.empty()) options.columns = {"name", "number"};
+    return Write(std::vector<Row>{{"first", "1"}, std::move(row)}, PostgresSink<Row>(options));
+  };
+  const PostgresSinkOptions good = Into(*server, "errors");
+  CheckOk(write(good, {"x", "7"}));
+  CheckError(write(good, {"x", "many"}), absl::StatusCode::kInvalidArgument,
+             {"step 'out'", "the table 'errors' in the PostgreSQL database 'postgres' on host",
+              "invalid input syntax for type integer", "column number", "the row is 'x\\tmany'",
+              "see that the columns of the table fit"});
+  CheckError(write(good, {"x", "1000"}), absl::StatusCode::kFailedPrecondition,
+             {"errors_number_check", "the row is 'x\\t1000'", "constraints"});
+  CheckError(write(good, {std::nullopt, "7"}), absl::StatusCode::kFailedPrecondition,
+             {"null value in column", "\"name\""});
+  CheckError(write(Into(*server, "nowhere"), {"x", "7"}), absl::StatusCode::kNotFound,
+             {"step 'out'", "the table 'nowhere'", "create it"});
+  PostgresSinkOptions wrong = good;
+  wrong.columns = {"name", "age"};
+  CheckError(write(wrong, {"x", "7"}), absl::StatusCode::kInvalidArgument, {"\"age\""});
+  wrong.columns = {"name"};
+  CheckError(write(wrong, {"x", "7"}), absl::StatusCode::kInvalidArgument,
+             {"a record has 2 columns, and 1 are named"});
+  wrong = good;
+  wrong.key = {"name"};
+  CheckError(write(wrong, {"x", "7"}), absl::StatusCode::kInvalidArgument, {"ON CONFLICT"});
+  wrong.key = {"age"};
+  CheckError(write(wrong, {"x", "7"}), absl::StatusCode::kInvalidArgument, {"the column 'age'"});
+
+  PostgresSinkOptions away = good;
+  away.connection = "host=/nowhere dbname=shop password=secret";
+  away.timeout = absl::Milliseconds(50);
+  const absl::Status no_server = write(away, {"x", "7"});
+  CheckError(no_server, absl::StatusCode::kUnavailable,
+             {"step 'out' on worker 0", "database 'shop' on host '/nowhere'", "No such file"});
+  CHECK(std::string(no_server.message()).find("secret") == std::string::npos);
+
+  // The server asks this role for its password.
+  const auto connection = Connection(*server);
+  const std::string file = Rows(*connection, "SHOW hba_file")[0];
+  CheckOk(connection->Execute(
+      absl::StrCat("COPY (SELECT unnest(ARRAY['local all guarded scram-sha-256', ",
+                   "'local all all trust'])) TO '", file, "'")
+          .c_str()));
+  server->Stop();
+  server->StartAgain();
+  PostgresSinkOptions refused = good;
+  const std::string host = good.connection.substr(good.connection.find("host=") + 5);
+  refused.connection = absl::StrCat("user=guarded password=wrong dbname=postgres host=",
+                                    host.substr(0, host.find('&')));
+  CheckError(write(refused, {"x", "7"}), absl::StatusCode::kPermissionDenied,
+             {"password authentication failed", "give the right user and password"});
+}
+
+}  // namespace
+}  // namespace headway
