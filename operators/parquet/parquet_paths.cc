@@ -58,19 +58,6 @@ std::string Decoded(std::string_view text) {
   return decoded;
 }
 
-std::string Encoded(std::string_view text) {
-  std::string encoded;
-  for (const char c : text) {
-    if (absl::ascii_isalnum(static_cast<unsigned char>(c)) ||
-        std::string_view("-_.:+ ,@").find(c) != std::string_view::npos) {
-      encoded.push_back(c);
-    } else {
-      absl::StrAppend(&encoded, "%", absl::Hex(static_cast<unsigned char>(c), absl::kZeroPad2));
-    }
-  }
-  return encoded;
-}
-
 }  // namespace
 
 absl::StatusOr<std::vector<std::string>> ParquetFiles(const std::vector<std::string>& paths) {
@@ -109,9 +96,22 @@ std::map<std::string, std::optional<std::string>> PathColumns(const std::string&
   return columns;
 }
 
+std::string PathText(std::string_view text) {
+  std::string encoded;
+  for (const char c : text) {
+    if (absl::ascii_isalnum(static_cast<unsigned char>(c)) ||
+        std::string_view("-_.:+ ,@").find(c) != std::string_view::npos) {
+      encoded.push_back(c);
+    } else {
+      absl::StrAppend(&encoded, "%", absl::Hex(static_cast<unsigned char>(c), absl::kZeroPad2));
+    }
+  }
+  return encoded;
+}
+
 std::string PathOfColumn(std::string_view column, const std::optional<std::string>& value) {
-  return absl::StrCat(Encoded(column), "=",
-                      value.has_value() ? Encoded(*value) : std::string(kNull));
+  return absl::StrCat(PathText(column), "=",
+                      value.has_value() ? PathText(*value) : std::string(kNull));
 }
 
 }  // namespace headway::internal

@@ -18,6 +18,9 @@ absl::StatusOr<std::vector<std::string>> ParquetFiles(const std::vector<std::str
 // The columns of the directories `column=value` of a path, with bytes %xx decoded. nullopt is null.
 std::map<std::string, std::optional<std::string>> PathColumns(const std::string& path);
 
+// The text with other bytes than letters, digits and a few signs as %xx: a part of a name.
+std::string PathText(std::string_view text);
+
 // The name of such a directory, of which PathColumns makes the column again.
 std::string PathOfColumn(std::string_view column, const std::optional<std::string>& value);
 

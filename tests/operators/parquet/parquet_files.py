@@ -1,5 +1,10 @@
 #!/usr/bin/env python3
-"""parquet_files.py make DIRECTORY: writes the files that parquet_test.cc reads, with pyarrow and DuckDB."""
+"""The other end of parquet_test.cc: pyarrow and DuckDB.
+
+parquet_files.py make DIRECTORY: writes the files that the test reads.
+parquet_files.py check DIRECTORY...: reads the rows of every_type that the test wrote.
+parquet_files.py check_hive DIRECTORY: reads rows of `id`, which the test divided by `part`, id % 3.
+"""
 
 import datetime
 import os
@@ -114,5 +119,57 @@ def make(directory):
             file.write(content)
 
 
+def plain_value(value):
+    """The value as the test's types have it: without the columns and types that they lack."""
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, datetime.datetime):
+        return value.replace(tzinfo=None)
+    if isinstance(value, tuple):
+        return {"key": value[0], "value": value[1]}
+    if isinstance(value, dict):
+        return {key: plain_value(child) for key, child in value.items() if key != "label"}
+    return [plain_value(child) for child in value] if isinstance(value, list) else value
+
+
+def plain_rows(table):
+    """The rows in the order of ids. Python has no nanoseconds."""
+    nanoseconds = table.column("ns").cast(pa.int64())
+    table = table.set_column(table.column_names.index("ns"), "ns", nanoseconds).sort_by("id")
+    return [plain_value(row) for row in table.to_pylist()]
+
+
+def check(*directories):
+    """Compares the rows of each directory with every_type, as both libraries read them."""
+    for directory in directories:
+        check_every_type(directory)
+
+
+def check_every_type(directory):
+    """The same for one directory."""
+    expected = plain_rows(every_type())
+    table = pq.read_table(directory)
+    assert table.column("nowhere").null_count == ROWS
+    assert plain_rows(table.drop_columns(["nowhere"])) == expected
+    for field in every_type().schema:
+        if pa.types.is_integer(field.type) or pa.types.is_floating(field.type):
+            assert table.schema.field(field.name).type == field.type, field
+    names = [name for name in every_type().column_names if name not in ("us", "ms", "ns")]
+    columns = ", ".join(names)
+    rows = duckdb.sql(f"SELECT {columns} FROM read_parquet('{directory}/*.parquet') ORDER BY id")
+    for row, wanted in zip(rows.fetchall(), expected, strict=True):
+        assert [plain_value(value) for value in row] == [wanted[name] for name in names], row
+
+
+def check_hive(directory):
+    """Compares what both libraries make of directories part=0 to part=2."""
+    rows = duckdb.sql(f"SELECT part, id FROM read_parquet('{directory}/*/*.parquet', "
+                      f"hive_partitioning = true) ORDER BY id").fetchall()
+    assert rows == [(i % 3, i) for i in range(len(rows))], rows
+    table = pq.read_table(directory).sort_by("id")
+    assert table.column("id").to_pylist() == list(range(len(rows)))
+    assert [int(part) for part in table.column("part").to_pylist()] == [part for part, _ in rows]
+
+
 if __name__ == "__main__":
-    {"make": make}[sys.argv[1]](*sys.argv[2:])
+    {"make": make, "check": check, "check_hive": check_hive}[sys.argv[1]](*sys.argv[2:])

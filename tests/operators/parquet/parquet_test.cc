@@ -1,23 +1,36 @@
-// ParquetSource and ParquetBatches, with files of pyarrow and DuckDB.
+// ParquetSource, ParquetBatches and ParquetSink: files are exchanged with pyarrow and DuckDB.
 #include <doctest/doctest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <compare>
 #include <cstdint>
 #include <cstdlib>
+#include <filesystem>
+#include <memory>
 #include <optional>
+#include <random>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "headway.h"
 #include "operators/parquet/parquet_batches.h"
+#include "operators/parquet/parquet_folder.h"
+#include "operators/parquet/parquet_sink.h"
 #include "operators/parquet/parquet_source.h"
 #include "tests/engine/run_helpers.h"
+#include "tests/engine/store/memory_store.h"
 #include "tests/engine/thread_cluster.h"
 #include "tests/operators/resumed_runs.h"
+#include "tests/sanitizers.h"
 #include "tests/temporary_directory.h"
 
 namespace headway {
@@ -328,6 +341,217 @@ TEST_CASE("batches have the columns that were asked for, of the row groups of a 
   });
   CheckOk(RunMain(flow, {.worker_count = 2}));
   CHECK(sizes.Sorted() == std::vector<std::pair<int64_t, int>>{{10, 1}, {30, 1}, {30, 1}, {30, 1}});
+}
+
+TEST_CASE("pyarrow, DuckDB and the source read the files of the sink") {
+  std::vector<Every> rows;
+  rows.reserve(1000);
+  for (int64_t i = 0; i < 1000; ++i) rows.push_back(EveryRow(i));
+  const TemporaryDirectory directory;
+  std::string directories;
+  for (const ParquetCompression compression :
+       {ParquetCompression::kNone, ParquetCompression::kSnappy, ParquetCompression::kZstd}) {
+    const std::string path = directory / std::to_string(static_cast<int>(compression));
+    std::filesystem::create_directory(path);
+    Dataflow flow("flow", [&](Scope<>& scope) {
+      scope.Input("rows", TestingSource(rows)) |
+          Output("out",
+                 ParquetSink<Every>(path, {.rows_per_group = 130, .compression = compression}));
+    });
+    CheckOk(RunMain(flow, {.epoch_config = RecordCountEpochConfig{300}}));
+    std::vector<Every> read;
+    CheckOk(ReadAll(ParquetSource<Every>(path), &read, {1, 2}));
+    CHECK(read == rows);
+    absl::StrAppend(&directories, " ", path);
+  }
+  RunPython("check" + directories);
+}
+
+struct Part {
+  int64_t id = 0;
+  int32_t part = 0;
+  auto operator<=>(const Part&) const = default;
+};
+HEADWAY_COLUMNS(Part, id, part);
+
+// A run that writes the ids from 0 to `end` to directories part=0, part=1 and part=2.
+Dataflow Parts(int end, const std::string& directory) {
+  return Dataflow("parts", [end, directory](Scope<>& scope) {
+    scope.Input("numbers", TestingSource(NumbersTo(end))) | Redistribute("spread") |
+        Map("row", [](int number) { return Part{number, number % 3}; }) |
+        Output("out", ParquetSink<Part>(directory, ParquetDirectories{{"part"}}));
+  });
+}
+
+void CheckParts(const std::string& directory, int64_t end) {
+  std::vector<Part> rows;
+  CheckOk(ReadAll(ParquetSource<Part>(directory), &rows));
+  std::vector<Part> expected;
+  for (int64_t i = 0; i < end; ++i) expected.push_back({i, static_cast<int32_t>(i % 3)});
+  REQUIRE(rows == expected);
+}
+
+RunOptions With(std::shared_ptr<RecoveryStore> store) {
+  return {.epoch_config = RecordCountEpochConfig{3},
+          .recovery_config = RecoveryConfig{.store = std::move(store)}};
+}
+
+TEST_CASE("rows are divided into directories, in all shapes") {
+  for (const Shape shape : kShapes) {
+    CAPTURE(shape.processes);
+    CAPTURE(shape.workers);
+    TemporaryDirectory directory;
+    CheckOk(RunInShape(Parts(100, directory.path()), shape,
+                       {.epoch_config = RecordCountEpochConfig{30}}));
+    CheckParts(directory.path(), 100);
+    if (shape.total() == 4) RunPython("check_hive " + directory.path());
+  }
+}
+
+TEST_CASE("a function names the directories of rows") {
+  TemporaryDirectory directory;
+  const auto run = [&](const std::string& prefix) {
+    return RunMain(Dataflow("flow", [&](Scope<>& scope) {
+      scope.Input("numbers", TestingSource(NumbersTo(40))) |
+          Map("row", [](int number) { return Part{number, number % 3}; }) |
+          Output("out", ParquetSink<Part>(directory.path(), [=](const Part& row) {
+                   return absl::StrCat(prefix, row.id % 4);
+                 }));
+    }));
+  };
+  CheckOk(run("group/"));
+  CHECK(std::filesystem::exists(directory / "group/3"));
+  CheckParts(directory.path(), 40);
+  CheckError(run("../"), StatusCode::kInvalidArgument, {"step 'out'", "'../0'"});
+  CheckError(RunMain(Parts(3, directory / "none")), StatusCode::kNotFound,
+             {"step 'out'", directory / "none"});
+}
+
+TEST_CASE("each row is in one file, whatever call of the store fails") {
+  int64_t calls = 0;
+  {
+    TemporaryDirectory directory;
+    auto store = std::make_shared<internal::MemoryStore>();
+    CheckOk(RunMain(Parts(12, directory.path()), With(store)));
+    calls = store->calls();
+  }
+  for (int64_t crash = 0; crash < 2 * calls; crash += Repeated(9, 27)) {
+    CAPTURE(crash);
+    TemporaryDirectory directory;
+    auto store = std::make_shared<internal::MemoryStore>();
+    store->CrashAt(crash / 2, crash % 4 < 2);
+    const int workers = 1 + static_cast<int>(crash % 2);
+    RunInShape(Parts(12, directory.path()), {1, workers}, With(store)).IgnoreError();
+    store->Restart();
+    CheckOk(RunInShape(Parts(14, directory.path()), {1, 3 - workers}, With(store)));
+    CheckParts(directory.path(), 14);
+  }
+}
+
+// The files that are published in directories of the directory.
+int CountFiles(const std::string& directory) {
+  int count = 0;
+  std::error_code error;
+  for (std::filesystem::recursive_directory_iterator entry(directory, error);
+       !error && entry != std::filesystem::recursive_directory_iterator(); entry.increment(error)) {
+    if (entry->path().extension() == ".parquet") ++count;
+  }
+  return count;
+}
+
+TEST_CASE("each row is in one file, however often the process is killed") {
+  const unsigned seed = std::random_device()();
+  CAPTURE(seed);
+  std::mt19937 random(seed);
+  TemporaryDirectory directory;
+  std::filesystem::create_directory(directory / "out");
+  for (int round = 0; round < 6; ++round) {
+    const bool is_killed = round < 5;
+    const RunOptions options = With(StoreInDirectory(directory / "store"));
+    const int wanted = CountFiles(directory / "out") + 1 + static_cast<int>(random() % 5);
+    const pid_t child = fork();
+    if (child == 0) {
+      const absl::Status status =
+          RunInShape(Parts(90, directory / "out"), {1, 1 + round % 3}, options);
+      _exit(status.ok() ? 0 : 1);
+    }
+    int status = 0;
+    if (!is_killed) {
+      waitpid(child, &status, 0);
+      CHECK(status == 0);
+      continue;
+    }
+    siginfo_t ended = {};
+    while (CountFiles(directory / "out") < wanted && ended.si_pid == 0) {
+      absl::SleepFor(absl::Milliseconds(1));
+      waitid(P_PID, static_cast<id_t>(child), &ended, WEXITED | WNOHANG | WNOWAIT);
+    }
+    absl::SleepFor(absl::Microseconds(random() % 20'000));
+    kill(child, SIGKILL);
+    waitpid(child, &status, 0);
+  }
+  CheckParts(directory / "out", 90);
+}
+
+std::vector<std::string> NamesIn(const std::string& directory) {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    names.push_back(entry.path().filename().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+TEST_CASE("a commit that was cut off is completed, and files that readers took do not come back") {
+  TemporaryDirectory directory;
+  auto store = std::make_shared<internal::MemoryStore>();
+  CheckOk(RunMain(Parts(30, directory.path()), With(store)));
+  CheckParts(directory.path(), 30);
+  const std::string part = directory / "part=1";
+  std::vector<std::string> names = NamesIn(part);
+  // Hidden names come first: those of the lock and of the mark.
+  REQUIRE(names.size() > 4);
+  for (size_t i = 2; i + 1 < names.size(); ++i) std::filesystem::remove(part + "/" + names[i]);
+  // The last commit got as far as its mark, and a file that is not committed is left over.
+  std::string stem = names.back();
+  stem.resize(stem.size() - std::string(".parquet").size());
+  std::filesystem::rename(part + "/" + names.back(), part + "/." + stem + ".1.unfinished");
+  const std::string left_over = part + "/." + stem + "9.1.unfinished";
+  std::filesystem::copy_file(part + "/." + stem + ".1.unfinished", left_over);
+  CheckOk(RunMain(Parts(36, directory.path()), With(store)));
+  const std::vector<std::string> after = NamesIn(part);
+  CHECK(std::count(after.begin(), after.end(), names.back()) == 1);
+  CHECK(std::count(after.begin(), after.end(), names[2]) == 0);
+  CHECK_FALSE(std::filesystem::exists(left_over));
+  std::vector<Part> rows;
+  CheckOk(ReadAll(ParquetSource<Part>(directory.path()), &rows));
+  CHECK(std::adjacent_find(rows.begin(), rows.end()) == rows.end());
+  CHECK(rows.back().id == 35);
+}
+
+TEST_CASE("a process of an earlier generation cannot publish") {
+  TemporaryDirectory directory;
+  const auto open = [&](uint64_t generation) {
+    return internal::ParquetFolder::Open(
+        directory.path(), "",
+        StepContext{.step_id = "out", .store_id = "s", .generation = generation});
+  };
+  const auto write = [](const std::string& path) {
+    return std::filesystem::copy_file(Files() / "parts/0.parquet", path) ? absl::OkStatus()
+                                                                         : absl::UnknownError("");
+  };
+  absl::StatusOr<internal::ParquetFolder> first = open(1);
+  CheckOk(first->Publish(5, write));
+  absl::StatusOr<internal::ParquetFolder> second = open(2);
+  CHECK(second->last_mark() == 5);
+  CheckError(first->Publish(6, write), StatusCode::kAborted, {"later generation"});
+  CheckOk(second->Publish(7, write));
+  CheckError(open(1).status(), StatusCode::kAborted, {directory.path()});
+  CHECK(open(3)->last_mark() == 7);
+  CHECK(NamesIn(directory.path()) == std::vector<std::string>{".part-out-s-lock",
+                                                              ".part-out-s-mark",
+                                                              "part-out-s-000000000005.parquet",
+                                                              "part-out-s-000000000007.parquet"});
 }
 
 }  // namespace
