@@ -197,7 +197,7 @@ absl::StatusOr<std::unique_ptr<StorePartition>> PostgresStore::OpenToWrite(
 
 std::shared_ptr<RecoveryStore> StoreInPostgres(std::string_view uri, std::string name) {
   absl::StatusOr<internal::PostgresPlace> place = internal::ParsePostgresPlace(uri);
-  if (place.ok()) place->name = std::move(name);
+  if (place.ok() && !name.empty()) place->name = std::move(name);
   return std::make_shared<internal::PostgresStore>(std::move(place));
 }
 

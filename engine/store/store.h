@@ -152,13 +152,14 @@ std::shared_ptr<RecoveryStore> StoreInDirectory(std::string directory);
 
 // A store in a PostgreSQL database, for clusters without a shared disk. `uri` is a connection
 // string of libpq, such as "postgresql://user@host/database?options=...". Its tables have names
-// that begin with "headway_"; `name` tells several stores in a database apart.
+// that begin with "headway_". `name` tells several stores in a database apart; if it is empty, the
+// store has the name that the query of a URI has as `headway_store=NAME`, or "main".
 //
 // While the server is away, interrupted calls are repeated for 30 s (`headway_timeout=10s` in
 // the query of a URI). A server that answers neither a call nor a new connection for so long counts
 // as away. Before the first connection a server that is away is an error at once.
 // Without libpq, every call is Unimplemented.
-std::shared_ptr<RecoveryStore> StoreInPostgres(std::string_view uri, std::string name = "main");
+std::shared_ptr<RecoveryStore> StoreInPostgres(std::string_view uri, std::string name = "");
 
 // The store that a flag names: a directory, or a URI of PostgreSQL (its query may have a
 // `headway_store=NAME`).

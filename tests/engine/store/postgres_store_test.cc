@@ -64,6 +64,15 @@ TEST_CASE("a store in PostgreSQL keeps the contract of stores") {
   CheckStoreContract([&] { return StoreInPostgres(server->uri(""), "other"); });
 }
 
+TEST_CASE("the name of a store is the one that is given, or that of the URI") {
+  PostgresServer* server = Server();
+  if (server == nullptr) return;
+  const std::string uri = server->uri("headway_store=named");
+  CHECK(StoreInPostgres(uri)->Create(3, "id").ok());
+  CHECK(StoreAt(uri)->PartitionCount().value() == 3);
+  CHECK(StoreInPostgres(uri, "other_name")->PartitionCount().value() == 0);
+}
+
 TEST_CASE("a change survives the end of the server before and in the middle of it") {
   PostgresServer* server = Server();
   if (server == nullptr) return;
