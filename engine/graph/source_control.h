@@ -26,6 +26,10 @@ class SourceControl {
   // its capability there, so that nothing sees the end of the input. Without effect the second
   // time.
   virtual void Stop() = 0;
+  // Whether the source asks for the positions that are committed (source.h).
+  virtual bool WatchesCommits() const = 0;
+  // The epochs before `end` are committed.
+  virtual void SetCommitted(Epoch end) = 0;
 };
 
 }  // namespace headway::internal

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/graph/source_control.h"
 #include "engine/recovery/store_thread.h"
 #include "engine/step/outbox_node.h"
 
@@ -21,6 +22,7 @@ void Publisher::Run() {
     outbox->SetCommitted(end, node_);
     published_end = std::min(published_end, outbox->published_end());
   }
+  for (SourceControl* source : graph_.parts().sources) source->SetCommitted(end);
   if (published_end == kAllEpochs) {
     held_.Drop();
   } else if (published_end > held_.time()) {

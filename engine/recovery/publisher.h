@@ -7,9 +7,9 @@
 
 namespace headway::internal {
 
-// Tells the transactional sinks of a worker which epochs are committed. Holds a capability at the
-// first epoch that they have not published, so that the run does not end before they have. No epoch
-// waits for it.
+// Tells the transactional sinks of a worker, and its sources, which epochs are committed. Holds a
+// capability at the first epoch that the sinks have not published, so that the run does not end
+// before they have. No epoch waits for it.
 //
 // The logic of a node with an input without records, whose frontier passes an epoch when its commit
 // is recorded. Belongs to the worker's thread.

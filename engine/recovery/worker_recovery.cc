@@ -11,6 +11,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "engine/graph/exchange_channel.h"
+#include "engine/graph/source_control.h"
 #include "engine/recovery/hash_range.h"
 #include "engine/recovery/publisher.h"
 #include "engine/recovery/snapshot_collector.h"
@@ -252,7 +253,7 @@ std::vector<uint64_t> OwnerKeys(int partitions, int workers) {
 }
 
 // The step that sends the snapshots of the participants to the steps that write them, and the one
-// that lets transactional sinks publish.
+// that tells transactional sinks and sources of commits.
 void AddNodes(Scope<>& scope, Recovery& recovery,
               const std::vector<Participants::Numbered>& participants) {
   Graph& graph = scope.graph();
@@ -279,7 +280,10 @@ void AddNodes(Scope<>& scope, Recovery& recovery,
   };
   auto& input = write.AddInput(collect.StreamOf(chunks), pact::Exchange{to_owner});
   write.AddOutput<StateChunk>();  // nothing leaves through it: it keeps epochs open
-  const bool publishes = !graph.parts().outboxes.empty();
+  const bool publishes =
+      !graph.parts().outboxes.empty() ||
+      std::ranges::any_of(graph.parts().sources,
+                          [](const SourceControl* source) { return source->WatchesCommits(); });
   auto* const commits = publishes ? &write.AddOutput<StateChunk>() : nullptr;
   graph.builder().WatchCompletion(write.node());
   write.Build([&](std::vector<Capability<Epoch>> first) {

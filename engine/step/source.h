@@ -60,6 +60,15 @@
 //     // done. Default: all. For sources of very many partitions that end, such as files.
 //     int max_open_partitions() const;
 //
+//     // The epochs up to these positions are committed: no run that resumes from the recovery
+//     store
+//     // begins before them. Called on the worker of the partitions, soon after each commit, with
+//     the
+//     // positions that have changed. For information, or to acknowledge records to the system that
+//     // they come from. Must not block. Not called in a run without a recovery store. A run that
+//     // fails may have committed its last positions without a call.
+//     absl::Status Committed(const CommittedPositions& positions);  // by partition
+//
 // A source without partitions has a reader on each worker, for the share of that worker:
 //
 //     // Called on each worker when the dataflow has been built. `position` is the result of
@@ -191,6 +200,11 @@ concept HasPosition = requires(const Reader& reader) {
   { reader.Snapshot() } -> std::convertible_to<std::string>;
 };
 
+template <class Source>
+concept WatchesCommits = requires(Source& source, const CommittedPositions& positions) {
+  { source.Committed(positions) } -> std::convertible_to<absl::Status>;
+};
+
 // A source that divides its partitions itself, as SourceNodeBase describes it.
 template <class Source>
 concept DividesItself =
@@ -243,6 +257,7 @@ class SourceNode final : public SourceNodeBase {
  private:
   using Reader = ReaderOf<Source>;
   static constexpr bool kByWorker = !IsPartitionedSource<Source>;
+  static constexpr bool kWatchesCommits = internal::WatchesCommits<Source>;
 
   static EpochConfig Epochs(const Source& source, Graph& graph) {
     const EpochConfig& of_run = graph.worker().run().options().epoch_config;
@@ -261,6 +276,7 @@ class SourceNode final : public SourceNodeBase {
     if constexpr (requires { source.vanished_partitions(); }) {
       form.forgets_vanished = source.vanished_partitions() == VanishedPartitions::kForget;
     }
+    form.watches_commits = kWatchesCommits;
     return form;
   }
 
@@ -305,6 +321,13 @@ class SourceNode final : public SourceNodeBase {
     if (!reader.ok()) return reader.status();
     return std::make_unique<TypedReader<Reader, D>>(*std::move(reader), source_output_, pace_);
   }
+  absl::Status Committed(const CommittedPositions& positions) override {
+    if constexpr (kWatchesCommits) {
+      return source_.Committed(positions);
+    } else {
+      return absl::OkStatus();
+    }
+  }
 
   Source source_;
   PollPace pace_;
@@ -332,6 +355,10 @@ auto Scope<T>::Input(std::string_view step_id, Source source) {
                   "Poll(SourceOutput<Record>&)");
     static_assert(internal::HasPosition<Reader> || !kPartitioned,
                   "Input: the Reader of a partition must have std::string Snapshot() const");
+    static_assert(
+        internal::WatchesCommits<Source> || !requires { &Source::Committed; },
+        "Input: the source's Committed must be absl::Status "
+        "Committed(const CommittedPositions&)");
     OperatorBuilder<T> builder(*this, step_id);
     internal::SourceListing* listing = nullptr;
     if constexpr (kPartitioned) {

@@ -204,6 +204,28 @@ void SourceNodeBase::Stop() {
   graph_.queue().MarkActive();
 }
 
+void SourceNodeBase::Snapshot(absl::FunctionRef<void(const StateEntry&)> write) {
+  if (!form_.watches_commits) return partitions_.Snapshot(write);
+  CommittedPositions& positions = uncommitted_[clock_.SnapshotEpoch()];
+  partitions_.Snapshot([&](const StateEntry& entry) {
+    write(entry);
+    PartitionPosition at = PartitionPosition::Of(entry);
+    if (at.position.has_value()) positions[std::move(at.name)] = *std::move(at.position);
+  });
+}
+
+void SourceNodeBase::SetCommitted(Epoch end) {
+  CommittedPositions positions;
+  for (; !uncommitted_.empty() && uncommitted_.begin()->first < end;
+       uncommitted_.erase(uncommitted_.begin())) {
+    for (auto& [name, position] : uncommitted_.begin()->second) {
+      positions[name] = std::move(position);
+    }
+  }
+  if (positions.empty()) return;
+  graph_.errors().Guard(step_id(), [&] { Check(Committed(positions)); });
+}
+
 void SourceNodeBase::Run() {
   if (listing_ != nullptr) ReceiveLists();
   if (graph_.worker().run().stop_requested()) Stop();

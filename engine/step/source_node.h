@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,7 +18,12 @@
 #include "engine/step/source_partitions.h"
 #include "engine/step/step_context.h"
 
-namespace headway::internal {
+namespace headway {
+
+// Positions by the names of their partitions.
+using CommittedPositions = std::map<std::string, std::string>;
+
+namespace internal {
 
 // A source on a worker, independent of its record type: decides when to poll which reader, closes
 // epochs, and keeps the positions of partitions.
@@ -31,6 +37,7 @@ class SourceNodeBase : public SourceControl, public EpochParticipant {
     bool by_worker = false;
     size_t max_open = SIZE_MAX;     // partitions that are open at a time
     bool forgets_vanished = false;  // drops the position of a partition that is gone
+    bool watches_commits = false;   // Committed is called
   };
 
   // `listing` is null in a source by worker, and if there is only one worker.
@@ -47,13 +54,13 @@ class SourceNodeBase : public SourceControl, public EpochParticipant {
   std::optional<Epoch> AwaitedEpoch() override { return clock_.AwaitedEpoch(); }
   bool IsPaused() override { return clock_.IsPaused(); }
   void Stop() override;
+  bool WatchesCommits() const override { return form_.watches_commits; }
+  void SetCommitted(Epoch end) override;
 
   // Partitions are divided by another rule than RouteHash, so each worker gets all positions.
   bool restores_everywhere() const override { return true; }
   void TrackChanges() override { partitions_.TrackChanges(); }
-  void Snapshot(absl::FunctionRef<void(const StateEntry&)> write) override {
-    partitions_.Snapshot(write);
-  }
+  void Snapshot(absl::FunctionRef<void(const StateEntry&)> write) override;
   absl::Status Restore(const StateEntry& entry) override {
     partitions_.Restore(entry);
     return absl::OkStatus();
@@ -78,6 +85,8 @@ class SourceNodeBase : public SourceControl, public EpochParticipant {
   virtual absl::Duration ListInterval() const = 0;
   virtual absl::StatusOr<std::unique_ptr<PartitionReader>> OpenPartition(
       const std::string& partition, std::optional<std::string> position) = 0;
+  // Called if form.watches_commits.
+  virtual absl::Status Committed(const CommittedPositions& positions) = 0;
 
   void Check(const absl::Status& status) {
     if (!status.ok()) graph_.errors().FailAndThrow(step_id(), status);
@@ -124,10 +133,14 @@ class SourceNodeBase : public SourceControl, public EpochParticipant {
     bool is_after_last_list = false;  // they alone are still to be sent
   };
   Forgotten forgotten_;
+  // The positions in snapshots that are not committed, by the epoch of the snapshot.
+  std::map<Epoch, CommittedPositions> uncommitted_;
   int64_t empty_epoch_end_nanos_ = Alarm::kNever;  // kNever: no empty epoch has begun
   bool stopped_ = false;
 };
 
-}  // namespace headway::internal
+}  // namespace internal
+
+}  // namespace headway
 
 #endif  // HEADWAY_ENGINE_STEP_SOURCE_NODE_H_

@@ -139,7 +139,7 @@ absl::Status KafkaClient::ErrorOf(int code, std::string_view context) {
 }
 
 absl::Status KafkaClient::WithRefusal(int code, std::string_view context) const {
-  const absl::Status status = KafkaError(code, context);
+  absl::Status status = KafkaError(code, context);
   if (refusal_.ok() || !absl::IsUnavailable(status)) return status;
   return absl::Status(
       refusal_.code(),

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <charconv>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
 
 namespace headway::internal {
 namespace {
@@ -16,6 +18,11 @@ constexpr absl::Duration kRelistTimeout = absl::Seconds(1);
 
 // A client that waits checks so often whether the brokers refuse it.
 constexpr absl::Duration kRefusalInterval = absl::Milliseconds(500);
+
+// The end of a source waits so long for the last offsets of its group.
+constexpr absl::Duration kLastOffsetsTimeout = absl::Seconds(1);
+
+constexpr absl::Duration kLagInterval = absl::Seconds(1);
 
 struct DestroyList {
   void operator()(rd_kafka_topic_partition_list_t* list) const {
@@ -40,6 +47,45 @@ std::string_view Bytes(const void* data, size_t size) {
 
 }  // namespace
 
+KafkaGroupOffsets::KafkaGroupOffsets(rd_kafka_t* client)
+    : client_(client), answers_(rd_kafka_queue_new(client)) {}
+
+KafkaGroupOffsets::~KafkaGroupOffsets() {
+  Send(kLastOffsetsTimeout);
+  if (under_way_)
+    rd_kafka_event_destroy(rd_kafka_queue_poll(answers_, Milliseconds(kLastOffsetsTimeout)));
+  rd_kafka_queue_destroy(answers_);
+}
+
+void KafkaGroupOffsets::Commit(const CommittedPositions& positions) {
+  for (const auto& [partition, position] : positions) waiting_[partition] = position;
+  Send(absl::ZeroDuration());
+}
+
+void KafkaGroupOffsets::Send(absl::Duration timeout) {
+  if (under_way_) {
+    rd_kafka_event_t* const answer =
+        rd_kafka_queue_poll(answers_, static_cast<int>(absl::ToInt64Milliseconds(timeout)));
+    if (answer == nullptr) return;
+    // A refusal has no consequence: the positions of the run are in its recovery store.
+    rd_kafka_event_destroy(answer);
+    under_way_ = false;
+  }
+  const TopicPartitions list(rd_kafka_topic_partition_list_new(static_cast<int>(waiting_.size())));
+  for (const auto& [partition, position] : waiting_) {
+    int64_t offset = 0;
+    if (!absl::SimpleAtoi(position, &offset)) continue;  // nothing was read
+    const size_t slash = partition.rfind('/');
+    rd_kafka_topic_partition_list_add(list.get(), partition.substr(0, slash).c_str(),
+                                      std::stoi(partition.substr(slash + 1)))
+        ->offset = offset;
+  }
+  waiting_.clear();
+  if (list->cnt == 0) return;
+  under_way_ = rd_kafka_commit_queue(client_, list.get(), answers_, nullptr, nullptr) ==
+               RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
 absl::StatusOr<std::shared_ptr<KafkaConsumer>> KafkaConsumer::Open(
     const KafkaSourceOptions& options) {
   KafkaProperties properties = {
@@ -53,6 +99,8 @@ absl::StatusOr<std::shared_ptr<KafkaConsumer>> KafkaConsumer::Open(
   for (const auto& [name, value] : options.properties) properties[name] = value;
   properties["bootstrap.servers"] = options.brokers;
   properties["enable.partition.eof"] = "true";
+  properties["enable.auto.commit"] = "false";  // epochs are committed, not messages
+  properties["auto.commit.enable"] = "false";
   std::shared_ptr<KafkaConsumer> consumer(new KafkaConsumer(options));
   for (const std::string& topic : options.topics) {
     if (!topic.starts_with('^')) continue;
@@ -66,6 +114,9 @@ absl::StatusOr<std::shared_ptr<KafkaConsumer>> KafkaConsumer::Open(
   auto client = KafkaClient::Open(KafkaRole::kConsumer, properties);
   if (!client.ok()) return client.status();
   consumer->client_ = *std::move(client);
+  if (options.properties.contains("group.id")) {
+    consumer->group_offsets_ = std::make_unique<KafkaGroupOffsets>(consumer->client_->handle());
+  }
   return consumer;
 }
 
@@ -320,6 +371,24 @@ absl::StatusOr<SourceState> KafkaFetcher::state() const {
 
 std::string KafkaFetcher::Position() const {
   return next_offset_.has_value() ? absl::StrCat(*next_offset_) : "beginning";
+}
+
+void KafkaFetcher::TellLag() {
+  const auto& on_lag = consumer_->options().on_lag;
+  if (on_lag == nullptr || !next_offset_.has_value()) return;
+  const absl::Time now = absl::Now();
+  if (now < lag_due_) return;
+  int64_t low = 0;
+  int64_t high = 0;
+  if (rd_kafka_get_watermark_offsets(consumer_->client().handle(), topic_.c_str(), partition_, &low,
+                                     &high) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+      high < 0) {
+    return;  // no answer yet
+  }
+  lag_due_ = now + kLagInterval;
+  on_lag({.topic = topic_,
+          .partition = partition_,
+          .messages = std::max<int64_t>(0, high - *next_offset_)});
 }
 
 std::string KafkaFetcher::Describe() const {

@@ -3,11 +3,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <regex>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -19,6 +21,7 @@
 #include "operators/kafka/kafka_message.h"
 
 struct rd_kafka_message_s;
+struct rd_kafka_queue_s;
 struct rd_kafka_topic_s;
 
 namespace headway {
@@ -44,6 +47,14 @@ struct KafkaStart {
 // the topic was made anew.
 enum class KafkaLostOffset { kFail, kBeginning, kEnd };
 
+// The messages of a partition that the source has not emitted yet, as of the last answer of the
+// brokers. Messages of open transactions do not count.
+struct KafkaLag {
+  std::string_view topic;
+  int32_t partition = 0;
+  int64_t messages = 0;
+};
+
 struct KafkaSourceOptions {
   std::string brokers = {};  // "host:port,host:port"
   // Names, or regular expressions that begin with '^'.
@@ -58,10 +69,36 @@ struct KafkaSourceOptions {
   KafkaLostOffset lost_offset = KafkaLostOffset::kFail;
   // The time after which a call that the start waits for fails: Unavailable.
   absl::Duration timeout = absl::Seconds(30);
+  // Called for each partition, once a second while the source is polled, on the worker that reads
+  // the partition. Must not block.
+  std::function<void(const KafkaLag&)> on_lag = nullptr;
+  // With a group.id the offsets of that group follow the committed epochs.
   KafkaProperties properties = {};
 };
 
 namespace internal {
+
+// Commits positions as the offsets of a client's consumer group. One request at a time is under
+// way, and none is waited for before the end. Belongs to the worker's thread.
+class KafkaGroupOffsets {
+ public:
+  explicit KafkaGroupOffsets(rd_kafka_s* client);
+  // Waits for the last request, for a second at most.
+  ~KafkaGroupOffsets();
+  KafkaGroupOffsets(const KafkaGroupOffsets&) = delete;
+  KafkaGroupOffsets& operator=(const KafkaGroupOffsets&) = delete;
+
+  void Commit(const CommittedPositions& positions);
+
+ private:
+  // Sends the positions that wait, unless a request is under way after `timeout`.
+  void Send(absl::Duration timeout);
+
+  rd_kafka_s* const client_;
+  rd_kafka_queue_s* const answers_;
+  bool under_way_ = false;
+  CommittedPositions waiting_;
+};
 
 // The consumer of a source on a worker, which its readers share. Belongs to the worker's thread.
 class KafkaConsumer {
@@ -73,6 +110,11 @@ class KafkaConsumer {
   absl::StatusOr<std::vector<std::string>> Partitions();
   // The offset at which a partition without a position begins, or -2 for the beginning.
   absl::StatusOr<int64_t> FirstOffset(const std::string& topic, int32_t partition);
+
+  // The epochs up to these positions are committed.
+  void Committed(const CommittedPositions& positions) {
+    if (group_offsets_ != nullptr) group_offsets_->Commit(positions);
+  }
 
   KafkaClient& client() { return *client_; }
   const KafkaSourceOptions& options() const { return options_; }
@@ -86,6 +128,7 @@ class KafkaConsumer {
   bool has_listed_ = false;
   std::vector<std::string> listed_;
   std::unique_ptr<KafkaClient> client_;
+  std::unique_ptr<KafkaGroupOffsets> group_offsets_;  // null without a group.id
 };
 
 // Reads the messages of a partition. Belongs to the worker's thread.
@@ -106,6 +149,8 @@ class KafkaFetcher {
   // The reason why Next had no message.
   absl::StatusOr<SourceState> state() const;
   std::string Position() const;
+  // Tells KafkaSourceOptions::on_lag, if it is due.
+  void TellLag();
   // "topic/partition at offset N", of the message that Next returned.
   std::string Describe() const;
 
@@ -131,6 +176,7 @@ class KafkaFetcher {
   bool filled_ = false;
   bool at_end_ = false;
   absl::Status failure_;
+  absl::Time lag_due_ = absl::InfinitePast();
   KafkaView view_;
 };
 

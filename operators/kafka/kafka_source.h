@@ -47,6 +47,7 @@ class KafkaSourceOf {
         : fetcher_(std::move(fetcher)), decode_(std::move(decode)) {}
 
     absl::StatusOr<SourceState> Poll(SourceOutput<Record>& out) {
+      fetcher_->TellLag();
       while (out.WantsMore()) {
         const KafkaView* const message = fetcher_->Next();
         if (message == nullptr) return fetcher_->state();
@@ -85,6 +86,10 @@ class KafkaSourceOf {
   absl::Duration list_interval() const {
     return options_.stops_at_end ? absl::InfiniteDuration() : options_.list_interval;
   }
+  absl::Status Committed(const CommittedPositions& positions) {
+    if (consumer_ != nullptr) consumer_->Committed(positions);
+    return absl::OkStatus();
+  }
   VanishedPartitions vanished_partitions() const { return options_.vanished_partitions; }
 
   absl::StatusOr<Reader> OpenPartition(const SourceContext& context, const std::string& partition,
@@ -118,8 +123,10 @@ class KafkaSourceOf {
 // std::variant, and use Split.
 //
 // Partitions are divided among the workers, also those that appear during the run. Their
-// positions are offsets in the recovery store; the offsets of the consumer group are not looked at
-// and not changed. Event time: EventClock of KafkaView::timestamp_ms, or of a field of the record.
+// positions are offsets in the recovery store. The offsets of a consumer group are never read. If
+// the properties have a group.id, they are written when an epoch is committed, for tools that show
+// the lag of the group. Event time: EventClock of KafkaView::timestamp_ms, or of a field of the
+// record.
 //
 // Errors, as statuses that end the run: NotFound: no such topic. OutOfRange: the next message is
 // gone (KafkaSourceOptions::lost_offset). Unavailable: no broker answers at the start within the

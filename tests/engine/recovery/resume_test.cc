@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
@@ -128,6 +129,88 @@ TEST_CASE("a run resumes from every crash of its store") {
       }
     }
   }
+}
+
+// Partitions of eight numbers each. Notes the positions that it is told of.
+struct Acknowledged {
+  using Record = int;
+
+  struct Told {
+    std::mutex mutex;
+    std::map<std::string, int> positions;
+    std::set<int> workers;
+  };
+  struct Reader {
+    absl::StatusOr<SourceState> Poll(SourceOutput<int>& out) {
+      for (; next < kEnd; ++next) {
+        if (!out.WantsMore()) return SourceState::More();
+        out.Emit(next);
+      }
+      return SourceState::Done();
+    }
+    std::string Snapshot() const { return std::to_string(next); }
+
+    int next;
+  };
+  static constexpr int kEnd = 8;
+
+  absl::StatusOr<std::vector<std::string>> Partitions(const SourceContext&) {
+    return std::vector<std::string>{"a", "b", "c"};
+  }
+  absl::StatusOr<Reader> OpenPartition(const SourceContext& context, const std::string& partition,
+                                       std::optional<std::string> position) {
+    worker = context.worker_index;
+    const int next = position.has_value() ? std::stoi(*position) : 0;
+    const std::lock_guard lock(told->mutex);
+    CHECK(next >= told->positions[partition]);
+    return Reader{next};
+  }
+  absl::Status Committed(const CommittedPositions& positions) {
+    const std::lock_guard lock(told->mutex);
+    CHECK_FALSE(positions.empty());
+    told->workers.insert(worker);
+    for (const auto& [partition, position] : positions) {
+      int& last = told->positions[partition];
+      CHECK(std::stoi(position) >= last);
+      last = std::stoi(position);
+    }
+    return refusal;
+  }
+
+  std::shared_ptr<Told> told;
+  absl::Status refusal = absl::OkStatus();
+  int worker = -1;
+};
+
+TEST_CASE("a source is told of the positions that no resumed run begins before, and of the last") {
+  const Shape shape{1, 2};
+  auto flow = [](std::shared_ptr<Acknowledged::Told> told, absl::Status refusal = {}) {
+    return Dataflow("numbers", [told, refusal](Scope<>& scope) {
+      scope.Input("numbers", Acknowledged{.told = told, .refusal = refusal}) |
+          Output("out", CallbackSink([](int) {}));
+    });
+  };
+  int64_t calls = 0;
+  for (const int snapshot_every_epochs : {1, 4}) {
+    auto store = std::make_shared<MemoryStore>();
+    auto told = std::make_shared<Acknowledged::Told>();
+    CheckOk(RunInShape(flow(told), shape, With(store, snapshot_every_epochs)));
+    CHECK(told->positions == std::map<std::string, int>{{"a", 8}, {"b", 8}, {"c", 8}});
+    CHECK(told->workers == std::set<int>{0, 1});
+    calls = store->calls();
+  }
+  for (int64_t call = 0; call < calls; ++call) {
+    CAPTURE(call);
+    auto store = std::make_shared<MemoryStore>();
+    auto told = std::make_shared<Acknowledged::Told>();
+    store->CrashAt(call, call % 2 == 0);
+    (void)RunInShape(flow(told), shape, With(store));
+    store->Restart();
+    CheckOk(RunInShape(flow(told), {2, 1}, With(store)));
+  }
+  auto told = std::make_shared<Acknowledged::Told>();
+  CheckError(RunMain(flow(told, absl::InternalError("no")), With(std::make_shared<MemoryStore>())),
+             absl::StatusCode::kInternal, {"step 'numbers' on worker 0: no"});
 }
 
 }  // namespace

@@ -206,4 +206,18 @@ void KafkaBroker::DeleteBefore(const std::string& topic, int partition, int64_t 
   rd_kafka_DeleteRecords_destroy(deletion);
 }
 
+int64_t KafkaBroker::CommittedOffsets(const std::string& group, const std::string& topic,
+                                      int partitions) {
+  auto client = KafkaClient::Open(KafkaRole::kConsumer,
+                                  {{"bootstrap.servers", address_}, {"group.id", group}});
+  REQUIRE(client.ok());
+  rd_kafka_topic_partition_list_t* const offsets = rd_kafka_topic_partition_list_new(partitions);
+  rd_kafka_topic_partition_list_add_range(offsets, topic.c_str(), 0, partitions - 1);
+  CHECK(rd_kafka_committed((*client)->handle(), offsets, 60'000) == RD_KAFKA_RESP_ERR_NO_ERROR);
+  int64_t sum = 0;
+  for (int i = 0; i < partitions; ++i) sum += offsets->elems[i].offset;
+  rd_kafka_topic_partition_list_destroy(offsets);
+  return sum;
+}
+
 }  // namespace headway::internal

@@ -33,6 +33,8 @@ class KafkaBroker {
   void AddPartitions(const std::string& topic, int partitions);
   // Removes the messages of a partition before the offset, as retention does.
   void DeleteBefore(const std::string& topic, int partition, int64_t offset);
+  // The sum of the offsets that a consumer group has committed.
+  int64_t CommittedOffsets(const std::string& group, const std::string& topic, int partitions);
 
  private:
   KafkaBroker() = default;

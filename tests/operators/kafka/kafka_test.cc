@@ -7,6 +7,7 @@
 #include <latch>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <utility>
@@ -246,6 +247,42 @@ TEST_CASE("a resumed run goes on at its offsets, and takes up partitions that ap
   CheckOk(read(options, With(store, 3), 900));
   producer.join();
   CHECK(seen.Sorted() == NumbersTo(900));
+}
+
+TEST_CASE("the offsets of the consumer group follow the commits, and no run begins at them") {
+  KafkaBroker* const broker = Broker();
+  if (broker == nullptr) return;
+  constexpr int kPartitions = 3;
+  broker->CreateTopic("followed", kPartitions);
+  Produce(*broker, "followed", 0, 300);
+  const KafkaProperties of_group = {{"group.id", "followers"}};
+  for (int run = 0; run < 2; ++run) {
+    StopHandle stop;
+    std::mutex mutex;
+    std::map<int, int64_t> lags;
+    KafkaSourceOptions source{.brokers = broker->address(), .topics = {"followed"}};
+    source.properties = of_group;
+    source.on_lag = [&](const KafkaLag& lag) {
+      const std::lock_guard lock(mutex);
+      CHECK(lag.topic == "followed");
+      lags[lag.partition] = lag.messages;
+      const bool at_end = std::ranges::all_of(lags, [](const auto& of) { return of.second == 0; });
+      if (lags.size() == kPartitions && at_end) stop.RequestStop();
+    };
+    RunOptions options = With(std::make_shared<MemoryStore>(), 2);
+    options.stop = stop;
+    options.epoch_config = PeriodicEpochConfig{absl::Milliseconds(10)};
+    Collected<int> seen;
+    CheckOk(RunMain(Dataflow("read",
+                             [&](Scope<>& scope) {
+                               scope.Input("topic", KafkaSource(source, &NumberIn)) |
+                                   CollectInto("collect", seen) |
+                                   Output("out", CallbackSink([](int) {}));
+                             }),
+                    options));
+    CHECK(seen.Sorted() == NumbersTo(300));
+    CHECK(broker->CommittedOffsets("followers", "followed", kPartitions) == 300);
+  }
 }
 
 TEST_CASE("a source begins where its options say") {
