@@ -1,10 +1,13 @@
 #include "operators/postgres/postgres_row.h"
 
+#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
+#include <vector>
 
 #include "absl/time/civil_time.h"
 #include "absl/time/time.h"
@@ -13,12 +16,12 @@ namespace headway::internal {
 namespace {
 
 // Appends a number with leading zeros.
-void AppendDigits(std::string& row, int64_t value, size_t digits) {
+void AppendDigits(std::string& out, int64_t value, size_t digits) {
   const std::string_view zeros = "000000000";
-  const size_t begin = row.size();
-  AppendNumber(row, value);
-  const size_t size = row.size() - begin;
-  if (size < digits) row.insert(begin, zeros.substr(0, digits - size));
+  const size_t begin = out.size();
+  AppendNumber(out, value);
+  const size_t size = out.size() - begin;
+  if (size < digits) out.insert(begin, zeros.substr(0, digits - size));
 }
 
 }  // namespace
@@ -46,39 +49,63 @@ void AppendCopyText(std::string& row, std::string_view text) {
   }
 }
 
-void AppendCopyBytes(std::string& row, std::span<const std::byte> bytes) {
+void AppendPostgresBytes(std::string& out, std::span<const std::byte> bytes) {
   constexpr std::string_view kDigits = "0123456789abcdef";
-  row.append("\\\\x");
+  out.append("\\x");
   for (const std::byte byte : bytes) {
-    row.push_back(kDigits[std::to_integer<size_t>(byte >> 4)]);
-    row.push_back(kDigits[std::to_integer<size_t>(byte & std::byte{15})]);
+    out.push_back(kDigits[std::to_integer<size_t>(byte >> 4)]);
+    out.push_back(kDigits[std::to_integer<size_t>(byte & std::byte{15})]);
   }
 }
 
-void AppendCopyTime(std::string& row, absl::Time time) {
+void AppendPostgresTime(std::string& out, absl::Time time) {
   if (time == absl::InfiniteFuture() || time == absl::InfinitePast()) {
-    row.append(time == absl::InfinitePast() ? "-infinity" : "infinity");
+    out.append(time == absl::InfinitePast() ? "-infinity" : "infinity");
     return;
   }
   const absl::TimeZone::CivilInfo info = absl::UTCTimeZone().At(time);
   const absl::CivilSecond& civil = info.cs;
   const bool is_before_christ = civil.year() <= 0;  // there is no year 0
-  AppendDigits(row, is_before_christ ? 1 - civil.year() : civil.year(), 4);
-  row.push_back('-');
-  AppendDigits(row, civil.month(), 2);
-  row.push_back('-');
-  AppendDigits(row, civil.day(), 2);
-  row.push_back(' ');
-  AppendDigits(row, civil.hour(), 2);
-  row.push_back(':');
-  AppendDigits(row, civil.minute(), 2);
-  row.push_back(':');
-  AppendDigits(row, civil.second(), 2);
-  row.push_back('.');
+  AppendDigits(out, is_before_christ ? 1 - civil.year() : civil.year(), 4);
+  out.push_back('-');
+  AppendDigits(out, civil.month(), 2);
+  out.push_back('-');
+  AppendDigits(out, civil.day(), 2);
+  out.push_back(' ');
+  AppendDigits(out, civil.hour(), 2);
+  out.push_back(':');
+  AppendDigits(out, civil.minute(), 2);
+  out.push_back(':');
+  AppendDigits(out, civil.second(), 2);
+  out.push_back('.');
   // Not rounded up: the last microsecond of a second would have seven digits.
-  AppendDigits(row, absl::ToInt64Microseconds(info.subsecond), 6);
-  row.append("+00");
-  if (is_before_christ) row.append(" BC");
+  AppendDigits(out, absl::ToInt64Microseconds(info.subsecond), 6);
+  out.append("+00");
+  if (is_before_christ) out.append(" BC");
+}
+
+bool ReadPostgresTime(std::string_view text, absl::Time& time) {
+  if (text == "infinity" || text == "-infinity") {
+    time = text == "infinity" ? absl::InfiniteFuture() : absl::InfinitePast();
+    return true;
+  }
+  const absl::string_view of_absl(text.data(), text.size());
+  return absl::ParseTime("%Y-%m-%d %H:%M:%E*S%Ez", of_absl, &time, nullptr) ||
+         absl::ParseTime("%Y-%m-%d %H:%M:%E*S", of_absl, &time, nullptr);  // without time zone
+}
+
+bool ReadPostgresBytes(std::string_view text, std::vector<std::byte>& bytes) {
+  if (!text.starts_with("\\x") || text.size() % 2 != 0) return false;
+  bytes.clear();
+  bytes.reserve(text.size() / 2 - 1);
+  for (size_t i = 2; i < text.size(); i += 2) {
+    uint8_t byte = 0;
+    const char* const end = text.data() + i + 2;
+    const auto [at, error] = std::from_chars(text.data() + i, end, byte, 16);
+    if (error != std::errc() || at != end) return false;
+    bytes.push_back(std::byte{byte});
+  }
+  return true;
 }
 
 }  // namespace headway::internal

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,6 +15,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "comm/codec/shapes.h"
 #include "operators/io/columns.h"
@@ -119,37 +121,49 @@ absl::StatusOr<std::vector<std::string>> PostgresColumnNames(
                    " are named: name the columns of the table in the order of the record"));
 }
 
-// ---- To write: lines of COPY ----
+// ---- To write ----
 
+void AppendPostgresBytes(std::string& out, std::span<const std::byte> bytes);
+void AppendPostgresTime(std::string& out, absl::Time time);
+// Appends the text with the escapes of COPY.
 void AppendCopyText(std::string& row, std::string_view text);
-void AppendCopyBytes(std::string& row, std::span<const std::byte> bytes);
-void AppendCopyTime(std::string& row, absl::Time time);
 
-// REQUIRES: IsPostgresValue<T>().
+// Appends the text of a value that is not NULL. REQUIRES: IsPostgresValue<T>(), not optional.
+template <class T>
+void AppendPostgresText(std::string& out, const T& value) {
+  if constexpr (std::is_same_v<T, absl::Time>) {
+    AppendPostgresTime(out, value);
+  } else if constexpr (HasToString<T> || TextLike<T>) {
+    AppendText(out, value);
+  } else if constexpr (TimePointLike<T>) {
+    AppendPostgresTime(out, absl::UnixEpoch() + absl::FromChrono(value.time_since_epoch()));
+  } else if constexpr (PostgresBytesLike<T>) {
+    AppendPostgresBytes(out, {value.data(), value.size()});
+  } else {
+    AppendText(out, value);
+  }
+}
+
+// Appends a column of a line of COPY.
 template <class T>
 void AppendCopyValue(std::string& row, const T& value) {
   if constexpr (std::is_same_v<T, absl::Time>) {
-    AppendCopyTime(row, value);
+    AppendPostgresTime(row, value);
   } else if constexpr (HasToString<T>) {
     AppendCopyText(row, ToString(value));
   } else if constexpr (TextLike<T>) {
     AppendCopyText(row, std::string_view(value));
   } else if constexpr (std::is_same_v<T, char>) {
     AppendCopyText(row, std::string_view(&value, 1));
-  } else if constexpr (TimePointLike<T>) {
-    AppendCopyTime(row,
-                   absl::FromChrono(std::chrono::time_point_cast<std::chrono::nanoseconds>(
-                       std::chrono::sys_time<typename T::duration>(value.time_since_epoch()))));
   } else if constexpr (OptionalLike<T>) {
     if (value.has_value()) {
       AppendCopyValue(row, *value);
     } else {
       row.append("\\N");
     }
-  } else if constexpr (PostgresBytesLike<T>) {
-    AppendCopyBytes(row, {value.data(), value.size()});
   } else {
-    AppendText(row, value);
+    if constexpr (PostgresBytesLike<T>) row.push_back('\\');  // of the one that follows
+    AppendPostgresText(row, value);
   }
 }
 
@@ -161,6 +175,82 @@ void AppendCopyRow(std::string& row, const T& record) {
     if (!std::exchange(is_first, false)) row.push_back('\t');
     AppendCopyValue(row, value);
   });
+}
+
+// ---- To read ----
+
+// A column of a row. Its text is valid as long as the call that receives it.
+struct PostgresField {
+  std::string_view column;
+  std::optional<std::string_view> text;  // or NULL
+};
+
+bool ReadPostgresTime(std::string_view text, absl::Time& time);
+bool ReadPostgresBytes(std::string_view text, std::vector<std::byte>& bytes);
+
+template <class T>
+bool ReadPostgresText(std::string_view text, T& value) {
+  if constexpr (std::is_same_v<T, absl::Time>) {
+    return ReadPostgresTime(text, value);
+  } else if constexpr (TimePointLike<T>) {
+    absl::Time time;
+    if (!ReadPostgresTime(text, time)) return false;
+    value = T(std::chrono::floor<typename T::duration>(
+        absl::ToChronoNanoseconds(time - absl::UnixEpoch())));
+    return true;
+  } else if constexpr (std::is_same_v<T, std::vector<std::byte>>) {
+    return ReadPostgresBytes(text, value);
+  } else if constexpr (std::is_same_v<T, bool>) {
+    value = text == "t";
+    return value || text == "f";
+  } else {
+    return TextToValue(text, value);
+  }
+}
+
+template <class T>
+constexpr bool IsPostgresReadable() {
+  if constexpr (OptionalLike<T>) {
+    return IsPostgresReadable<typename T::value_type>();
+  } else {
+    return kIsPostgresTime<T> || std::is_same_v<T, std::vector<std::byte>> ||
+           (HasTextValue<T>() && !std::is_same_v<T, std::string_view>);
+  }
+}
+
+// Sets the value to that of the field. InvalidArgument, which names the column: it is NULL or has
+// another type.
+template <class T>
+absl::Status ReadPostgresValue(const PostgresField& field, T& value) {
+  constexpr bool kReads = IsPostgresReadable<T>();
+  static_assert(kReads,
+                "PostgresTable: a column must be a bool, a number, a std::string, a "
+                "std::vector<std::byte>, a time, a std::optional of these, or have a function bool "
+                "FromText(std::string_view, Type&) beside it");
+  if constexpr (!kReads) {
+  } else if constexpr (OptionalLike<T>) {
+    if (field.text.has_value()) return ReadPostgresValue(field, value.emplace());
+    value.reset();
+  } else if (!field.text.has_value()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("column '", absl::string_view(field.column.data(), field.column.size()),
+                     "' is NULL in a row: make its member a std::optional"));
+  } else if (!ReadPostgresText(*field.text, value)) {
+    return TextValueError(field.column, *field.text, DescribeValue<T>());
+  }
+  return absl::OkStatus();
+}
+
+// Sets the columns of the record to the fields, which are as many.
+template <class T>
+absl::Status ReadPostgresRow(std::span<const PostgresField> fields, T& record) {
+  absl::Status status;
+  size_t column = 0;
+  ForEachPostgresValue(record, [&](auto& value) {
+    if (status.ok()) status = ReadPostgresValue(fields[column], value);
+    ++column;
+  });
+  return status;
 }
 
 }  // namespace headway::internal

@@ -34,6 +34,14 @@ std::string QuotedNames(const std::vector<std::string>& names) {
   });
 }
 
+PostgresAddress AddressOfTable(const std::string& connection, const std::string& table,
+                               absl::Duration timeout) {
+  return {.connection = connection,
+          .description =
+              absl::StrCat("the table '", table, "' in ", DescribePostgresDatabase(connection)),
+          .timeout = timeout};
+}
+
 absl::StatusOr<PostgresTarget> PostgresTarget::Of(const PostgresSinkOptions& options,
                                                   const std::vector<std::string>& columns) {
   if (options.table.empty()) return absl::InvalidArgumentError("name the table of the sink");
@@ -49,11 +57,8 @@ absl::StatusOr<PostgresTarget> PostgresTarget::Of(const PostgresSinkOptions& opt
   const std::string table = QuotedTable(options.table);
   const std::string names = QuotedNames(columns);
   PostgresTarget target{
-      .connection = options.connection,
-      .description = absl::StrCat("the table '", options.table, "' in ",
-                                  DescribePostgresDatabase(options.connection)),
-      .timeout = options.timeout,
-      .begin = "SET client_encoding = 'UTF8'",
+      .address = AddressOfTable(options.connection, options.table, options.timeout),
+      .begin = {},
       .check = {},
       .copy = absl::StrCat("COPY ", table, " (", names, ") FROM STDIN"),
       .insert = {},
@@ -65,9 +70,8 @@ absl::StatusOr<PostgresTarget> PostgresTarget::Of(const PostgresSinkOptions& opt
   }
   // INSERT refuses two rows with one key, so that the last one of each is taken. Sorted keys also
   // keep two writers from waiting for each other.
-  absl::StrAppend(&target.begin,
-                  "; CREATE TEMP TABLE headway_rows ON COMMIT DELETE ROWS AS SELECT ", names,
-                  ", 0::bigint AS headway_number FROM ", table, " WITH NO DATA");
+  absl::StrAppend(&target.begin, "CREATE TEMP TABLE headway_rows ON COMMIT DELETE ROWS AS SELECT ",
+                  names, ", 0::bigint AS headway_number FROM ", table, " WITH NO DATA");
   target.copy = "COPY headway_rows FROM STDIN";
   const std::string key = QuotedNames(options.key);
   absl::StrAppend(&insert, "SELECT DISTINCT ON (", key, ") ", names, " FROM headway_rows ORDER BY ",

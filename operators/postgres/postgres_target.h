@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "operators/postgres/postgres_session.h"
 
 namespace headway {
 
@@ -35,6 +36,9 @@ std::string QuotedName(std::string_view name);
 // "a", "b"
 std::string QuotedNames(const std::vector<std::string>& names);
 
+PostgresAddress AddressOfTable(const std::string& connection, const std::string& table,
+                               absl::Duration timeout);
+
 // A table and the statements that write to it.
 struct PostgresTarget {
   // InvalidArgument: an option is missing or wrong.
@@ -43,10 +47,8 @@ struct PostgresTarget {
 
   bool upserts() const { return !insert.empty(); }
 
-  std::string connection;
-  std::string description;
-  absl::Duration timeout;
-  std::string begin;   // a session
+  PostgresAddress address;
+  std::string begin;   // a session; may be empty
   std::string check;   // that the rows can be written
   std::string copy;    // with upserts: each row ends with its number
   std::string insert;  // the rows that were copied; empty: the copy is the table

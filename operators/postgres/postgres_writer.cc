@@ -1,9 +1,6 @@
 #include "operators/postgres/postgres_writer.h"
 
-#include <sys/eventfd.h>
-
 #include <algorithm>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -12,13 +9,10 @@
 #include <string_view>
 #include <utility>
 
-#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/time.h"
 #include "engine/runtime/status_macros.h"
 #include "engine/store/postgres.h"
 #include "operators/io/text_value.h"
@@ -27,10 +21,6 @@
 namespace headway::internal {
 namespace {
 
-using std::chrono::steady_clock;
-
-constexpr std::chrono::milliseconds kFirstWait{20};
-constexpr std::chrono::milliseconds kLongestWait{1000};
 // Of a piece that is made of items.
 constexpr size_t kPieceBytes = 64 * 1024;
 
@@ -66,17 +56,20 @@ PostgresWriter::PostgresWriter(PostgresTarget target, std::unique_ptr<PostgresMa
     : target_(std::move(target)),
       marks_(std::move(marks)),
       activator_(activator),
-      interrupt_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+      session_(target_.address, [this](PostgresConnection& connection) {
+        if (!target_.begin.empty()) {
+          HEADWAY_RETURN_IF_ERROR(connection.Execute(target_.begin.c_str()));
+        }
+        return marks_ == nullptr ? absl::OkStatus() : marks_->Claim(connection);
+      }) {}
 
 absl::StatusOr<std::unique_ptr<PostgresWriter>> PostgresWriter::Open(
     PostgresTarget target, std::unique_ptr<PostgresMarks> marks, const ThreadActivator& activator) {
   std::unique_ptr<PostgresWriter> writer(
       new PostgresWriter(std::move(target), std::move(marks), activator));
-  if (!writer->interrupt_.is_open()) {
-    return absl::ResourceExhaustedError("out of file descriptors; raise the limit of the process");
-  }
-  HEADWAY_RETURN_IF_ERROR(
-      writer->Retry([&] { return writer->connection_->Execute(writer->target_.check.c_str()); }));
+  HEADWAY_RETURN_IF_ERROR(writer->session_.Call([&](PostgresConnection& connection) {
+    return connection.Execute(writer->target_.check.c_str());
+  }));
   writer->thread_ = std::thread([of_thread = writer.get()] { of_thread->Run(); });
   return writer;
 }
@@ -88,7 +81,7 @@ PostgresWriter::~PostgresWriter() {
     ends_ = true;
   }
   changed_.notify_all();
-  eventfd_write(interrupt_.get(), 1);
+  session_.Interrupt();
   thread_.join();
 }
 
@@ -124,7 +117,8 @@ void PostgresWriter::Run() {
     is_writing_ = true;
     changed_.notify_all();  // there is room
     lock.unlock();
-    absl::Status status = Write(batch);
+    absl::Status status =
+        session_.Call([&](PostgresConnection& connection) { return TryOnce(connection, batch); });
     lock.lock();
     status_ = std::move(status);
     spare_ = std::move(batch.lines);
@@ -135,55 +129,23 @@ void PostgresWriter::Run() {
   }
 }
 
-absl::Status PostgresWriter::Retry(absl::FunctionRef<absl::Status()> f) {
-  std::optional<steady_clock::time_point> end;
-  std::chrono::milliseconds wait = kFirstWait;
-  while (true) {
-    absl::Status status = connection_ == nullptr ? Connect() : absl::OkStatus();
-    if (status.ok()) status = f();
-    if (status.ok()) return status;
-    connection_.reset();
-    const steady_clock::time_point now = steady_clock::now();
-    if (!end.has_value()) end = now + absl::ToChronoNanoseconds(target_.timeout);
-    if (!absl::IsUnavailable(status) || now >= *end) return status;
-    std::unique_lock lock(mutex_);
-    if (changed_.wait_for(lock, wait, [&] { return ends_; })) return status;
-    wait = std::min(wait * 2, kLongestWait);
-  }
-}
-
-absl::Status PostgresWriter::Connect() {
-  auto connection =
-      PostgresConnection::Connect(target_.connection, target_.description, target_.timeout);
-  if (!connection.ok()) return connection.status();
-  (*connection)->InterruptBy(interrupt_.get());
-  HEADWAY_RETURN_IF_ERROR((*connection)->Execute(target_.begin.c_str()));
-  if (marks_ != nullptr) HEADWAY_RETURN_IF_ERROR(marks_->Claim(**connection));
-  connection_ = *std::move(connection);
-  return absl::OkStatus();
-}
-
-absl::Status PostgresWriter::Write(const PostgresBatch& batch) {
-  return Retry([&] { return TryOnce(batch); });
-}
-
-absl::Status PostgresWriter::TryOnce(const PostgresBatch& batch) {
-  HEADWAY_RETURN_IF_ERROR(connection_->Execute("BEGIN"));
+absl::Status PostgresWriter::TryOnce(PostgresConnection& connection, const PostgresBatch& batch) {
+  HEADWAY_RETURN_IF_ERROR(connection.Execute("BEGIN"));
   if (batch.mark.has_value()) {
     // The row of the mark keeps others out, and a lost commit of an earlier attempt is over.
-    const absl::StatusOr<bool> set = marks_->Set(*connection_, *batch.mark);
+    const absl::StatusOr<bool> set = marks_->Set(connection, *batch.mark);
     if (!set.ok()) return set.status();
-    if (!*set) return connection_->Execute("ROLLBACK");
+    if (!*set) return connection.Execute("ROLLBACK");
   }
-  HEADWAY_RETURN_IF_ERROR(CopyRows(batch));
-  if (target_.upserts()) HEADWAY_RETURN_IF_ERROR(connection_->Execute(target_.insert.c_str()));
-  return connection_->Execute("COMMIT");
+  HEADWAY_RETURN_IF_ERROR(CopyRows(connection, batch));
+  if (target_.upserts()) HEADWAY_RETURN_IF_ERROR(connection.Execute(target_.insert.c_str()));
+  return connection.Execute("COMMIT");
 }
 
-absl::Status PostgresWriter::CopyRows(const PostgresBatch& batch) {
+absl::Status PostgresWriter::CopyRows(PostgresConnection& connection, const PostgresBatch& batch) {
   bool has_lines = !batch.lines.empty();
   size_t item = 0;
-  absl::Status status = connection_->Copy(target_.copy.c_str(), [&]() -> std::string_view {
+  absl::Status status = connection.Copy(target_.copy.c_str(), [&]() -> std::string_view {
     if (std::exchange(has_lines, false)) return batch.lines;
     piece_.clear();
     for (; item < batch.items.size() && piece_.size() < kPieceBytes; ++item) {

@@ -12,18 +12,15 @@
 #include <string_view>
 #include <thread>
 
-#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "comm/system/file_descriptor.h"
 #include "engine/step/activator.h"
-#include "engine/step/step_context.h"
+#include "engine/store/postgres.h"
+#include "operators/postgres/postgres_marks.h"
+#include "operators/postgres/postgres_session.h"
 #include "operators/postgres/postgres_target.h"
 
 namespace headway::internal {
-
-class PostgresConnection;
-class PostgresMarks;
 
 // Rows that are written in one transaction.
 struct PostgresBatch {
@@ -65,20 +62,15 @@ class PostgresWriter {
                  const ThreadActivator& activator);
 
   void Run();
-  // On the thread, as the functions below. Also in Open, before there is one.
-  absl::Status Write(const PostgresBatch& batch);
-  // Calls f with a connection until it succeeds, or fails for good.
-  absl::Status Retry(absl::FunctionRef<absl::Status()> f);
-  absl::Status Connect();
-  absl::Status TryOnce(const PostgresBatch& batch);
-  absl::Status CopyRows(const PostgresBatch& batch);
+  // On the thread, as the function below.
+  absl::Status TryOnce(PostgresConnection& connection, const PostgresBatch& batch);
+  absl::Status CopyRows(PostgresConnection& connection, const PostgresBatch& batch);
 
   const PostgresTarget target_;
   const std::unique_ptr<PostgresMarks> marks_;
   const ThreadActivator activator_;
-  const FileDescriptor interrupt_;  // readable when the thread has to end
-  std::unique_ptr<PostgresConnection> connection_;
-  std::string piece_;  // of a copy
+  PostgresSession session_;  // the thread's, once it runs
+  std::string piece_;        // of a copy
 
   std::mutex mutex_;  // guards the members below, up to the thread
   std::condition_variable changed_;

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -11,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -19,6 +21,7 @@
 #include "headway.h"
 #include "operators/postgres/postgres_marks.h"
 #include "operators/postgres/postgres_sink.h"
+#include "operators/postgres/postgres_table.h"
 #include "tests/engine/run_helpers.h"
 #include "tests/engine/store/memory_store.h"
 #include "tests/engine/store/postgres_server.h"
@@ -82,6 +85,11 @@ absl::Status Write(const std::vector<D>& records, Sink sink) {
 enum class Color { kRed, kBlue };
 std::string ToString(const Color& color) { return color == Color::kRed ? "red" : "blue"; }
 
+bool FromText(std::string_view text, Color& color) {
+  color = text == "red" ? Color::kRed : Color::kBlue;
+  return text == "red" || text == "blue";
+}
+
 struct Everything {
   bool flag = false;
   int64_t number = 0;
@@ -117,6 +125,24 @@ TEST_CASE("all types, and NULL, are what was written") {
        .at = absl::FromCivil(absl::CivilSecond(-4, 2, 29), absl::UTCTimeZone())},
   };
   CheckOk(Write(records, PostgresSink<Everything>(Into(*server, "everything"))));
+  PostgresTable<int64_t, Everything> table(
+      {.connection = server->uri(""), .table = "everything", .key = "number"});
+  const auto same = table(records[0].number);
+  REQUIRE(same.ok());
+  CHECK(same->value().flag);
+  CHECK(same->value().real == records[0].real);
+  CHECK(same->value().text == records[0].text);
+  CHECK(same->value().bytes == records[0].bytes);
+  CHECK(same->value().maybe == -7);
+  CHECK(same->value().at == records[0].at);
+  CHECK(same->value().also == records[0].also);
+  CHECK(same->value().color == Color::kBlue);
+  const auto others = table.FindAll(std::vector<int64_t>{0, 17, 0});
+  REQUIRE(others.ok());
+  CHECK((*others)[0]->at == absl::InfiniteFuture());
+  CHECK_FALSE((*others)[0]->maybe.has_value());
+  CHECK_FALSE((*others)[1].has_value());
+  CHECK((*others)[2]->real == -std::numeric_limits<double>::infinity());
   CHECK(Rows(*server,
              "SELECT flag, number, real, text, bytes, maybe, at, also, color FROM everything "
              "ORDER BY number") ==
@@ -338,6 +364,77 @@ TEST_CASE("a run that fails does not wait for a server that stands still") {
                        })),
       absl::StatusCode::kAborted, {"step 'fail'", "it fails"});
   server->Resume();
+}
+
+TEST_CASE("rows are found by their keys, many with one query, though connections are cut") {
+  PostgresServer* const server = Server();
+  if (server == nullptr) return;
+  server->Execute(
+      "CREATE TABLE prices(product text PRIMARY KEY, price integer);"
+      "INSERT INTO prices VALUES ('k1', 10), ('k2', NULL), ('a,\\\"b\\\\{}', 30)");
+  using Price = std::optional<int>;
+  const PostgresTable<std::string, Price> table(
+      {.connection = server->uri(""), .table = "prices", .key = "product", .columns = {"price"}});
+  const std::vector<std::string> keys = {"k1", "k2", "k3", "k1", "a,\"b\\{}"};
+  std::vector<std::pair<std::string, int>> pairs;
+  for (int i = 0; i < 100; ++i) pairs.emplace_back(keys[static_cast<size_t>(i) % 5], i);
+  std::vector<std::string> joined;
+  for (const auto& [key, number] : pairs) {
+    joined.push_back(absl::StrCat(key, number,
+                                  key == "k1"   ? " 10"
+                                  : key == "k2" ? " NULL"
+                                  : key == "k3" ? " none"
+                                                : " 30"));
+  }
+  std::sort(joined.begin(), joined.end());
+  auto text_of = [](std::string_view key, int number, const std::optional<Price>& price) {
+    return absl::StrCat(std::string(key), number,
+                        !price.has_value()    ? " none"
+                        : !price->has_value() ? " NULL"
+                                              : absl::StrCat(" ", **price));
+  };
+  for (const Shape shape : {Shape{1, 1}, Shape{2, 2}}) {
+    Collected<std::string> queried;
+    Collected<std::string> cached;
+    std::atomic<int> seen = 0;
+    CheckOk(RunInShape(
+        Dataflow("join",
+                 [&](Scope<>& scope) {
+                   const auto input = scope.Input("pairs", TestingSource(pairs));
+                   input |
+                       Inspect("cut",
+                               [&](const auto&) {
+                                 if (++seen % 40 == 0) CutConnections(*server);
+                               }) |
+                       PostgresJoin("join", table) |
+                       Map("text",
+                           [&](const auto& row) {
+                             return text_of(row.first, std::get<0>(row.second),
+                                            std::get<1>(row.second));
+                           }) |
+                       CollectInto("queried", queried) | Output("out", CallbackSink([](auto) {}));
+                   input |
+                       EnrichCached<std::string>("enrich", table,
+                                                 [&](auto& cache, const auto& pair) {
+                                                   return text_of(pair.first, pair.second,
+                                                                  cache.Get(pair.first));
+                                                 }) |
+                       CollectInto("cached", cached) | Output("out2", CallbackSink([](auto) {}));
+                 }),
+        shape, {.epoch_config = RecordCountEpochConfig{10}}));
+    CHECK(queried.Sorted() == joined);
+    CHECK(cached.Sorted() == joined);
+  }
+  PostgresTable<std::string, int> numbers(
+      {.connection = server->uri(""), .table = "prices", .key = "product", .columns = {"price"}});
+  CHECK(numbers("k1").value() == 10);
+  CheckError(numbers("k2").status(), absl::StatusCode::kInvalidArgument,
+             {"column 'price' is NULL"});
+  CheckError(
+      (PostgresTable<int, std::string>(
+           {.connection = server->uri(""), .table = "nowhere", .key = "a", .columns = {"b"}})(1)
+           .status()),
+      absl::StatusCode::kNotFound, {"the table 'nowhere'"});
 }
 
 TEST_CASE("errors say what, where and what to do") {
