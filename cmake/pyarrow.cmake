@@ -14,4 +14,9 @@ if(headway_arrow_library AND headway_parquet_library)
   set_target_properties(Parquet::parquet_shared PROPERTIES
     IMPORTED_LOCATION ${headway_parquet_library}
     INTERFACE_LINK_LIBRARIES Arrow::arrow_shared)
+  file(GLOB headway_compute_library ${headway_arrow_dir}/libarrow_compute.so.*)
+  add_library(ArrowCompute::arrow_compute_shared SHARED IMPORTED)
+  set_target_properties(ArrowCompute::arrow_compute_shared PROPERTIES
+    IMPORTED_LOCATION ${headway_compute_library}
+    INTERFACE_LINK_LIBRARIES Arrow::arrow_shared)
 endif()

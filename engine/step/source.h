@@ -1,6 +1,7 @@
 #ifndef HEADWAY_ENGINE_STEP_SOURCE_H_
 #define HEADWAY_ENGINE_STEP_SOURCE_H_
 
+#include <algorithm>
 #include <concepts>
 #include <cstdint>
 #include <memory>
@@ -138,6 +139,10 @@ class SourceOutput {
     return emitted_ < budget_ && output_.batch_count() - batches_at_start_ < kBatchesPerPoll &&
            pace_.MayContinue();
   }
+  // Asks once for several records that the reader has at hand, at most `count`: returns how many of
+  // them it may emit now, and 0 where WantsMore returns false. Prefer a count below 100, because
+  // the steps downstream run while the records are emitted.
+  int64_t WantsUpTo(int64_t count) { return WantsMore() ? std::min(count, budget_ - emitted_) : 0; }
   // The epoch of the records that are emitted in this poll.
   Epoch epoch() const { return epoch_; }
   template <class U = D>

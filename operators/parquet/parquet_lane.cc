@@ -27,7 +27,7 @@ absl::StatusOr<FlushState> ParquetLane::Publish(const Transaction& transaction) 
         activator_);
   }
   if (!job_->done()) return FlushState::Pending(absl::InfiniteDuration());  // it wakes the step
-  const absl::Status status = job_->status();
+  absl::Status status = job_->status();
   job_ = nullptr;
   if (!status.ok()) return status;
   return FlushState::Done();

@@ -334,15 +334,11 @@ arrow::Status ConvertString(const arrow::Array& array, ParquetColumn& column, Ow
       const auto& coded = static_cast<const arrow::DictionaryArray&>(array);
       const arrow::Array& indices = *coded.indices();
       switch (indices.type_id()) {
-        case Type::INT8:
-          ConvertIndices<int8_t>(indices, column, owned);
-          break;
+        case Type::INT8:  // indices are not negative, except for nulls
         case Type::UINT8:
           ConvertIndices<uint8_t>(indices, column, owned);
           break;
         case Type::INT16:
-          ConvertIndices<int16_t>(indices, column, owned);
-          break;
         case Type::UINT16:
           ConvertIndices<uint16_t>(indices, column, owned);
           break;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <span>
@@ -64,22 +65,28 @@ class ParquetSource {
         : rows_(std::move(rows)), emitted_(emitted) {}
 
     absl::StatusOr<SourceState> Poll(SourceOutput<Row>& out) {
-      while (out.WantsMore()) {
-        if (next_ == block_.size()) {
+      for (;;) {
+        if (next_ == std::ssize(block_)) {
+          if (!out.WantsMore()) return SourceState::More();
           const absl::StatusOr<bool> more = ReadBlock();
           if (!more.ok()) return more.status();
           if (!*more) return SourceState::Done();
         }
-        out.Emit(std::move(block_[next_++]));
-        ++emitted_;
+        const int64_t count =
+            out.WantsUpTo(std::min<int64_t>(kRowsAtOnce, std::ssize(block_) - next_));
+        if (count == 0) return SourceState::More();
+        for (const int64_t end = next_ + count; next_ < end; ++next_) {
+          out.Emit(std::move(block_[static_cast<size_t>(next_)]));
+        }
+        emitted_ += count;
       }
-      return SourceState::More();
     }
     std::string Snapshot() const { return std::to_string(emitted_); }
 
    private:
     // Rows that are assembled at a time, one column after the other.
     static constexpr int64_t kBlockRows = 256;
+    static constexpr int64_t kRowsAtOnce = 64;  // that are emitted between two questions
 
     // Returns false at the end.
     absl::StatusOr<bool> ReadBlock() {
@@ -103,7 +110,7 @@ class ParquetSource {
     internal::ParquetRows rows_;
     int64_t read_ = 0;  // rows of the batch that were assembled
     std::vector<Row> block_;
-    size_t next_ = 0;      // of the block
+    int64_t next_ = 0;     // of the block
     int64_t emitted_ = 0;  // rows of the row group
   };
 

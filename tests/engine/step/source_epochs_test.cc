@@ -361,6 +361,28 @@ TEST_CASE("records of a reader that is slow now and then do not wait for many ot
   CHECK(furthest_ahead <= 116);
 }
 
+TEST_CASE(
+    "a reader that asks for several records at once gets no more than the epoch has room for") {
+  Polled reader{[next = int64_t{0}](int, int64_t, SourceOutput<int64_t>& out) mutable {
+    while (next < 100) {
+      const int64_t count = out.WantsUpTo(std::min<int64_t>(8, 100 - next));
+      CHECK(count <= 8);
+      if (count == 0) return SourceState::More();
+      for (int64_t i = 0; i < count; ++i) out.Emit(next++);
+    }
+    return SourceState::Done();
+  }};
+  Collected<std::pair<Epoch, int64_t>> seen;
+  Dataflow flow("flow", [&](Scope<>& scope) {
+    scope.Input("eager", reader) | CollectWithTime<int64_t, Epoch>("collect", seen);
+  });
+  CheckOk(RunMain(flow, {.epoch_config = RecordCountEpochConfig{11}}));
+  CHECK(seen.size() == 100);
+  for (const auto& [epoch, number] : seen.InOrder()) {
+    CHECK(static_cast<int64_t>(epoch) == number / 11);
+  }
+}
+
 TEST_CASE("a graceful stop ends the poll of a slow reader within one record") {
   ManualClock clock;
   StopHandle stop;
