@@ -17,6 +17,11 @@ namespace {
 
 constexpr size_t kCompressedBytes = size_t{128} << 10;
 
+int64_t NanosOf(const statx_timestamp& time) {
+  constexpr int64_t kNanosPerSecond = 1'000'000'000;
+  return time.tv_sec * kNanosPerSecond + time.tv_nsec;
+}
+
 }  // namespace
 
 absl::Status InputFile::Open(const std::string& path) {
@@ -36,6 +41,7 @@ absl::Status InputFile::Open(const std::string& path) {
     return absl::InvalidArgumentError(
         absl::StrCat("'", path, "' is a directory; list the files in it instead"));
   }
+  id_ = {info.st_dev, info.st_ino};
   is_regular_ = S_ISREG(info.st_mode);
   return is_regular_ ? DetectFormat() : absl::OkStatus();
 }
@@ -60,9 +66,14 @@ absl::Status InputFile::CheckPlain(std::string_view first_bytes) const {
       path_, format->name));
 }
 
-int64_t InputFile::SizeNow() const {
-  struct stat info = {};
-  return fstat(descriptor_.get(), &info) == 0 ? info.st_size : 0;
+InputFile::Facts InputFile::FactsNow() const {
+  struct statx info = {};
+  constexpr unsigned kWanted = STATX_SIZE | STATX_MTIME | STATX_BTIME;
+  if (statx(descriptor_.get(), "", AT_EMPTY_PATH, kWanted, &info) != 0) return {};
+  const bool knows_creation = (info.stx_mask & STATX_BTIME) != 0;
+  return {.size = static_cast<int64_t>(info.stx_size),
+          .modified_nanos = NanosOf(info.stx_mtime),
+          .created_nanos = knows_creation ? NanosOf(info.stx_btime) : 0};
 }
 
 absl::StatusOr<InputFile::Piece> InputFile::ReadAt(int64_t offset, char* bytes, size_t capacity) {

@@ -41,8 +41,21 @@ class InputFile {
   bool is_compressed() const { return format_ != nullptr; }
   // Whether it can be read again: it is no pipe and no device.
   bool is_regular() const { return is_regular_; }
+  // Identifies the file on this machine, whatever its name is, as long as it is open.
+  struct Id {
+    uint64_t device = 0;
+    uint64_t inode = 0;
+    bool operator==(const Id&) const = default;
+  };
+  const Id& id() const { return id_; }
   // The size in bytes at present, of the compressed file if it is one.
-  int64_t SizeNow() const;
+  int64_t SizeNow() const { return FactsNow().size; }
+  struct Facts {
+    int64_t size = 0;
+    int64_t modified_nanos = 0;  // since the epoch of Unix
+    int64_t created_nanos = 0;   // 0: the file system does not know it
+  };
+  Facts FactsNow() const;
 
  private:
   absl::StatusOr<Piece> ReadPlain(int64_t offset, char* bytes, size_t capacity);
@@ -52,6 +65,7 @@ class InputFile {
 
   std::string path_;
   FileDescriptor descriptor_;
+  Id id_;
   bool is_regular_ = false;
 
   // Of a compressed file.

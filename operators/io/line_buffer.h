@@ -46,6 +46,8 @@ class LineBuffer {
     begin_ += end + 1;
     return true;
   }
+  // The bytes of the lines that were taken since the last call of Room.
+  std::string_view Taken() const { return {bytes_.get(), begin_}; }
   // The bytes that wait.
   std::string_view Rest() const { return {bytes_.get() + begin_, end_ - begin_}; }
   void Clear() { begin_ = end_ = searched_ = 0; }
