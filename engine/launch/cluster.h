@@ -55,7 +55,8 @@ struct SpawnOptions {
 // returns the first failure of any of them, with its process and step. Records that sinks collect
 // in memory stay in the child processes. No child outlives the call, or this process.
 //
-// REQUIRES: the process has no other threads. Call it before the program allocates much.
+// REQUIRES: the process has no other threads, but for one of jemalloc. Call it before the program
+// allocates much.
 //
 // Errors: those of ClusterMain; Unavailable also for a child that was killed; FailedPrecondition
 // also if the process has other threads.

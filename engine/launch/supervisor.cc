@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
@@ -16,6 +17,7 @@
 #include <iostream>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -49,6 +51,20 @@ constexpr ptrdiff_t kThreadsOfRuntime = 1;  // that of the thread sanitizer
 constexpr ptrdiff_t kThreadsOfRuntime = 0;
 #endif
 
+// Returns true for the thread with which jemalloc returns memory to the system. jemalloc holds it
+// up during a fork, and starts another one in the child. Arrow's libraries have it.
+bool IsOfAllocator(int tasks, const char* thread) {
+  constexpr std::string_view kName = "jemalloc_bg_thd\n";
+  std::array<char, 64> path;
+  std::snprintf(path.data(), path.size(), "%s/comm", thread);
+  const int file = openat(tasks, path.data(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return false;
+  std::array<char, 32> name;
+  const ssize_t size = read(file, name.data(), name.size());
+  close(file);
+  return size > 0 && std::string_view(name.data(), static_cast<size_t>(size)) == kName;
+}
+
 // Returns the number of threads of the program, or -1 and sets errno. Not std::filesystem, which
 // ends the program if it cannot allocate.
 ptrdiff_t CountThreads() {
@@ -56,7 +72,7 @@ ptrdiff_t CountThreads() {
   if (tasks == nullptr) return -1;
   ptrdiff_t count = 0;
   while (const dirent* const entry = readdir(tasks)) {
-    if (entry->d_name[0] != '.') ++count;
+    if (entry->d_name[0] != '.' && !IsOfAllocator(dirfd(tasks), entry->d_name)) ++count;
   }
   closedir(tasks);
   return count;

@@ -1,6 +1,7 @@
 #include "engine/launch/supervisor.h"
 
 #include <doctest/doctest.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -18,6 +19,7 @@
 #include "engine/runtime/failure_origin.h"
 #include "tests/engine/launch/process_harness.h"
 #include "tests/engine/run_helpers.h"
+#include "tests/sanitizers.h"
 
 namespace headway::internal {
 namespace {
@@ -241,6 +243,22 @@ TEST_CASE("a program that has another thread cannot fork, and can once it has en
   end.set_value();
   other.join();
   CheckOk(run());
+}
+
+// jemalloc names its thread so. The sanitizers allow no threads in the children then.
+TEST_CASE("a thread of the memory allocator does not prevent a fork") {
+  if (kSanitized) return;
+  std::promise<void> named;
+  std::promise<void> end;
+  std::thread other([&] {
+    pthread_setname_np(pthread_self(), "jemalloc_bg_thd");
+    named.set_value();
+    end.get_future().wait();
+  });
+  named.get_future().wait();
+  CheckOk(RunChildProcesses({.process_count = 2}, [](int, Sockets) { return absl::OkStatus(); }));
+  end.set_value();
+  other.join();
 }
 
 TEST_CASE("what was printed before is printed once, and what the processes print is not lost") {
