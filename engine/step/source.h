@@ -61,12 +61,10 @@
 //     // done. Default: all. For sources of very many partitions that end, such as files.
 //     int max_open_partitions() const;
 //
-//     // The epochs up to these positions are committed: no run that resumes from the recovery
-//     store
-//     // begins before them. Called on the worker of the partitions, soon after each commit, with
-//     the
-//     // positions that have changed. For information, or to acknowledge records to the system that
-//     // they come from. Must not block. Not called in a run without a recovery store. A run that
+//     // The epochs up to these positions are committed: no run that resumes from the store begins
+//     // before them. Called on the worker of the partitions, soon after each commit, with the
+//     // positions that have changed. For information, or to acknowledge records to the system
+//     // that has them. Must not block. Not called in a run without a recovery store. A run that
 //     // fails may have committed its last positions without a call.
 //     absl::Status Committed(const CommittedPositions& positions);  // by partition
 //
