@@ -84,6 +84,27 @@ class ConnectionParameters {
   const std::string seconds_;
 };
 
+// The parameters of a connection string, as libpq reads it.
+class ConnectionOptions {
+ public:
+  explicit ConnectionOptions(const std::string& place)
+      : options_(PQconninfoParse(place.c_str(), &error_)) {}
+  ~ConnectionOptions() {
+    PQconninfoFree(options_);
+    PQfreemem(error_);
+  }
+  ConnectionOptions(const ConnectionOptions&) = delete;
+  ConnectionOptions& operator=(const ConnectionOptions&) = delete;
+
+  // Up to one without a keyword. Null if the string is malformed.
+  const PQconninfoOption* first() const { return options_; }
+  std::string error() const { return error_ == nullptr ? "" : OneLine(error_); }
+
+ private:
+  char* error_ = nullptr;
+  PQconninfoOption* options_;
+};
+
 std::string_view AdviceOf(absl::StatusCode code) {
   switch (code) {
     case absl::StatusCode::kUnavailable:
@@ -119,32 +140,38 @@ std::string_view PostgresResult::bytes(int row, int column) const {
 std::string DescribePostgresDatabase(const std::string& place) {
   std::string database;
   std::string host;
-  PQconninfoOption* options = PQconninfoParse(place.c_str(), nullptr);
-  for (const PQconninfoOption* option = options; option != nullptr && option->keyword != nullptr;
-       ++option) {
+  const ConnectionOptions options(place);
+  for (const PQconninfoOption* option = options.first();
+       option != nullptr && option->keyword != nullptr; ++option) {
     if (option->val == nullptr) continue;
     if (std::string_view(option->keyword) == "dbname") database = option->val;
     if (std::string_view(option->keyword) == "host") host = option->val;
   }
-  PQconninfoFree(options);
   return Format("the PostgreSQL database '%s' on host '%s'", database, host);
 }
 
 absl::StatusOr<std::unique_ptr<PostgresConnection>> PostgresConnection::Connect(
     const std::string& place, std::string description, absl::Duration timeout) {
+  if (const ConnectionOptions options(place); options.first() == nullptr) {
+    return absl::InvalidArgumentError(Format(
+        "cannot use %s: the connection string is malformed: %s", description, options.error()));
+  }
   std::unique_ptr<PostgresConnection> connection(
       new PostgresConnection(ConnectionParameters(place, timeout).Use(PQconnectdbParams), place,
                              std::move(description), timeout));
   PGconn* connected = connection->connection_.get();
   if (PQstatus(connected) != CONNECTION_OK) {
-    // libpq does not say the state. A server that answers others has refused the password.
+    // libpq does not say the state. A server that answers others has refused the password, the user
+    // or the database.
+    const std::string_view message = PQerrorMessage(connected);
     const bool is_refused =
-        (PQconnectionUsedPassword(connected) != 0 || PQconnectionNeedsPassword(connected) != 0) &&
+        (PQconnectionUsedPassword(connected) != 0 || PQconnectionNeedsPassword(connected) != 0 ||
+         message.find("does not exist") != std::string_view::npos) &&
         ConnectionParameters(place, timeout).Use(PQpingParams) == PQPING_OK;
     if (!is_refused) return connection->Error(nullptr);
-    return absl::PermissionDeniedError(Format("cannot use %s: %s; give the right user and password",
-                                              connection->description_,
-                                              OneLine(PQerrorMessage(connected))));
+    return absl::PermissionDeniedError(
+        Format("cannot use %s: %s; give the right database, user and password",
+               connection->description_, OneLine(message)));
   }
   PQsetnonblocking(connected, 1);
   // Notices, such as "table exists", are of no interest.

@@ -11,9 +11,13 @@
 
 #include "absl/time/civil_time.h"
 #include "absl/time/time.h"
+#include "engine/store/postgres.h"
 
 namespace headway::internal {
 namespace {
+
+// Whether COPY reads another character there.
+bool IsEscaped(char c) { return c == '\\' || c == '\t' || c == '\n' || c == '\r'; }
 
 // Appends a number with leading zeros.
 void AppendDigits(std::string& out, int64_t value, size_t digits) {
@@ -28,9 +32,10 @@ void AppendDigits(std::string& out, int64_t value, size_t digits) {
 
 void AppendCopyText(std::string& row, std::string_view text) {
   while (true) {
-    const size_t end = text.find_first_of("\\\t\n\r");
+    size_t end = 0;
+    while (end < text.size() && !IsEscaped(text[end])) ++end;
     row.append(text.substr(0, end));
-    if (end == std::string_view::npos) return;
+    if (end == text.size()) return;
     row.push_back('\\');
     switch (text[end]) {
       case '\t':
@@ -82,6 +87,17 @@ void AppendPostgresTime(std::string& out, absl::Time time) {
   AppendDigits(out, absl::ToInt64Microseconds(info.subsecond), 6);
   out.append("+00");
   if (is_before_christ) out.append(" BC");
+}
+
+void ReadPostgresFields(const PostgresResult& rows, int row, int first,
+                        const std::vector<std::string>& names, std::vector<PostgresField>& fields) {
+  fields.clear();
+  int column = first;
+  for (const std::string& name : names) {
+    PostgresField& field = fields.emplace_back(PostgresField{.column = name, .text = {}});
+    if (!rows.is_null(row, column)) field.text = rows.bytes(row, column);
+    ++column;
+  }
 }
 
 bool ReadPostgresTime(std::string_view text, absl::Time& time) {

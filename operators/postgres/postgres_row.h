@@ -39,6 +39,8 @@
 
 namespace headway::internal {
 
+class PostgresResult;
+
 template <class T>
 concept PostgresBytesLike = RangeLike<T> && std::is_same_v<typename T::value_type, std::byte> &&
                             requires(const T& value) { value.data(); };
@@ -184,6 +186,10 @@ struct PostgresField {
   std::string_view column;
   std::optional<std::string_view> text;  // or NULL
 };
+
+// Sets `fields` to the columns of a row from `first` on, which have these names.
+void ReadPostgresFields(const PostgresResult& rows, int row, int first,
+                        const std::vector<std::string>& names, std::vector<PostgresField>& fields);
 
 bool ReadPostgresTime(std::string_view text, absl::Time& time);
 bool ReadPostgresBytes(std::string_view text, std::vector<std::byte>& bytes);

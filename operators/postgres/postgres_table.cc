@@ -68,12 +68,7 @@ absl::Status PostgresLookup::Query(
                        ShownText(keys[index]), ": look up a column with a unique index"));
     }
     is_found[index] = true;
-    fields.clear();
-    for (size_t i = 0; i < columns_.size(); ++i) {
-      const int column = static_cast<int>(i) + 1;
-      PostgresField& field = fields.emplace_back(PostgresField{.column = columns_[i], .text = {}});
-      if (!rows->is_null(row, column)) field.text = rows->bytes(row, column);
-    }
+    ReadPostgresFields(*rows, row, 1, columns_, fields);
     HEADWAY_RETURN_IF_ERROR(f(index, fields));
   }
   return absl::OkStatus();

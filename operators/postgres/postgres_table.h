@@ -83,6 +83,7 @@ class PostgresTable {
 
   explicit PostgresTable(PostgresTableOptions options) : options_(std::move(options)) {}
   PostgresTable(const PostgresTable& other) : options_(other.options_) {}
+  PostgresTable(PostgresTable&&) noexcept = default;
   PostgresTable& operator=(const PostgresTable&) = delete;
 
   // The value of a key, or nothing. For EnrichCached, AsyncMap, or any other function.

@@ -21,6 +21,7 @@
 #include "headway.h"
 #include "operators/postgres/postgres_marks.h"
 #include "operators/postgres/postgres_sink.h"
+#include "operators/postgres/postgres_source.h"
 #include "operators/postgres/postgres_table.h"
 #include "tests/engine/run_helpers.h"
 #include "tests/engine/store/memory_store.h"
@@ -437,6 +438,74 @@ TEST_CASE("rows are found by their keys, many with one query, though connections
       absl::StatusCode::kNotFound, {"the table 'nowhere'"});
 }
 
+struct Rate {
+  double rate = 0;
+  absl::Time since = {};
+};
+HEADWAY_COLUMNS(Rate, rate, since);
+
+TEST_CASE("a table is read once, though the run fails, and gives the versions of a TemporalJoin") {
+  PostgresServer* const server = Server();
+  if (server == nullptr) return;
+  server->Execute(
+      "CREATE TABLE many(id integer PRIMARY KEY, name text); CREATE TABLE copy(id integer, n text);"
+      "INSERT INTO many SELECT i, 'n' || i FROM generate_series(-5, 25000) AS i;"
+      "CREATE TABLE rates(currency text PRIMARY KEY, \\\"rate\\\" float, since timestamptz);"
+      "INSERT INTO rates VALUES ('eur', 1.5, '2020-01-01Z'), ('usd', 2, '2021-01-01Z')");
+  auto store = std::make_shared<MemoryStore>();
+  for (int run = 0; run < 3; ++run) {
+    std::atomic<int> left = run < 2 ? 9000 : 100'000;
+    RunOptions options = With(store, 1 + run);
+    options.epoch_config = RecordCountEpochConfig{1000};
+    const absl::Status status = RunMain(
+        Dataflow("read",
+                 [&](Scope<>& scope) {
+                   PostgresSinkOptions copy = Into(*server, "copy");
+                   copy.columns = {"id", "n"};
+                   scope.Input("many",
+                               PostgresSource<int, std::string>({.connection = server->uri(""),
+                                                                 .table = "many",
+                                                                 .key = "id",
+                                                                 .columns = {"name"}})) |
+                       Inspect("fail",
+                               [&](const auto&) {
+                                 if (--left == 0) throw std::runtime_error("it fails");
+                                 if (left % 4000 == 0) CutConnections(*server);
+                               }) |
+                       Output("copy", TransactionalPostgresSink<std::pair<int, std::string>>(copy));
+                 }),
+        options);
+    if (run == 2) CheckOk(status);
+  }
+  CHECK(Rows(*server,
+             "SELECT count(*), count(DISTINCT id), min(id), max(id), "
+             "bool_and(n = 'n' || id) FROM copy") ==
+        std::vector<std::string>{"25006|25006|-5|25000|t"});
+
+  Collected<std::string> priced;
+  CheckOk(RunMain(Dataflow("price", [&](Scope<>& scope) {
+    const absl::Time day = absl::FromCivil(absl::CivilDay(2020, 6, 1), absl::UTCTimeZone());
+    const std::vector<std::pair<std::string, absl::Time>> orders = {
+        {"eur", day}, {"usd", day}, {"usd", day + absl::Hours(24 * 365)}};
+    const auto rates = scope.Input(
+        "rates", PostgresSource<std::string, Rate>(
+                     {.connection = server->uri(""), .table = "rates", .key = "currency"}));
+    const EventClock order_clock([](const absl::Time& time) { return time; }, absl::Hours(0));
+    // In the order of their keys.
+    const EventClock rate_clock([](const Rate& rate) { return rate.since; },
+                                absl::Hours(24 * 10'000));
+    scope.Input("orders", TestingSource(orders)) |
+        TemporalJoin("join", order_clock, rates, rate_clock) |
+        Inspect(
+            "collect",
+            [&](const auto& row) {
+              priced.Add(absl::StrCat(std::string(row.first), " ", std::get<1>(row.second).rate));
+            }) |
+        Output("out", CallbackSink([](const auto&) {}));
+  })));
+  CHECK(priced.Sorted() == std::vector<std::string>{"eur 1.5", "usd 2"});
+}
+
 TEST_CASE("errors say what, where and what to do") {
   PostgresServer* const server = Server();
   if (server == nullptr) return;
@@ -480,6 +549,15 @@ TEST_CASE("errors say what, where and what to do") {
              {"step 'out' on worker 0", "database 'shop' on host '/nowhere'", "No such file"});
   CHECK(std::string(no_server.message()).find("secret") == std::string::npos);
 
+  away = good;
+  away.connection = server->uri("dbname=missing");
+  CheckError(write(away, {"x", "7"}), absl::StatusCode::kPermissionDenied,
+             {"\"missing\" does not exist", "give the right database"});
+
+  away.connection = "postgresql://host?nonsense";
+  CheckError(write(away, {"x", "7"}), absl::StatusCode::kInvalidArgument,
+             {"the connection string is malformed"});
+
   // The server asks this role for its password.
   const auto connection = Connection(*server);
   const std::string file = Rows(*connection, "SHOW hba_file")[0];
@@ -494,7 +572,7 @@ TEST_CASE("errors say what, where and what to do") {
   refused.connection = absl::StrCat("user=guarded password=wrong dbname=postgres host=",
                                     host.substr(0, host.find('&')));
   CheckError(write(refused, {"x", "7"}), absl::StatusCode::kPermissionDenied,
-             {"password authentication failed", "give the right user and password"});
+             {"password authentication failed", "give the right database, user and password"});
 }
 
 }  // namespace
