@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -114,6 +115,7 @@ absl::Status ParquetFolder::Publish(
     std::optional<uint64_t> mark, absl::FunctionRef<absl::Status(const std::string& path)> write) {
   const uint64_t number = mark.value_or(published_);
   const std::string hidden = HiddenNameOf(number, generation_);
+  absl::Cleanup remove = [&hidden] { unlink(hidden.c_str()); };
   HEADWAY_RETURN_IF_ERROR(write(hidden));
   if (mark.has_value()) {
     // The entry of the file must not be lost while that of the mark is not.
@@ -123,10 +125,12 @@ absl::Status ParquetFolder::Publish(
     const absl::StatusOr<State> state = ReadState();
     if (!state.ok()) return state.status();
     HEADWAY_RETURN_IF_ERROR(CheckGeneration(*state));
+    std::move(remove).Cancel();
     state_ = {.mark = mark, .writer = generation_, .generation = generation_};
     HEADWAY_RETURN_IF_ERROR(WriteState(state_));
     return Rename(hidden, NameOf(number));
   }
+  std::move(remove).Cancel();
   ++published_;
   return Rename(hidden, NameOf(number));
 }

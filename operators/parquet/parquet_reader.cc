@@ -252,44 +252,51 @@ T* Allocate(int64_t count, Owned& owned) {
 }
 
 template <class From, class To>
-void ConvertNumbers(const arrow::Array& array, int64_t factor, ParquetColumn& column,
-                    Owned& owned) {
+void ConvertNumbers(const arrow::Array& array, ParquetColumn& column, Owned& owned) {
   const From* const from = array.data()->GetValues<From>(1);
   if constexpr (std::is_same_v<From, To>) {
-    if (factor == 1) {
-      column.values = from;
-      return;
+    column.values = from;
+  } else {
+    To* const to = Allocate<To>(array.length(), owned);
+    for (int64_t i = 0; i < array.length(); ++i) to[i] = static_cast<To>(from[i]);
+    column.values = to;
+  }
+}
+
+arrow::Status ConvertTimestamps(const arrow::Array& array, int64_t factor, ParquetColumn& column,
+                                Owned& owned) {
+  ConvertNumbers<int64_t, int64_t>(array, column, owned);
+  if (factor == 1) return arrow::Status::OK();
+  int64_t* const to = Allocate<int64_t>(array.length(), owned);
+  for (int64_t i = 0; i < array.length(); ++i) {
+    if (__builtin_mul_overflow(column.NumberAt<int64_t>(i), factor, &to[i]) && array.IsValid(i)) {
+      return arrow::Status::Invalid("a timestamp of the column '", column.field->name,
+                                    "' is out of the range of its member");
     }
   }
-  To* const to = Allocate<To>(array.length(), owned);
-  for (int64_t i = 0; i < array.length(); ++i) {
-    // Wraps around: null values may have any bits.
-    to[i] = factor == 1
-                ? static_cast<To>(from[i])
-                : static_cast<To>(static_cast<uint64_t>(from[i]) * static_cast<uint64_t>(factor));
-  }
   column.values = to;
+  return arrow::Status::OK();
 }
 
 template <class To>
 void ConvertIntegers(const arrow::Array& array, ParquetColumn& column, Owned& owned) {
   switch (array.type_id()) {
     case Type::INT8:
-      return ConvertNumbers<int8_t, To>(array, 1, column, owned);
+      return ConvertNumbers<int8_t, To>(array, column, owned);
     case Type::INT16:
-      return ConvertNumbers<int16_t, To>(array, 1, column, owned);
+      return ConvertNumbers<int16_t, To>(array, column, owned);
     case Type::INT32:
-      return ConvertNumbers<int32_t, To>(array, 1, column, owned);
+      return ConvertNumbers<int32_t, To>(array, column, owned);
     case Type::INT64:
-      return ConvertNumbers<int64_t, To>(array, 1, column, owned);
+      return ConvertNumbers<int64_t, To>(array, column, owned);
     case Type::UINT8:
-      return ConvertNumbers<uint8_t, To>(array, 1, column, owned);
+      return ConvertNumbers<uint8_t, To>(array, column, owned);
     case Type::UINT16:
-      return ConvertNumbers<uint16_t, To>(array, 1, column, owned);
+      return ConvertNumbers<uint16_t, To>(array, column, owned);
     case Type::UINT32:
-      return ConvertNumbers<uint32_t, To>(array, 1, column, owned);
+      return ConvertNumbers<uint32_t, To>(array, column, owned);
     default:
-      return ConvertNumbers<uint64_t, To>(array, 1, column, owned);
+      return ConvertNumbers<uint64_t, To>(array, column, owned);
   }
 }
 
@@ -447,20 +454,20 @@ arrow::Status Convert(const arrow::Array& array, const ParquetField& field, Parq
       ConvertIntegers<uint64_t>(array, column, owned);
       return arrow::Status::OK();
     case ParquetKind::kFloat:
-      ConvertNumbers<float, float>(array, 1, column, owned);
+      ConvertNumbers<float, float>(array, column, owned);
       return arrow::Status::OK();
     case ParquetKind::kDouble:
       if (array.type_id() == Type::FLOAT) {
-        ConvertNumbers<float, double>(array, 1, column, owned);
+        ConvertNumbers<float, double>(array, column, owned);
       } else {
-        ConvertNumbers<double, double>(array, 1, column, owned);
+        ConvertNumbers<double, double>(array, column, owned);
       }
       return arrow::Status::OK();
     case ParquetKind::kString:
       return ConvertString(array, column, owned);
     case ParquetKind::kDate:
       if (array.type_id() == Type::DATE32) {
-        ConvertNumbers<int32_t, int32_t>(array, 1, column, owned);
+        ConvertNumbers<int32_t, int32_t>(array, column, owned);
       } else {
         const int64_t* const milliseconds = array.data()->GetValues<int64_t>(1);
         int32_t* const days = Allocate<int32_t>(array.length(), owned);
@@ -474,9 +481,7 @@ arrow::Status Convert(const arrow::Array& array, const ParquetField& field, Parq
     case ParquetKind::kMicroseconds:
     case ParquetKind::kNanoseconds: {
       const auto& type = static_cast<const arrow::TimestampType&>(*array.type());
-      ConvertNumbers<int64_t, int64_t>(array, TicksOf(field.kind) / TicksOf(type.unit()), column,
-                                       owned);
-      return arrow::Status::OK();
+      return ConvertTimestamps(array, TicksOf(field.kind) / TicksOf(type.unit()), column, owned);
     }
     case ParquetKind::kList:
       return ConvertList(array, field, column, owned);

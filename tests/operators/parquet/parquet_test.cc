@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <compare>
 #include <cstdint>
@@ -30,6 +31,7 @@
 #include "tests/engine/store/memory_store.h"
 #include "tests/engine/thread_cluster.h"
 #include "tests/operators/resumed_runs.h"
+#include "tests/operators/stopped_runs.h"
 #include "tests/sanitizers.h"
 #include "tests/temporary_directory.h"
 
@@ -341,6 +343,19 @@ TEST_CASE("batches have the columns that were asked for, of the row groups of a 
   });
   CheckOk(RunMain(flow, {.worker_count = 2}));
   CHECK(sizes.Sorted() == std::vector<std::pair<int64_t, int>>{{10, 1}, {30, 1}, {30, 1}, {30, 1}});
+}
+
+TEST_CASE("a run of batches that is stopped resumes behind them, with other workers") {
+  std::atomic<int64_t> rows = 0;
+  StoppedRuns runs;
+  const Dataflow flow("flow", [&](Scope<>& scope) {
+    scope.Input("batches", ParquetBatches(Files() / "parts")) | runs.StopHere("stop") |
+        Inspect("count", [&](const auto& batch) { rows += batch->num_rows(); });
+  });
+  const std::vector<int> batches = runs.Run(flow, 5, {{1, 1}, {1, 2}});
+  CHECK(batches[0] < 16);
+  CHECK(batches[0] + batches[1] == 16);
+  CHECK(rows == 400);
 }
 
 TEST_CASE("pyarrow, DuckDB and the source read the files of the sink") {
