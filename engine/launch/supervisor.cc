@@ -55,7 +55,7 @@ constexpr ptrdiff_t kThreadsOfRuntime = 0;
 // up during a fork, and starts another one in the child. Arrow's libraries have it.
 bool IsOfAllocator(int tasks, const char* thread) {
   constexpr std::string_view kName = "jemalloc_bg_thd\n";
-  std::array<char, 64> path;
+  std::array<char, sizeof(dirent::d_name) + sizeof("/comm")> path;
   std::snprintf(path.data(), path.size(), "%s/comm", thread);
   const int file = openat(tasks, path.data(), O_RDONLY | O_CLOEXEC);
   if (file < 0) return false;
