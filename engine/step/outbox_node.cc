@@ -122,10 +122,10 @@ SinkLane* OutboxNodeBase::Find(std::string_view name) const {
 SinkLane* OutboxNodeBase::Add(const std::string& name, std::unique_ptr<SinkLane> lane) {
   lane->name_ = name;
   if (recovers_) {
-    const absl::StatusOr<std::optional<uint64_t>> mark = lane->LastMark();
-    Check(mark.status());
     auto restored = restored_.extract(name);
     if (!restored.empty()) lane->published_through_ = restored.mapped().published_through;
+    const absl::StatusOr<std::optional<uint64_t>> mark = lane->LastMark(lane->published_through_);
+    Check(mark.status());
     CheckMark(name, *mark, lane->published_through_);
     if (!restored.empty()) {
       for (auto& [epoch, closed] : restored.mapped().closed) {
@@ -202,11 +202,13 @@ FlushState OutboxNodeBase::Publish(SinkLane& lane) {
     size_t bytes = 0;
     for (auto closed = lane.closed_.begin(); closed != end && bytes < kTransactionBytes; ++closed) {
       bytes += closed->second.outbox.byte_count();
+      const size_t before = lane.items_.size();
       closed->second.outbox.AppendTo(lane.items_);
+      lane.epochs_.push_back({closed->first, lane.items_.size() - before});
       lane.under_way_ = closed->first;
     }
   }
-  Transaction transaction{.mark = std::nullopt, .items = lane.items_};
+  Transaction transaction{.mark = std::nullopt, .items = lane.items_, .epochs = lane.epochs_};
   if (recovers_) transaction.mark = lane.under_way_;
   const absl::StatusOr<FlushState> state = lane.Publish(transaction);
   Check(state.status());
@@ -217,6 +219,7 @@ FlushState OutboxNodeBase::Publish(SinkLane& lane) {
     lane.closed_.erase(lane.closed_.begin());
   }
   lane.items_.clear();
+  lane.epochs_.clear();
   lane.under_way_.reset();
   return FlushState::Done();
 }

@@ -30,6 +30,14 @@ struct Transaction {
   std::optional<uint64_t> mark;
   // Valid until Publish says that it is done.
   std::span<const std::string_view> items;
+
+  // The epochs that share the transaction, in order, and the number of items of each. A run that
+  // resumes has the same items in an epoch, but other epochs may share its transaction.
+  struct EpochItems {
+    Epoch epoch = 0;
+    size_t item_count = 0;
+  };
+  std::span<const EpochItems> epochs = {};  // valid as long as the items
 };
 
 namespace internal {
@@ -39,7 +47,8 @@ class SinkLane {
  public:
   virtual ~SinkLane() = default;
   virtual absl::StatusOr<FlushState> Publish(const Transaction& transaction) = 0;
-  virtual absl::StatusOr<std::optional<uint64_t>> LastMark() = 0;
+  // `published`: the last mark that the store knows.
+  virtual absl::StatusOr<std::optional<uint64_t>> LastMark(std::optional<uint64_t> published) = 0;
 
   const std::string& name() const { return name_; }
   // Of the epoch that is being written.
@@ -66,6 +75,7 @@ class SinkLane {
   // The transaction that is under way: of the closed epochs up to this one.
   std::optional<Epoch> under_way_;
   std::vector<std::string_view> items_;
+  std::vector<Transaction::EpochItems> epochs_;
 };
 
 // A transactional sink on a worker, independent of its record type. Keeps the outboxes of the

@@ -42,6 +42,8 @@
 //     // The mark of the last transaction of the lane that the outside system has, if it has one.
 //     // Marks belong to a recovery store: SinkContext::store_id. Called once, behind OpenLane, in
 //     // runs with recovery.
+//     // A system that keeps no marks, but knows an item again that it has, gets the last one that
+//     // the store knows, and returns it: LastMark(std::optional<uint64_t> published).
 //     absl::StatusOr<std::optional<uint64_t>> LastMark();
 //     // Publishes the items and the mark: both or none. Returns absl::Status, or
 //     // absl::StatusOr<FlushState> as a flush does (sink.h): Pending until it is done. Called with
@@ -93,6 +95,10 @@ template <class Lane>
 concept HasLastMark = requires(Lane& lane) {
   { lane.LastMark() } -> std::convertible_to<absl::StatusOr<std::optional<uint64_t>>>;
 };
+template <class Lane>
+concept IsToldLastMark = requires(Lane& lane, std::optional<uint64_t> published) {
+  { lane.LastMark(published) } -> std::convertible_to<absl::StatusOr<std::optional<uint64_t>>>;
+};
 
 template <class Lane>
 class TypedLane final : public SinkLane {
@@ -108,7 +114,13 @@ class TypedLane final : public SinkLane {
       return lane.Publish(transaction);
     }
   }
-  absl::StatusOr<std::optional<uint64_t>> LastMark() override { return lane.LastMark(); }
+  absl::StatusOr<std::optional<uint64_t>> LastMark(std::optional<uint64_t> published) override {
+    if constexpr (IsToldLastMark<Lane>) {
+      return lane.LastMark(published);
+    } else {
+      return lane.LastMark();
+    }
+  }
 
   Lane lane;
 };
@@ -188,7 +200,7 @@ auto BuildTransactionalOutput(const Stream<D, T>& stream, std::string_view id, S
   static_assert(Publishes<Lane>,
                 "Output: the Lane of a transactional sink must have absl::Status or "
                 "absl::StatusOr<FlushState> Publish(const Transaction&)");
-  static_assert(HasLastMark<Lane>,
+  static_assert(HasLastMark<Lane> || IsToldLastMark<Lane>,
                 "Output: the Lane of a transactional sink must have "
                 "absl::StatusOr<std::optional<uint64_t>> LastMark()");
   static_assert(

@@ -19,7 +19,7 @@ FLOORS = (
     ("engine",),
     ("operators", "engine/launch"),
     ("operators/io", "operators/windows", "operators/kafka"),
-    ("operators/parquet", "operators/postgres"),
+    ("operators/http", "operators/parquet", "operators/postgres"),
     ("cli",),
 )
 FLOOR_OF = {folder: floor for floor, folders in enumerate(FLOORS) for folder in folders}

@@ -1,0 +1,213 @@
+#include "operators/http/http_publisher.h"
+
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "engine/runtime/status_macros.h"
+#include "engine/store/store.h"
+#include "operators/http/http_connection.h"
+
+namespace headway::internal {
+namespace {
+
+constexpr absl::Duration kMaxRetryInterval = absl::Seconds(10);
+
+const char* ContentType(HttpBody body) {
+  switch (body) {
+    case HttpBody::kJsonLines:
+      return "application/x-ndjson";
+    case HttpBody::kJsonArray:
+      return "application/json";
+    case HttpBody::kConcatenated:
+      break;
+  }
+  return "application/octet-stream";
+}
+
+HttpConnection::Headers HeadersOf(const HttpSinkOptions& options) {
+  HttpConnection::Headers headers = options.headers;
+  const bool has_type = std::ranges::any_of(headers, [](const auto& header) {
+    return absl::EqualsIgnoreCase(header.first, "Content-Type");
+  });
+  if (!has_type) headers.emplace_back("Content-Type", ContentType(options.body));
+  headers.emplace_back("Expect", "");  // libcurl would wait for the answer 100 to a large request
+  return headers;
+}
+
+// Headers are lines.
+bool IsHeaderText(std::string_view text) {
+  return std::ranges::none_of(text, [](char c) { return absl::ascii_iscntrl(c); });
+}
+
+absl::Status CheckOptions(const HttpSinkOptions& options) {
+  if (options.max_records < 1 || options.max_bytes < 1) {
+    return absl::InvalidArgumentError(
+        "HttpSinkOptions: max_records and max_bytes must be positive");
+  }
+  for (const absl::Duration duration :
+       {options.timeout, options.retry_interval, options.give_up_after}) {
+    if (duration > absl::ZeroDuration()) continue;
+    return absl::InvalidArgumentError(
+        "HttpSinkOptions: timeout, retry_interval and give_up_after must be positive");
+  }
+  for (const auto& [name, value] : options.headers) {
+    if (!name.empty() && IsHeaderText(name) && IsHeaderText(value)) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("HttpSinkOptions: the header '", absl::CHexEscape(name),
+                     "' is empty or has a control character in its name or value"));
+  }
+  return absl::OkStatus();
+}
+
+bool IsAccepted(int status_code) { return status_code >= 200 && status_code < 300; }
+
+// The answers that say that the request may succeed later.
+bool IsTemporary(int status_code) {
+  return status_code == 408 || status_code == 425 || status_code == 429 || status_code >= 500;
+}
+
+}  // namespace
+
+HttpPublisher::HttpPublisher(HttpSinkOptions options, std::string key_prefix,
+                             ThreadActivator activator)
+    : options_(std::move(options)),
+      key_prefix_(std::move(key_prefix)),
+      activator_(std::move(activator)) {}
+
+absl::StatusOr<std::unique_ptr<HttpPublisher>> HttpPublisher::Open(const std::string& url,
+                                                                   const HttpSinkOptions& options,
+                                                                   const StepContext& context,
+                                                                   const std::string& lane) {
+  HEADWAY_RETURN_IF_ERROR(CheckOptions(options));
+  auto connection = HttpConnection::Open(url, HeadersOf(options), options.timeout);
+  if (!connection.ok()) return connection.status();
+  const std::string store = context.store_id.empty() ? RandomStoreId() : context.store_id;
+  // A step id may have any characters; the key is one of a header.
+  std::unique_ptr<HttpPublisher> publisher(
+      new HttpPublisher(options,
+                        absl::StrCat("headway/", store, "/", absl::CHexEscape(context.step_id), "/",
+                                     absl::CHexEscape(lane)),
+                        context.activator));
+  publisher->connection_ = *std::move(connection);
+  return publisher;
+}
+
+HttpPublisher::~HttpPublisher() {
+  if (!thread_.joinable()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    ends_ = true;
+  }
+  changed_.notify_all();
+  connection_->Abort();
+  thread_.join();
+}
+
+absl::StatusOr<FlushState> HttpPublisher::Publish(const Transaction& transaction) {
+  const std::lock_guard lock(mutex_);
+  if (outcome_.has_value()) {
+    absl::Status status = *std::exchange(outcome_, std::nullopt);
+    given_.reset();
+    if (!status.ok()) return status;
+    return FlushState::Done();
+  }
+  if (!given_.has_value()) {
+    given_ = transaction;
+    if (!thread_.joinable()) thread_ = std::thread([this] { Run(); });
+    changed_.notify_all();
+  }
+  return FlushState::Pending(absl::Seconds(1));  // the thread wakes the step
+}
+
+void HttpPublisher::Run() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    changed_.wait(lock, [&] { return ends_ || (given_.has_value() && !outcome_.has_value()); });
+    if (ends_) return;
+    const Transaction transaction = *given_;
+    lock.unlock();
+    absl::Status status = Send(transaction);
+    lock.lock();
+    outcome_ = std::move(status);
+    activator_.Activate();
+  }
+}
+
+bool HttpPublisher::Sleep(absl::Duration duration) {
+  std::unique_lock lock(mutex_);
+  changed_.wait_for(lock, absl::ToChronoNanoseconds(duration), [&] { return ends_.load(); });
+  return !ends_;
+}
+
+absl::Status HttpPublisher::Send(const Transaction& transaction) {
+  std::span<const std::string_view> items = transaction.items;
+  for (const auto& [epoch, item_count] : transaction.epochs) {
+    HEADWAY_RETURN_IF_ERROR(SendEpoch(epoch, items.first(item_count)));
+    items = items.subspan(item_count);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status HttpPublisher::SendEpoch(Epoch epoch, std::span<const std::string_view> items) {
+  std::string body;
+  size_t number = 0;  // of the request in the epoch
+  while (!items.empty()) {
+    body.clear();
+    size_t count = 0;
+    while (count < items.size() && AddTo(body, count, items[count])) ++count;
+    items = items.subspan(count);
+    if (options_.body == HttpBody::kJsonArray) body.push_back(']');
+    HEADWAY_RETURN_IF_ERROR(SendBody(body, absl::StrCat(key_prefix_, "/", epoch, "/", number++)));
+  }
+  return absl::OkStatus();
+}
+
+bool HttpPublisher::AddTo(std::string& body, size_t count, std::string_view item) const {
+  constexpr size_t kSeparatorBytes = 2;
+  if (count > 0 && (count == options_.max_records ||
+                    body.size() + item.size() + kSeparatorBytes > options_.max_bytes)) {
+    return false;
+  }
+  if (options_.body == HttpBody::kJsonArray) body.push_back(count == 0 ? '[' : ',');
+  body.append(item);
+  if (options_.body == HttpBody::kJsonLines) body.push_back('\n');
+  return true;
+}
+
+absl::Status HttpPublisher::SendBody(const std::string& body, const std::string& key) {
+  const absl::Time deadline = absl::Now() + options_.give_up_after;
+  absl::Duration interval = options_.retry_interval;
+  while (true) {
+    const auto answer = connection_->Post(body, {"Idempotency-Key", key});
+    if (ends_) return absl::CancelledError("the run ends");
+    if (answer.ok() && IsAccepted(answer->status_code)) return absl::OkStatus();
+    if (answer.ok() && !IsTemporary(answer->status_code)) {
+      if (options_.on_rejected != nullptr) {
+        return options_.on_rejected({answer->status_code, answer->text, body, key});
+      }
+      return absl::FailedPreconditionError(absl::StrCat(
+          "'", connection_->display_url(), "' rejected a request of ", body.size(),
+          " bytes with status ", answer->status_code, ": ", absl::CHexEscape(answer->text),
+          "; correct the records or the server, or decide by HttpSinkOptions::on_rejected"));
+    }
+    absl::Duration wait = interval;
+    if (answer.ok()) wait = std::max(wait, answer->retry_after);
+    if (absl::Now() + wait > deadline) {
+      return absl::UnavailableError(absl::StrCat(
+          "'", connection_->display_url(), "' did not accept a request within ",
+          absl::FormatDuration(options_.give_up_after), "; at last: ",
+          answer.ok()
+              ? absl::StrCat("status ", answer->status_code, ": ", absl::CHexEscape(answer->text))
+              : std::string(answer.status().message()),
+          "; the next run sends it again"));
+    }
+    if (!Sleep(wait)) return absl::CancelledError("the run ends");
+    interval = std::min(2 * interval, kMaxRetryInterval);
+  }
+}
+
+}  // namespace headway::internal
