@@ -38,18 +38,17 @@ std::string OneLine(std::string_view message) {
 absl::StatusCode CodeOf(std::string_view state) {
   const std::string_view kind = state.substr(0, 2);
   // No answer; the server ends or starts; it has no connection left; conflicts of transactions;
-  // a lock was not free in time.
+  // a lock was not free in time; the server is read-only, as while a standby takes over.
   if (state.empty() || kind == "08" || kind == "57" || state == "53300" || kind == "40" ||
-      state == "55P03" || state == "25P03") {
+      state == "55P03" || state == "25P03" || state == "25006") {
     return absl::StatusCode::kUnavailable;
   }
   if (kind == "53" || kind == "54") return absl::StatusCode::kResourceExhausted;
-  if (kind == "28" || state == "42501" || state == "25006") {
-    return absl::StatusCode::kPermissionDenied;
-  }
+  if (kind == "28" || state == "42501") return absl::StatusCode::kPermissionDenied;
   if (state == "42P01" || state == "3F000") return absl::StatusCode::kNotFound;
-  // A value, a column, a type or a target of ON CONFLICT that the table does not have.
-  if (kind == "22" || state == "42703" || state == "42804" || state == "42P10") {
+  // A value, a column, a type or a target of ON CONFLICT that the table does not have; a view.
+  if (kind == "22" || state == "42703" || state == "42804" || state == "42P10" ||
+      state == "42809") {
     return absl::StatusCode::kInvalidArgument;
   }
   if (kind == "23") return absl::StatusCode::kFailedPrecondition;
@@ -57,31 +56,43 @@ absl::StatusCode CodeOf(std::string_view state) {
   return absl::StatusCode::kUnknown;
 }
 
+// As the server and poll take it. They take 0 as no limit.
+int MillisecondsOf(absl::Duration timeout) {
+  return static_cast<int>(
+      std::clamp<int64_t>(absl::ToInt64Milliseconds(timeout), 1, std::numeric_limits<int>::max()));
+}
+
 // How to reach a server.
 class ConnectionParameters {
  public:
   // `place` may set the parameters before it otherwise. A server that is gone without a word is
-  // noticed after `tcp_user_timeout`.
+  // noticed after `timeout`, and so is one that has taken a statement before it was gone.
   ConnectionParameters(const std::string& place, absl::Duration timeout)
       : place_(place),
-        milliseconds_(std::to_string(absl::ToInt64Milliseconds(timeout))),
-        seconds_(std::to_string(std::clamp<int64_t>(absl::ToInt64Seconds(timeout), 2, 5))) {}
+        connect_(std::to_string(std::clamp(MillisecondsOf(timeout) / 1000, 2, 5))),
+        timeout_(std::to_string(MillisecondsOf(timeout))),
+        idle_(std::to_string(std::clamp(MillisecondsOf(timeout) / 2000, 1, 600))),
+        interval_(std::to_string(std::clamp(MillisecondsOf(timeout) / 6000, 1, 60))) {}
 
   // Calls PQconnectdbParams, or another function with these arguments.
   template <class F>
   auto Use(F&& f) const {
-    constexpr size_t kParameters = 4;
-    const std::array<const char*, kParameters + 1> names = {"connect_timeout", "tcp_user_timeout",
-                                                            "application_name", "dbname", nullptr};
+    constexpr size_t kParameters = 7;
+    const std::array<const char*, kParameters + 1> names = {
+        "connect_timeout",  "tcp_user_timeout", "keepalives_idle", "keepalives_interval",
+        "keepalives_count", "application_name", "dbname",          nullptr};
     const std::array<const char*, kParameters + 1> values = {
-        seconds_.c_str(), milliseconds_.c_str(), "headway", place_.c_str(), nullptr};
+        connect_.c_str(), timeout_.c_str(), idle_.c_str(), interval_.c_str(), "3",
+        "headway",        place_.c_str(),   nullptr};
     return f(names.data(), values.data(), /*expand_dbname=*/1);
   }
 
  private:
   const std::string& place_;
-  const std::string milliseconds_;
-  const std::string seconds_;
+  const std::string connect_;  // seconds
+  const std::string timeout_;  // milliseconds
+  const std::string idle_;     // seconds, as the next one
+  const std::string interval_;
 };
 
 // The parameters of a connection string, as libpq reads it.
@@ -176,7 +187,7 @@ absl::StatusOr<std::unique_ptr<PostgresConnection>> PostgresConnection::Connect(
   PQsetnonblocking(connected, 1);
   // Notices, such as "table exists", are of no interest.
   PQsetNoticeProcessor(connected, [](void*, const char*) {}, nullptr);
-  const int64_t milliseconds = absl::ToInt64Milliseconds(timeout);
+  const int milliseconds = MillisecondsOf(timeout);
   absl::Status status =
       connection->Execute(Format("SET synchronous_commit = on; SET lock_timeout = %d;"
                                  "SET idle_in_transaction_session_timeout = %d",
@@ -257,9 +268,7 @@ bool PostgresConnection::AwaitAnswer() {
     if (unsent < 0 || (unsent == 0 && PQisBusy(connection) == 0)) return true;
     const auto events = static_cast<short>(unsent == 0 ? POLLIN : POLLIN | POLLOUT);
     std::array<pollfd, 2> waits = {{{PQsocket(connection), events, 0}, {interrupt_, POLLIN, 0}}};
-    const int64_t milliseconds =
-        std::min<int64_t>(absl::ToInt64Milliseconds(timeout_), std::numeric_limits<int>::max());
-    const int ready = poll(waits.data(), waits.size(), static_cast<int>(milliseconds));
+    const int ready = poll(waits.data(), waits.size(), MillisecondsOf(timeout_));
     is_interrupted_ = ready > 0 && waits[1].revents != 0;
     if (is_interrupted_) return false;
     if (ready > 0 && PQconsumeInput(connection) == 0) return true;

@@ -69,10 +69,10 @@ class PostgresResult {
 std::string DescribePostgresDatabase(const std::string& place);
 
 // A connection to a database. Errors are sentences. Unavailable: the server does not answer, or has
-// ended the connection or the query; a new connection may help. Others: ResourceExhausted (full),
-// PermissionDenied (read-only, not allowed, wrong password), NotFound (no such table),
-// InvalidArgument (no such column, a value that a column does not take), FailedPrecondition (a row
-// breaks a constraint). Not thread safe.
+// ended the connection or the query, or is read-only; a new connection may help. Others:
+// ResourceExhausted (full), PermissionDenied (not allowed, wrong password), NotFound (no such
+// table), InvalidArgument (no such column, a value that a column does not take), FailedPrecondition
+// (a row breaks a constraint). Not thread safe.
 class PostgresConnection {
  public:
   // `place`: a connection string of libpq. `description`: of the use, for messages. `timeout`:

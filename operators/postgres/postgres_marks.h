@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -14,24 +13,23 @@
 namespace headway::internal {
 
 // The mark of a lane of a transactional sink: a row of the table headway_marks, with the generation
-// that may set it. Used by one thread at a time.
+// and the writer that may set it. Used by one thread at a time.
 class PostgresMarks {
  public:
-  PostgresMarks(const SinkContext& context, std::string lane)
-      : store_(context.store_id),
-        step_(context.step_id),
-        lane_(std::move(lane)),
-        generation_(context.generation) {}
+  PostgresMarks(const SinkContext& context, std::string lane);
 
-  // Makes this generation the one that may set the mark, and ends the session that had it before.
-  // Aborted: a later generation has it.
+  // Makes this the one that may set the mark, and ends the session that had it before. Called with
+  // each new connection. Aborted: a later generation has it, or another run has taken it from this.
+  // FailedPrecondition: the database has lost a mark that was acknowledged.
   absl::Status Claim(PostgresConnection& connection);
-  // The mark as of the last Claim.
+  // The last mark that is known to be committed.
   std::optional<uint64_t> last_mark() const { return last_mark_; }
 
   // Sets the mark in a transaction, and holds its row until the end of that. Returns false if an
-  // earlier attempt has committed it. Aborted: a later generation has the lane.
+  // earlier attempt has committed it. Aborted: as above.
   absl::StatusOr<bool> Set(PostgresConnection& connection, uint64_t mark);
+  // The server has acknowledged the transaction with the mark.
+  void SetCommitted(uint64_t mark) { last_mark_ = mark; }
 
  private:
   absl::Status TryClaim(PostgresConnection& connection);
@@ -41,6 +39,9 @@ class PostgresMarks {
   const std::string step_;
   const std::string lane_;
   const uint64_t generation_;
+  // Two runs with copies of a recovery store have the same generations.
+  const std::string token_;
+  bool is_claimed_ = false;
   std::optional<uint64_t> last_mark_;
 };
 

@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
@@ -29,6 +30,34 @@ void AppendDigits(std::string& out, int64_t value, size_t digits) {
 }
 
 }  // namespace
+
+bool IsPostgresText(std::string_view text) {
+  const auto byte_at = [text](size_t i) { return static_cast<uint8_t>(text[i]); };
+  for (size_t i = 0; i < text.size();) {
+    const uint8_t first = byte_at(i);
+    if (first > 0 && first < 0x80) {
+      ++i;
+      continue;
+    }
+    // Neither a longer form of a shorter character, nor one behind the last.
+    const size_t size = first < 0xC2   ? 0
+                        : first < 0xE0 ? 2
+                        : first < 0xF0 ? 3
+                        : first < 0xF5 ? 4
+                                       : 0;
+    if (size == 0 || size > text.size() - i) return false;
+    const uint8_t second = byte_at(i + 1);
+    if (first == 0xE0 && second < 0xA0) return false;
+    if (first == 0xED && second > 0x9F) return false;  // halves of UTF-16 characters
+    if (first == 0xF0 && second < 0x90) return false;
+    if (first == 0xF4 && second > 0x8F) return false;
+    for (size_t k = 1; k < size; ++k) {
+      if ((byte_at(i + k) & 0xC0) != 0x80) return false;
+    }
+    i += size;
+  }
+  return true;
+}
 
 void AppendCopyText(std::string& row, std::string_view text) {
   while (true) {
@@ -105,9 +134,34 @@ bool ReadPostgresTime(std::string_view text, absl::Time& time) {
     time = text == "infinity" ? absl::InfiniteFuture() : absl::InfinitePast();
     return true;
   }
-  const absl::string_view of_absl(text.data(), text.size());
+  std::string_view rest = text;
+  std::string astronomical;
+  if (rest.ends_with(" BC")) {
+    // The year 1 BC is 0, and 2 BC is -1.
+    rest.remove_suffix(3);
+    int64_t year = 0;
+    const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), year);
+    if (error != std::errc()) return false;
+    rest.remove_prefix(static_cast<size_t>(end - rest.data()));
+    AppendNumber(astronomical, 1 - year);
+    astronomical.append(rest);
+    rest = astronomical;
+  }
+  const absl::string_view of_absl(rest.data(), rest.size());
   return absl::ParseTime("%Y-%m-%d %H:%M:%E*S%Ez", of_absl, &time, nullptr) ||
-         absl::ParseTime("%Y-%m-%d %H:%M:%E*S", of_absl, &time, nullptr);  // without time zone
+         absl::ParseTime("%Y-%m-%d %H:%M:%E*S", of_absl, &time, nullptr) ||  // without time zone
+         absl::ParseTime("%Y-%m-%d", of_absl, &time, nullptr);
+}
+
+bool CountPostgresUnits(absl::Time time, absl::Duration unit, int64_t& count) {
+  using Limits = std::numeric_limits<int64_t>;
+  if (time == absl::InfiniteFuture() || time == absl::InfinitePast()) return false;
+  const absl::Duration since = time - absl::UnixEpoch();
+  if (since > unit * Limits::max() || since < unit * Limits::min()) return false;
+  absl::Duration rest;
+  count = absl::IDivDuration(since, unit, &rest);
+  if (rest < absl::ZeroDuration()) --count;
+  return true;
 }
 
 bool ReadPostgresBytes(std::string_view text, std::vector<std::byte>& bytes) {

@@ -127,6 +127,16 @@ absl::StatusOr<std::vector<std::string>> PostgresColumnNames(
 
 void AppendPostgresBytes(std::string& out, std::span<const std::byte> bytes);
 void AppendPostgresTime(std::string& out, absl::Time time);
+
+// The time of a unit of T, a sys_time.
+template <class T>
+absl::Duration PostgresUnitOf() {
+  using Period = typename T::duration::period;
+  return absl::Seconds(Period::num) / Period::den;
+}
+
+// Whether the server takes the text: it is UTF-8, and has no NUL.
+bool IsPostgresText(std::string_view text);
 // Appends the text with the escapes of COPY.
 void AppendCopyText(std::string& row, std::string_view text);
 
@@ -138,7 +148,8 @@ void AppendPostgresText(std::string& out, const T& value) {
   } else if constexpr (HasToString<T> || TextLike<T>) {
     AppendText(out, value);
   } else if constexpr (TimePointLike<T>) {
-    AppendPostgresTime(out, absl::UnixEpoch() + absl::FromChrono(value.time_since_epoch()));
+    AppendPostgresTime(out,
+                       absl::UnixEpoch() + PostgresUnitOf<T>() * value.time_since_epoch().count());
   } else if constexpr (PostgresBytesLike<T>) {
     AppendPostgresBytes(out, {value.data(), value.size()});
   } else {
@@ -179,6 +190,27 @@ void AppendCopyRow(std::string& row, const T& record) {
   });
 }
 
+template <class T>
+bool IsPostgresNull(const T& value) {
+  if constexpr (OptionalLike<T>) {
+    return !value.has_value() || IsPostgresNull(*value);
+  } else {
+    return false;
+  }
+}
+
+// Returns the index of the first column that is NULL and is_wanted, or the number of columns.
+template <class T>
+size_t FirstPostgresNull(const T& record, const std::vector<bool>& is_wanted) {
+  size_t found = is_wanted.size();
+  size_t column = 0;
+  ForEachPostgresValue(record, [&](const auto& value) {
+    if (found == is_wanted.size() && is_wanted[column] && IsPostgresNull(value)) found = column;
+    ++column;
+  });
+  return found;
+}
+
 // ---- To read ----
 
 // A column of a row. Its text is valid as long as the call that receives it.
@@ -192,6 +224,8 @@ void ReadPostgresFields(const PostgresResult& rows, int row, int first,
                         const std::vector<std::string>& names, std::vector<PostgresField>& fields);
 
 bool ReadPostgresTime(std::string_view text, absl::Time& time);
+// The whole units since 1970, rounded down. Returns false if an int64_t cannot count them.
+bool CountPostgresUnits(absl::Time time, absl::Duration unit, int64_t& count);
 bool ReadPostgresBytes(std::string_view text, std::vector<std::byte>& bytes);
 
 template <class T>
@@ -199,11 +233,20 @@ bool ReadPostgresText(std::string_view text, T& value) {
   if constexpr (std::is_same_v<T, absl::Time>) {
     return ReadPostgresTime(text, value);
   } else if constexpr (TimePointLike<T>) {
+    using Count = typename T::rep;
     absl::Time time;
     if (!ReadPostgresTime(text, time)) return false;
-    value = T(std::chrono::floor<typename T::duration>(
-        absl::ToChronoNanoseconds(time - absl::UnixEpoch())));
-    return true;
+    if constexpr (std::is_floating_point_v<Count>) {
+      const double count = absl::FDivDuration(time - absl::UnixEpoch(), PostgresUnitOf<T>());
+      value = T(typename T::duration(static_cast<Count>(count)));
+      return true;
+    } else {
+      int64_t count = 0;
+      if (!CountPostgresUnits(time, PostgresUnitOf<T>(), count)) return false;
+      if (!std::in_range<Count>(count)) return false;
+      value = T(typename T::duration(static_cast<Count>(count)));
+      return true;
+    }
   } else if constexpr (std::is_same_v<T, std::vector<std::byte>>) {
     return ReadPostgresBytes(text, value);
   } else if constexpr (std::is_same_v<T, bool>) {

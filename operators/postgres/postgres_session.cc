@@ -21,6 +21,7 @@ using std::chrono::steady_clock;
 
 constexpr int kFirstWaitMs = 20;
 constexpr int kLongestWaitMs = 1000;
+constexpr absl::Duration kLongestTimeout = absl::Hours(24 * 365);  // a time can be added
 
 }  // namespace
 
@@ -41,7 +42,9 @@ absl::Status PostgresSession::Call(absl::FunctionRef<absl::Status(PostgresConnec
     if (status.ok()) return status;
     connection_.reset();
     const steady_clock::time_point now = steady_clock::now();
-    if (!end.has_value()) end = now + absl::ToChronoNanoseconds(address_.timeout);
+    if (!end.has_value()) {
+      end = now + absl::ToChronoNanoseconds(std::min(address_.timeout, kLongestTimeout));
+    }
     if (!absl::IsUnavailable(status) || now >= *end) return status;
     pollfd interrupt = {interrupt_.get(), POLLIN, 0};
     if (poll(&interrupt, 1, wait_ms) > 0) return status;

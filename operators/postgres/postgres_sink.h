@@ -14,9 +14,11 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "comm/codec/stable_hash.h"
+#include "engine/runtime/status_macros.h"
 #include "engine/step/sink.h"
 #include "engine/step/transactional_sink.h"
 #include "operators/postgres/postgres_marks.h"
+#include "operators/postgres/postgres_outbox.h"
 #include "operators/postgres/postgres_row.h"
 #include "operators/postgres/postgres_target.h"
 #include "operators/postgres/postgres_writer.h"
@@ -40,6 +42,16 @@ absl::StatusOr<std::unique_ptr<PostgresWriter>> OpenPostgresWriter(
   return PostgresWriter::Open(*std::move(target), std::move(marks), context.activator);
 }
 
+// InvalidArgument: the record has NULL in a column of the key. The key of no other row is equal to
+// that, so it would not take the place of one.
+template <class R>
+absl::Status CheckPostgresKey(const R& record, const PostgresTarget& target) {
+  if (!target.upserts()) return absl::OkStatus();
+  const size_t column = FirstPostgresNull(record, target.is_key);
+  return column == target.is_key.size() ? absl::OkStatus()
+                                        : PostgresNullKeyError(target, target.columns[column]);
+}
+
 template <class D>
 class PostgresSinkOf {
  public:
@@ -53,6 +65,7 @@ class PostgresSinkOf {
     // A D, or a pair or tuple with views of its strings.
     template <class R>
     absl::Status Write(const R& record) {
+      HEADWAY_RETURN_IF_ERROR(CheckPostgresKey(record, writer_->target()));
       AppendCopyRow(batch_.lines, record);
       if (writer_->target().upserts()) {
         batch_.lines.push_back('\t');
@@ -132,19 +145,22 @@ class TransactionalPostgresSinkOf {
  public:
   class Lane {
    public:
-    explicit Lane(std::unique_ptr<PostgresWriter> writer) : writer_(std::move(writer)) {}
+    explicit Lane(std::unique_ptr<PostgresWriter> writer)
+        : writer_(std::move(writer)), outbox_rows_(writer_->target()) {}
 
     template <class R>
     absl::Status Write(const R& record, Outbox& outbox) {
+      HEADWAY_RETURN_IF_ERROR(CheckPostgresKey(record, writer_->target()));
       row_.clear();
       AppendCopyRow(row_, record);
-      outbox.Add(row_);
-      return absl::OkStatus();
+      return outbox_rows_.Add(row_, outbox);
     }
     absl::StatusOr<std::optional<uint64_t>> LastMark() { return writer_->last_mark(); }
     absl::StatusOr<FlushState> Publish(const Transaction& transaction) {
       if (!is_given_) {
-        PostgresBatch batch{.items = transaction.items, .mark = transaction.mark};
+        const auto rows = outbox_rows_.RowsOf(transaction.items);
+        if (!rows.ok()) return rows.status();
+        PostgresBatch batch{.items = *rows, .mark = transaction.mark};
         absl::Status status = writer_->Add(batch);
         if (!status.ok()) return status;
         is_given_ = true;
@@ -158,6 +174,7 @@ class TransactionalPostgresSinkOf {
 
    private:
     std::unique_ptr<PostgresWriter> writer_;
+    PostgresOutboxRows outbox_rows_;
     std::string row_;
     bool is_given_ = false;  // the transaction
   };

@@ -80,6 +80,9 @@ class PostgresTable {
   static_assert(internal::IsPostgresValue<K>() && internal::IsPostgresRecord<V>(),
                 "PostgresTable: the key must be one value, and the value a struct with "
                 "HEADWAY_COLUMNS, or a pair or tuple of values (postgres_row.h)");
+  static_assert(!internal::OptionalLike<K>,
+                "PostgresTable: the key must not be a std::optional, because NULL equals no key; "
+                "take records without a key out before");
 
   explicit PostgresTable(PostgresTableOptions options) : options_(std::move(options)) {}
   PostgresTable(const PostgresTable& other) : options_(other.options_) {}

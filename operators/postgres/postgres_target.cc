@@ -1,6 +1,7 @@
 #include "operators/postgres/postgres_target.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -58,16 +59,19 @@ absl::StatusOr<PostgresTarget> PostgresTarget::Of(const PostgresSinkOptions& opt
   const std::string names = QuotedNames(columns);
   PostgresTarget target{
       .address = AddressOfTable(options.connection, options.table, options.timeout),
+      .columns = columns,
+      .is_key = {},
       .begin = {},
       .check = {},
       .copy = absl::StrCat("COPY ", table, " (", names, ") FROM STDIN"),
       .insert = {},
   };
-  std::string insert = absl::StrCat("INSERT INTO ", table, " (", names, ") ");
-  if (options.key.empty()) {
-    target.check = absl::StrCat("EXPLAIN ", insert, "SELECT ", names, " FROM ", table);
-    return target;
+  for (const std::string& column : columns) {
+    target.is_key.push_back(std::find(options.key.begin(), options.key.end(), column) !=
+                            options.key.end());
   }
+  if (options.key.empty()) return target;
+  std::string insert = absl::StrCat("INSERT INTO ", table, " (", names, ") ");
   // INSERT refuses two rows with one key, so that the last one of each is taken. Sorted keys also
   // keep two writers from waiting for each other.
   absl::StrAppend(&target.begin, "CREATE TEMP TABLE headway_rows ON COMMIT DELETE ROWS AS SELECT ",
@@ -77,9 +81,9 @@ absl::StatusOr<PostgresTarget> PostgresTarget::Of(const PostgresSinkOptions& opt
   absl::StrAppend(&insert, "SELECT DISTINCT ON (", key, ") ", names, " FROM headway_rows ORDER BY ",
                   key, ", headway_number DESC ON CONFLICT (", key, ") DO ");
   std::vector<std::string> changes;
-  for (const std::string& column : columns) {
-    if (std::find(options.key.begin(), options.key.end(), column) != options.key.end()) continue;
-    const std::string name = QuotedName(column);
+  for (size_t i = 0; i < columns.size(); ++i) {
+    if (target.is_key[i]) continue;
+    const std::string name = QuotedName(columns[i]);
     changes.push_back(absl::StrCat(name, " = EXCLUDED.", name));
   }
   absl::StrAppend(&insert, changes.empty() ? "NOTHING" : "UPDATE SET ",
@@ -87,6 +91,14 @@ absl::StatusOr<PostgresTarget> PostgresTarget::Of(const PostgresSinkOptions& opt
   target.check = absl::StrCat("EXPLAIN ", insert);
   target.insert = std::move(insert);
   return target;
+}
+
+absl::Status PostgresNullKeyError(const PostgresTarget& target, std::string_view column) {
+  return absl::InvalidArgumentError(absl::StrCat(
+      "a record for ", target.address.description, " has NULL in the column '",
+      absl::string_view(column.data(), column.size()),
+      "' of the key, which takes no other row's place: give it a value, or leave it out "
+      "with a step before"));
 }
 
 }  // namespace headway::internal

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "operators/postgres/postgres_session.h"
@@ -48,11 +49,16 @@ struct PostgresTarget {
   bool upserts() const { return !insert.empty(); }
 
   PostgresAddress address;
-  std::string begin;   // a session; may be empty
-  std::string check;   // that the rows can be written
-  std::string copy;    // with upserts: each row ends with its number
-  std::string insert;  // the rows that were copied; empty: the copy is the table
+  std::vector<std::string> columns;
+  std::vector<bool> is_key;  // of the columns
+  std::string begin;         // a session; may be empty
+  std::string check;         // that the rows can be inserted; empty: see if they can be copied
+  std::string copy;          // with upserts: each row ends with its number
+  std::string insert;        // the rows that were copied; empty: the copy is the table
 };
+
+// InvalidArgument: a record has NULL in the column, which is one of the key.
+absl::Status PostgresNullKeyError(const PostgresTarget& target, std::string_view column);
 
 }  // namespace internal
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <string>
@@ -67,9 +68,8 @@ absl::StatusOr<std::unique_ptr<PostgresWriter>> PostgresWriter::Open(
     PostgresTarget target, std::unique_ptr<PostgresMarks> marks, const ThreadActivator& activator) {
   std::unique_ptr<PostgresWriter> writer(
       new PostgresWriter(std::move(target), std::move(marks), activator));
-  HEADWAY_RETURN_IF_ERROR(writer->session_.Call([&](PostgresConnection& connection) {
-    return connection.Execute(writer->target_.check.c_str());
-  }));
+  HEADWAY_RETURN_IF_ERROR(writer->session_.Call(
+      [&](PostgresConnection& connection) { return writer->CheckTarget(connection); }));
   writer->thread_ = std::thread([of_thread = writer.get()] { of_thread->Run(); });
   return writer;
 }
@@ -108,6 +108,14 @@ absl::StatusOr<bool> PostgresWriter::IsIdle() {
   return !is_writing_ && !waiting_.has_value();
 }
 
+absl::Status PostgresWriter::CheckTarget(PostgresConnection& connection) const {
+  if (!target_.check.empty()) return connection.Execute(target_.check.c_str());
+  // A copy of no rows. A view is refused. Triggers of the statement are without effect.
+  HEADWAY_RETURN_IF_ERROR(connection.Execute("BEGIN"));
+  HEADWAY_RETURN_IF_ERROR(connection.Copy(target_.copy.c_str(), [] { return std::string_view(); }));
+  return connection.Execute("ROLLBACK");
+}
+
 void PostgresWriter::Run() {
   std::unique_lock lock(mutex_);
   while (status_.ok()) {
@@ -117,8 +125,14 @@ void PostgresWriter::Run() {
     is_writing_ = true;
     changed_.notify_all();  // there is room
     lock.unlock();
-    absl::Status status =
-        session_.Call([&](PostgresConnection& connection) { return TryOnce(connection, batch); });
+    absl::Status status;
+    try {
+      status =
+          session_.Call([&](PostgresConnection& connection) { return TryOnce(connection, batch); });
+    } catch (const std::exception& error) {  // no memory
+      status = absl::ResourceExhaustedError(
+          absl::StrCat("rows cannot be written to the table: ", error.what()));
+    }
     lock.lock();
     status_ = std::move(status);
     spare_ = std::move(batch.lines);
@@ -135,11 +149,16 @@ absl::Status PostgresWriter::TryOnce(PostgresConnection& connection, const Postg
     // The row of the mark keeps others out, and a lost commit of an earlier attempt is over.
     const absl::StatusOr<bool> set = marks_->Set(connection, *batch.mark);
     if (!set.ok()) return set.status();
-    if (!*set) return connection.Execute("ROLLBACK");
+    if (!*set) {
+      marks_->SetCommitted(*batch.mark);
+      return connection.Execute("ROLLBACK");
+    }
   }
   HEADWAY_RETURN_IF_ERROR(CopyRows(connection, batch));
   if (target_.upserts()) HEADWAY_RETURN_IF_ERROR(connection.Execute(target_.insert.c_str()));
-  return connection.Execute("COMMIT");
+  HEADWAY_RETURN_IF_ERROR(connection.Execute("COMMIT"));
+  if (batch.mark.has_value()) marks_->SetCommitted(*batch.mark);
+  return absl::OkStatus();
 }
 
 absl::Status PostgresWriter::CopyRows(PostgresConnection& connection, const PostgresBatch& batch) {

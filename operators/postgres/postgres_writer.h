@@ -61,6 +61,7 @@ class PostgresWriter {
   PostgresWriter(PostgresTarget target, std::unique_ptr<PostgresMarks> marks,
                  const ThreadActivator& activator);
 
+  absl::Status CheckTarget(PostgresConnection& connection) const;
   void Run();
   // On the thread, as the function below.
   absl::Status TryOnce(PostgresConnection& connection, const PostgresBatch& batch);

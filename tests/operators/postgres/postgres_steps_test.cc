@@ -101,15 +101,17 @@ struct Everything {
   absl::Time at = {};
   std::chrono::sys_time<std::chrono::milliseconds> also = {};
   Color color = Color::kRed;
+  std::chrono::sys_days day = {};
 };
-HEADWAY_COLUMNS(Everything, flag, number, real, text, bytes, maybe, at, also, color);
+HEADWAY_COLUMNS(Everything, flag, number, real, text, bytes, maybe, at, also, color, day);
 
 TEST_CASE("all types, and NULL, are what was written") {
   PostgresServer* const server = Server();
   if (server == nullptr) return;
   server->Execute(
       "CREATE TABLE everything(color text, also timestamptz, at timestamptz, maybe integer, "
-      "bytes bytea, text text, \\\"real\\\" double precision, number bigint, flag boolean)");
+      "bytes bytea, text text, \\\"real\\\" double precision, number bigint, flag boolean, day "
+      "date)");
   const std::vector<Everything> records = {
       {.flag = true,
        .number = std::numeric_limits<int64_t>::min(),
@@ -119,13 +121,16 @@ TEST_CASE("all types, and NULL, are what was written") {
        .maybe = -7,
        .at = absl::FromUnixMicros(1'700'000'000'123'456),
        .also = std::chrono::sys_time<std::chrono::milliseconds>(std::chrono::milliseconds(-1)),
-       .color = Color::kBlue},
+       .color = Color::kBlue,
+       .day = std::chrono::sys_days(std::chrono::days(-1))},
       {.real = -std::numeric_limits<double>::infinity(), .at = absl::InfiniteFuture()},
       {.number = 2,
        .real = std::numeric_limits<double>::quiet_NaN(),
        .at = absl::FromCivil(absl::CivilSecond(-4, 2, 29), absl::UTCTimeZone())},
   };
-  CheckOk(Write(records, PostgresSink<Everything>(Into(*server, "everything"))));
+  PostgresSinkOptions into = Into(*server, "everything");
+  into.timeout = absl::InfiniteDuration();
+  CheckOk(Write(records, PostgresSink<Everything>(into)));
   PostgresTable<int64_t, Everything> table(
       {.connection = server->uri(""), .table = "everything", .key = "number"});
   const auto same = table(records[0].number);
@@ -138,20 +143,44 @@ TEST_CASE("all types, and NULL, are what was written") {
   CHECK(same->value().at == records[0].at);
   CHECK(same->value().also == records[0].also);
   CHECK(same->value().color == Color::kBlue);
-  const auto others = table.FindAll(std::vector<int64_t>{0, 17, 0});
+  CHECK(same->value().day == records[0].day);
+  const auto others = table.FindAll(std::vector<int64_t>{0, 17, 0, 2});
   REQUIRE(others.ok());
   CHECK((*others)[0]->at == absl::InfiniteFuture());
   CHECK_FALSE((*others)[0]->maybe.has_value());
   CHECK_FALSE((*others)[1].has_value());
+  CHECK((*others)[3]->at == records[2].at);
   CHECK((*others)[2]->real == -std::numeric_limits<double>::infinity());
   CHECK(Rows(*server,
-             "SELECT flag, number, real, text, bytes, maybe, at, also, color FROM everything "
+             "SELECT flag, number, real, text, bytes, maybe, at, also, color, day FROM everything "
              "ORDER BY number") ==
         std::vector<std::string>{
             "t|-9223372036854775808|0.1|tab\tline\nreturn\rslash\\ \\N \\. ü|\\x00ff5c|-7|"
-            "2023-11-14 22:13:20.123456+00|1969-12-31 23:59:59.999+00|blue",
-            "f|0|-Infinity||\\x|NULL|infinity|1970-01-01 00:00:00+00|red",
-            "f|2|NaN||\\x|NULL|0005-02-29 00:00:00+00 BC|1970-01-01 00:00:00+00|red"});
+            "2023-11-14 22:13:20.123456+00|1969-12-31 23:59:59.999+00|blue|1969-12-31",
+            "f|0|-Infinity||\\x|NULL|infinity|1970-01-01 00:00:00+00|red|1970-01-01",
+            "f|2|NaN||\\x|NULL|0005-02-29 00:00:00+00 BC|1970-01-01 00:00:00+00|red|1970-01-01"});
+}
+
+TEST_CASE("a time that its member cannot have is an error, and no other time") {
+  using std::chrono::microseconds;
+  using std::chrono::nanoseconds;
+  using std::chrono::sys_time;
+  PostgresServer* const server = Server();
+  if (server == nullptr) return;
+  server->Execute(
+      "CREATE TABLE times(key text, at timestamptz);"
+      "INSERT INTO times VALUES ('last', '9999-12-31 00:00+00'), ('end', 'infinity'), "
+      "('ides', '0044-03-15 12:00+00 BC'), ('leap', '0005-02-29 00:00+00 BC')");
+  const PostgresTableOptions options = {
+      .connection = server->uri(""), .table = "times", .key = "key", .columns = {"at"}};
+  PostgresTable<std::string, sys_time<microseconds>> micros(options);
+  PostgresTable<std::string, sys_time<nanoseconds>> nanos(options);
+  using namespace std::chrono_literals;
+  CHECK(micros("last").value() == std::chrono::sys_days(9999y / 12 / 31));
+  CHECK(micros("ides").value() == std::chrono::sys_days(-43y / 3 / 15) + 12h);
+  CHECK(micros("leap").value() == std::chrono::sys_days(-4y / 2 / 29));
+  CheckError(micros("end").status(), absl::StatusCode::kInvalidArgument, {"'at'", "infinity"});
+  CheckError(nanos("last").status(), absl::StatusCode::kInvalidArgument, {"'at'", "9999-12-31"});
 }
 
 // (key, value) pairs: `count` rows of each of 10 keys.
@@ -299,51 +328,135 @@ TEST_CASE("a transaction whose connection is cut in its middle is committed once
         std::vector<std::string>{"200|200"});
 }
 
+std::unique_ptr<internal::PostgresWriter> OpenLane(const PostgresSinkOptions& options,
+                                                   uint64_t generation) {
+  const SinkContext context{.step_id = "out", .store_id = options.table, .generation = generation};
+  auto writer = internal::OpenPostgresWriter<int>(
+      options, std::make_unique<PostgresMarks>(context, "lane"), SinkContext{});
+  CheckOk(writer.status());
+  return *std::move(writer);
+}
+
+absl::Status Publish(internal::PostgresWriter& writer, std::string_view row, uint64_t mark) {
+  internal::PostgresBatch batch{.items = {&row, 1}, .mark = mark};
+  absl::Status status = writer.Add(batch);
+  while (status.ok()) {
+    const absl::StatusOr<bool> is_idle = writer.IsIdle();
+    status = is_idle.status();
+    if (status.ok() && *is_idle) return status;
+    std::this_thread::yield();
+  }
+  return status;
+}
+
 TEST_CASE("a writer of an earlier generation of a lane is fenced, and cannot hold the lane up") {
   PostgresServer* const server = Server();
   if (server == nullptr) return;
   server->Execute("CREATE TABLE fenced(value integer)");
   PostgresSinkOptions options = Into(*server, "fenced");
   options.columns = {"value"};
-  auto open = [&](uint64_t generation) {
-    auto writer = internal::OpenPostgresWriter<int>(
-        options,
-        std::make_unique<PostgresMarks>(
-            SinkContext{.step_id = "out", .store_id = "store", .generation = generation}, "lane"),
-        SinkContext{});
-    CheckOk(writer.status());
-    return *std::move(writer);
-  };
-  auto publish = [](internal::PostgresWriter& writer, std::string_view row, uint64_t mark) {
-    internal::PostgresBatch batch{.items = {&row, 1}, .mark = mark};
-    absl::Status status = writer.Add(batch);
-    while (status.ok()) {
-      const absl::StatusOr<bool> is_idle = writer.IsIdle();
-      status = is_idle.status();
-      if (status.ok() && *is_idle) return status;
-      std::this_thread::yield();
-    }
-    return status;
-  };
-  const auto first = open(1);
+  const auto first = OpenLane(options, 1);
   CHECK(first->last_mark() == std::nullopt);
-  CheckOk(publish(*first, "1", 17));
-  CheckOk(publish(*first, "1", 17));  // its answer was lost
-  const auto second = open(2);
+  CheckOk(Publish(*first, "1", 17));
+  CheckOk(Publish(*first, "1", 17));  // its answer was lost
+  const auto second = OpenLane(options, 2);
   CHECK(second->last_mark() == 17);
-  CheckError(publish(*first, "2", 18), absl::StatusCode::kAborted,
+  CheckError(Publish(*first, "2", 18), absl::StatusCode::kAborted,
              {"the lane 'lane' of the sink belongs to a later generation"});
-  CheckOk(publish(*second, "3", 19));
+  CheckOk(Publish(*second, "3", 19));
 
   // One that stands still in a transaction.
   const auto zombie = Connection(*server);
-  PostgresMarks marks({.step_id = "out", .store_id = "store", .generation = 2}, "lane");
+  PostgresMarks marks({.step_id = "out", .store_id = "fenced", .generation = 2}, "lane");
   CheckOk(marks.Claim(*zombie));
   CheckOk(zombie->Execute("BEGIN"));
   CHECK(marks.Set(*zombie, 20).value());
-  CHECK(open(3)->last_mark() == 19);
+  CHECK(OpenLane(options, 3)->last_mark() == 19);
   CHECK(zombie->Execute("COMMIT").code() == absl::StatusCode::kUnavailable);
   CHECK(Rows(*server, "SELECT * FROM fenced") == std::vector<std::string>{"1", "3"});
+}
+
+TEST_CASE(
+    "a database that has lost transactions, or a run with a copy of the store, ends the run") {
+  PostgresServer* const server = Server();
+  if (server == nullptr) return;
+  server->Execute("CREATE TABLE lost(value integer)");
+  PostgresSinkOptions options = Into(*server, "lost");
+  options.columns = {"value"};
+  const auto first = OpenLane(options, 1);
+  CheckOk(Publish(*first, "1", 17));
+  // As a standby has it that was behind.
+  server->Execute("UPDATE headway_marks SET epoch = 16 WHERE store = 'lost'");
+  CutConnections(*server);
+  CheckError(Publish(*first, "2", 18), absl::StatusCode::kFailedPrecondition,
+             {"the database has lost transactions: it has committed epoch 17 of the lane 'lane'",
+              "epoch 16 is the last"});
+  const auto second = OpenLane(options, 2);
+  CHECK(second->last_mark() == 16);
+  CheckOk(Publish(*second, "3", 18));
+  server->Execute("DELETE FROM headway_marks WHERE store = 'lost'");
+  CutConnections(*server);
+  CheckError(Publish(*second, "4", 19), absl::StatusCode::kFailedPrecondition,
+             {"the database has lost transactions", "has no epoch"});
+
+  const auto original = OpenLane(options, 3);
+  CheckOk(Publish(*original, "5", 20));
+  const auto copy = OpenLane(options, 3);
+  CheckOk(Publish(*copy, "6", 21));
+  CheckError(Publish(*original, "7", 21), absl::StatusCode::kAborted,
+             {"another run with a copy of its recovery store"});
+  CheckOk(Publish(*copy, "8", 22));
+  CHECK(Rows(*server, "SELECT * FROM lost") == std::vector<std::string>{"1", "3", "5", "6", "8"});
+}
+
+TEST_CASE("a record whose text the server would refuse is no part of a committed epoch") {
+  PostgresServer* const server = Server();
+  if (server == nullptr) return;
+  server->Execute("CREATE TABLE texts(text text)");
+  const std::vector<int> numbers = NumbersTo(300);
+  const auto store = std::make_shared<MemoryStore>();
+  auto run = [&](std::string_view of_170) {
+    return RunMain(
+        Dataflow("texts",
+                 [&](Scope<>& scope) {
+                   PostgresSinkOptions options = Into(*server, "texts");
+                   options.columns = {"text"};
+                   scope.Input("in", TestingSource(numbers)) | Map("text", [&](int number) {
+                     return number == 170 ? std::string(of_170) : absl::StrCat(number);
+                   }) | Output("out", TransactionalPostgresSink<std::string>(options));
+                 }),
+        With(store, 1));
+  };
+  for (const std::string_view text :
+       {std::string_view("a\0", 2), std::string_view("\xff"), std::string_view("\xc3"),
+        std::string_view("\xed\xa0\x80"), std::string_view("\xc0\xaf")}) {
+    CheckError(run(text), absl::StatusCode::kInvalidArgument,
+               {"step 'out'", "not UTF-8", "the table 'texts'"});
+  }
+  CheckOk(run("ä€😀"));
+  CHECK(Rows(*server, "SELECT count(*), count(DISTINCT text), max(length(text)) FROM texts") ==
+        std::vector<std::string>{"300|300|3"});
+}
+
+TEST_CASE("rows of an outbox are not written to other columns") {
+  const PostgresSinkOptions options = {.connection = "host=db", .table = "t"};
+  const auto before = internal::PostgresTarget::Of(options, {"a", "b"});
+  const auto after = internal::PostgresTarget::Of(options, {"b", "a"});
+  REQUIRE(before.ok());
+  REQUIRE(after.ok());
+  internal::PostgresOutboxRows rows(*before);
+  Outbox outbox;
+  CheckOk(rows.Add("1\t2", outbox));
+  CheckOk(rows.Add("", outbox));
+  std::vector<std::string_view> items;
+  outbox.AppendTo(items);
+  const auto same = rows.RowsOf(items);
+  REQUIRE(same.ok());
+  CHECK(std::vector<std::string_view>(same->begin(), same->end()) ==
+        std::vector<std::string_view>{"1\t2", ""});
+  CheckError(internal::PostgresOutboxRows(*after).RowsOf(items).status(),
+             absl::StatusCode::kFailedPrecondition,
+             {"rows of the columns \"a\", \"b\"", "now writes \"b\", \"a\"", "drop-step"});
 }
 
 TEST_CASE("a run that fails does not wait for a server that stands still") {
@@ -431,6 +544,8 @@ TEST_CASE("rows are found by their keys, many with one query, though connections
   CHECK(numbers("k1").value() == 10);
   CheckError(numbers("k2").status(), absl::StatusCode::kInvalidArgument,
              {"column 'price' is NULL"});
+  CHECK(numbers(std::string("k1\0", 3)).value() == std::nullopt);
+  CHECK(numbers("\xff").value() == std::nullopt);
   CheckError(
       (PostgresTable<int, std::string>(
            {.connection = server->uri(""), .table = "nowhere", .key = "a", .columns = {"b"}})(1)
@@ -506,6 +621,32 @@ TEST_CASE("a table is read once, though the run fails, and gives the versions of
   CHECK(priced.Sorted() == std::vector<std::string>{"eur 1.5", "usd 2"});
 }
 
+TEST_CASE("a row is found by each text of its key, also in one batch") {
+  PostgresServer* const server = Server();
+  if (server == nullptr) return;
+  server->Execute(
+      "CREATE TABLE texts_of_keys(id uuid, n numeric(6,2), code char(4), value integer);"
+      "INSERT INTO texts_of_keys VALUES "
+      "('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', 1, 'ab', 7)");
+  auto find = [&](const std::string& key, const std::vector<std::string>& keys) {
+    PostgresTable<std::string, int> table({.connection = server->uri(""),
+                                           .table = "texts_of_keys",
+                                           .key = key,
+                                           .columns = {"value"}});
+    const auto values = table.FindAll(keys);
+    CheckOk(values.status());
+    std::string text;
+    for (const auto& value : values.value()) {
+      absl::StrAppend(&text, value.has_value() ? absl::StrCat(*value) : "-");
+    }
+    return text;
+  };
+  CHECK(find("id", {"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11",
+                    "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a12"}) == "77-");
+  CHECK(find("n", {"1", "1.0", "1.001", "1.00"}) == "77-7");
+  CHECK(find("code", {"ab", "ab  ", "a", "abcde"}) == "77--");
+}
+
 TEST_CASE("errors say what, where and what to do") {
   PostgresServer* const server = Server();
   if (server == nullptr) return;
@@ -540,6 +681,16 @@ TEST_CASE("errors say what, where and what to do") {
   CheckError(write(wrong, {"x", "7"}), absl::StatusCode::kInvalidArgument, {"ON CONFLICT"});
   wrong.key = {"age"};
   CheckError(write(wrong, {"x", "7"}), absl::StatusCode::kInvalidArgument, {"the column 'age'"});
+
+  server->Execute("CREATE VIEW seen AS SELECT * FROM errors; CREATE UNIQUE INDEX ON errors(name)");
+  CheckError(write(Into(*server, "seen"), {"x", "7"}), absl::StatusCode::kInvalidArgument,
+             {"cannot copy to view"});
+  wrong.key = {"name"};
+  CheckError(write(wrong, {std::nullopt, "7"}), absl::StatusCode::kInvalidArgument,
+             {"step 'out'", "the table 'errors'", "NULL in the column 'name'"});
+  const auto standby = Connection(*server);
+  CheckOk(standby->Execute("SET default_transaction_read_only = on"));
+  CHECK(standby->Execute("DELETE FROM errors").code() == absl::StatusCode::kUnavailable);
 
   PostgresSinkOptions away = good;
   away.connection = "host=/nowhere dbname=shop password=secret";
