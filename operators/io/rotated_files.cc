@@ -94,7 +94,7 @@ absl::StatusOr<std::vector<std::string>> RotatedFiles(std::string_view path) {
     if (c == '*' || c == '?' || c == '[' || c == '\\') pattern.push_back('\\');
     pattern.push_back(c);
   }
-  absl::StatusOr<std::vector<std::string>> files = MatchingPaths(pattern + "[.-][0-9]*");
+  absl::StatusOr<std::vector<std::string>> files = MatchingPaths(pattern + kRotatedPattern);
   // A directory that may be passed through, and not listed, shows no rotated files.
   if (absl::IsPermissionDenied(files.status())) return std::vector<std::string>();
   if (!files.ok()) return files.status();

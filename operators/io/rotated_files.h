@@ -13,6 +13,9 @@ namespace headway::internal {
 // The names of rotated files: that of the log, then a number (".1", ".2"), or a date ("-20260131",
 // ".2026-01-31T10:00"), then the extension of a compressed file (".gz").
 
+// Matches the end of each such name, and others.
+inline constexpr const char* kRotatedPattern = "[.-][0-9]*";
+
 // Returns the length of the name of the log whose rotated file has the path: "log" of "log.1" and
 // "log-20260131.gz". 0: the path is not that of a rotated file.
 size_t LogNameLength(std::string_view path);

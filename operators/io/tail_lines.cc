@@ -1,6 +1,7 @@
 #include "operators/io/tail_lines.h"
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
 #include <unordered_set>
 
@@ -66,11 +67,17 @@ class TailSource {
   }
 
  private:
-  // Adds the logs of the files that match.
+  // Adds the logs of the files that match, and those whose rotated files would match without their
+  // endings: for a moment of its rotation, no file has the name of a log.
   absl::Status AddMatching(const std::string& pattern, std::unordered_set<std::string>& listed,
                            std::vector<std::string>& logs) const {
-    const absl::StatusOr<std::vector<std::string>> files = MatchingFiles(pattern);
+    absl::StatusOr<std::vector<std::string>> files = MatchingFiles(pattern);
     if (!files.ok()) return files.status();
+    const absl::StatusOr<std::vector<std::string>> rotated =
+        MatchingFiles(pattern + internal::kRotatedPattern);
+    if (!rotated.ok()) return rotated.status();
+    std::ranges::copy_if(*rotated, std::back_inserter(*files),
+                         [](const std::string& file) { return internal::LogNameLength(file) > 0; });
     if (files->empty() && options_.watch_interval == absl::InfiniteDuration()) {
       return absl::NotFoundError(absl::StrCat(
           "no file matches '", pattern,

@@ -44,18 +44,19 @@ struct TailLinesOptions {
 //
 // Each line is read once, as long as its file is there under a name of a rotated file: that of the
 // log with a number, which is greater for older files, or with a date: "log.1", "log.2.gz",
-// "log-20260131", "log.2026-01-31.zst". A file of such a name that matches a pattern belongs to its
-// log, whether or not that matches. Numbers elsewhere ("log1", "app.1.log") make no rotated file.
+// "log-20260131", "log.2026-01-31.zst". Such a file belongs to its log, which a pattern finds by it
+// too. Numbers elsewhere ("log1", "app.1.log") make no rotated file.
 //
 // The last line of a rotated file needs no end. Lines that are written between the copy of a file
 // and its truncation are lost to every reader, so prefer renaming. As long as no file has the name
 // of the log, its newest rotated file is read, or a file is waited for.
 //
 // A run that resumes continues in the middle of a file, with any number of workers. It knows the
-// file again by its first 256 bytes, the last 256 bytes that were read, and its inode, so also a
-// copy or a compressed file. Of a file that was empty it knows the time: rotated files that were
-// modified later are read. If no file has the bytes, the run fails, since lines would be lost; see
-// TailLinesOptions::vanished. In a compressed file the rest costs decompressing all before it.
+// file again by its inode and the time of its creation, its first 256 bytes, and the last 256 bytes
+// that were read, so also a copy or a compressed file. Of a file that was empty it knows the time:
+// rotated files that were modified later are read. If no file has the bytes, the run fails, since
+// lines would be lost; see TailLinesOptions::vanished. In a compressed file the rest costs
+// decompressing all before it.
 //
 // The cost: a log at its end is looked at once in a poll interval, with 4 system calls. When it was
 // rotated, its rotated files are listed, and the first bytes of each are read.

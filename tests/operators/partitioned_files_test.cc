@@ -569,7 +569,8 @@ class RotatingLog {
 // Reads logs while they change, in runs of which each but the last dies.
 class RotatedLogs {
  public:
-  explicit RotatedLogs(uint64_t seed) : random_(seed) {}
+  explicit RotatedLogs(uint64_t seed)
+      : random_(seed), pattern_(random_() % 2 == 0 ? "host*/app.log" : "host*/app.log*") {}
 
   // All workers stand still while the logs change, so the times of files are those of the clock.
   void Run(int workers, bool is_last) {
@@ -586,9 +587,8 @@ class RotatedLogs {
     std::barrier barrier(workers);
     CheckOk(Execute(config, [&](Worker& worker) -> absl::Status {
       absl::Status status = worker.Build("flow", [&](Scope<>& scope) {
-        scope.Input("lines",
-                    TailLines(dir_ / "host*/app.log*", {.poll_interval = absl::Seconds(1),
-                                                        .watch_interval = absl::Seconds(2)})) |
+        scope.Input("lines", TailLines(dir_ / pattern_, {.poll_interval = absl::Seconds(1),
+                                                         .watch_interval = absl::Seconds(2)})) |
             CollectWithTime<std::string, Epoch>("collect", seen);
         store_.RestoreInto(scope);
         store_.Listen(scope);
@@ -645,6 +645,7 @@ class RotatedLogs {
   }
 
   std::mt19937_64 random_;
+  const std::string pattern_;
   TemporaryDirectory dir_;
   int64_t time_ = 0;  // of the files
   std::vector<std::unique_ptr<RotatingLog>> logs_;

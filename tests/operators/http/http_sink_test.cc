@@ -140,6 +140,7 @@ class Received {
   // Returns false, and keeps nothing, if the key is known. Its body must be the same then.
   bool Add(const Request& request) {
     const std::lock_guard lock(mutex_);
+    last_type_ = request.headers.contains("content-type") ? request.headers.at("content-type") : "";
     const auto [entry, is_new] =
         bodies_.emplace(request.headers.at("idempotency-key"), request.body);
     if (entry->second != request.body) ++contradictions_;
@@ -164,12 +165,20 @@ class Received {
     return bodies;
   }
   size_t size() const { return Bodies().size(); }
-  int contradictions() const { return contradictions_; }
+  int contradictions() const {
+    const std::lock_guard lock(mutex_);
+    return contradictions_;
+  }
+  std::string last_type() const {
+    const std::lock_guard lock(mutex_);
+    return last_type_;
+  }
 
  private:
   mutable std::mutex mutex_;
   std::map<std::string, std::string> bodies_;
   int contradictions_ = 0;
+  std::string last_type_;
 };
 
 template <class Sink>
@@ -202,10 +211,8 @@ TEST_CASE("records are posted once, in batches, in every shape") {
 
 TEST_CASE("a body is lines or an array of JSON, or the bytes of the user's function") {
   Received received;
-  std::string type;
   const Server server([&](const Request& request) {
     received.Add(request);
-    type = request.headers.at("content-type");
     return "204 No Content";
   });
   const std::vector<std::string> records = {"a", "\"b"};
@@ -216,13 +223,13 @@ TEST_CASE("a body is lines or an array of JSON, or the bytes of the user's funct
   };
   CheckOk(post(HttpSink(server.url(), {.body = HttpBody::kJsonArray})));
   CHECK(received.Bodies() == std::vector<std::string>{R"(["a","\"b"])"});
-  CHECK(type == "application/json");
+  CHECK(received.last_type() == "application/json");
   const auto bytes = [](std::string_view record) { return "<" + std::string(record) + ">"; };
   CheckOk(post(HttpSink(server.url(),
                         {.body = HttpBody::kConcatenated, .headers = {{"content-type", "x/y"}}},
                         bytes)));
   CHECK(received.size() == 2);
-  CHECK(type == "x/y");
+  CHECK(received.last_type() == "x/y");
   const auto bodies = received.Bodies();
   CHECK(std::find(bodies.begin(), bodies.end(), "<a><\"b>") != bodies.end());
   // A large record has a request of its own.
