@@ -294,12 +294,15 @@ TEST_CASE(
     CrashRun run;
     choices.Options(run);
     const std::string schema = absl::StrCat("headway_store=crash", ++number);
+    const auto use_store = [&](const std::string& timeout) {
+      run.options.recovery_config->store =
+          StoreInPostgres(server->uri(absl::StrCat(schema, "&headway_timeout=", timeout)));
+    };
     for (const bool is_away_too_long : {false, true}) {
       const CrashShape shape = choices.NextShape();
       CAPTURE(is_away_too_long);
       CAPTURE(Describe(shape));
-      run.options.recovery_config->store = StoreInPostgres(
-          server->uri(absl::StrCat(schema, "&headway_timeout=", is_away_too_long ? "1s" : "60s")));
+      use_store(is_away_too_long ? "1s" : "60s");
       run.Start(shape);
       AwaitProgress(run, choices, is_away_too_long ? 3 : 1);
       server->Stop();
@@ -311,6 +314,7 @@ TEST_CASE(
       }
       CheckSurvivors(run.WaitForAll());
     }
+    use_store("60s");
     CheckEnds(run, choices);
   });
 }
