@@ -188,12 +188,14 @@ absl::StatusOr<std::unique_ptr<PostgresConnection>> PostgresConnection::Connect(
   // Notices, such as "table exists", are of no interest.
   PQsetNoticeProcessor(connected, [](void*, const char*) {}, nullptr);
   const int milliseconds = MillisecondsOf(timeout);
-  absl::Status status =
-      connection->Execute(Format("SET synchronous_commit = on; SET lock_timeout = %d;"
-                                 "SET idle_in_transaction_session_timeout = %d",
-                                 milliseconds, milliseconds)
-                              .c_str());
-  if (!status.ok()) return status;
+  const std::string begin = Format(
+      "SET synchronous_commit = on; SET lock_timeout = %d;"
+      "SET idle_in_transaction_session_timeout = %d; SELECT pg_backend_pid()",
+      milliseconds, milliseconds);
+  const absl::StatusOr<PostgresResult> begun =
+      connection->Await(PQsendQuery(connected, begin.c_str()) == 1);
+  if (!begun.ok()) return begun.status();
+  connection->process_id_ = begun->integer(0, 0);
   return connection;
 }
 
@@ -273,9 +275,27 @@ bool PostgresConnection::AwaitAnswer() {
     if (is_interrupted_) return false;
     if (ready > 0 && PQconsumeInput(connection) == 0) return true;
     // A long statement is no harm as long as the server answers others.
-    is_lost_ = ready == 0 && ConnectionParameters(place_, timeout_).Use(PQpingParams) != PQPING_OK;
+    is_lost_ = ready == 0 && !IsServed();
   }
   return false;
+}
+
+bool PostgresConnection::IsServed() const {
+  constexpr int kAnswerMs = 5000;
+  const ConnectionParameters parameters(place_, timeout_);
+  if (parameters.Use(PQpingParams) != PQPING_OK) return false;
+  const std::unique_ptr<PGconn, Finish> other(parameters.Use(PQconnectdbParams));
+  if (PQstatus(other.get()) != CONNECTION_OK) return true;  // it may have no connection left
+  // After a failover it is another server.
+  const std::string sql = Format("SELECT FROM pg_stat_activity WHERE pid = %d", process_id_);
+  if (PQsendQuery(other.get(), sql.c_str()) != 1) return false;
+  while (PQisBusy(other.get()) != 0) {
+    std::array<pollfd, 2> waits = {{{PQsocket(other.get()), POLLIN, 0}, {interrupt_, POLLIN, 0}}};
+    if (poll(waits.data(), waits.size(), kAnswerMs) <= 0) return false;
+    if (waits[1].revents != 0) return true;  // the caller sees that too
+    if (PQconsumeInput(other.get()) == 0) return false;
+  }
+  return PostgresResult(PQgetResult(other.get())).row_count() > 0;
 }
 
 absl::Status PostgresConnection::LostError() const {

@@ -77,7 +77,8 @@ class PostgresConnection {
  public:
   // `place`: a connection string of libpq. `description`: of the use, for messages. `timeout`:
   // how long the server may wait for locks, and for the end of an idle transaction. When it has not
-  // answered a statement for this time, and no new connection either, it counts as lost.
+  // answered a statement for this time, and no new connection either, it counts as lost; also when
+  // the new connection is one to a server that does not know this one.
   static absl::StatusOr<std::unique_ptr<PostgresConnection>> Connect(const std::string& place,
                                                                      std::string description,
                                                                      absl::Duration timeout);
@@ -97,7 +98,7 @@ class PostgresConnection {
   // Calls end with Cancelled, and so does the connection, when the descriptor is readable.
   void InterruptBy(int descriptor) { interrupt_ = descriptor; }
   // The process of the server for this connection.
-  int process_id() const { return PQbackendPID(connection_.get()); }
+  int64_t process_id() const { return process_id_; }
 
  private:
   struct Finish {
@@ -115,6 +116,8 @@ class PostgresConnection {
   absl::StatusOr<PostgresResult> Await(bool was_sent);
   // Waits until PQgetResult does not wait. Returns false if the server is lost.
   bool AwaitAnswer();
+  // Whether the server answers a new connection, and has this one still.
+  bool IsServed() const;
   absl::Status LostError() const;
   absl::Status Error(const PGresult* result) const;
   absl::Status Error(absl::StatusCode code, std::string_view message) const;
@@ -123,6 +126,7 @@ class PostgresConnection {
   std::string place_;
   std::string description_;
   absl::Duration timeout_;
+  int64_t process_id_ = 0;
   int interrupt_ = -1;
   bool is_interrupted_ = false;
   bool is_lost_ = false;

@@ -29,11 +29,10 @@
 //    bool, numbers              a number
 //    char, strings              the characters
 //    ranges of std::byte        bytea
-//    absl::Time, sys_time       timestamptz
+//    absl::Time, sys_time       timestamptz or date
 //    std::optional              the value, or NULL
 //    others                     to write: the result of std::string ToString(const Type&) beside
-//    the
-//                               type; to read: bool FromText(std::string_view, Type&)
+//                               the type; to read: bool FromText(std::string_view, Type&)
 //
 // The server converts the text of a value to the type of the column.
 

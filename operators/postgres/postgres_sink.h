@@ -223,12 +223,14 @@ class TransactionalPostgresSinkOf {
 // again. With a key that changes nothing, provided that the repeated records are the same.
 //
 // With a key, the last row of each key in a batch is written, by INSERT ... ON CONFLICT. The rows
-// of a key must come from one worker, as those behind a step with state under that key do.
+// of a key must come from one worker, as those behind a step with state under that key do. A lost
+// process that comes to life again may overwrite newer rows: TransactionalPostgresSink fences it.
 //
 // A server that is away is connected to again, for `timeout`; the worker waits when two batches
 // wait. Then the run ends with Unavailable. NotFound: there is no such table. InvalidArgument: a
-// column is missing, or does not take the value of a record, which the error shows.
-// FailedPrecondition: a row breaks a constraint. PermissionDenied: the server refuses the user.
+// column is missing, or does not take the value of a record, which the error shows, or the key of a
+// record is NULL. FailedPrecondition: a row breaks a constraint. PermissionDenied: the server
+// refuses the user.
 template <class D>
 auto PostgresSink(PostgresSinkOptions options) {
   return internal::PostgresSinkOf<D>(std::move(options));
@@ -237,8 +239,11 @@ auto PostgresSink(PostgresSinkOptions options) {
 // Writes each record as a row once, with a recovery store (transactional_sink.h): the rows of an
 // epoch, and its mark in the table `headway_marks`, are committed in one transaction. The table is
 // made in the first schema of the search path. A process of an earlier generation is fenced: its
-// session is ended, and the row of the mark has the generation that may change it. Options and
-// errors are those of PostgresSink; batch_rows and batch_bytes do not matter.
+// session is ended, and the row of the mark has the writer that may change it. Options and errors
+// are those of PostgresSink; batch_rows and batch_bytes do not matter. InvalidArgument also: a text
+// is not UTF-8, or has a NUL. FailedPrecondition also: the database has lost transactions, or the
+// outbox has rows of other columns. A row that breaks a constraint stays in the outbox, and ends
+// the next run too, until the table takes it (docs/steps-postgres.md).
 //
 // The only lane is that of worker 0. With `lanes`, so many workers write side by side, each the
 // rows with its share of the keys (of the first column, without a key). Give later runs the same

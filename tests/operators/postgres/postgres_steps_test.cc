@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -27,6 +28,7 @@
 #include "tests/engine/store/memory_store.h"
 #include "tests/engine/store/postgres_server.h"
 #include "tests/engine/thread_cluster.h"
+#include "tests/temporary_directory.h"
 
 namespace headway {
 namespace {
@@ -457,6 +459,30 @@ TEST_CASE("rows of an outbox are not written to other columns") {
   CheckError(internal::PostgresOutboxRows(*after).RowsOf(items).status(),
              absl::StatusCode::kFailedPrecondition,
              {"rows of the columns \"a\", \"b\"", "now writes \"b\", \"a\"", "drop-step"});
+}
+
+TEST_CASE("a connection to a server that stands still is lost when another has taken over") {
+  PostgresServer* const server = Server();
+  if (server == nullptr) return;
+  const auto next = PostgresServer::Start(nullptr);
+  const TemporaryDirectory directory;
+  const std::string host = directory.path() + "/host";
+  auto point_to = [&](const PostgresServer& of) {
+    const std::string uri = of.uri("");
+    const std::string sockets = uri.substr(uri.find("host=") + 5);
+    std::filesystem::remove(host);
+    std::filesystem::create_directory_symlink(sockets.substr(0, sockets.find('&')), host);
+  };
+  point_to(*server);
+  auto connection = PostgresConnection::Connect("user=headway dbname=postgres host=" + host,
+                                                "the test", absl::Milliseconds(50));
+  REQUIRE(connection.ok());
+  CheckOk((*connection)->Execute("SELECT pg_sleep(0.2)"));  // is not lost meanwhile
+  server->Suspend();
+  point_to(*next);
+  CheckError((*connection)->Execute("SELECT 1"), absl::StatusCode::kUnavailable,
+             {"the server has not answered for 50ms"});
+  server->Resume();
 }
 
 TEST_CASE("a run that fails does not wait for a server that stands still") {
