@@ -2,6 +2,7 @@
 
 import functools
 import pathlib
+import re
 import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -32,9 +33,9 @@ def files():
 
 
 def compiles_here(path):
-    """False for the component parquet where scripts/pyarrow did not fetch Arrow."""
+    """False for the component parquet, and programs with it, where scripts/pyarrow did not fetch Arrow."""
     return ((ROOT / "build/pyarrow/arrow").exists()
-            or not path.startswith(("operators/parquet/", "tests/operators/parquet/")))
+            or not re.match("((tests/)?operators|bench)/parquet/|examples/shop/", path))
 
 
 @functools.cache
