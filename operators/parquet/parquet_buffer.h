@@ -4,12 +4,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "comm/codec/shapes.h"
 #include "operators/io/columns.h"
+#include "operators/io/json_value.h"
 #include "operators/parquet/parquet_type.h"
 
 namespace headway::internal {
@@ -58,6 +60,29 @@ void AppendParquetValue(ParquetBuffer& buffer, const T& value) {
       }
       buffer.offsets.push_back(static_cast<int32_t>(buffer.children[0].count));
     }
+  }
+}
+
+// Returns false if a string of the value is not UTF-8, as columns of strings must be.
+template <class T>
+bool IsUtf8Throughout(const T& value) {
+  if constexpr (OptionalLike<T>) {
+    return !value.has_value() || IsUtf8Throughout(*value);
+  } else if constexpr (std::is_same_v<T, std::string>) {
+    return IsUtf8(value);
+  } else if constexpr (ParquetTime<T> || std::is_arithmetic_v<T>) {
+    return true;
+  } else if constexpr (HasColumns<T>) {
+    bool is_utf8 = true;
+    ColumnsOf<T>().ForEach(value, [&](std::string_view, const auto& member) {
+      is_utf8 = is_utf8 && IsUtf8Throughout(member);
+    });
+    return is_utf8;
+  } else {
+    for (const auto& element : value) {
+      if (!IsUtf8Throughout<typename T::value_type>(element)) return false;
+    }
+    return true;
   }
 }
 

@@ -1,8 +1,13 @@
 #include "operators/parquet/parquet_paths.h"
 
+#include <sys/stat.h>
+#include <sys/types.h>
+
 #include <filesystem>
+#include <optional>
 #include <set>
 #include <system_error>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
@@ -19,17 +24,34 @@ namespace fs = std::filesystem;
 // The value of a null column, as Hive and its successors write it.
 constexpr const char* kNull = "__HIVE_DEFAULT_PARTITION__";
 
-absl::Status AddFilesOf(const std::string& directory, std::set<std::string>& files) {
+// A file or directory, whatever its names.
+using Inode = std::pair<dev_t, ino_t>;
+
+std::optional<Inode> InodeOf(const std::string& path) {
+  struct stat info = {};
+  if (stat(path.c_str(), &info) != 0) return std::nullopt;
+  return Inode(info.st_dev, info.st_ino);
+}
+
+// `above` has the directories that lead here, since a link may lead back to one of them.
+absl::Status AddFilesOf(const std::string& directory, std::set<Inode>& above,
+                        std::set<std::string>& files) {
+  const std::optional<Inode> inode = InodeOf(directory);
+  if (inode.has_value() && !above.insert(*inode).second) return absl::OkStatus();
   std::error_code error;
-  for (auto entry = fs::recursive_directory_iterator(directory, error);
-       !error && entry != fs::recursive_directory_iterator(); entry.increment(error)) {
+  for (auto entry = fs::directory_iterator(directory, error);
+       !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    const std::string path = entry->path().string();
     const std::string name = entry->path().filename().string();
-    if (name[0] == '.' || name[0] == '_') {
-      entry.disable_recursion_pending();
-    } else if (entry->path().extension() == ".parquet" && IsRegularFile(entry->path().string())) {
-      files.insert(entry->path().string());
+    if (name[0] == '.' || name[0] == '_') continue;
+    std::error_code ignored;
+    if (fs::is_directory(path, ignored)) {
+      HEADWAY_RETURN_IF_ERROR(AddFilesOf(path, above, files));
+    } else if (entry->path().extension() == ".parquet" && IsRegularFile(path)) {
+      files.insert(path);
     }
   }
+  if (inode.has_value()) above.erase(*inode);
   if (!error) return absl::OkStatus();
   return absl::ErrnoToStatus(error.value(),
                              absl::StrCat("cannot read the directory '", directory, "'"));
@@ -37,7 +59,8 @@ absl::Status AddFilesOf(const std::string& directory, std::set<std::string>& fil
 
 absl::Status AddFile(const std::string& path, std::set<std::string>& files) {
   std::error_code error;
-  if (fs::is_directory(path, error)) return AddFilesOf(path, files);
+  std::set<Inode> above;
+  if (fs::is_directory(path, error)) return AddFilesOf(path, above, files);
   files.insert(path);
   return absl::OkStatus();
 }
@@ -79,7 +102,13 @@ absl::StatusOr<std::vector<std::string>> ParquetFiles(const std::vector<std::str
     }
     files.merge(found);
   }
-  return std::vector<std::string>(files.begin(), files.end());
+  std::set<Inode> seen;
+  std::vector<std::string> result;
+  for (const std::string& file : files) {
+    const std::optional<Inode> inode = InodeOf(file);
+    if (!inode.has_value() || seen.insert(*inode).second) result.push_back(file);
+  }
+  return result;
 }
 
 std::map<std::string, std::optional<std::string>> PathColumns(const std::string& path) {

@@ -11,8 +11,8 @@
 
 namespace headway::internal {
 
-// The files of paths, which are files, patterns or directories, sorted and each once. NotFound: a
-// path names no file.
+// The files of paths, which are files, patterns or directories, sorted. Links are followed. A
+// file that has several names has the first alone. NotFound: a path names no file.
 absl::StatusOr<std::vector<std::string>> ParquetFiles(const std::vector<std::string>& paths);
 
 // The columns of the directories `column=value` of a path, with bytes %xx decoded. nullopt is null.

@@ -15,6 +15,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <exception>
 #include <limits>
 #include <map>
@@ -23,6 +24,7 @@
 #include <utility>
 
 #include "absl/functional/function_ref.h"
+#include "absl/numeric/int128.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "comm/system/file_descriptor.h"
@@ -49,6 +51,7 @@ absl::Status Guarded(const std::string& path, absl::FunctionRef<arrow::Status()>
     message = status.message();
     if (status.IsNotImplemented()) code = absl::StatusCode::kUnimplemented;
     if (status.IsOutOfMemory()) code = absl::StatusCode::kResourceExhausted;
+    if (status.IsCapacityError()) code = absl::StatusCode::kOutOfRange;
   } catch (const std::bad_alloc&) {
     message = "out of memory";
     code = absl::StatusCode::kResourceExhausted;
@@ -263,16 +266,22 @@ void ConvertNumbers(const arrow::Array& array, ParquetColumn& column, Owned& own
   }
 }
 
-arrow::Status ConvertTimestamps(const arrow::Array& array, int64_t factor, ParquetColumn& column,
-                                Owned& owned) {
-  ConvertNumbers<int64_t, int64_t>(array, column, owned);
-  if (factor == 1) return arrow::Status::OK();
+// Timestamps become those of a finer unit, which has fewer years.
+arrow::Status ConvertTimes(const arrow::Array& array, ParquetColumn& column, Owned& owned) {
+  const auto& type = static_cast<const arrow::TimestampType&>(*array.type());
+  const int64_t factor = TicksOf(column.field->kind) / TicksOf(type.unit());
+  if (factor == 1) {
+    ConvertNumbers<int64_t, int64_t>(array, column, owned);
+    return arrow::Status::OK();
+  }
+  const int64_t* const from = array.data()->GetValues<int64_t>(1);
   int64_t* const to = Allocate<int64_t>(array.length(), owned);
   for (int64_t i = 0; i < array.length(); ++i) {
-    if (__builtin_mul_overflow(column.NumberAt<int64_t>(i), factor, &to[i]) && array.IsValid(i)) {
-      return arrow::Status::Invalid("a timestamp of the column '", column.field->name,
-                                    "' is out of the range of its member");
-    }
+    // Null values may have any bits.
+    if (!__builtin_mul_overflow(from[i], factor, &to[i]) || column.IsNull(i)) continue;
+    return arrow::Status::CapacityError("a time of the column '", column.field->name,
+                                        "' is out of the range of ", NameOf(*column.field),
+                                        "; let its member have a coarser unit");
   }
   column.values = to;
   return arrow::Status::OK();
@@ -300,73 +309,113 @@ void ConvertIntegers(const arrow::Array& array, ParquetColumn& column, Owned& ow
   }
 }
 
-// Offsets of 64 bits become ones of 32, which begin at the first value.
-arrow::Status ConvertOffsets(const int64_t* from, int64_t count, ParquetColumn& column,
+arrow::Status TooLargeError(const ParquetColumn& column) {
+  return arrow::Status::CapacityError("a batch of rows has more than 2 GiB of the column '",
+                                      column.field->name, "'");
+}
+
+// Sets the offsets of strings or lists, which have `size` bytes or elements. Offsets of 64
+// bits become ones of 32. A corrupt file must not lead out of the memory of its column.
+template <class Offset>
+arrow::Status ConvertOffsets(const Offset* from, int64_t count, int64_t size, ParquetColumn& column,
                              Owned& owned) {
-  int32_t* const to = Allocate<int32_t>(count + 1, owned);
-  for (int64_t i = 0; i <= count; ++i) {
-    if (from[i] > std::numeric_limits<int32_t>::max()) {
-      return arrow::Status::Invalid("a batch of rows has more than 2 GiB of one column");
-    }
-    to[i] = static_cast<int32_t>(from[i]);
+  if (count == 0) return arrow::Status::OK();
+  bool is_sorted = from[0] >= 0;
+  for (int64_t i = 0; i < count; ++i) is_sorted &= from[i] <= from[i + 1];
+  if (!is_sorted || from[count] > size) {
+    return arrow::Status::Invalid("the column '", column.field->name, "' is corrupt");
   }
-  column.offsets = to;
+  if constexpr (std::is_same_v<Offset, int32_t>) {
+    column.offsets = from;
+  } else {
+    if (from[count] > std::numeric_limits<int32_t>::max()) return TooLargeError(column);
+    int32_t* const to = Allocate<int32_t>(count + 1, owned);
+    for (int64_t i = 0; i <= count; ++i) to[i] = static_cast<int32_t>(from[i]);
+    column.offsets = to;
+  }
   return arrow::Status::OK();
 }
 
+// Sets the offsets of strings or lists of one size, the first of which has the offset `begin`.
+arrow::Status SetOffsets(int64_t begin, int64_t count, int64_t width, ParquetColumn& column,
+                         Owned& owned) {
+  int64_t end = 0;
+  if (__builtin_mul_overflow(count, width, &end) || __builtin_add_overflow(end, begin, &end) ||
+      end > std::numeric_limits<int32_t>::max()) {
+    return TooLargeError(column);
+  }
+  int32_t* const offsets = Allocate<int32_t>(count + 1, owned);
+  for (int64_t i = 0; i <= count; ++i) offsets[i] = static_cast<int32_t>(begin + i * width);
+  column.offsets = offsets;
+  return arrow::Status::OK();
+}
+
+template <class Strings>
+arrow::Status ConvertBinary(const Strings& strings, ParquetColumn& column, Owned& owned) {
+  column.values = strings.raw_data();
+  const int64_t size = strings.value_data() == nullptr ? 0 : strings.value_data()->size();
+  return ConvertOffsets(strings.raw_value_offsets(), strings.length(), size, column, owned);
+}
+
 template <class Index>
-void ConvertIndices(const arrow::Array& array, ParquetColumn& column, Owned& owned) {
+arrow::Status ConvertIndices(const arrow::Array& array, int64_t size, ParquetColumn& column,
+                             Owned& owned) {
   const Index* const from = array.data()->GetValues<Index>(1);
   int32_t* const to = Allocate<int32_t>(array.length(), owned);
-  for (int64_t i = 0; i < array.length(); ++i) to[i] = static_cast<int32_t>(from[i]);
+  for (int64_t i = 0; i < array.length(); ++i) {
+    // Null values may have any bits.
+    const bool is_within =
+        std::in_range<int32_t>(from[i]) && from[i] >= 0 && static_cast<int64_t>(from[i]) < size;
+    if (!is_within && !column.IsNull(i)) {
+      return arrow::Status::Invalid("the column '", column.field->name,
+                                    "' has a value that its dictionary lacks");
+    }
+    to[i] = is_within ? static_cast<int32_t>(from[i]) : 0;
+  }
   column.indices = to;
+  return arrow::Status::OK();
+}
+
+arrow::Status ConvertIndices(const arrow::Array& array, int64_t size, ParquetColumn& column,
+                             Owned& owned) {
+  switch (array.type_id()) {
+    case Type::INT8:
+      return ConvertIndices<int8_t>(array, size, column, owned);
+    case Type::INT16:
+      return ConvertIndices<int16_t>(array, size, column, owned);
+    case Type::INT32:
+      return ConvertIndices<int32_t>(array, size, column, owned);
+    case Type::INT64:
+      return ConvertIndices<int64_t>(array, size, column, owned);
+    case Type::UINT8:
+      return ConvertIndices<uint8_t>(array, size, column, owned);
+    case Type::UINT16:
+      return ConvertIndices<uint16_t>(array, size, column, owned);
+    case Type::UINT32:
+      return ConvertIndices<uint32_t>(array, size, column, owned);
+    default:
+      return ConvertIndices<uint64_t>(array, size, column, owned);
+  }
 }
 
 arrow::Status ConvertString(const arrow::Array& array, ParquetColumn& column, Owned& owned) {
   switch (array.type_id()) {
     case Type::STRING:
-    case Type::BINARY: {
-      const auto& strings = static_cast<const arrow::BinaryArray&>(array);
-      column.values = strings.raw_data();
-      column.offsets = strings.raw_value_offsets();
-      return arrow::Status::OK();
-    }
+    case Type::BINARY:
+      return ConvertBinary(static_cast<const arrow::BinaryArray&>(array), column, owned);
     case Type::LARGE_STRING:
-    case Type::LARGE_BINARY: {
-      const auto& strings = static_cast<const arrow::LargeBinaryArray&>(array);
-      column.values = strings.raw_data();
-      return ConvertOffsets(strings.raw_value_offsets(), array.length(), column, owned);
-    }
+    case Type::LARGE_BINARY:
+      return ConvertBinary(static_cast<const arrow::LargeBinaryArray&>(array), column, owned);
     case Type::DICTIONARY: {
       const auto& coded = static_cast<const arrow::DictionaryArray&>(array);
-      const arrow::Array& indices = *coded.indices();
-      switch (indices.type_id()) {
-        case Type::INT8:  // indices are not negative, except for nulls
-        case Type::UINT8:
-          ConvertIndices<uint8_t>(indices, column, owned);
-          break;
-        case Type::INT16:
-        case Type::UINT16:
-          ConvertIndices<uint16_t>(indices, column, owned);
-          break;
-        case Type::INT32:
-        case Type::UINT32:
-          ConvertIndices<int32_t>(indices, column, owned);
-          break;
-        default:
-          ConvertIndices<int64_t>(indices, column, owned);
-      }
+      ARROW_RETURN_NOT_OK(
+          ConvertIndices(*coded.indices(), coded.dictionary()->length(), column, owned));
       return ConvertString(*coded.dictionary(), column, owned);
     }
     default: {
       const auto& fixed = static_cast<const arrow::FixedSizeBinaryArray&>(array);
       column.values = fixed.raw_values();
-      int32_t* const offsets = Allocate<int32_t>(array.length() + 1, owned);
-      for (int64_t i = 0; i <= array.length(); ++i) {
-        offsets[i] = static_cast<int32_t>(i) * fixed.byte_width();
-      }
-      column.offsets = offsets;
-      return arrow::Status::OK();
+      return SetOffsets(0, array.length(), fixed.byte_width(), column, owned);
     }
   }
 }
@@ -379,20 +428,19 @@ arrow::Status ConvertList(const arrow::Array& array, const ParquetField& field,
   std::shared_ptr<arrow::Array> elements;
   if (array.type_id() == Type::LARGE_LIST) {
     const auto& lists = static_cast<const arrow::LargeListArray&>(array);
-    ARROW_RETURN_NOT_OK(ConvertOffsets(lists.raw_value_offsets(), array.length(), column, owned));
     elements = lists.values();
+    ARROW_RETURN_NOT_OK(ConvertOffsets(lists.raw_value_offsets(), array.length(),
+                                       elements->length(), column, owned));
   } else if (array.type_id() == Type::FIXED_SIZE_LIST) {
     const auto& lists = static_cast<const arrow::FixedSizeListArray&>(array);
-    int32_t* const offsets = Allocate<int32_t>(array.length() + 1, owned);
-    for (int64_t i = 0; i <= array.length(); ++i) {
-      offsets[i] = static_cast<int32_t>(lists.value_offset(i));
-    }
-    column.offsets = offsets;
+    ARROW_RETURN_NOT_OK(SetOffsets(lists.value_offset(0), array.length(),
+                                   lists.list_type()->list_size(), column, owned));
     elements = lists.values();
   } else {
     const auto& lists = static_cast<const arrow::ListArray&>(array);
-    column.offsets = lists.raw_value_offsets();
     elements = lists.values();
+    ARROW_RETURN_NOT_OK(ConvertOffsets(lists.raw_value_offsets(), array.length(),
+                                       elements->length(), column, owned));
   }
   column.children.resize(1);
   owned.push_back(elements);
@@ -479,10 +527,8 @@ arrow::Status Convert(const arrow::Array& array, const ParquetField& field, Parq
       return arrow::Status::OK();
     case ParquetKind::kMilliseconds:
     case ParquetKind::kMicroseconds:
-    case ParquetKind::kNanoseconds: {
-      const auto& type = static_cast<const arrow::TimestampType&>(*array.type());
-      return ConvertTimestamps(array, TicksOf(field.kind) / TicksOf(type.unit()), column, owned);
-    }
+    case ParquetKind::kNanoseconds:
+      return ConvertTimes(array, column, owned);
     case ParquetKind::kList:
       return ConvertList(array, field, column, owned);
     case ParquetKind::kStruct:
@@ -513,10 +559,45 @@ bool Excludes(ParquetComparison comparison, const V& value, const V& min, const 
 
 absl::Status ConditionError(const ParquetCondition& condition, const std::string& path,
                             const std::string& type) {
-  constexpr const char* kNames[] = {"an integer", "a double", "a string"};
+  constexpr const char* kNames[] = {"an integer", "a double", "a string", "a time"};
   return absl::InvalidArgumentError(absl::StrCat(
       "the condition on '", condition.column, "' compares with ", kNames[condition.value.index()],
       ", but the column of '", path, "' has the type ", type));
+}
+
+// Below this doubles have all integers.
+constexpr double kExactDouble = 9007199254740992.0;
+
+// The same for columns of floating point, whose writers may have taken a NaN for the minimum or the
+// maximum.
+bool ExcludesReals(const ParquetCondition& condition, double min, double max) {
+  double value = 0;
+  if (const auto* const integer = std::get_if<int64_t>(&condition.value)) {
+    value = static_cast<double>(*integer);
+    if (std::abs(value) >= kExactDouble) return false;
+  } else {
+    value = std::get<double>(condition.value);
+  }
+  if (std::isnan(min) || std::isnan(max)) return false;
+  return Excludes(condition.comparison, value, min, max);
+}
+
+// The nanoseconds of a tick of a column of dates or timestamps; 0: it has another type.
+int64_t NanosecondsOfTick(const parquet::ColumnDescriptor& column) {
+  const std::shared_ptr<const parquet::LogicalType>& type = column.logical_type();
+  if (type == nullptr) return 0;
+  if (type->is_date()) return int64_t{86'400} * 1'000'000'000;
+  if (!type->is_timestamp()) return 0;
+  switch (static_cast<const parquet::TimestampLogicalType&>(*type).time_unit()) {
+    case parquet::LogicalType::TimeUnit::MILLIS:
+      return 1'000'000;
+    case parquet::LogicalType::TimeUnit::MICROS:
+      return 1'000;
+    case parquet::LogicalType::TimeUnit::NANOS:
+      return 1;
+    default:
+      return 0;
+  }
 }
 
 // Whether the condition excludes all rows of a file of which a directory names the value.
@@ -531,10 +612,11 @@ absl::StatusOr<bool> ExcludesText(const ParquetCondition& condition, const std::
     if (absl::SimpleAtoi(*text, &number)) {
       return Excludes(condition.comparison, *value, number, number);
     }
-  } else {
+  } else if (const auto* const value = std::get_if<double>(&condition.value)) {
     double number = 0;
     if (absl::SimpleAtod(*text, &number)) {
-      return Excludes(condition.comparison, std::get<double>(condition.value), number, number);
+      return std::abs(number) < kExactDouble &&
+             Excludes(condition.comparison, *value, number, number);
     }
   }
   return ConditionError(condition, path, "string");
@@ -554,15 +636,18 @@ absl::StatusOr<bool> ExcludesGroup(const ParquetCondition& condition, const std:
                                    const parquet::ColumnDescriptor& column,
                                    const parquet::Statistics* statistics) {
   const auto* const integer = std::get_if<int64_t>(&condition.value);
-  const auto* const real = std::get_if<double>(&condition.value);
   const auto* const text = std::get_if<std::string>(&condition.value);
+  const auto* const time = std::get_if<ParquetConditionTime>(&condition.value);
+  const int64_t tick = NanosecondsOfTick(column);
   const parquet::Type::type type = column.physical_type();
   const bool is_float = type == parquet::Type::FLOAT || type == parquet::Type::DOUBLE;
   const bool is_integer = type == parquet::Type::INT32 || type == parquet::Type::INT64;
   const bool is_text = type == parquet::Type::BYTE_ARRAY;
   const bool is_decimal = column.logical_type() != nullptr && column.logical_type()->is_decimal();
-  const bool fits = !is_decimal && ((is_integer && integer != nullptr) ||
-                                    (is_float && text == nullptr) || (is_text && text != nullptr));
+  const bool fits =
+      !is_decimal &&
+      ((is_integer && (integer != nullptr || (time != nullptr && tick != 0))) ||
+       (is_float && text == nullptr && time == nullptr) || (is_text && text != nullptr));
   if (!fits) {
     return ConditionError(condition, path, is_decimal ? "DECIMAL" : parquet::TypeToString(type));
   }
@@ -573,13 +658,12 @@ absl::StatusOr<bool> ExcludesGroup(const ParquetCondition& condition, const std:
     return Excludes<std::string_view>(comparison, *text, TextOf(typed.min()), TextOf(typed.max()));
   }
   if (is_float) {
-    const double value = real != nullptr ? *real : static_cast<double>(*integer);
     if (type == parquet::Type::FLOAT) {
       const auto& typed = Typed<parquet::FloatType>(*statistics);
-      return Excludes<double>(comparison, value, typed.min(), typed.max());
+      return ExcludesReals(condition, typed.min(), typed.max());
     }
     const auto& typed = Typed<parquet::DoubleType>(*statistics);
-    return Excludes(comparison, value, typed.min(), typed.max());
+    return ExcludesReals(condition, typed.min(), typed.max());
   }
   int64_t min = 0;
   int64_t max = 0;
@@ -596,6 +680,10 @@ absl::StatusOr<bool> ExcludesGroup(const ParquetCondition& condition, const std:
     if (is_unsigned && max < 0) max = std::numeric_limits<int64_t>::max();
     if (is_unsigned && min < 0) return comparison <= ParquetComparison::kLessOrEqual;
     if (is_unsigned && typed.max() < 0 && *integer == max) return false;
+  }
+  if (time != nullptr) {
+    return Excludes(comparison, absl::int128(time->time_since_epoch().count()) * 1'000,
+                    absl::int128(min) * tick, absl::int128(max) * tick);
   }
   return Excludes(comparison, *integer, min, max);
 }
@@ -670,6 +758,8 @@ absl::StatusOr<std::shared_ptr<OpenFile>> OpenParquet(const std::string& path,
     parquet::ArrowReaderProperties properties(/*use_threads=*/false);
     properties.set_batch_size(kBatchRows);
     properties.set_pre_buffer(false);
+    // Nanoseconds of 64 bits do not have the years that these have.
+    properties.set_coerce_int96_timestamp_unit(arrow::TimeUnit::MICRO);
     parquet::arrow::FileReaderBuilder builder;
     ARROW_RETURN_NOT_OK(builder.Open(std::move(input)));
     return builder.properties(properties)->Build(&file->reader);
@@ -736,7 +826,10 @@ absl::StatusOr<bool> ParquetRows::Next() {
     rows.skipped -= skipped;
     if (skipped > 0) rows.batch = rows.batch->Slice(skipped);
   } while (rows.batch->num_rows() == 0);
-  HEADWAY_RETURN_IF_ERROR(Guarded(rows.name, [&] { return rows.ConvertColumns(); }));
+  HEADWAY_RETURN_IF_ERROR(Guarded(rows.name, [&]() -> arrow::Status {
+    ARROW_RETURN_NOT_OK(rows.batch->Validate());  // sizes of memory, whatever the file says
+    return rows.ConvertColumns();
+  }));
   return true;
 }
 

@@ -1,6 +1,7 @@
 #ifndef HEADWAY_OPERATORS_PARQUET_PARQUET_READER_H_
 #define HEADWAY_OPERATORS_PARQUET_PARQUET_READER_H_
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -22,13 +23,16 @@ namespace headway {
 
 enum class ParquetComparison { kEqual, kLess, kLessOrEqual, kGreater, kGreaterOrEqual };
 
+using ParquetConditionTime = std::chrono::sys_time<std::chrono::microseconds>;
+
 // A condition on a column, such as {"price", ParquetComparison::kGreater, 10.0}. The value is an
-// integer for integers, dates (days since 1970) and timestamps (in the unit of the file), a double
-// for floating point, and a string for strings. A column in a struct is "struct.column".
+// integer for integers, an integer or a double for floating point, and a string for strings. For
+// timestamps and dates it is a time, whatever the units of the files are; an integer is a number in
+// the unit of each file, or of days since 1970. A column in a struct is "struct.column".
 struct ParquetCondition {
   std::string column;
   ParquetComparison comparison = ParquetComparison::kEqual;
-  std::variant<int64_t, double, std::string> value = {};
+  std::variant<int64_t, double, std::string, ParquetConditionTime> value = {};
 };
 
 struct ParquetOptions {

@@ -96,6 +96,7 @@ class ParquetSinkOf {
     explicit Lane(std::unique_ptr<ParquetLane> lane) : lane_(std::move(lane)) {}
 
     absl::Status Write(const Row& row, Outbox& outbox) {
+      HEADWAY_RETURN_IF_ERROR(CheckText(row));
       encoder_.Clear();
       Codec<Row>::Encode(row, encoder_);
       const std::span<const std::byte> bytes = encoder_.bytes();
@@ -108,6 +109,17 @@ class ParquetSinkOf {
     }
 
    private:
+    static absl::Status CheckText(const Row& row) {
+      std::string bad;
+      ColumnsOf<Row>().ForEach(row, [&](std::string_view name, const auto& member) {
+        if (!IsUtf8Throughout(member)) bad = name;
+      });
+      if (bad.empty()) return absl::OkStatus();
+      return absl::InvalidArgumentError(absl::StrCat(
+          "ParquetSink: the column '", bad,
+          "' has a string that is not UTF-8; change or encode the string in a step before"));
+    }
+
     std::unique_ptr<ParquetLane> lane_;
     Encoder encoder_;
   };
@@ -209,8 +221,9 @@ class ParquetSinkOf {
 // moved away. Files are written, and made durable, on a thread of each worker.
 //
 // Errors, as statuses that end the run: those of the file system, with the path. InvalidArgument:
-// partition_of returned no path of a directory. Aborted: a later generation of the run has taken
-// over. An exception of partition_of ends the run with an error that names the step.
+// partition_of returned no path of a directory, or a string is not UTF-8. Aborted: a later
+// generation of the run has taken over. An exception of partition_of ends the run with an error
+// that names the step.
 template <class Row>
 auto ParquetSink(std::string directory, ParquetSinkOptions options = {}) {
   return internal::ParquetSinkOf<Row, internal::OneParquetFolder>(std::move(directory), {},

@@ -31,9 +31,10 @@ namespace headway {
 //   scope.Input("trades", ParquetSource<Trade>("trades/*.parquet"))
 //
 // A path is a file, a pattern of MatchingFiles, or a directory, whose files *.parquet are read, at
-// any depth; names that begin with '.' or '_' are ignored. A file that two paths name is read once.
-// A column that a file does not have is taken from the directories `column=value` of its path; else
-// it is an error that names file and column, or no value if the member is a std::optional.
+// any depth; names that begin with '.' or '_' are ignored, and links are followed. A file is read
+// once, with the first of its names, if several paths or links name it. A column that a file does
+// not have is taken from the directories `column=value` of its path; else it is an error that names
+// file and column, or no value if the member is a std::optional.
 //
 // The row groups of all files are divided among the workers in turn, and are the partitions of
 // source.h. A run that resumes continues in the middle of row groups, with any number of workers.
@@ -46,7 +47,8 @@ namespace headway {
 //
 // Errors, as statuses that end the run: NotFound: no file. InvalidArgument: a file has no column of
 // that name or another type, a null in a member that is not optional, a malformed condition.
-// DataLoss: a file is corrupt, or shorter than when the last run read it.
+// OutOfRange: a timestamp that the unit of its member cannot have. DataLoss: a file is corrupt, or
+// shorter than when the last run read it.
 template <class Row>
 class ParquetSource {
   static_assert(internal::IsParquetRow<Row>(),

@@ -1,8 +1,28 @@
 #include "operators/parquet/parquet_thread.h"
 
+#include <exception>
+#include <new>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+
 namespace headway::internal {
+namespace {
+
+// A job calls the codec of the user's rows, so any exception may come.
+absl::Status Guarded(absl::AnyInvocable<absl::Status()>& work) {
+  try {
+    return work();
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError("not enough memory to write a file of Parquet");
+  } catch (const std::exception& error) {
+    return absl::AbortedError(absl::StrCat("a row that is written threw: ", error.what()));
+  } catch (...) {
+    return absl::AbortedError("a row that is written threw an exception that is no std::exception");
+  }
+}
+
+}  // namespace
 
 ParquetThread::~ParquetThread() {
   {
@@ -42,7 +62,7 @@ void ParquetThread::Run() {
     waiting_.pop_front();
     Job& job = *under_way_;
     lock.unlock();
-    job.status_ = job.work_();
+    job.status_ = Guarded(job.work_);
     job.done_.store(true, std::memory_order_release);
     job.activator_.Activate();
     lock.lock();

@@ -8,6 +8,7 @@ parquet_files.py check_hive DIRECTORY: reads rows of `id`, which the test divide
 
 import datetime
 import os
+import struct
 import sys
 
 import duckdb
@@ -117,6 +118,40 @@ def make(directory):
     for name, content in damaged.items():
         with open(path(f"damaged/{name}.parquet"), "wb") as file:
             file.write(content)
+    make_hostile(path)
+
+
+def make_hostile(path):
+    """Files with values at the edges of types, and damage that no checksum tells."""
+    def replace(name, old, new, begin=lambda content: 0):
+        with open(path(name), "rb") as file:
+            content = file.read()
+        begin = begin(content)
+        assert old in content[begin:], name
+        with open(path(name), "wb") as file:
+            file.write(content[:begin] + content[begin:].replace(old, new))
+
+    def footer(content):
+        return len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+
+    # Indices of two bits, for a dictionary of three strings.
+    colors = pa.array([COLORS[i % 3] for i in range(24)]).dictionary_encode()
+    pq.write_table(pa.table({"id": range(24), "color": colors}), path("damaged/index.parquet"),
+                   compression="none")
+    replace("damaged/index.parquet", b"\x24\x49\x92" * 2, b"\xff" * 6)
+    # A minimum that is NaN, in the footer alone.
+    pq.write_table(pa.table({"id": range(2), "value": [1234.5, 2345.5]}), path("nan.parquet"),
+                   compression="none", store_schema=False)
+    replace("nan.parquet", struct.pack("<d", 1234.5), struct.pack("<d", float("nan")), footer)
+    pq.write_table(pa.table({"id": range(2), "value": [2.0**53] * 2}), path("large.parquet"))
+    at = pa.array([datetime.datetime(9999, 12, 31), None], type=pa.timestamp("us"))
+    for name, int96 in (("far", False), ("far96", True)):
+        pq.write_table(pa.table({"id": range(2), "at": at}), path(f"{name}.parquet"),
+                       use_deprecated_int96_timestamps=int96)
+    for i, (name, unit) in enumerate({"s": 1, "ms": 1000, "us": 1000000}.items()):
+        seconds = pa.array([(i * 10 + j) * unit for j in range(10)], type=pa.timestamp(name))
+        pq.write_table(pa.table({"id": range(i * 10, i * 10 + 10), "at": seconds}),
+                       path(f"units/{name}.parquet"))
 
 
 def plain_value(value):

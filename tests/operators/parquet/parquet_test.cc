@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <stdexcept>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -300,6 +301,70 @@ TEST_CASE("a damaged file ends the run with its name") {
   }
 }
 
+struct Colored {
+  int64_t id = 0;
+  std::string color;
+};
+HEADWAY_COLUMNS(Colored, id, color);
+
+TEST_CASE("an index that the dictionary lacks is an error") {
+  CheckRefused(ParquetSource<Colored>(Files() / "damaged/index.parquet"), StatusCode::kDataLoss,
+               {"step 'rows'", "/damaged/index.parquet", "'color'"});
+}
+
+template <class Unit>
+struct At {
+  int64_t id = 0;
+  std::optional<sys_time<Unit>> at;
+};
+using AtMicroseconds = At<microseconds>;
+using AtNanoseconds = At<nanoseconds>;
+HEADWAY_COLUMNS(AtMicroseconds, id, at);
+HEADWAY_COLUMNS(AtNanoseconds, id, at);
+
+TEST_CASE("a time out of the range of its member is an error") {
+  for (const std::string name : {"far", "far96"}) {
+    std::vector<AtMicroseconds> rows;
+    CheckOk(ReadAll(ParquetSource<AtMicroseconds>(Files() / (name + ".parquet")), &rows));
+    REQUIRE(rows.size() == 2);
+    CHECK(rows[0].at == sys_days(std::chrono::year(9999) / 12 / 31));
+    CHECK_FALSE(rows[1].at.has_value());
+    CheckRefused(ParquetSource<AtNanoseconds>(Files() / (name + ".parquet")),
+                 StatusCode::kOutOfRange, {"'at'", "/" + name + ".parquet", "timestamp[ns]"});
+  }
+}
+
+TEST_CASE("a condition on a time means the same in files of several units") {
+  std::vector<AtMicroseconds> rows;
+  for (const int64_t second : {9, 10, 19, 25}) {
+    CAPTURE(second);
+    const sys_time<std::chrono::seconds> from{std::chrono::seconds(second)};
+    CheckOk(ReadAll(ParquetSource<AtMicroseconds>(
+                        Files() / "units", {.where = {{"at", ParquetComparison::kGreater, from}}}),
+                    &rows));
+    CHECK(rows.front().id == (second + 1) / 10 * 10);
+    CHECK(rows.back().id == 29);
+  }
+  CheckRefused(ParquetSource<Small>(Files() / "parts",
+                                    {.where = {{"id", ParquetComparison::kGreater, sys_days()}}}),
+               StatusCode::kInvalidArgument, {"condition on 'id'", "a time", "INT64"});
+}
+
+TEST_CASE("a row group is read if its statistics cannot be compared with a condition") {
+  const auto count = [](const std::string& path, ParquetCondition condition) {
+    std::vector<Small> rows;
+    CheckOk(
+        ReadAll(ParquetSource<Small>(Files() / path, {.where = {std::move(condition)}}), &rows));
+    return rows.size();
+  };
+  CHECK(count("nan.parquet", {"value", ParquetComparison::kLess, 2000.0}) == 2);
+  CHECK(count("nan.parquet", {"value", ParquetComparison::kGreater, 2000}) == 2);
+  // No double has this integer.
+  const int64_t odd = (int64_t{1} << 53) + 1;
+  CHECK(count("large.parquet", {"value", ParquetComparison::kLess, odd}) == 2);
+  CHECK(count("large.parquet", {"value", ParquetComparison::kLess, odd / 2}) == 0);
+}
+
 struct SmallIfAny {
   int64_t id = 0;
   std::optional<double> value;
@@ -440,6 +505,68 @@ TEST_CASE("a function names the directories of rows") {
   CheckError(run("../"), StatusCode::kInvalidArgument, {"step 'out'", "'../0'"});
   CheckError(RunMain(Parts(3, directory / "none")), StatusCode::kNotFound,
              {"step 'out'", directory / "none"});
+}
+
+TEST_CASE("a file that several paths and links name is read once, and links are followed") {
+  TemporaryDirectory directory;
+  std::filesystem::create_directories(directory / "data/sub");
+  std::filesystem::copy_file(Files() / "parts/0.parquet", directory / "data/sub/0.parquet");
+  std::filesystem::create_directory_symlink("..", directory / "data/sub/back");
+  std::filesystem::create_symlink("sub/0.parquet", directory / "data/again.parquet");
+  std::filesystem::create_directories(directory / "other");
+  std::filesystem::copy_file(Files() / "parts/1.parquet", directory / "other/1.parquet");
+  std::filesystem::create_directory_symlink(directory / "other", directory / "data/more");
+  std::vector<Small> rows;
+  CheckOk(ReadAll(ParquetSource<Small>({directory / "data", directory / "./data",
+                                        directory / "data/sub/..", directory / "data/*.parquet"}),
+                  &rows));
+  CHECK(rows == SmallRows(0, 200));
+}
+
+struct Text {
+  int64_t id = 0;
+  std::vector<std::optional<std::string>> words;
+};
+HEADWAY_COLUMNS(Text, id, words);
+
+TEST_CASE("a string that is not UTF-8 is refused") {
+  TemporaryDirectory directory;
+  const auto run = [&](const std::string& word) {
+    return RunMain(Dataflow("flow", [&](Scope<>& scope) {
+      scope.Input("rows", TestingSource(std::vector<Text>{{1, {std::nullopt, word}}})) |
+          Output("out", ParquetSink<Text>(directory.path()));
+    }));
+  };
+  CheckOk(run("na\xc3\xafve"));
+  CheckError(run("na\xefve"), StatusCode::kInvalidArgument, {"step 'out'", "'words'", "UTF-8"});
+}
+
+struct Word {
+  std::string text;
+};
+HEADWAY_COLUMNS(Word, text);
+
+}  // namespace
+
+// Its codec throws when the thread decodes a row.
+template <>
+struct Codec<Word> {
+  static void Encode(const Word& word, Encoder& encoder) {
+    Codec<std::string>::Encode(word.text, encoder);
+  }
+  static bool Decode(Decoder&, Word*) { throw std::runtime_error("no such word"); }
+};
+
+namespace {
+
+TEST_CASE("an exception of a codec ends the run") {
+  TemporaryDirectory directory;
+  CheckError(RunMain(Dataflow("flow",
+                              [&](Scope<>& scope) {
+                                scope.Input("words", TestingSource(std::vector<Word>{{"one"}})) |
+                                    Output("out", ParquetSink<Word>(directory.path()));
+                              })),
+             StatusCode::kAborted, {"step 'out'", "no such word"});
 }
 
 TEST_CASE("each row is in one file, whatever call of the store fails") {
