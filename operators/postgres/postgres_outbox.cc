@@ -3,6 +3,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -18,10 +19,16 @@ namespace {
 // The first byte of the head. No row has it.
 constexpr char kHead = '\0';
 
+std::string HeadOf(const std::vector<std::string>& columns) {
+  std::string head(1, kHead);
+  head.append(QuotedNames(columns));
+  return head;
+}
+
 }  // namespace
 
 PostgresOutboxRows::PostgresOutboxRows(const PostgresTarget& target)
-    : table_(target.address.description), head_(kHead + QuotedNames(target.columns)) {}
+    : table_(target.address.description), head_(HeadOf(target.columns)) {}
 
 absl::Status PostgresOutboxRows::Add(std::string_view row, Outbox& outbox) const {
   if (!IsPostgresText(row)) {

@@ -474,8 +474,8 @@ TEST_CASE("a connection to a server that stands still is lost when another has t
     std::filesystem::create_directory_symlink(sockets.substr(0, sockets.find('&')), host);
   };
   point_to(*server);
-  auto connection = PostgresConnection::Connect("user=headway dbname=postgres host=" + host,
-                                                "the test", absl::Milliseconds(50));
+  auto connection = PostgresConnection::Connect(
+      absl::StrCat("user=headway dbname=postgres host=", host), "the test", absl::Milliseconds(50));
   REQUIRE(connection.ok());
   CheckOk((*connection)->Execute("SELECT pg_sleep(0.2)"));  // is not lost meanwhile
   server->Suspend();
