@@ -4,7 +4,9 @@
 
 #include <cstdint>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "check.h"
 #include "operators/kafka/kafka_message.h"
 
 namespace headway {
@@ -121,6 +123,17 @@ KafkaClient::~KafkaClient() {
     rd_kafka_purge(handle_, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
   }
   rd_kafka_destroy_flags(handle_, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+}
+
+int64_t KafkaClient::IntegerProperty(const char* name) const {
+  char text[32];
+  size_t size = sizeof text;
+  int64_t value = 0;
+  const bool known =
+      rd_kafka_conf_get(rd_kafka_conf(handle_), name, text, &size) == RD_KAFKA_CONF_OK &&
+      absl::SimpleAtoi(text, &value);
+  HEADWAY_CHECK(known);
+  return value;
 }
 
 void KafkaClient::WakeBy(const ThreadActivator& activator) {

@@ -35,6 +35,8 @@ class KafkaClient {
   KafkaClient& operator=(const KafkaClient&) = delete;
 
   rd_kafka_s* handle() const { return handle_; }
+  // The value of a property of librdkafka that is a number. REQUIRES: there is such a property.
+  int64_t IntegerProperty(const char* name) const;
 
   // Wakes the step when there is something to serve.
   void WakeBy(const ThreadActivator& activator);

@@ -24,6 +24,9 @@ constexpr absl::Duration kLastOffsetsTimeout = absl::Seconds(1);
 
 constexpr absl::Duration kLagInterval = absl::Seconds(1);
 
+// A reader whose queue was full and is empty waits so long before it seeks.
+constexpr absl::Duration kFirstSeekDelay = absl::Milliseconds(5);
+
 struct DestroyList {
   void operator()(rd_kafka_topic_partition_list_t* list) const {
     rd_kafka_topic_partition_list_destroy(list);
@@ -91,7 +94,7 @@ absl::StatusOr<std::shared_ptr<KafkaConsumer>> KafkaConsumer::Open(
   KafkaProperties properties = {
       {"isolation.level", "read_committed"},
       {"topic.metadata.refresh.interval.ms", "1000"},
-      {"queued.max.messages.kbytes", "4096"},  // of each partition
+      {"queued.max.messages.kbytes", "16384"},  // of each partition
       {"auto.offset.reset", options.lost_offset == KafkaLostOffset::kFail        ? "error"
                             : options.lost_offset == KafkaLostOffset::kBeginning ? "earliest"
                                                                                  : "latest"},
@@ -114,6 +117,9 @@ absl::StatusOr<std::shared_ptr<KafkaConsumer>> KafkaConsumer::Open(
   auto client = KafkaClient::Open(KafkaRole::kConsumer, properties);
   if (!client.ok()) return client.status();
   consumer->client_ = *std::move(client);
+  consumer->queue_limits_ = {
+      .messages = consumer->client_->IntegerProperty("queued.min.messages"),
+      .bytes = consumer->client_->IntegerProperty("queued.max.messages.kbytes") * 1024};
   if (options.properties.contains("group.id")) {
     consumer->group_offsets_ = std::make_unique<KafkaGroupOffsets>(consumer->client_->handle());
   }
@@ -218,7 +224,10 @@ absl::StatusOr<int64_t> KafkaConsumer::FirstOffset(const std::string& topic, int
 
 KafkaFetcher::KafkaFetcher(std::shared_ptr<KafkaConsumer> consumer, std::string topic,
                            int32_t partition)
-    : consumer_(std::move(consumer)), topic_(std::move(topic)), partition_(partition) {}
+    : consumer_(std::move(consumer)),
+      topic_(std::move(topic)),
+      partition_(partition),
+      stall_(consumer_->queue_limits()) {}
 
 absl::StatusOr<std::unique_ptr<KafkaFetcher>> KafkaFetcher::Open(
     std::shared_ptr<KafkaConsumer> consumer, const std::string& partition,
@@ -285,7 +294,29 @@ bool KafkaFetcher::Fetch() {
   const ssize_t count = rd_kafka_consume_batch_queue(queue_, 0, messages_.data(), kBatch);
   messages_.resize(count < 0 ? 0 : static_cast<size_t>(count));
   taken_ = 0;
+  if (!messages_.empty() || at_end_) {
+    stall_.End();
+  } else if (next_offset_.has_value() && stall_.MustSeek(*next_offset_)) {
+    (void)rd_kafka_seek(of_topic_, partition_, *next_offset_, 0);  // tried again if it fails
+  }
   return !messages_.empty();
+}
+
+bool KafkaStall::MustSeek(int64_t next_offset) {
+  const bool was_full = messages_taken_ >= limits_.messages || bytes_taken_ >= limits_.bytes;
+  messages_taken_ = 0;
+  bytes_taken_ = 0;
+  const absl::Time now = absl::Now();
+  if (was_full) {
+    delay_ = kFirstSeekDelay;
+    seek_at_ = now + delay_;
+  }
+  if (now < seek_at_) return false;
+  // The client may miss a seek, and the answer of a slow broker must not be given up for ever.
+  delay_ = std::min(2 * delay_, absl::Seconds(1));
+  seek_at_ = now + delay_;
+  fetched_again_from_ = next_offset;
+  return true;
 }
 
 const KafkaView* KafkaFetcher::Next() {
@@ -294,10 +325,13 @@ const KafkaView* KafkaFetcher::Next() {
   while (taken_ < messages_.size() || Fetch()) {
     const rd_kafka_message_t& message = *messages_[taken_];
     if (message.err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-      Fill(message);
-      return &view_;
+      if (!stall_.IsRepeated(message.offset, next_offset_.value_or(0))) {
+        Fill(message);
+        return &view_;
+      }
+    } else {
+      TakeError(message);
     }
-    TakeError(message);
     rd_kafka_message_destroy(messages_[taken_++]);
     if ((at_end_ && consumer_->options().stops_at_end) || !failure_.ok()) return nullptr;
   }
@@ -332,6 +366,7 @@ void KafkaFetcher::Fill(const rd_kafka_message_t& message) {
 }
 
 void KafkaFetcher::Advance() {
+  stall_.TakeMessage(messages_[taken_]->len + messages_[taken_]->key_len);
   next_offset_ = view_.offset + 1;
   filled_ = false;
   rd_kafka_message_destroy(messages_[taken_++]);
@@ -366,7 +401,7 @@ void KafkaFetcher::TakeError(const rd_kafka_message_t& message) {
 absl::StatusOr<SourceState> KafkaFetcher::state() const {
   if (!failure_.ok()) return failure_;
   if (at_end_ && consumer_->options().stops_at_end) return SourceState::Done();
-  return SourceState::Idle(absl::Seconds(1));
+  return SourceState::Idle(stall_.wait());
 }
 
 std::string KafkaFetcher::Position() const {

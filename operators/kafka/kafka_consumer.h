@@ -100,6 +100,12 @@ class KafkaGroupOffsets {
   CommittedPositions waiting_;
 };
 
+// The client fetches no more of a partition while its queue has so much.
+struct KafkaQueueLimits {
+  int64_t messages = 0;
+  int64_t bytes = 0;
+};
+
 // The consumer of a source on a worker, which its readers share. Belongs to the worker's thread.
 class KafkaConsumer {
  public:
@@ -118,6 +124,7 @@ class KafkaConsumer {
 
   KafkaClient& client() { return *client_; }
   const KafkaSourceOptions& options() const { return options_; }
+  const KafkaQueueLimits& queue_limits() const { return queue_limits_; }
 
  private:
   explicit KafkaConsumer(const KafkaSourceOptions& options) : options_(options) {}
@@ -125,10 +132,45 @@ class KafkaConsumer {
 
   const KafkaSourceOptions options_;
   std::map<std::string, std::regex> patterns_;
+  KafkaQueueLimits queue_limits_;
   bool has_listed_ = false;
   std::vector<std::string> listed_;
   std::unique_ptr<KafkaClient> client_;
   std::unique_ptr<KafkaGroupOffsets> group_offsets_;  // null without a group.id
+};
+
+// Decides when the reader of a partition seeks. The client looks at a queue that was full after a
+// second only, unless a fetch for another partition wakes it. To seek where the reader is wakes it
+// at once, but gives up a fetch that is under way: so the reader waits a little before it does.
+class KafkaStall {
+ public:
+  explicit KafkaStall(const KafkaQueueLimits& limits) : limits_(limits) {}
+
+  void TakeMessage(size_t bytes) {
+    ++messages_taken_;
+    bytes_taken_ += static_cast<int64_t>(bytes);
+  }
+  // The queue has messages, or is at the end of the partition.
+  void End() { seek_at_ = absl::InfiniteFuture(); }
+  // The queue is empty. Returns true if the reader is to seek to `next_offset` now.
+  bool MustSeek(int64_t next_offset);
+  // The time after which the reader asks again, if the queue is still empty.
+  absl::Duration wait() const {
+    return seek_at_ == absl::InfiniteFuture() ? absl::Seconds(1) : delay_;
+  }
+  // Returns true if a message was emitted already, before it was fetched again after a seek.
+  bool IsRepeated(int64_t offset, int64_t next_offset) const {
+    return fetched_again_from_.has_value() && offset >= *fetched_again_from_ &&
+           offset < next_offset;
+  }
+
+ private:
+  const KafkaQueueLimits limits_;
+  int64_t messages_taken_ = 0;  // since the queue was empty
+  int64_t bytes_taken_ = 0;
+  absl::Duration delay_;
+  absl::Time seek_at_ = absl::InfiniteFuture();
+  std::optional<int64_t> fetched_again_from_;
 };
 
 // Reads the messages of a partition. Belongs to the worker's thread.
@@ -173,6 +215,7 @@ class KafkaFetcher {
   ThreadActivator activator_;
   std::vector<rd_kafka_message_s*> messages_;
   size_t taken_ = 0;  // of messages_
+  KafkaStall stall_;
   bool filled_ = false;
   bool at_end_ = false;
   absl::Status failure_;

@@ -249,6 +249,29 @@ TEST_CASE("a resumed run goes on at its offsets, and takes up partitions that ap
   CHECK(seen.Sorted() == NumbersTo(900));
 }
 
+TEST_CASE("a reader that is slower than the client reads each message once, in order") {
+  KafkaBroker* const broker = Broker();
+  if (broker == nullptr) return;
+  constexpr int kEnd = 500;
+  broker->CreateTopic("small-batches", 1);
+  CheckOk(RunMain(Dataflow("produce", [&](Scope<>& scope) {
+    scope.Input("numbers", TestingSource(NumbersTo(kEnd))) |
+        Output("out", KafkaSink({.brokers = broker->address(),
+                                 .topic = "small-batches",
+                                 .properties = {{"batch.num.messages", "10"}}},
+                                &Keyed));
+  })));
+  // The client's queue is full after each batch.
+  KafkaSourceOptions options = ToTheEnd(*broker, "small-batches");
+  options.properties = {{"queued.min.messages", "1"}, {"fetch.message.max.bytes", "100"}};
+  Collected<int> seen;
+  CheckOk(RunMain(Dataflow("read", [&](Scope<>& scope) {
+    scope.Input("topic", KafkaSource(options, &NumberIn)) | CollectInto("collect", seen) |
+        Output("out", CallbackSink([](int) {}));
+  })));
+  CHECK(seen.InOrder() == NumbersTo(kEnd));
+}
+
 TEST_CASE("the offsets of the consumer group follow the commits, and no run begins at them") {
   KafkaBroker* const broker = Broker();
   if (broker == nullptr) return;
