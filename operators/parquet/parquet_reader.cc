@@ -261,7 +261,9 @@ void ConvertNumbers(const arrow::Array& array, ParquetColumn& column, Owned& own
     column.values = from;
   } else {
     To* const to = Allocate<To>(array.length(), owned);
-    for (int64_t i = 0; i < array.length(); ++i) to[i] = static_cast<To>(from[i]);
+    for (int64_t i = 0; i < array.length(); ++i) {
+      to[i] = static_cast<To>(from[i]);  // NOLINT(bugprone-signed-char-misuse): no characters
+    }
     column.values = to;
   }
 }
