@@ -96,6 +96,7 @@ absl::StatusOr<ParquetFolder> ParquetFolder::Open(const std::string& directory,
   }
   folder.has_marks_ = !context.store_id.empty();
   folder.generation_ = context.generation;
+  folder.writer_ = absl::StrCat(context.generation, "-", RandomName());
   folder.prefix_ = absl::StrCat("part-", PathText(context.step_id), "-",
                                 folder.has_marks_ ? PathText(context.store_id) : RandomName(), "-");
   if (!folder.has_marks_) return folder;
@@ -114,7 +115,7 @@ absl::StatusOr<ParquetFolder> ParquetFolder::Open(const std::string& directory,
 absl::Status ParquetFolder::Publish(
     std::optional<uint64_t> mark, absl::FunctionRef<absl::Status(const std::string& path)> write) {
   const uint64_t number = mark.value_or(published_);
-  const std::string hidden = HiddenNameOf(number, generation_);
+  const std::string hidden = HiddenNameOf(number, writer_);
   absl::Cleanup remove = [&hidden] { unlink(hidden.c_str()); };
   HEADWAY_RETURN_IF_ERROR(write(hidden));
   if (mark.has_value()) {
@@ -126,7 +127,7 @@ absl::Status ParquetFolder::Publish(
     if (!state.ok()) return state.status();
     HEADWAY_RETURN_IF_ERROR(CheckGeneration(*state));
     std::move(remove).Cancel();
-    state_ = {.mark = mark, .writer = generation_, .generation = generation_};
+    state_ = {.mark = mark, .writer = writer_, .generation = generation_};
     HEADWAY_RETURN_IF_ERROR(WriteState(state_));
     return Rename(hidden, NameOf(number));
   }
@@ -143,8 +144,9 @@ absl::StatusOr<FileDescriptor> ParquetFolder::Lock() const {
   while (flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK && errno != EINTR) return SystemError("lock", path);
     if (absl::Now() > deadline) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("another process holds '", path, "'; end it first"));
+      return absl::UnavailableError(
+          absl::StrCat("a process that stands still holds '", path,
+                       "'; end it (fuser names it), and start the run again"));
     }
     absl::SleepFor(absl::Milliseconds(5));
   }
@@ -185,8 +187,11 @@ absl::Status ParquetFolder::WriteState(const State& state) const {
 
 absl::Status ParquetFolder::CheckGeneration(const State& state) const {
   if (state.generation <= generation_) return absl::OkStatus();
-  return absl::AbortedError(
-      absl::StrCat("a later generation of the run has taken over '", folder_, "'"));
+  return absl::AbortedError(absl::StrCat(
+      "a later generation of the run has taken over '", folder_, "' (", state.generation,
+      ", this is ", generation_,
+      "); if none runs, the recovery store is an older copy: put the newer one back, or "
+      "write to another directory with a new store"));
 }
 
 absl::Status ParquetFolder::CompleteCommit(const State& state) const {
@@ -218,8 +223,8 @@ std::string ParquetFolder::NameOf(uint64_t number) const {
   return absl::StrCat(folder_, "/", prefix_, absl::Dec(number, absl::kZeroPad12), ".parquet");
 }
 
-std::string ParquetFolder::HiddenNameOf(uint64_t number, uint64_t generation) const {
-  return absl::StrCat(folder_, "/.", prefix_, absl::Dec(number, absl::kZeroPad12), ".", generation,
+std::string ParquetFolder::HiddenNameOf(uint64_t number, const std::string& writer) const {
+  return absl::StrCat(folder_, "/.", prefix_, absl::Dec(number, absl::kZeroPad12), ".", writer,
                       ".unfinished");
 }
 

@@ -29,7 +29,7 @@ namespace headway::internal {
 class ParquetFolder {
  public:
   // Creates the folder `lane` in the directory, and completes the last commit. Aborted: a later
-  // generation has opened it.
+  // generation has opened it. Unavailable: a process that stands still holds the lock.
   static absl::StatusOr<ParquetFolder> Open(const std::string& directory, const std::string& lane,
                                             const StepContext& context);
 
@@ -43,8 +43,8 @@ class ParquetFolder {
   // The content of the file of the mark.
   struct State {
     std::optional<uint64_t> mark = {};
-    uint64_t writer = 0;      // the generation that committed the mark
-    uint64_t generation = 0;  // the last that opened the folder
+    std::string writer = "0";  // that committed the mark
+    uint64_t generation = 0;   // the last that opened the folder
   };
 
   absl::StatusOr<FileDescriptor> Lock() const;
@@ -54,13 +54,15 @@ class ParquetFolder {
   absl::Status CompleteCommit(const State& state) const;
   absl::Status Rename(const std::string& from, const std::string& to) const;
   std::string NameOf(uint64_t number) const;
-  // The hidden name of a file, of this generation or an earlier one.
-  std::string HiddenNameOf(uint64_t number, uint64_t generation) const;
+  // The hidden name of a file, of this writer or an earlier one.
+  std::string HiddenNameOf(uint64_t number, const std::string& writer) const;
 
   std::string folder_;
   std::string prefix_;  // of the names of files
   bool has_marks_ = false;
   uint64_t generation_ = 0;
+  // The generation and a random name: runs on copies of a store do not write to the same file.
+  std::string writer_;
   State state_;
   uint64_t published_ = 0;  // files, in a run without recovery
 };

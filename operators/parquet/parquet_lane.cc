@@ -41,8 +41,9 @@ absl::Status ParquetLane::WriteFile(const std::string& path, const Transaction& 
   size_t bytes = 0;
   for (const std::string_view item : transaction.items) {
     if (!append_row_(item, columns)) {
-      return absl::DataLossError(
-          absl::StrCat("an item of the outbox for '", path, "' is no row of this sink"));
+      return absl::FailedPreconditionError(absl::StrCat(
+          "the recovery store has rows for '", path,
+          "' with other columns or directories; publish them with the program that wrote them"));
     }
     bytes += item.size();
     if (++rows < options_.rows_per_group && bytes < kGroupBytes) continue;

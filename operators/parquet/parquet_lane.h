@@ -35,7 +35,8 @@ namespace internal {
 // a folder.
 class ParquetLane {
  public:
-  // Appends the row of an item to its columns. Returns false if the item is malformed.
+  // Appends the row of an item to its columns. Returns false if the item is not one of
+  // this sink.
   using AppendRow = absl::AnyInvocable<bool(std::string_view item, std::vector<ParquetBuffer>&)>;
 
   ParquetLane(ParquetFolder folder, std::vector<ParquetField> fields, ParquetSinkOptions options,

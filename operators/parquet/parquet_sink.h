@@ -18,6 +18,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "comm/codec/codec.h"
+#include "comm/codec/stable_hash.h"
 #include "engine/runtime/status_macros.h"
 #include "engine/step/sink.h"
 #include "operators/io/columns.h"
@@ -93,11 +94,13 @@ class ParquetSinkOf {
  public:
   class Lane {
    public:
-    explicit Lane(std::unique_ptr<ParquetLane> lane) : lane_(std::move(lane)) {}
+    Lane(std::unique_ptr<ParquetLane> lane, uint64_t fingerprint)
+        : lane_(std::move(lane)), fingerprint_(fingerprint) {}
 
     absl::Status Write(const Row& row, Outbox& outbox) {
       HEADWAY_RETURN_IF_ERROR(CheckText(row));
       encoder_.Clear();
+      Codec<uint64_t>::Encode(fingerprint_, encoder_);
       Codec<Row>::Encode(row, encoder_);
       const std::span<const std::byte> bytes = encoder_.bytes();
       outbox.Add({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
@@ -121,6 +124,7 @@ class ParquetSinkOf {
     }
 
     std::unique_ptr<ParquetLane> lane_;
+    uint64_t fingerprint_;  // of the columns, at the head of each item
     Encoder encoder_;
   };
 
@@ -144,9 +148,19 @@ class ParquetSinkOf {
         ParquetFolder::Open(directory_, kHasFolders ? lane : std::string(), context);
     if (!folder.ok()) return folder.status();
     if (thread_ == nullptr) thread_ = std::make_shared<ParquetThread>();
-    const auto append = [is_written](std::string_view item, std::vector<ParquetBuffer>& columns) {
+    std::string description;
+    AppendDescription(ParquetFieldsOf<Row>(ColumnsOf<Row>()), description);
+    for (const bool written : is_written) description.push_back(written ? 'w' : 'd');
+    const uint64_t fingerprint = HashBytes(description.data(), description.size());
+    const auto append = [is_written, fingerprint](std::string_view item,
+                                                  std::vector<ParquetBuffer>& columns) {
+      Decoder decoder(std::as_bytes(std::span(item)));
+      uint64_t of_item = 0;
       Row row{};
-      if (!DecodeFromBytes(std::as_bytes(std::span(item)), &row)) return false;
+      if (!Codec<uint64_t>::Decode(decoder, &of_item) || of_item != fingerprint ||
+          !Codec<Row>::Decode(decoder, &row) || decoder.remaining() != 0) {
+        return false;
+      }
       size_t index = 0;
       size_t written = 0;
       ColumnsOf<Row>().ForEach(row, [&](std::string_view, const auto& member) {
@@ -155,7 +169,8 @@ class ParquetSinkOf {
       return true;
     };
     return Lane(std::make_unique<ParquetLane>(*std::move(folder), std::move(fields), options_,
-                                              append, thread_, context.activator));
+                                              append, thread_, context.activator),
+                fingerprint);
   }
 
  private:
@@ -222,7 +237,9 @@ class ParquetSinkOf {
 //
 // Errors, as statuses that end the run: those of the file system, with the path. InvalidArgument:
 // partition_of returned no path of a directory, or a string is not UTF-8. Aborted: a later
-// generation of the run has taken over. An exception of partition_of ends the run with an error
+// generation of the run has taken over, or the store is an older copy. Unavailable: a process that
+// stands still holds the lock of a directory. FailedPrecondition: the store has rows of a program
+// with other columns. An exception of partition_of ends the run with an error
 // that names the step.
 template <class Row>
 auto ParquetSink(std::string directory, ParquetSinkOptions options = {}) {

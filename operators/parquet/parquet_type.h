@@ -166,6 +166,18 @@ ParquetField ParquetFieldOf(std::string_view name) {
   }
 }
 
+// Appends all that the encoded rows and the files depend on.
+inline void AppendDescription(const std::vector<ParquetField>& fields, std::string& text) {
+  for (const ParquetField& field : fields) {
+    text += field.name;
+    text.push_back('\0');
+    text += std::to_string(static_cast<int>(field.kind));
+    text += field.is_optional ? "?(" : "(";
+    AppendDescription(field.children, text);
+    text.push_back(')');
+  }
+}
+
 }  // namespace headway::internal
 
 #endif  // HEADWAY_OPERATORS_PARQUET_PARQUET_TYPE_H_

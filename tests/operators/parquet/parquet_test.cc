@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <optional>
 #include <random>
@@ -657,9 +658,15 @@ TEST_CASE("a commit that was cut off is completed, and files that readers took d
   // The last commit got as far as its mark, and a file that is not committed is left over.
   std::string stem = names.back();
   stem.resize(stem.size() - std::string(".parquet").size());
-  std::filesystem::rename(part + "/" + names.back(), part + "/." + stem + ".1.unfinished");
-  const std::string left_over = part + "/." + stem + "9.1.unfinished";
-  std::filesystem::copy_file(part + "/." + stem + ".1.unfinished", left_over);
+  std::ifstream mark(part + "/" + names[1]);
+  std::string number;
+  std::string writer;
+  mark >> number >> writer;
+  REQUIRE_FALSE(writer.empty());
+  const std::string hidden = part + "/." + stem + "." + writer + ".unfinished";
+  std::filesystem::rename(part + "/" + names.back(), hidden);
+  const std::string left_over = part + "/." + stem + "9.1-2.unfinished";
+  std::filesystem::copy_file(hidden, left_over);
   CheckOk(RunMain(Parts(36, directory.path()), With(store)));
   const std::vector<std::string> after = NamesIn(part);
   CHECK(std::count(after.begin(), after.end(), names.back()) == 1);
@@ -669,6 +676,27 @@ TEST_CASE("a commit that was cut off is completed, and files that readers took d
   CheckOk(ReadAll(ParquetSource<Part>(directory.path()), &rows));
   CHECK(std::adjacent_find(rows.begin(), rows.end()) == rows.end());
   CHECK(rows.back().id == 35);
+}
+
+struct RenamedPart {
+  int64_t id = 0;
+  int32_t group = 0;
+};
+HEADWAY_COLUMNS(RenamedPart, id, group);
+
+TEST_CASE("rows that wait in a store are not published with other columns") {
+  TemporaryDirectory directory;
+  const StepContext context{.step_id = "out", .store_id = "s", .generation = 1};
+  Outbox outbox;
+  auto sink = ParquetSink<Part>(directory.path());
+  CheckOk(sink.OpenLane(context, "")->Write({1, 2}, outbox));
+  std::vector<std::string_view> items;
+  outbox.AppendTo(items);
+  auto renamed = ParquetSink<RenamedPart>(directory.path());
+  auto lane = renamed.OpenLane(context, "");
+  absl::StatusOr<FlushState> state = lane->Publish({.mark = 1, .items = items});
+  while (state.ok() && !state->done) state = lane->Publish({.mark = 1, .items = items});
+  CheckError(state.status(), StatusCode::kFailedPrecondition, {"other columns", "part-out-s"});
 }
 
 TEST_CASE("a process of an earlier generation cannot publish") {
@@ -688,7 +716,7 @@ TEST_CASE("a process of an earlier generation cannot publish") {
   CHECK(second->last_mark() == 5);
   CheckError(first->Publish(6, write), StatusCode::kAborted, {"later generation"});
   CheckOk(second->Publish(7, write));
-  CheckError(open(1).status(), StatusCode::kAborted, {directory.path()});
+  CheckError(open(1).status(), StatusCode::kAborted, {directory.path(), "older copy"});
   CHECK(open(3)->last_mark() == 7);
   CHECK(NamesIn(directory.path()) == std::vector<std::string>{".part-out-s-lock",
                                                               ".part-out-s-mark",
