@@ -21,7 +21,7 @@
 //    float, double                         floating point; a double from a float column too
 //    std::string                           string, binary, fixed-size binary, a dictionary of these
 //    std::chrono::sys_days                 date
-//    std::chrono::sys_time                 timestamp, of milli-, micro- or nanoseconds
+//    std::chrono::sys_time                 timestamp; one of coarser units too
 //    std::optional                         a column that may have nulls, or be missing in a file
 //    std::vector                           list; it may not be null itself, unless it is optional
 //    structs with HEADWAY_COLUMNS          struct, whose other fields are not read
