@@ -71,6 +71,8 @@ class KeyedStep {
   using OnWakeUp = absl::AnyInvocable<void(const CapabilityRef<T>&)>;
   // bool f(const CapabilityRef<T>& time); false: it waits for credit
   using OnWatermark = absl::AnyInvocable<bool(const CapabilityRef<T>&)>;
+  // f(const CapabilityRef<T>& time)
+  using OnInactive = absl::AnyInvocable<void(const CapabilityRef<T>&)>;
   using AtEnd = absl::AnyInvocable<bool(const CapabilityRef<T>&)>;
   // f(const CapabilityRef<T>& time)
   using OnRestored = absl::AnyInvocable<void(const CapabilityRef<T>&)>;
@@ -107,6 +109,7 @@ class KeyedStep {
 
   // Calls the function for wake-ups at a time of the run's clock, or earlier. A later call takes
   // the place of this one. It is not part of snapshots: a step that is restored sets it again.
+  // InfinitePast: the next time that the step runs, before batches and watermarks.
   void WakeUpAt(absl::Time at) {
     wake_up_at_ = absl::ToUnixNanos(at);
     graph_.queue().Activate(input_.node());
@@ -187,6 +190,7 @@ class KeyedStep {
     bool is_told;         // OnWatermark needs no further call
   };
   enum class Ending : uint8_t { kNot, kTimers, kStates };
+  static constexpr int64_t kAtOnce = std::numeric_limits<int64_t>::min();  // of WakeUpAt
   // The bounds of the watermark of the outputs, besides that of the inputs.
   struct Outgoing {
     EventTime limit = kNoWatermarkLimit;  // of the step's functions
@@ -223,6 +227,7 @@ class KeyedStep {
     OnEpochTimer on_epoch_timer;
     OnEventTimer on_event_timer;
     OnWatermark on_watermark;
+    OnInactive on_inactive;
     OnWakeUp on_wake_up;
     AtEnd at_end;
     absl::AnyInvocable<bool()> may_close;  // whether an epoch may close now; empty: always
@@ -262,6 +267,9 @@ class KeyedStep {
 
   void Run() {
     if (outgoing_.paused.has_value() && !Continue()) return;
+    if constexpr (std::is_same_v<T, Epoch>) {
+      if (wake_up_at_ == kAtOnce && MayFire()) WakeUpIfDue();
+    }
     auto close = [this](Epoch epoch) {
       if (outgoing_.paused.has_value() || (f_.may_close && !f_.may_close()) ||
           !FireEpochTimers(epoch)) {
@@ -276,6 +284,10 @@ class KeyedStep {
         [this](const CapabilityRef<T>& time, Batch<D>& batch) { f_.on_batch(time, batch); }, close,
         [this](const CapabilityRef<T>& time) {
           if (keeps_watermark() && !f_.has_own_watermark) PassWatermark(time);
+          if (f_.on_inactive && !input_.node().InputWatermark().active) {
+            ends_input_->KeepOpen(time);
+            f_.on_inactive(time);
+          }
         });
     if (held_.empty()) {
       ends_input_->CloseEnded(close);
@@ -289,14 +301,16 @@ class KeyedStep {
       const std::optional<Epoch> last = internal::LastEndedEpoch(frontier);
       if (!ends_input_->closes_epochs() && last.has_value() && !FireEpochTimers(*last)) RunAgain();
       for (Capability<T>& capability : held_) capability.Follow(frontier);
-      if (!outgoing_.paused.has_value() && !held_.empty() &&
-          held_[0].time() < kStopEpoch) {  // a stop waits for no more records
+      if (!outgoing_.paused.has_value() && MayFire()) {
         if (!state_.event_timers().empty()) FireDueEventTimers();
         FireDueClockTimers();
         WakeUpIfDue();
       }
     }
   }
+
+  // A stop waits for no more records.
+  bool MayFire() const { return !held_.empty() && held_[0].time() < kStopEpoch; }
 
   // For an activation that lacks credit, as a rule. The rest of the inputs waits, too.
   void RunAgain() {
@@ -597,6 +611,18 @@ class KeyedOperator {
                   "time)");
     builder_.RequireNotBuilt();
     step_.f_.on_watermark = InPieces(std::move(f));
+  }
+  // The function for an input that has become inactive: its partitions have ended or are idle, so
+  // that the steps downstream wait for no record of this worker. It is called before they learn of
+  // it, and sends the results that they would miss.
+  template <class F>
+  void OnInactive(F f) {
+    RequireRootScope();
+    static_assert(std::is_invocable_v<F&, const CapabilityRef<T>&>,
+                  "KeyedOperator: OnInactive must get a function of (const CapabilityRef<T>& "
+                  "time)");
+    builder_.RequireNotBuilt();
+    step_.f_.on_inactive = std::move(f);
   }
   // The step has a watermark of its own, which only KeyedStep::RaiseWatermark raises; that of the
   // stream passes by. REQUIRES: OnWatermark or OnEventTimer.

@@ -50,6 +50,7 @@ auto BuildAllWindowParts(const Stream<D, T>& stream, Clock clock, W windows, Agg
     keyed.OnBatch(
         [&logic](const CapabilityRef<T>& time, Batch<D>& batch) { logic.Add(time, batch); });
     keyed.OnWatermark([&logic](const CapabilityRef<T>& time) { logic.Close(time); });
+    keyed.OnInactive([&logic](const CapabilityRef<T>& time) { logic.Detach(time); });
     keyed.OnWakeUp([&logic](const CapabilityRef<T>& time) { logic.WakeUp(time); });
     keyed.AtEnd([&logic](const CapabilityRef<T>& time) { logic.End(time); });
     return keyed.Build(parts);

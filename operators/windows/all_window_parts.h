@@ -97,7 +97,7 @@ class AllWindowParts {
     for (auto& [start, slice] : tables_.slices()) slice.last_end = slice.range.end;
     if (tables_.slices().empty()) return;
     // In a run with other workers this one may have no records, and no watermark that the windows
-    // wait for.
+    // wait for; or they may be ahead of its own watermark.
     is_awaited_ = true;
     step_.WakeUpAt(absl::InfinitePast());
   }
@@ -107,6 +107,10 @@ class AllWindowParts {
     State* state = nullptr;
     for (size_t i = 0; i < batch.size(); ++i) {
       const EventTime at = ToEventTime(std::invoke(clock_.time, std::as_const(batch)[i]));
+      if (is_detached_) {
+        Give(time, {at, std::nullopt, V(batch.Take(i))});
+        continue;
+      }
       if (slice == nullptr || !slice->range.Contains(at)) {
         const std::optional<Window> range = windower_.SliceOf(at);
         slice = range.has_value() ? SliceOf(*range, at) : nullptr;
@@ -126,6 +130,13 @@ class AllWindowParts {
     const EventTime watermark = step_.watermark();
     GiveUpTo(time, watermark);
     tables_.DropOver([&](EventTime end) { return end <= watermark; });
+  }
+  // The windows do not wait for this worker any more. They may be ahead of it from now on, so the
+  // records that still come are sent alone: the receiver knows which are late.
+  void Detach(const CapabilityRef<T>& time) {
+    GiveUpTo(time, std::numeric_limits<EventTime>::max());
+    tables_.DropOver([](EventTime) { return true; });
+    is_detached_ = true;
   }
   // For early results, and for those that were restored.
   void WakeUp(const CapabilityRef<T>& time) {
@@ -186,7 +197,8 @@ class AllWindowParts {
   const Agg aggregate_;
   const absl::Duration early_interval_;
   Tables tables_;
-  bool is_awaited_ = false;  // a wake-up
+  bool is_awaited_ = false;   // a wake-up
+  bool is_detached_ = false;  // the input was inactive in this run
 };
 
 }  // namespace headway::internal

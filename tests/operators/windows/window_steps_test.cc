@@ -382,6 +382,75 @@ TEST_CASE("a record behind the watermark counts in the open windows without keys
   });
 }
 
+// A number of partitions, each longer than the one before, with a record at each time from 0 on.
+class UnequalPartitions {
+ public:
+  using Record = int64_t;
+  static constexpr int kCount = 5;
+  static int64_t LengthOf(int64_t partition) { return 4 + 30 * partition * partition; }
+
+  class Reader {
+   public:
+    Reader(int64_t next, int64_t end) : next_(next), end_(end) {}
+    absl::StatusOr<SourceState> Poll(SourceOutput<int64_t>& out) {
+      while (out.WantsMore()) {
+        if (next_ == end_) return SourceState::Done();
+        out.Emit(next_++);
+      }
+      return SourceState::More();
+    }
+    std::string Snapshot() const { return std::to_string(next_); }
+
+   private:
+    int64_t next_;
+    int64_t end_;
+  };
+
+  absl::StatusOr<std::vector<std::string>> Partitions(const SourceContext&) {
+    std::vector<std::string> names;
+    for (int i = 0; i < kCount; ++i) names.push_back(std::to_string(i));
+    return names;
+  }
+  absl::StatusOr<Reader> OpenPartition(const SourceContext&, const std::string& partition,
+                                       std::optional<std::string> position) {
+    return Reader(std::stoll(position.value_or("0")), LengthOf(std::stoll(partition)));
+  }
+};
+
+TEST_CASE("windows without keys lose no record of a partition that ends before the others") {
+  using Row = std::pair<int64_t, int64_t>;
+  std::map<int64_t, int64_t> counts;
+  for (int64_t i = 0; i < UnequalPartitions::kCount; ++i) {
+    for (int64_t at = 0; at < UnequalPartitions::LengthOf(i); ++at) ++counts[at / 7 * 7];
+  }
+  const std::vector<Row> expected(counts.begin(), counts.end());
+  StoppedRuns runs;
+  const auto flow_into = [&](Collected<Row>& rows) {
+    return Dataflow("flow", [&](Scope<>& scope) {
+      const EventClock clock([](int64_t at) { return at; }, 0);
+      const auto counted = scope.Input("in", UnequalPartitions()) | runs.StopHere("stop") |
+                           AllWindowCount("count", clock, TumblingWindows(7));
+      counted |
+          Map("row",
+              [](const auto& windowed) { return Row(windowed.window.start, windowed.value); }) |
+          CollectInto("rows", rows) | Output("out", CallbackSink([](const Row&) {}));
+      counted.late() | Map("late", [](int64_t at) { return Row(-1, at); }) |
+          CollectInto("late_rows", rows) | Output("late_out", CallbackSink([](const Row&) {}));
+    });
+  };
+  for (const Shape shape : kShapes) {
+    CAPTURE(shape.processes);
+    CAPTURE(shape.workers);
+    Collected<Row> rows;
+    CheckOk(RunInShape(flow_into(rows), shape, {.epoch_config = RecordCountEpochConfig{3}}));
+    CHECK(rows.Sorted() == expected);
+  }
+  INFO("in runs that were stopped and resumed");
+  Collected<Row> rows;
+  runs.Run(flow_into(rows), 100, {{1, 2}, {2, 1}, {1, 1}, {1, 3}});
+  CHECK(rows.Sorted() == expected);
+}
+
 TEST_CASE("windows without keys emit early and late panes, and follow the system clock") {
   const EventClock clock([](const Fed& event) { return event.first; }, 0);
   const WindowOptions options{.allowed_lateness = absl::Nanoseconds(15),
