@@ -131,9 +131,11 @@ auto BuildAllWindow(const Stream<D, T>& stream, std::string_view id, Clock clock
 // Each worker aggregates its records by slices of the windows. When its watermark passes the end of
 // a slice, the aggregate goes to one worker, and Merge combines it with those of the others, in an
 // arbitrary order. That worker emits the window when the watermark of all has passed its end. So
-// the exchange has one aggregate for each worker and slice, not the records. Exceptions: a record
-// that is behind the watermark of its worker is sent alone; a SystemClock sends an aggregate for
-// each batch; and all records of SessionWindows and CountWindows go to that one worker.
+// the exchange has one aggregate for each worker and slice, not the records. There are exceptions:
+// - A record that is behind the watermark of its worker is sent alone, and so are all records of a
+//   worker after its partitions were all idle or had ended.
+// - A SystemClock sends an aggregate for each batch.
+// - All records of SessionWindows and CountWindows go to that one worker.
 //
 // The step keeps an aggregate for each worker and slice until it leaves, and one for each slice
 // until its last window closes. An exception of a function ends the run with an error that names
