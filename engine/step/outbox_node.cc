@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "comm/codec/stable_hash.h"
+#include "comm/wire/printable.h"
 #include "engine/graph/graph_builder.h"
 #include "engine/store/row.h"
 
@@ -106,8 +107,8 @@ absl::Status OutboxNodeBase::Restore(const StateEntry& entry) {
   closed.is_stored = true;
   if (closed.outbox.Restore(ViewOf(*entry.state))) return absl::OkStatus();
   return absl::DataLossError(absl::StrFormat(
-      "the outbox of the lane '%s' and epoch %d is malformed; restore the store from a copy", name,
-      epoch));
+      "the outbox of the lane '%s' and epoch %d is malformed; restore the store from a copy",
+      Printable(name), epoch));
 }
 
 const std::string* OutboxNodeBase::FirstRestored() const {
@@ -147,16 +148,16 @@ void OutboxNodeBase::CheckMark(const std::string& name, std::optional<uint64_t> 
   if (mark.has_value() && *mark >= first) {
     Check(absl::FailedPreconditionError(absl::StrFormat(
         "the lane '%s' of the sink has published epoch %d already, and the run resumes at epoch "
-        "%d: its recovery store is an older copy; resume from the newest one, or remove the mark "
-        "of the lane in the outside system, which then gets those epochs twice",
-        name, *mark, first)));
+        "%d: its recovery store is an older copy or a new one; resume from the newest one, or "
+        "remove the mark of the lane in the outside system, which then gets those epochs twice",
+        Printable(name), *mark, first)));
   }
   if (published_through.has_value() && (!mark.has_value() || *mark < *published_through)) {
     Check(absl::FailedPreconditionError(absl::StrFormat(
         "the lane '%s' of the sink has published epoch %d, and the outside system has no mark of "
         "it: the mark was removed, or the sink or the step has another name now; restore the mark, "
         "or drop the state of the step with `headway recovery drop-step`",
-        name, *published_through)));
+        Printable(name), *published_through)));
   }
 }
 

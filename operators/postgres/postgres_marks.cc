@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "comm/wire/printable.h"
 #include "engine/runtime/status_macros.h"
 #include "engine/step/step_context.h"
 #include "engine/store/postgres.h"
@@ -96,15 +97,15 @@ absl::StatusOr<bool> PostgresMarks::Set(PostgresConnection& connection, uint64_t
   if (!present.ok()) return present.status();
   if (present->row_count() == 0) return Fenced();
   if (present->bits(0, 0) == mark) return false;
-  return absl::FailedPreconditionError(
-      absl::StrCat("the lane '", lane_, "' of the sink has published epoch ", present->bits(0, 0),
-                   " already, and the run is at ", mark, ": do not change headway_marks"));
+  return absl::FailedPreconditionError(absl::StrCat(
+      "the lane '", Printable(lane_), "' of the sink has published epoch ", present->bits(0, 0),
+      " already, and the run is at ", mark, ": do not change headway_marks"));
 }
 
 absl::Status PostgresMarks::Fenced() const {
   return absl::AbortedError(absl::StrCat(
-      "the lane '", lane_, "' of the sink belongs to a later generation of the run than ",
-      generation_,
+      "the lane '", Printable(lane_),
+      "' of the sink belongs to a later generation of the run than ", generation_,
       ", or to another run with a copy of its recovery store: this process was given up"));
 }
 
