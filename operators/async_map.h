@@ -88,11 +88,11 @@ class AsyncRecords {
   static constexpr int64_t kNever = CallPool::kNever;
 
  public:
-  AsyncRecords(const AsyncMapOptions& options, Graph& graph, Node& node, Activator activator)
+  AsyncRecords(const AsyncMapOptions& options, Graph& graph, Node& node, const Activator& activator)
       : options_(options),
         errors_(graph.errors()),
         node_(node),
-        activator_(std::move(activator)),
+        activator_(activator),
         slots_(static_cast<size_t>(options.max_pending)) {
     for (size_t i = slots_.size(); i > 0; --i) free_.push_back(i - 1);
   }
