@@ -18,8 +18,8 @@ FLOORS = (
     ("engine/recovery",),
     ("engine",),
     ("operators", "engine/launch"),
-    ("operators/io", "operators/windows", "operators/kafka"),
-    ("operators/http", "operators/parquet", "operators/postgres"),
+    ("operators/io", "operators/windows"),
+    ("operators/http", "operators/kafka", "operators/parquet", "operators/postgres"),
     ("cli",),
 )
 FLOOR_OF = {folder: floor for floor, folders in enumerate(FLOORS) for folder in folders}

@@ -4,11 +4,14 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdint>
 #include <latch>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <variant>
@@ -16,6 +19,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "headway.h"
+#include "operators/kafka/kafka_json.h"
 #include "operators/kafka/kafka_sink.h"
 #include "operators/kafka/kafka_source.h"
 #include "tests/engine/run_helpers.h"
@@ -36,6 +40,14 @@ KafkaBroker* Broker() {
   if (broker == nullptr) MESSAGE("skipped: " << reason);
   return broker;
 }
+
+struct JsonOrder {
+  int64_t number = 0;
+  std::string user;
+  std::optional<double> discount;
+  friend bool operator==(const JsonOrder&, const JsonOrder&) = default;
+};
+HEADWAY_COLUMNS(JsonOrder, number, user, discount);
 
 KafkaRecord Keyed(int number) {
   return {.key = absl::StrCat(number % 7), .value = absl::StrCat(number)};
@@ -71,6 +83,26 @@ RunOptions With(std::shared_ptr<RecoveryStore> store, int workers) {
   return {.worker_count = workers,
           .epoch_config = RecordCountEpochConfig{50},
           .recovery_config = RecoveryConfig{.store = std::move(store)}};
+}
+
+TEST_CASE("values that are JSON become records, and records become JSON") {
+  const auto message_with = [](std::string_view value) {
+    KafkaView message;
+    message.value = value;
+    return message;
+  };
+  const JsonOrder order{7, "anna \"a\"", 0.5};
+  KafkaJson<JsonOrder> read;
+  const std::string text = KafkaJsonText(order);
+  CHECK(text == R"({"number":7,"user":"anna \"a\"","discount":0.5})");
+  CHECK(read(message_with(text)).value() == order);
+  CHECK(KafkaJson(read)(message_with(R"({"user":"bob","number":8,"more":[]})")).value() ==
+        JsonOrder{8, "bob", std::nullopt});
+  CheckError(read(message_with(R"({"number":"x","user":"c"})")).status(),
+             absl::StatusCode::kInvalidArgument, {"number"});
+  CheckError(read(message_with("{")).status(), absl::StatusCode::kInvalidArgument, {});
+  CheckError(read(KafkaView{}).status(), absl::StatusCode::kInvalidArgument, {"no value"});
+  CHECK_FALSE(KafkaJson<std::optional<JsonOrder>>()(KafkaView{}).value().has_value());
 }
 
 TEST_CASE("messages of all partitions are read once, by any number of workers") {
