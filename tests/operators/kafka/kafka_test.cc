@@ -18,7 +18,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "comm/wire/wire_generated.h"
 #include "headway.h"
+#include "operators/kafka/kafka_flatbuffers.h"
 #include "operators/kafka/kafka_json.h"
 #include "operators/kafka/kafka_sink.h"
 #include "operators/kafka/kafka_source.h"
@@ -85,24 +87,42 @@ RunOptions With(std::shared_ptr<RecoveryStore> store, int workers) {
           .recovery_config = RecoveryConfig{.store = std::move(store)}};
 }
 
+KafkaView MessageWith(std::string_view value) {
+  KafkaView message;
+  message.value = value;
+  return message;
+}
+
 TEST_CASE("values that are JSON become records, and records become JSON") {
-  const auto message_with = [](std::string_view value) {
-    KafkaView message;
-    message.value = value;
-    return message;
-  };
   const JsonOrder order{7, "anna \"a\"", 0.5};
   KafkaJson<JsonOrder> read;
   const std::string text = KafkaJsonText(order);
   CHECK(text == R"({"number":7,"user":"anna \"a\"","discount":0.5})");
-  CHECK(read(message_with(text)).value() == order);
-  CHECK(KafkaJson(read)(message_with(R"({"user":"bob","number":8,"more":[]})")).value() ==
+  CHECK(read(MessageWith(text)).value() == order);
+  CHECK(KafkaJson(read)(MessageWith(R"({"user":"bob","number":8,"more":[]})")).value() ==
         JsonOrder{8, "bob", std::nullopt});
-  CheckError(read(message_with(R"({"number":"x","user":"c"})")).status(),
+  CheckError(read(MessageWith(R"({"number":"x","user":"c"})")).status(),
              absl::StatusCode::kInvalidArgument, {"number"});
-  CheckError(read(message_with("{")).status(), absl::StatusCode::kInvalidArgument, {});
+  CheckError(read(MessageWith("{")).status(), absl::StatusCode::kInvalidArgument, {});
   CheckError(read(KafkaView{}).status(), absl::StatusCode::kInvalidArgument, {"no value"});
   CHECK_FALSE(KafkaJson<std::optional<JsonOrder>>()(KafkaView{}).value().has_value());
+}
+
+TEST_CASE("values that are FlatBuffers become records, and damaged ones errors") {
+  flatbuffers::FlatBufferBuilder builder;
+  builder.Finish(wire::CreateHelloDirect(builder, 1, 2, 3, 4, 5, "orders"));
+  const std::string value(reinterpret_cast<const char*>(builder.GetBufferPointer()),
+                          builder.GetSize());
+  auto read =
+      KafkaFlatBuffer<wire::Hello>([](const wire::Hello& hello) { return hello.cluster()->str(); });
+  // At an odd address, as in a queue of messages.
+  const std::string odd = "x" + value;
+  CHECK(read(MessageWith(std::string_view(odd).substr(1))).value() == "orders");
+  for (size_t size = 0; size < value.size() / 2; ++size) {
+    CheckError(read(MessageWith(std::string_view(value).substr(0, size))).status(),
+               absl::StatusCode::kDataLoss, {"no FlatBuffer"});
+  }
+  CheckError(read(KafkaView{}).status(), absl::StatusCode::kDataLoss, {"no FlatBuffer"});
 }
 
 TEST_CASE("messages of all partitions are read once, by any number of workers") {
