@@ -1,7 +1,9 @@
-// The customers of the web shop: `shop_orders --orders N --per-second N` writes orders to Kafka.
-// Order i is the same in each run; its time is i tenths of a second after the start of 2026.
+// The customers of the web shop: `shop_orders --orders N --per-second N` writes orders to Kafka, N
+// of them or, without --orders, until it is stopped. Order i is the same in each run; its time is i
+// tenths of a second after the start of 2026.
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -32,9 +34,9 @@ int main(int argc, char** argv) {
   std::string brokers = "127.0.0.1:9092";
   std::string topic = "orders";
   int64_t first = 0;
-  int64_t orders = 10'000;
+  int64_t orders = std::numeric_limits<int32_t>::max();
   int64_t per_second = 1000;
-  CommandLine line("shop_orders\n\nWrites orders to a topic of Kafka.", {});
+  CommandLine line("shop_orders\n\nWrites orders to a topic of Kafka.", {.stop_on_signals = true});
   line.AddFlag("brokers", &brokers, "addresses of the brokers");
   line.AddFlag("topic", &topic, "topic of the orders");
   line.AddFlag("first", &first, "number of the first order");
