@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -114,11 +115,20 @@ std::string MakeTopic(const Options& options) {
 // Waits while the producer's queue is full.
 void Produce(rd_kafka_t* producer, const std::string& topic, std::string_view key,
              std::string_view value) {
+  std::array<rd_kafka_vu_t, 4> arguments = {};
+  arguments[0].vtype = RD_KAFKA_VTYPE_TOPIC;
+  arguments[0].u.cstr = topic.c_str();
+  arguments[1].vtype = RD_KAFKA_VTYPE_MSGFLAGS;
+  arguments[1].u.i = RD_KAFKA_MSG_F_COPY;
+  arguments[2].vtype = RD_KAFKA_VTYPE_KEY;
+  arguments[2].u.mem = {const_cast<char*>(key.data()), key.size()};
+  arguments[3].vtype = RD_KAFKA_VTYPE_VALUE;
+  arguments[3].u.mem = {const_cast<char*>(value.data()), value.size()};
   while (true) {
-    const rd_kafka_resp_err_t error = rd_kafka_producev(
-        producer, RD_KAFKA_V_TOPIC(topic.c_str()), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-        RD_KAFKA_V_KEY(key.data(), key.size()),
-        RD_KAFKA_V_VALUE(const_cast<char*>(value.data()), value.size()), RD_KAFKA_V_END);
+    rd_kafka_error_t* const refused =
+        rd_kafka_produceva(producer, arguments.data(), arguments.size());
+    const rd_kafka_resp_err_t error = rd_kafka_error_code(refused);
+    rd_kafka_error_destroy(refused);
     if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return;
     Require(error == RD_KAFKA_RESP_ERR__QUEUE_FULL, "producing");
     rd_kafka_poll(producer, 10);
