@@ -36,7 +36,7 @@ class KafkaFlatBufferOf {
     const std::string_view value = message.value.value_or(std::string_view());
     // The value of a message is not aligned.
     aligned_.resize(value.size() / sizeof(std::max_align_t) + 1);
-    std::memcpy(aligned_.data(), value.data(), value.size());
+    if (!value.empty()) std::memcpy(aligned_.data(), value.data(), value.size());
     const auto* const bytes = reinterpret_cast<const uint8_t*>(aligned_.data());
     flatbuffers::Verifier verifier(bytes, value.size());
     if (!verifier.VerifyBuffer<Table>(nullptr)) {
