@@ -47,7 +47,7 @@
 //     absl::StatusOr<std::optional<uint64_t>> LastMark();
 //     // Publishes the items and the mark: both or none. Returns absl::Status, or
 //     // absl::StatusOr<FlushState> as a flush does (sink.h): Pending until it is done. Called with
-//     // the same transaction until then.
+//     // the same transaction until then. Must not block: see lane_thread.h.
 //     absl::StatusOr<FlushState> Publish(const Transaction& transaction);
 //   };
 //

@@ -76,7 +76,8 @@ HttpPublisher::HttpPublisher(HttpSinkOptions options, std::string key_prefix,
                              ThreadActivator activator)
     : options_(std::move(options)),
       key_prefix_(std::move(key_prefix)),
-      activator_(std::move(activator)) {}
+      thread_([this](const Transaction& transaction) { return Send(transaction); },
+              std::move(activator)) {}
 
 absl::StatusOr<std::unique_ptr<HttpPublisher>> HttpPublisher::Open(const std::string& url,
                                                                    const HttpSinkOptions& options,
@@ -97,50 +98,8 @@ absl::StatusOr<std::unique_ptr<HttpPublisher>> HttpPublisher::Open(const std::st
 }
 
 HttpPublisher::~HttpPublisher() {
-  if (!thread_.joinable()) return;
-  {
-    const std::lock_guard lock(mutex_);
-    ends_ = true;
-  }
-  changed_.notify_all();
-  connection_->Abort();
-  thread_.join();
-}
-
-absl::StatusOr<FlushState> HttpPublisher::Publish(const Transaction& transaction) {
-  const std::lock_guard lock(mutex_);
-  if (outcome_.has_value()) {
-    absl::Status status = *std::exchange(outcome_, std::nullopt);
-    given_.reset();
-    if (!status.ok()) return status;
-    return FlushState::Done();
-  }
-  if (!given_.has_value()) {
-    given_ = transaction;
-    if (!thread_.joinable()) thread_ = std::thread([this] { Run(); });
-    changed_.notify_all();
-  }
-  return FlushState::Pending(absl::Seconds(1));  // the thread wakes the step
-}
-
-void HttpPublisher::Run() {
-  std::unique_lock lock(mutex_);
-  while (true) {
-    changed_.wait(lock, [&] { return ends_ || (given_.has_value() && !outcome_.has_value()); });
-    if (ends_) return;
-    const Transaction transaction = *given_;
-    lock.unlock();
-    absl::Status status = Send(transaction);
-    lock.lock();
-    outcome_ = std::move(status);
-    activator_.Activate();
-  }
-}
-
-bool HttpPublisher::Sleep(absl::Duration duration) {
-  std::unique_lock lock(mutex_);
-  changed_.wait_for(lock, absl::ToChronoNanoseconds(duration), [&] { return ends_.load(); });
-  return !ends_;
+  thread_.End();
+  if (connection_ != nullptr) connection_->Abort();
 }
 
 absl::Status HttpPublisher::Send(const Transaction& transaction) {
@@ -183,7 +142,7 @@ absl::Status HttpPublisher::SendBody(const std::string& body, const std::string&
   absl::Duration interval = options_.retry_interval;
   while (true) {
     const auto answer = connection_->Post(body, {"Idempotency-Key", key});
-    if (ends_) return absl::CancelledError("the run ends");
+    if (thread_.ends()) return absl::CancelledError("the run ends");
     if (answer.ok() && IsAccepted(answer->status_code)) return absl::OkStatus();
     if (answer.ok() && !IsTemporary(answer->status_code)) {
       if (options_.on_rejected != nullptr) {
@@ -205,7 +164,7 @@ absl::Status HttpPublisher::SendBody(const std::string& body, const std::string&
               : std::string(answer.status().message()),
           "; the next run sends it again"));
     }
-    if (!Sleep(wait)) return absl::CancelledError("the run ends");
+    if (!thread_.Sleep(wait)) return absl::CancelledError("the run ends");
     interval = std::min(2 * interval, kMaxRetryInterval);
   }
 }

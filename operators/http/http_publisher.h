@@ -1,17 +1,12 @@
 #ifndef HEADWAY_OPERATORS_HTTP_HTTP_PUBLISHER_H_
 #define HEADWAY_OPERATORS_HTTP_HTTP_PUBLISHER_H_
 
-#include <atomic>
-#include <condition_variable>
 #include <cstddef>
 #include <functional>
 #include <memory>
-#include <mutex>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -20,6 +15,7 @@
 #include "absl/time/time.h"
 #include "engine/step/activator.h"
 #include "engine/step/flush_state.h"
+#include "engine/step/lane_thread.h"
 #include "engine/step/step_context.h"
 #include "engine/step/transactional_sink.h"
 
@@ -54,8 +50,8 @@ struct HttpSinkOptions {
   absl::Duration retry_interval = absl::Milliseconds(100);
   // The time from the first attempt on after which a failure ends the run.
   absl::Duration give_up_after = absl::Minutes(5);
-  // Decides on a rejected request: OK drops its records, an error ends the run. Called on the
-  // thread of the sink; must not throw. Default: an error.
+  // Decides on a rejected request: OK drops its records, an error or an exception ends the run.
+  // Called on the thread of the sink. Default: an error.
   std::function<absl::Status(const HttpRejection&)> on_rejected = nullptr;
 };
 
@@ -78,32 +74,25 @@ class HttpPublisher {
   HttpPublisher& operator=(const HttpPublisher&) = delete;
 
   // Done when the server has all items.
-  absl::StatusOr<FlushState> Publish(const Transaction& transaction);
+  absl::StatusOr<FlushState> Publish(const Transaction& transaction) {
+    return thread_.Publish(transaction);
+  }
 
  private:
   HttpPublisher(HttpSinkOptions options, std::string key_prefix, ThreadActivator activator);
 
-  void Run();
+  // On the thread, as the functions below.
   absl::Status Send(const Transaction& transaction);
   // Sends the items of an epoch.
   absl::Status SendEpoch(Epoch epoch, std::span<const std::string_view> items);
   // Adds the item to the body. Returns false, without effect, if it is for the next request.
   bool AddTo(std::string& body, size_t count, std::string_view item) const;
   absl::Status SendBody(const std::string& body, const std::string& key);
-  // Returns false if the publisher ends.
-  bool Sleep(absl::Duration duration);
 
   const HttpSinkOptions options_;
   const std::string key_prefix_;
-  const ThreadActivator activator_;
   std::unique_ptr<HttpConnection> connection_;  // belongs to the thread
-
-  std::atomic<bool> ends_{false};
-  std::mutex mutex_;  // guards the rest
-  std::condition_variable changed_;
-  std::optional<Transaction> given_;
-  std::optional<absl::Status> outcome_;  // of the given one
-  std::thread thread_;
+  LaneThread thread_;
 };
 
 }  // namespace internal

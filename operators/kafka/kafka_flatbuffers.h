@@ -58,8 +58,8 @@ class KafkaFlatBufferOf {
 //   KafkaSource({.brokers = "kafka:9092", .topics = {"orders"}},
 //               KafkaFlatBuffer<shop::Order>([](const shop::Order& order) { return order.id(); }))
 //
-// DataLoss: the value is damaged, or there is none. All of it is verified. For a sink, the bytes of
-// a FlatBufferBuilder are the value of a KafkaRecord.
+// The whole value is verified first. Errors: DataLoss for a damaged or missing value. A sink sends
+// the bytes of a FlatBufferBuilder as the value of a KafkaRecord.
 template <class Table, class F>
 auto KafkaFlatBuffer(F f) {
   return internal::KafkaFlatBufferOf<Table, F>(std::move(f));

@@ -3,7 +3,6 @@
 #include <librdkafka/rdkafka.h>
 
 #include <algorithm>
-#include <atomic>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
@@ -138,15 +137,10 @@ absl::StatusOr<std::unique_ptr<KafkaTransactions>> KafkaTransactions::Open(
 }
 
 KafkaTransactions::~KafkaTransactions() {
-  if (!thread_.joinable()) return;
-  {
-    std::lock_guard lock(mutex_);
-    ends_ = true;
-  }
-  changed_.notify_all();
+  thread_.End();
+  if (producer_ == nullptr) return;
   // A full queue has room then. The other calls return within kCallMs.
   rd_kafka_purge(producer_->client().handle(), RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-  thread_.join();
 }
 
 absl::StatusOr<std::optional<uint64_t>> KafkaTransactions::LastMark() {
@@ -175,43 +169,13 @@ absl::StatusOr<std::optional<uint64_t>> KafkaTransactions::LastMark() {
   return offset < 0 ? std::nullopt : std::optional(static_cast<uint64_t>(offset));
 }
 
-absl::StatusOr<FlushState> KafkaTransactions::Publish(const Transaction& transaction) {
-  std::lock_guard lock(mutex_);
-  if (outcome_.has_value()) {
-    absl::Status status = *std::exchange(outcome_, std::nullopt);
-    given_.reset();
-    if (!status.ok()) return status;
-    return FlushState::Done();
-  }
-  if (!given_.has_value()) {
-    given_ = transaction;
-    if (!thread_.joinable()) thread_ = std::thread([this] { Run(); });
-    changed_.notify_all();
-  }
-  return FlushState::Pending(absl::Seconds(1));  // the thread wakes the step
-}
-
-void KafkaTransactions::Run() {
-  std::unique_lock lock(mutex_);
-  while (true) {
-    changed_.wait(lock, [&] { return ends_ || (given_.has_value() && !outcome_.has_value()); });
-    if (ends_) return;
-    const Transaction transaction = *given_;
-    lock.unlock();
-    absl::Status status = Commit(transaction.items, transaction.mark);
-    lock.lock();
-    outcome_ = std::move(status);
-    activator_.Activate();
-  }
-}
-
 absl::Status KafkaTransactions::Commit(std::span<const std::string_view> items,
                                        std::optional<uint64_t> mark) {
   absl::Status status;
   for (int i = 0; i < kTries; ++i) {
     bool try_again = false;
     status = TryOnce(items, mark, &try_again);
-    if (status.ok() || ends_) return status;
+    if (status.ok() || thread_.ends()) return status;
     KafkaClient& client = producer_->client();
     // The reports say more than the commit.
     client.Serve();
@@ -236,7 +200,7 @@ absl::Status KafkaTransactions::Repeat(absl::FunctionRef<rd_kafka_error_s*()> ca
     if (error == nullptr) return absl::OkStatus();
     const bool repeats = rd_kafka_error_is_retriable(error) && !rd_kafka_error_is_fatal(error) &&
                          !rd_kafka_error_txn_requires_abort(error);
-    if (!repeats || ends_) return Take(error, context, try_again);
+    if (!repeats || thread_.ends()) return Take(error, context, try_again);
     rd_kafka_error_destroy(error);
   }
 }
@@ -249,7 +213,7 @@ absl::Status KafkaTransactions::TryOnce(std::span<const std::string_view> items,
                              absl::StrCat("cannot begin a transaction", of_id), nullptr);
   if (!status.ok()) return status;
   for (std::string_view item : items) {
-    if (ends_) return absl::CancelledError("the run ends");
+    if (thread_.ends()) return absl::CancelledError("the run ends");
     KafkaRecord record;
     if (!DecodeFromBytes(std::as_bytes(std::span(item)), &record)) {
       return absl::DataLossError("an item of the outbox is no message of this sink");

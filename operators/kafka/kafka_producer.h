@@ -1,16 +1,13 @@
 #ifndef HEADWAY_OPERATORS_KAFKA_KAFKA_PRODUCER_H_
 #define HEADWAY_OPERATORS_KAFKA_KAFKA_PRODUCER_H_
 
-#include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -19,6 +16,7 @@
 #include "absl/time/time.h"
 #include "engine/step/activator.h"
 #include "engine/step/flush_state.h"
+#include "engine/step/lane_thread.h"
 #include "engine/step/step_context.h"
 #include "engine/step/transactional_sink.h"
 #include "operators/kafka/kafka_client.h"
@@ -74,13 +72,20 @@ class KafkaTransactions {
 
   absl::StatusOr<std::optional<uint64_t>> LastMark();
   // As Lane::Publish, for items that are encoded KafkaRecords.
-  absl::StatusOr<FlushState> Publish(const Transaction& transaction);
+  absl::StatusOr<FlushState> Publish(const Transaction& transaction) {
+    return thread_.Publish(transaction);
+  }
 
  private:
   KafkaTransactions(KafkaSinkOptions options, std::string id, ThreadActivator activator)
-      : options_(std::move(options)), id_(std::move(id)), activator_(std::move(activator)) {}
+      : options_(std::move(options)),
+        id_(std::move(id)),
+        thread_(
+            [this](const Transaction& transaction) {
+              return Commit(transaction.items, transaction.mark);
+            },
+            std::move(activator)) {}
 
-  void Run();
   // On the thread, as the three functions below: commits one transaction, and begins it again if it
   // was aborted.
   absl::Status Commit(std::span<const std::string_view> items, std::optional<uint64_t> mark);
@@ -92,14 +97,8 @@ class KafkaTransactions {
 
   const KafkaSinkOptions options_;
   const std::string id_;
-  const ThreadActivator activator_;
   std::unique_ptr<KafkaProducer> producer_;  // the thread's, once it runs
-  std::mutex mutex_;                         // guards the members below, up to the thread
-  std::condition_variable changed_;
-  std::optional<Transaction> given_;
-  std::optional<absl::Status> outcome_;
-  std::atomic<bool> ends_{false};
-  std::thread thread_;
+  LaneThread thread_;
 };
 
 }  // namespace internal

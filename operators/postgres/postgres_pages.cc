@@ -1,5 +1,6 @@
 #include "operators/postgres/postgres_pages.h"
 
+#include <exception>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -47,6 +48,7 @@ PostgresPages::~PostgresPages() {
 
 absl::StatusOr<std::optional<PostgresPage>> PostgresPages::Take() {
   std::lock_guard lock(mutex_);
+  if (thrown_ != nullptr) std::rethrow_exception(thrown_);
   if (!page_.has_value()) return std::nullopt;
   if (!page_->ok()) return page_->status();
   std::optional<PostgresPage> page = *std::move(*page_);
@@ -58,12 +60,19 @@ absl::StatusOr<std::optional<PostgresPage>> PostgresPages::Take() {
 void PostgresPages::Run() {
   bool is_last = false;
   while (!is_last) {
-    absl::StatusOr<PostgresPage> page = Fetch();
-    is_last = !page.ok() || page->is_last;
+    std::optional<absl::StatusOr<PostgresPage>> page;
+    std::exception_ptr thrown;
+    try {
+      page = Fetch();
+    } catch (...) {
+      thrown = std::current_exception();
+    }
+    is_last = thrown != nullptr || !page->ok() || (*page)->is_last;
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return ends_ || !page_.has_value(); });
     if (ends_) return;
     page_ = std::move(page);
+    thrown_ = thrown;
     activator_.Activate();
   }
 }

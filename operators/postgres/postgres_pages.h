@@ -2,6 +2,7 @@
 #define HEADWAY_OPERATORS_POSTGRES_POSTGRES_PAGES_H_
 
 #include <condition_variable>
+#include <exception>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -33,8 +34,9 @@ class PostgresPages {
   PostgresPages(const PostgresPages&) = delete;
   PostgresPages& operator=(const PostgresPages&) = delete;
 
-  // The next page, or nothing while there is none yet: the activator wakes the step then. Not
-  // called again behind the last page.
+  // Returns the next page, or nothing: then the activator wakes the step when the page is there.
+  // Throws an exception of the thread, such as std::bad_alloc. REQUIRES: the last page was not
+  // taken.
   absl::StatusOr<std::optional<PostgresPage>> Take();
 
  private:
@@ -51,6 +53,7 @@ class PostgresPages {
   std::mutex mutex_;  // guards the members below, up to the thread
   std::condition_variable changed_;
   std::optional<absl::StatusOr<PostgresPage>> page_;
+  std::exception_ptr thrown_;  // in place of a page
   bool ends_ = false;
   std::thread thread_;
 };

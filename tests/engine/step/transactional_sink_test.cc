@@ -4,17 +4,21 @@
 
 #include <algorithm>
 #include <atomic>
+#include <functional>
+#include <latch>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "engine/step/lane_thread.h"
 #include "headway.h"
 #include "tests/engine/run_helpers.h"
 #include "tests/engine/store/memory_store.h"
@@ -333,6 +337,78 @@ TEST_CASE("a lane whose mark is gone is refused, and nothing is published twice"
              {"step 'out'", "the lane 'all' of the sink has published epoch",
               "the outside system has no mark"});
   CHECK(outside.Items().size() == 40);
+}
+
+// A sink that publishes with `publish(thread, transaction)` on the thread of its lane.
+struct ThreadSink {
+  using PublishFn = std::function<absl::Status(LaneThread& thread, const Transaction& transaction)>;
+  PublishFn publish;
+
+  struct Publisher {
+    Publisher(PublishFn with, const ThreadActivator& activator)
+        : publish(std::move(with)),
+          thread([this](const Transaction& t) { return publish(thread, t); }, activator) {}
+    PublishFn publish;
+    LaneThread thread;
+  };
+  class Lane {
+   public:
+    explicit Lane(std::unique_ptr<Publisher> publisher) : publisher_(std::move(publisher)) {}
+    absl::Status Write(std::string_view record, Outbox& outbox) {
+      outbox.Add(record);
+      return absl::OkStatus();
+    }
+    absl::StatusOr<std::optional<uint64_t>> LastMark() { return std::nullopt; }
+    absl::StatusOr<FlushState> Publish(const Transaction& transaction) {
+      return publisher_->thread.Publish(transaction);
+    }
+
+   private:
+    std::unique_ptr<Publisher> publisher_;
+  };
+  absl::StatusOr<Lane> OpenLane(const SinkContext& context, const std::string&) {
+    return Lane(std::make_unique<Publisher>(publish, context.activator));
+  }
+};
+
+TEST_CASE("a lane may publish on a thread, whose failures are those of the step") {
+  const auto run = [](ThreadSink::PublishFn publish) {
+    return RunMain(Texts(40, 1, ThreadSink{std::move(publish)}),
+                   With(std::make_shared<MemoryStore>()));
+  };
+  std::vector<std::string> items;  // the thread's, until the run is over
+  CheckOk(run([&](LaneThread& thread, const Transaction& transaction) {
+    CHECK_FALSE(thread.ends());
+    items.insert(items.end(), transaction.items.begin(), transaction.items.end());
+    return absl::OkStatus();
+  }));
+  CHECK(items.size() == 40);
+  CheckError(run([](LaneThread&, const Transaction&) { return absl::AbortedError("is full"); }),
+             absl::StatusCode::kAborted, {"step 'out'", "is full"});
+  CheckError(run([](LaneThread&, const Transaction&) -> absl::Status {
+               throw std::runtime_error("is broken");
+             }),
+             absl::StatusCode::kAborted, {"step 'out'", "threw: is broken"});
+}
+
+TEST_CASE("a run that fails does not wait for a thread that publishes") {
+  std::latch begun(1);
+  bool slept = true;
+  const Dataflow flow("fail", [&](Scope<>& scope) {
+    const auto texts = scope.Input("texts", TestingSource(std::vector<std::string>(40, "text")));
+    texts | Output("out", ThreadSink{[&](LaneThread& thread, const Transaction&) {
+                     begun.count_down();
+                     slept = thread.Sleep(absl::Hours(1));
+                     return absl::CancelledError("the run ends");
+                   }});
+    texts | Output("fail", ThreadSink{[&](LaneThread&, const Transaction&) {
+                     begun.wait();
+                     return absl::AbortedError("enough");
+                   }});
+  });
+  CheckError(RunMain(flow, With(std::make_shared<MemoryStore>())), absl::StatusCode::kAborted,
+             {"step 'fail'", "enough"});
+  CHECK_FALSE(slept);
 }
 
 TEST_CASE("an outbox keeps items of any length, in chunks that a snapshot restores") {
