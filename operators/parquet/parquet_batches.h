@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,9 +12,36 @@
 #include "absl/status/statusor.h"
 #include "engine/step/source.h"
 #include "operators/io/parsed_source.h"
+#include "operators/parquet/parquet_partitions.h"
 #include "operators/parquet/parquet_reader.h"
 
 namespace headway {
+
+namespace internal {
+
+class ParquetBatchReader {
+ public:
+  ParquetBatchReader(ParquetRows rows, int64_t emitted)
+      : rows_(std::move(rows)), emitted_(emitted) {}
+
+  absl::StatusOr<SourceState> Poll(SourceOutput<std::shared_ptr<arrow::RecordBatch>>& out) {
+    while (out.WantsMore()) {
+      const absl::StatusOr<bool> more = rows_.Next();
+      if (!more.ok()) return more.status();
+      if (!*more) return SourceState::Done();
+      emitted_ += rows_.size();
+      out.Emit(rows_.batch());
+    }
+    return SourceState::More();
+  }
+  std::string Snapshot() const { return std::to_string(emitted_); }
+
+ private:
+  ParquetRows rows_;
+  int64_t emitted_ = 0;  // rows of the row group
+};
+
+}  // namespace internal
 
 // The rows of Parquet files in batches of columns, as Stream<std::shared_ptr<arrow::RecordBatch>>,
 // without a copy for each value. `columns` names the columns that are read, in the order of the
@@ -27,65 +53,14 @@ namespace headway {
 //
 // This header includes Arrow's; a program that includes it links Arrow::arrow_shared, which
 // headway::parquet brings along.
-class ParquetBatches {
+class ParquetBatches : public internal::ParquetPartitions<internal::ParquetBatchReader> {
  public:
   using Record = std::shared_ptr<arrow::RecordBatch>;
 
   explicit ParquetBatches(InputPaths paths, std::vector<std::string> columns = {},
                           ParquetOptions options = {})
-      : paths_(std::move(paths)), columns_(std::move(columns)), options_(std::move(options)) {}
-
-  class Reader {
-   public:
-    Reader(internal::ParquetRows rows, int64_t emitted)
-        : rows_(std::move(rows)), emitted_(emitted) {}
-
-    absl::StatusOr<SourceState> Poll(SourceOutput<Record>& out) {
-      while (out.WantsMore()) {
-        const absl::StatusOr<bool> more = rows_.Next();
-        if (!more.ok()) return more.status();
-        if (!*more) return SourceState::Done();
-        emitted_ += rows_.size();
-        out.Emit(rows_.batch());
-      }
-      return SourceState::More();
-    }
-    std::string Snapshot() const { return std::to_string(emitted_); }
-
-   private:
-    internal::ParquetRows rows_;
-    int64_t emitted_ = 0;  // rows of the row group
-  };
-
-  int max_open_partitions() const { return 1; }
-  VanishedPartitions vanished_partitions() const { return options_.vanished; }
-
-  absl::StatusOr<std::vector<std::string>> Partitions(const SourceContext&) {
-    return reader().RowGroups();
-  }
-  absl::StatusOr<Reader> OpenPartition(const SourceContext&, const std::string& row_group,
-                                       std::optional<std::string> position) {
-    const absl::StatusOr<int64_t> skipped = internal::ParquetPosition(position, row_group);
-    if (!skipped.ok()) return skipped.status();
-    absl::StatusOr<internal::ParquetRows> rows = reader().Open(row_group, *skipped);
-    if (!rows.ok()) return rows.status();
-    return Reader(*std::move(rows), *skipped);
-  }
-
- private:
-  // Each worker has one, which is made in its copy of the source.
-  internal::ParquetReader& reader() {
-    if (reader_ == nullptr) {
-      reader_ = std::make_shared<internal::ParquetReader>(
-          paths_.paths(), internal::ParquetSelection{.names = columns_}, options_.where);
-    }
-    return *reader_;
-  }
-
-  InputPaths paths_;
-  std::vector<std::string> columns_;
-  ParquetOptions options_;
-  std::shared_ptr<internal::ParquetReader> reader_;
+      : ParquetPartitions(std::move(paths), {.fields = {}, .names = std::move(columns)},
+                          std::move(options)) {}
 };
 
 }  // namespace headway

@@ -5,8 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
-#include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -20,10 +18,71 @@
 #include "operators/io/columns.h"
 #include "operators/io/parsed_source.h"
 #include "operators/parquet/parquet_column.h"
+#include "operators/parquet/parquet_partitions.h"
 #include "operators/parquet/parquet_reader.h"
 #include "operators/parquet/parquet_type.h"
 
 namespace headway {
+
+namespace internal {
+
+// Assembles the rows of a row group.
+template <class Row>
+class ParquetRowReader {
+ public:
+  ParquetRowReader(ParquetRows rows, int64_t emitted) : rows_(std::move(rows)), emitted_(emitted) {}
+
+  absl::StatusOr<SourceState> Poll(SourceOutput<Row>& out) {
+    for (;;) {
+      if (next_ == std::ssize(block_)) {
+        if (!out.WantsMore()) return SourceState::More();
+        const absl::StatusOr<bool> more = ReadBlock();
+        if (!more.ok()) return more.status();
+        if (!*more) return SourceState::Done();
+      }
+      const int64_t count =
+          out.WantsUpTo(std::min<int64_t>(kRowsAtOnce, std::ssize(block_) - next_));
+      if (count == 0) return SourceState::More();
+      for (const int64_t end = next_ + count; next_ < end; ++next_) {
+        out.Emit(std::move(block_[static_cast<size_t>(next_)]));
+      }
+      emitted_ += count;
+    }
+  }
+  std::string Snapshot() const { return std::to_string(emitted_); }
+
+ private:
+  // Rows that are assembled at a time, one column after the other.
+  static constexpr int64_t kBlockRows = 256;
+  static constexpr int64_t kRowsAtOnce = 64;  // that are emitted between two questions
+
+  // Returns false at the end.
+  absl::StatusOr<bool> ReadBlock() {
+    if (read_ == rows_.size()) {
+      absl::StatusOr<bool> more = rows_.Next();
+      if (!more.ok() || !*more) return more;
+      read_ = 0;
+    }
+    const int64_t count = std::min(kBlockRows, rows_.size() - read_);
+    // Rows that were moved from may have any members.
+    if constexpr (!std::is_trivially_copyable_v<Row>) block_.clear();
+    block_.resize(static_cast<size_t>(count));
+    const ParquetColumn* const bad =
+        ReadParquetRows(ColumnsOf<Row>(), rows_.columns(), read_, std::span<Row>(block_));
+    if (bad != nullptr) return rows_.ErrorOf(*bad);
+    read_ += count;
+    next_ = 0;
+    return true;
+  }
+
+  ParquetRows rows_;
+  int64_t read_ = 0;  // rows of the batch that were assembled
+  std::vector<Row> block_;
+  int64_t next_ = 0;     // of the block
+  int64_t emitted_ = 0;  // rows of the row group
+};
+
+}  // namespace internal
 
 // The rows of Parquet files, as Stream<Row>. HEADWAY_COLUMNS(Row, ...) (operators/io/columns.h)
 // names the members that are columns; parquet_type.h lists their types. Other columns are not read.
@@ -50,7 +109,7 @@ namespace headway {
 // OutOfRange: a timestamp that the unit of its member cannot have. DataLoss: a file is corrupt, or
 // shorter than when the last run read it.
 template <class Row>
-class ParquetSource {
+class ParquetSource : public internal::ParquetPartitions<internal::ParquetRowReader<Row>> {
   static_assert(internal::IsParquetRow<Row>(),
                 "ParquetSource: the row must be a struct with HEADWAY_COLUMNS(Type, members...) "
                 "behind it, whose members have types of parquet_type.h");
@@ -59,95 +118,10 @@ class ParquetSource {
   using Record = Row;
 
   explicit ParquetSource(InputPaths paths, ParquetOptions options = {})
-      : paths_(std::move(paths)), options_(std::move(options)) {}
-
-  class Reader {
-   public:
-    Reader(internal::ParquetRows rows, int64_t emitted)
-        : rows_(std::move(rows)), emitted_(emitted) {}
-
-    absl::StatusOr<SourceState> Poll(SourceOutput<Row>& out) {
-      for (;;) {
-        if (next_ == std::ssize(block_)) {
-          if (!out.WantsMore()) return SourceState::More();
-          const absl::StatusOr<bool> more = ReadBlock();
-          if (!more.ok()) return more.status();
-          if (!*more) return SourceState::Done();
-        }
-        const int64_t count =
-            out.WantsUpTo(std::min<int64_t>(kRowsAtOnce, std::ssize(block_) - next_));
-        if (count == 0) return SourceState::More();
-        for (const int64_t end = next_ + count; next_ < end; ++next_) {
-          out.Emit(std::move(block_[static_cast<size_t>(next_)]));
-        }
-        emitted_ += count;
-      }
-    }
-    std::string Snapshot() const { return std::to_string(emitted_); }
-
-   private:
-    // Rows that are assembled at a time, one column after the other.
-    static constexpr int64_t kBlockRows = 256;
-    static constexpr int64_t kRowsAtOnce = 64;  // that are emitted between two questions
-
-    // Returns false at the end.
-    absl::StatusOr<bool> ReadBlock() {
-      if (read_ == rows_.size()) {
-        absl::StatusOr<bool> more = rows_.Next();
-        if (!more.ok() || !*more) return more;
-        read_ = 0;
-      }
-      const int64_t count = std::min(kBlockRows, rows_.size() - read_);
-      // Rows that were moved from may have any members.
-      if constexpr (!std::is_trivially_copyable_v<Row>) block_.clear();
-      block_.resize(static_cast<size_t>(count));
-      const internal::ParquetColumn* const bad = internal::ReadParquetRows(
-          internal::ColumnsOf<Row>(), rows_.columns(), read_, std::span<Row>(block_));
-      if (bad != nullptr) return rows_.ErrorOf(*bad);
-      read_ += count;
-      next_ = 0;
-      return true;
-    }
-
-    internal::ParquetRows rows_;
-    int64_t read_ = 0;  // rows of the batch that were assembled
-    std::vector<Row> block_;
-    int64_t next_ = 0;     // of the block
-    int64_t emitted_ = 0;  // rows of the row group
-  };
-
-  // The next row group is most often one of the same file.
-  int max_open_partitions() const { return 1; }
-  VanishedPartitions vanished_partitions() const { return options_.vanished; }
-
-  absl::StatusOr<std::vector<std::string>> Partitions(const SourceContext&) {
-    return reader().RowGroups();
-  }
-  absl::StatusOr<Reader> OpenPartition(const SourceContext&, const std::string& row_group,
-                                       std::optional<std::string> position) {
-    const absl::StatusOr<int64_t> skipped = internal::ParquetPosition(position, row_group);
-    if (!skipped.ok()) return skipped.status();
-    absl::StatusOr<internal::ParquetRows> rows = reader().Open(row_group, *skipped);
-    if (!rows.ok()) return rows.status();
-    return Reader(*std::move(rows), *skipped);
-  }
-
- private:
-  // Each worker has one, which is made in its copy of the source.
-  internal::ParquetReader& reader() {
-    if (reader_ == nullptr) {
-      reader_ = std::make_shared<internal::ParquetReader>(
-          paths_.paths(),
-          internal::ParquetSelection{
-              .fields = internal::ParquetFieldsOf<Row>(internal::ColumnsOf<Row>())},
-          options_.where);
-    }
-    return *reader_;
-  }
-
-  InputPaths paths_;
-  ParquetOptions options_;
-  std::shared_ptr<internal::ParquetReader> reader_;
+      : internal::ParquetPartitions<internal::ParquetRowReader<Row>>(
+            std::move(paths),
+            {.fields = internal::ParquetFieldsOf<Row>(internal::ColumnsOf<Row>()), .names = {}},
+            std::move(options)) {}
 };
 
 }  // namespace headway
