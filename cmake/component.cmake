@@ -57,3 +57,11 @@ function(headway_add_component name)
   install(FILES ${CMAKE_CURRENT_BINARY_DIR}/headway-${name}.pc
           DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT ${target})
 endfunction()
+
+# headway_add_connector(name [LINK targets...] [PKG_CONFIG modules...]): the component of the folder
+# operators/<name>.
+function(headway_add_connector name)
+  file(GLOB sources CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR} operators/${name}/*.cc)
+  file(GLOB headers CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR} operators/${name}/*.h)
+  headway_add_component(${name} SOURCES ${sources} HEADERS ${headers} ${ARGN})
+endfunction()

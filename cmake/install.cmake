@@ -11,8 +11,6 @@ install(EXPORT headway-targets NAMESPACE headway:: DESTINATION ${headway_cmake_d
 
 install(DIRECTORY ${headway_header_dir}/headway DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 
-# The names that calls of headway_add_component in this tree may give, built or not.
-set(headway_known_components http kafka parquet postgres)
 configure_package_config_file(cmake/headway-config.cmake.in headway-config.cmake
                               INSTALL_DESTINATION ${headway_cmake_dir})
 write_basic_package_version_file(headway-config-version.cmake COMPATIBILITY SameMinorVersion)
