@@ -263,8 +263,8 @@ KafkaSinkOptions To(const Options& options, const std::string& topic) {
 const KafkaRecord& AsItIs(const KafkaRecord& record) { return record; }
 
 void CopyExactlyOnce(const Options& options, const std::string& from, const std::string& to) {
-  char directory[] = "/tmp/headway-kafka-XXXXXX";
-  Require(mkdtemp(directory) != nullptr, "making a directory for the store");
+  std::string directory = std::filesystem::temp_directory_path() / "headway-kafka-XXXXXX";
+  Require(mkdtemp(directory.data()) != nullptr, "making a directory for the store");
   RunOptions run;
   run.recovery_config = RecoveryConfig{.store = StoreInDirectory(directory)};
   Require(Copy(From(options, from, true), TransactionalKafkaSink(To(options, to), &AsItIs), run));
