@@ -24,15 +24,6 @@ struct Change {
   uint64_t due_nanos;  // since the start; 0 if there is no rate
 };
 
-struct KeyOfChange {
-  uint64_t operator()(const Change& change) const { return change.key; }
-};
-
-struct Totals {
-  uint64_t count = 0;
-  uint64_t sum = 0;
-};
-
 // Keys and sums are as good as random, so that compression does not make the store look small.
 uint64_t KeyOf(uint64_t number) { return SplitMix64(number); }
 
@@ -108,17 +99,9 @@ class Changes {
 };
 
 Stream<Change> Count(const Stream<Change>& changes) {
-  KeyedOperator<Totals, Change, Epoch, KeyOfChange> keyed(changes, "count", KeyOfChange());
-  auto& output = keyed.AddOutput<Change>();
-  keyed.OnBatch([&step = keyed.step(), &output](const CapabilityRef<>& time, Batch<Change>& batch) {
-    auto session = output.SessionAt(time);
-    step.AtEach(batch, [&](size_t i, Totals& totals) {
-      ++totals.count;
-      totals.sum = SplitMix64(totals.sum + batch[i].key);
-      session.Give(Change{totals.count, batch[i].due_nanos});
-    });
+  return CountChanges(changes, [](const Change& change, const Totals& totals) {
+    return Change{totals.count, change.due_nanos};
   });
-  return keyed.Build(output);
 }
 
 auto CheckInto(Work& work) {

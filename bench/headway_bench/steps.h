@@ -138,6 +138,36 @@ class Placement {
   uint64_t inverse_ = ~uint64_t{0} / workers_;
 };
 
+// The state of a key in CountChanges.
+struct Totals {
+  uint64_t count = 0;
+  uint64_t sum = 0;
+};
+
+struct KeyOfChange {
+  template <class Change>
+  uint64_t operator()(const Change& change) const {
+    return change.key;
+  }
+};
+
+// Counts changes, which have a `key`, by key, and emits result_of(change, const Totals&) for each.
+template <class Change, class ResultOf>
+Stream<Change> CountChanges(const Stream<Change>& changes, ResultOf result_of) {
+  KeyedOperator<Totals, Change, Epoch, KeyOfChange> keyed(changes, "count", KeyOfChange());
+  auto& output = keyed.template AddOutput<Change>();
+  keyed.OnBatch([&step = keyed.step(), &output, result_of](const CapabilityRef<>& time,
+                                                           Batch<Change>& batch) {
+    auto session = output.SessionAt(time);
+    step.AtEach(batch, [&](size_t i, Totals& totals) {
+      ++totals.count;
+      totals.sum = SplitMix64(totals.sum + batch[i].key);
+      session.Give(result_of(batch[i], totals));
+    });
+  });
+  return keyed.Build(output);
+}
+
 }  // namespace headway::bench
 
 #endif  // HEADWAY_BENCH_HEADWAY_BENCH_STEPS_H_

@@ -31,6 +31,7 @@
 #include "absl/strings/str_format.h"
 #include "bench/headway_bench/generate.h"
 #include "bench/headway_bench/options.h"
+#include "bench/headway_bench/steps.h"
 #include "headway.h"
 
 namespace headway::bench {
@@ -67,11 +68,6 @@ struct Change {
   uint64_t key;
   uint64_t number;  // within its partition
   uint64_t partition;
-};
-
-struct Totals {
-  uint64_t count = 0;
-  uint64_t sum = 0;
 };
 
 struct Work {
@@ -139,24 +135,6 @@ class Changes {
   const Work work_;
 };
 
-struct KeyOfChange {
-  uint64_t operator()(const Change& change) const { return change.key; }
-};
-
-Stream<Change> Count(const Stream<Change>& changes) {
-  KeyedOperator<Totals, Change, Epoch, KeyOfChange> keyed(changes, "count", KeyOfChange());
-  auto& output = keyed.AddOutput<Change>();
-  keyed.OnBatch([&step = keyed.step(), &output](const CapabilityRef<>& time, Batch<Change>& batch) {
-    auto session = output.SessionAt(time);
-    step.AtEach(batch, [&](size_t i, Totals& totals) {
-      ++totals.count;
-      totals.sum = SplitMix64(totals.sum + batch[i].key);
-      session.Give(batch[i]);
-    });
-  });
-  return keyed.Build(output);
-}
-
 void SetOnce(std::atomic<uint64_t>& moment, uint64_t nanos) {
   uint64_t expected = kNever;
   moment.compare_exchange_strong(expected, nanos);
@@ -168,19 +146,20 @@ Dataflow CountFlow(Work work) {
     board.pids[static_cast<size_t>(scope.worker_index())] = getpid();  // it has one worker
     // Attempts that began before the kill may emit for some moments more.
     const uint64_t begin = MachineNanos();
-    Count(scope.Input("changes", Changes(work))) |
-        InspectBatch("notice", [&board, begin](std::span<const Change> batch) {
-          const uint64_t kill = board.kill_nanos;
-          if (begin < kill) return;
-          board.counted += batch.size();
-          if (kill == kNever) return;
-          SetOnce(board.first_nanos, MachineNanos());
-          for (const Change& change : batch) {
-            if (change.number < board.emitted_at_kill[change.partition]) continue;
-            SetOnce(board.new_nanos, MachineNanos());
-            break;
-          }
-        });
+    CountChanges(scope.Input("changes", Changes(work)), [](const Change& change, const Totals&) {
+      return change;
+    }) | InspectBatch("notice", [&board, begin](std::span<const Change> batch) {
+      const uint64_t kill = board.kill_nanos;
+      if (begin < kill) return;
+      board.counted += batch.size();
+      if (kill == kNever) return;
+      SetOnce(board.first_nanos, MachineNanos());
+      for (const Change& change : batch) {
+        if (change.number < board.emitted_at_kill[change.partition]) continue;
+        SetOnce(board.new_nanos, MachineNanos());
+        break;
+      }
+    });
   });
 }
 
