@@ -164,11 +164,15 @@ Values TopOf(Values values) {
 Texts SumOfEachKey(const Events& left, const Events&) { return OfEachKey(left, SumOf); }
 Texts CountOfEachKey(const Events& left, const Events&) { return OfEachKey(left, CountOf); }
 Texts TopOfEachKey(const Events& left, const Events&) { return OfEachKey(left, TopOf); }
-Texts FirstOfEachTen(const Events& left, const Events&) {
+// An identity of several events of a key. Which of them comes first depends on the key's partition
+// alone.
+const auto kIdentity = [](const Event& event) { return std::pair(event.first, event.second % 4); };
+
+Texts FirstOfEachIdentity(const Events& left, const Events&) {
   Events first;
-  std::set<int64_t> seen;
+  std::set<std::pair<int64_t, int64_t>> seen;
   for (const Event& event : left) {
-    if (seen.insert(event.second % 10).second) first.push_back(event);
+    if (seen.insert(kIdentity(event)).second) first.push_back(event);
   }
   return TextsOf(first);
 }
@@ -530,13 +534,13 @@ Row kKeyedSteps[] = {
                                  [](Values& last, const Values& top) { last = top; }));
      },
      TopOfEachKey},
-    {"Distinct", [](const Inputs& in) { return in.Texts(in.left | Distinct(in.name, kTen)); },
-     FirstOfEachTen},
+    {"Distinct", [](const Inputs& in) { return in.Texts(in.left | Distinct(in.name, kIdentity)); },
+     FirstOfEachIdentity},
     {"Deduplicate",
      [](const Inputs& in) {
-       return in.Texts(in.left | Deduplicate(in.name, absl::Hours(1), kTen));
+       return in.Texts(in.left | Deduplicate(in.name, absl::Hours(1), kIdentity));
      },
-     FirstOfEachTen},
+     FirstOfEachIdentity},
     {"Collect",
      [](const Inputs& in) { return in.Texts(in.left | Collect(in.name, {.size_max = 3})); },
      [](const Events& left, const Events&) {
@@ -577,10 +581,10 @@ Row kKeyedSteps[] = {
      TopOfEachKey},
     {"DistinctPerEpoch",
      [](const Inputs& in) {
-       return in.Texts(in.left | DistinctPerEpoch(in.name, kTen) |
-                       Distinct(in.name + ".distinct", kTen));
+       return in.Texts(in.left | DistinctPerEpoch(in.name, kIdentity) |
+                       Distinct(in.name + ".distinct", kIdentity));
      },
-     FirstOfEachTen},
+     FirstOfEachIdentity},
 };
 
 // The left stream in epochs in which the whole table has come.
@@ -734,6 +738,49 @@ std::vector<Row> EveryStep() {
   return rows;
 }
 
+// Events in a partition for each key: the partitions end at different times, on different workers.
+class KeyPartitions {
+ public:
+  using Record = Event;
+
+  class Reader {
+   public:
+    Reader(Events events, size_t next) : events_(std::move(events)), next_(next) {}
+    absl::StatusOr<SourceState> Poll(SourceOutput<Event>& out) {
+      for (; next_ < events_.size(); ++next_) {
+        if (!out.WantsMore()) return SourceState::More();
+        out.Emit(events_[next_]);
+      }
+      return SourceState::Done();
+    }
+    std::string Snapshot() const { return std::to_string(next_); }
+
+   private:
+    Events events_;
+    size_t next_;
+  };
+
+  explicit KeyPartitions(Events events) : events_(std::move(events)) {}
+
+  absl::StatusOr<std::vector<std::string>> Partitions(const SourceContext&) {
+    std::set<std::string> keys;
+    for (const Event& event : events_) keys.insert(std::to_string(event.first));
+    return std::vector<std::string>(keys.begin(), keys.end());
+  }
+  absl::StatusOr<Reader> OpenPartition(const SourceContext&, const std::string& key,
+                                       std::optional<std::string> position) {
+    Events of_key = events_;
+    std::erase_if(of_key, [&](const Event& event) { return std::to_string(event.first) != key; });
+    return Reader(std::move(of_key), std::stoull(position.value_or("0")));
+  }
+
+ private:
+  Events events_;
+};
+
+// The events come from worker 0 in batches of this size, or from the partitions of all workers.
+constexpr int64_t kPartitioned = 0;
+
 // All steps in one dataflow. Their results are kept as state until the end of the input, so that
 // those of an epoch that is not committed are not counted.
 class EveryStepFlow {
@@ -760,17 +807,22 @@ class EveryStepFlow {
   }
 
  private:
+  static Stream<Event> InputOf(Scope<>& scope, const std::string& id, const Events& events,
+                               int64_t batch_size) {
+    if (batch_size == kPartitioned) return scope.Input(id, KeyPartitions(events));
+    return scope.Input(id, TestingSource(events, {.batch_size = batch_size}));
+  }
+
   void Build(Scope<>& scope, int64_t batch_size) {
-    const TestingSourceOptions options{.batch_size = batch_size};
     const EventClock clock(kTimeOfEvent, kDisorder);
-    const auto left = scope.Input("left", TestingSource(LeftEvents(), options)) |
+    const auto left = InputOf(scope, "left", LeftEvents(), batch_size) |
                       Inspect("stop",
                               [this](const Event&) {
                                 if (--stop_at_ == 0) stop_.RequestStop();
                               }) |
                       AssignEventTime("left time", clock);
-    const auto right = scope.Input("right", TestingSource(RightEvents(), options)) |
-                       AssignEventTime("right time", clock);
+    const auto right =
+        InputOf(scope, "right", RightEvents(), batch_size) | AssignEventTime("right time", clock);
     const auto table = scope.Input("table", TestingSource(kTable));
     std::vector<Stream<Text>> texts;
     for (const Row& row : EveryStep()) {
@@ -794,7 +846,7 @@ class EveryStepFlow {
   Collected<std::pair<std::string, Texts>> ends_;
 };
 
-constexpr int64_t kBatchSizes[] = {1, 7, 1024};
+constexpr int64_t kBatchSizes[] = {1, 7, 1024, kPartitioned};
 constexpr Shape kRunShapes[] = {{1, 1}, {1, 2}, {1, 3}, {1, 8}, {2, 2}};
 
 std::vector<EpochConfig> EpochConfigs() {
@@ -865,7 +917,7 @@ TEST_CASE("results are those of one run after a crash in the middle") {
     auto store = std::make_shared<internal::MemoryStore>();
     const RunOptions options{.epoch_config = EpochConfigs()[(i + 1) % 2],
                              .recovery_config = RecoveryConfig{.store = store}};
-    EveryStepFlow flow(kBatchSizes[i % 2]);
+    EveryStepFlow flow(kBatchSizes[i % std::size(kBatchSizes)]);
     store->CrashAt(14, i % 2 == 0);
     CHECK(!RunInShape(flow.dataflow(), kRunShapes[i], options).ok());
     store->Restart();
