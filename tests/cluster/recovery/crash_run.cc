@@ -9,17 +9,16 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstdlib>
 #include <fstream>
 #include <iostream>
 #include <new>
 #include <utility>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "check.h"
 #include "engine/store/store.h"
+#include "tests/number_from_environment.h"
 
 namespace headway {
 namespace {
@@ -80,13 +79,6 @@ std::vector<pid_t> ChildrenOf(pid_t parent) {
 }
 
 }  // namespace
-
-int64_t NumberFromEnvironment(const char* variable, int64_t otherwise) {
-  const char* const text = std::getenv(variable);
-  int64_t number = otherwise;
-  if (text != nullptr) HEADWAY_CHECK(absl::SimpleAtoi(text, &number));
-  return number;
-}
 
 CrashRun::CrashRun() : lines_(new(SharedPage()) std::atomic<int64_t>(0)) {
   TheReference();

@@ -76,9 +76,6 @@ class CrashRun {
   int64_t lines_at_start_ = 0;
 };
 
-// A variable of the environment as a number.
-int64_t NumberFromEnvironment(const char* variable, int64_t otherwise);
-
 }  // namespace headway
 
 #endif  // HEADWAY_TESTS_CLUSTER_RECOVERY_CRASH_RUN_H_

@@ -21,6 +21,7 @@
 #include "engine/store/store.h"
 #include "tests/cluster/recovery/crash_run.h"
 #include "tests/engine/store/postgres_server.h"
+#include "tests/number_from_environment.h"
 
 // Real processes are ended by force, or held up, at random moments. Their output is that of a run
 // without failures all the same, byte for byte (but for the order of lines).

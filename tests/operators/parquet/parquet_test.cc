@@ -9,14 +9,17 @@
 #include <chrono>
 #include <compare>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iostream>
 #include <memory>
 #include <optional>
 #include <random>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -24,14 +27,17 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "comm/system/file_descriptor.h"
 #include "headway.h"
 #include "operators/parquet/parquet_batches.h"
 #include "operators/parquet/parquet_folder.h"
 #include "operators/parquet/parquet_sink.h"
 #include "operators/parquet/parquet_source.h"
+#include "tests/comm/test_seed.h"
 #include "tests/engine/run_helpers.h"
 #include "tests/engine/store/memory_store.h"
 #include "tests/engine/thread_cluster.h"
+#include "tests/number_from_environment.h"
 #include "tests/operators/resumed_runs.h"
 #include "tests/operators/stopped_runs.h"
 #include "tests/sanitizers.h"
@@ -602,38 +608,185 @@ int CountFiles(const std::string& directory) {
   return count;
 }
 
-TEST_CASE("each row is in one file, however often the process is killed") {
-  const unsigned seed = std::random_device()();
-  CAPTURE(seed);
-  std::mt19937 random(seed);
-  TemporaryDirectory directory;
-  std::filesystem::create_directory(directory / "out");
-  for (int round = 0; round < 6; ++round) {
-    const bool is_killed = round < 5;
-    const RunOptions options = With(StoreInDirectory(directory / "store"));
-    const int wanted = CountFiles(directory / "out") + 1 + static_cast<int>(random() % 5);
-    const pid_t child = fork();
-    if (child == 0) {
-      const absl::Status status =
-          RunInShape(Parts(90, directory / "out"), {1, 1 + round % 3}, options);
+// A running count of a key. The id is the key.
+struct Count {
+  int64_t id = 0;
+  int64_t count = 0;
+  auto operator<=>(const Count&) const = default;
+};
+HEADWAY_COLUMNS(Count, id, count);
+
+// The numbers from 0 to `end` in eight partitions, each in no less than 200 ms.
+class PacedNumbers {
+ public:
+  using Record = int64_t;
+  static constexpr int64_t kPartitions = 8;
+
+  explicit PacedNumbers(int64_t end) : end_(end) {}
+
+  class Reader {
+   public:
+    Reader(int64_t next, int64_t end) : next_(next), end_(end), burst_(1 + end / 1600) {}
+    absl::StatusOr<SourceState> Poll(SourceOutput<int64_t>& out) {
+      for (int64_t i = 0; i < burst_ && out.WantsMore(); ++i) {
+        if (next_ >= end_) return SourceState::Done();
+        out.Emit(std::exchange(next_, next_ + kPartitions));
+      }
+      return SourceState::Idle(absl::Milliseconds(1));
+    }
+    std::string Snapshot() const { return std::to_string(next_); }
+
+   private:
+    int64_t next_;
+    int64_t end_;
+    int64_t burst_;
+  };
+
+  absl::StatusOr<std::vector<std::string>> Partitions(const SourceContext&) {
+    std::vector<std::string> names;
+    for (int64_t i = 0; i < kPartitions; ++i) names.push_back(std::to_string(i));
+    return names;
+  }
+  absl::StatusOr<Reader> OpenPartition(const SourceContext&, const std::string& partition,
+                                       const std::optional<std::string>& position) {
+    return Reader(std::stoll(position.value_or(partition)), end_);
+  }
+
+ private:
+  int64_t end_;
+};
+
+// A program of several processes that counts numbers by key, and writes each running count to
+// directories of Parquet and to files of lines.
+class KilledCounts {
+ public:
+  static constexpr int64_t kKeys = 500;
+  static constexpr int kEpochs = 100;
+  static constexpr int kLanes = 4;
+
+  explicit KilledCounts(int64_t numbers)
+      : numbers_(numbers),
+        options_{
+            .epoch_config = RecordCountEpochConfig{1 + numbers / kEpochs},
+            .recovery_config = RecoveryConfig{.store = StoreInDirectory(directory_ / "store")}} {
+    std::filesystem::create_directory(directory_ / "out");
+    std::filesystem::create_directory(directory_ / "lines");
+  }
+
+  // Starts processes, of which the parent has no workers.
+  void Start(Shape shape) {
+    int ends[2];
+    REQUIRE(pipe(ends) == 0);
+    std::fflush(stdout);  // else each child flushes its copy
+    std::cout.flush();
+    alive_ = internal::FileDescriptor(ends[0]);
+    const internal::FileDescriptor held(ends[1]);
+    parent_ = fork();
+    if (parent_ == 0) {
+      const absl::Status status = SpawnCluster(
+          Flow(),
+          {.proc_count = shape.processes, .worker_count_per_proc = shape.workers, .run = options_});
       _exit(status.ok() ? 0 : 1);
     }
-    int status = 0;
-    if (!is_killed) {
-      waitpid(child, &status, 0);
-      CHECK(status == 0);
-      continue;
-    }
-    siginfo_t ended = {};
-    while (CountFiles(directory / "out") < wanted && ended.si_pid == 0) {
-      absl::SleepFor(absl::Milliseconds(1));
-      waitid(P_PID, static_cast<id_t>(child), &ended, WEXITED | WNOHANG | WNOWAIT);
-    }
-    absl::SleepFor(absl::Microseconds(random() % 20'000));
-    kill(child, SIGKILL);
-    waitpid(child, &status, 0);
   }
-  CheckParts(directory / "out", 90);
+  // The parent and its children.
+  std::vector<pid_t> pids() const {
+    std::vector<pid_t> pids = {parent_};
+    std::ifstream file(absl::StrCat("/proc/", parent_, "/task/", parent_, "/children"));
+    for (pid_t child; file >> child;) pids.push_back(child);
+    return pids;
+  }
+  bool HasEnded() const {
+    siginfo_t ended = {};
+    waitid(P_PID, static_cast<id_t>(parent_), &ended, WEXITED | WNOHANG | WNOWAIT);
+    return ended.si_pid != 0;
+  }
+  // Waits until all processes have ended. Returns whether the run has ended well.
+  bool Wait() {
+    char none = 0;
+    CHECK(read(alive_.get(), &none, 1) == 0);
+    int status = 0;
+    waitpid(parent_, &status, 0);
+    return status == 0;
+  }
+
+  int FileCount() const { return CountFiles(directory_ / "out"); }
+  void CheckResults() const {
+    std::vector<Count> expected;
+    for (int64_t key = 0; key < kKeys; ++key) {
+      for (int64_t i = 1; i <= numbers_ / kKeys; ++i) expected.push_back({key, i});
+    }
+    std::vector<Count> rows;
+    CheckOk(ReadAll(ParquetSource<Count>(directory_ / "out"), &rows));
+    std::sort(rows.begin(), rows.end());
+    CHECK(rows == expected);
+    rows.clear();
+    for (const auto& entry : std::filesystem::directory_iterator(directory_ / "lines")) {
+      std::ifstream file(entry.path());
+      for (Count row; file >> row.id >> row.count;) rows.push_back(row);
+    }
+    std::sort(rows.begin(), rows.end());
+    CHECK(rows == expected);
+  }
+
+ private:
+  Dataflow Flow() const {
+    return Dataflow("counts", [this](Scope<>& scope) {
+      const auto counts =
+          scope.Input("numbers", PacedNumbers(numbers_)) |
+          Map("key", [](int64_t number) { return std::pair(number % kKeys, number); }) |
+          StatefulMap<int64_t>("count", [](std::optional<int64_t>& count,
+                                           int64_t) { return *(count = count.value_or(0) + 1); }) |
+          Map("row", [](const auto& count) { return Count{count.first, count.second}; });
+      counts | Output("out", ParquetSink<Count>(directory_ / "out", [](const Count& row) {
+                        return absl::StrCat("lane=", row.id % kLanes);
+                      }));
+      counts | Map("line", [](const Count& row) { return absl::StrCat(row.id, " ", row.count); }) |
+          Output("lines", DirectorySink(directory_ / "lines", [](std::string_view line) {
+                   return std::string(1, line[line.find(' ') - 1]);
+                 }));
+    });
+  }
+
+  TemporaryDirectory directory_;
+  int64_t numbers_;
+  RunOptions options_;
+  pid_t parent_ = 0;
+  internal::FileDescriptor alive_;  // of a pipe that all processes hold
+};
+
+// HEADWAY_CRASH_TEST_SEEDS is the number of seeds, from HEADWAY_TEST_SEED on, and
+// HEADWAY_CRASH_TEST_RECORDS that of records.
+TEST_CASE("each result is in one file, however often processes are killed") {
+  constexpr int kKills = 5;
+  const uint64_t first = internal::TestSeed("killed counts");
+  const auto seeds = static_cast<uint64_t>(NumberFromEnvironment("HEADWAY_CRASH_TEST_SEEDS", 1));
+  const int64_t numbers =
+      NumberFromEnvironment("HEADWAY_CRASH_TEST_RECORDS", Repeated(10'000, 2'000));
+  for (uint64_t seed = first; seed < first + seeds; ++seed) {
+    CAPTURE(seed);
+    std::mt19937_64 random(seed);
+    const auto below = [&random](int end) {
+      return static_cast<int>(random() % static_cast<uint64_t>(end));
+    };
+    KilledCounts counts(numbers);
+    for (int round = 0; round < kKills; ++round) {
+      counts.Start(round % 2 == 0 ? Shape{1, 1} : Shape{2, 2});
+      // While it starts and resumes, or while it works.
+      const int files_per_kill = KilledCounts::kEpochs * KilledCounts::kLanes / kKills;
+      const int wanted = below(3) == 0 ? 0 : counts.FileCount() + 1 + below(files_per_kill / 2);
+      while (counts.FileCount() < wanted && !counts.HasEnded()) {
+        absl::SleepFor(absl::Milliseconds(1));
+      }
+      absl::SleepFor(absl::Microseconds(below(wanted == 0 ? 200'000 : 20'000)));
+      const std::vector<pid_t> pids = counts.pids();
+      kill(pids[static_cast<size_t>(below(static_cast<int>(pids.size())))], SIGKILL);
+      counts.Wait();
+    }
+    counts.Start({1, 1});
+    CHECK(counts.Wait());
+    counts.CheckResults();
+  }
 }
 
 std::vector<std::string> NamesIn(const std::string& directory) {
