@@ -2,6 +2,7 @@
 
 #include <librdkafka/rdkafka.h>
 
+#include <algorithm>
 #include <cstdint>
 
 #include "absl/strings/numbers.h"
@@ -162,6 +163,10 @@ absl::Status KafkaClient::WithRefusal(int code, std::string_view context) const 
 void KafkaClient::ForgetDeliveries() {
   acknowledged_ = produced_;
   failure_ = absl::OkStatus();
+}
+
+int KafkaTimeout(absl::Duration timeout) {
+  return static_cast<int>(std::clamp<int64_t>(absl::ToInt64Milliseconds(timeout), 1, 1 << 30));
 }
 
 }  // namespace internal

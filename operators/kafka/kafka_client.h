@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "engine/step/activator.h"
 
 struct rd_kafka_s;
@@ -71,6 +72,9 @@ class KafkaClient {
 
 // A status for an error code of librdkafka: "context: reason".
 absl::Status KafkaError(int code, std::string_view context);
+
+// A timeout as librdkafka takes it: whole milliseconds, at least one.
+int KafkaTimeout(absl::Duration timeout);
 
 }  // namespace internal
 

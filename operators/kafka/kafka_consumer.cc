@@ -40,10 +40,6 @@ TopicPartitions ListOf(const std::string& topic, int32_t partition, int64_t offs
   return list;
 }
 
-int Milliseconds(absl::Duration duration) {
-  return static_cast<int>(std::clamp<int64_t>(absl::ToInt64Milliseconds(duration), 1, 1 << 30));
-}
-
 std::string_view Bytes(const void* data, size_t size) {
   return {static_cast<const char*>(data), size};
 }
@@ -56,7 +52,7 @@ KafkaGroupOffsets::KafkaGroupOffsets(rd_kafka_t* client)
 KafkaGroupOffsets::~KafkaGroupOffsets() {
   Send(kLastOffsetsTimeout);
   if (under_way_)
-    rd_kafka_event_destroy(rd_kafka_queue_poll(answers_, Milliseconds(kLastOffsetsTimeout)));
+    rd_kafka_event_destroy(rd_kafka_queue_poll(answers_, KafkaTimeout(kLastOffsetsTimeout)));
   rd_kafka_queue_destroy(answers_);
 }
 
@@ -150,7 +146,7 @@ absl::StatusOr<std::vector<std::string>> KafkaConsumer::List(absl::Duration time
     absl::Duration left = timeout;
     do {  // a client that is refused need not wait for the timeout
       error = rd_kafka_metadata(client_->handle(), is_pattern ? 1 : 0, topic, &metadata,
-                                Milliseconds(std::min(left, kRefusalInterval)));
+                                KafkaTimeout(std::min(left, kRefusalInterval)));
       left -= kRefusalInterval;
       client_->Serve();
     } while (error != RD_KAFKA_RESP_ERR_NO_ERROR && left > absl::ZeroDuration() &&
@@ -189,7 +185,7 @@ absl::StatusOr<std::vector<std::string>> KafkaConsumer::List(absl::Duration time
 absl::StatusOr<int64_t> KafkaConsumer::FirstOffset(const std::string& topic, int32_t partition) {
   const std::string name = absl::StrCat(topic, "/", partition);
   const KafkaStart& start = options_.start;
-  const int timeout_ms = Milliseconds(options_.timeout);
+  const int timeout_ms = KafkaTimeout(options_.timeout);
   switch (start.kind) {
     case KafkaStart::Kind::kBeginning:
       break;
@@ -268,7 +264,7 @@ absl::Status KafkaFetcher::Start(int64_t offset) {
     // few minutes.
     const rd_kafka_metadata_t* metadata = nullptr;
     const rd_kafka_resp_err_t error = rd_kafka_metadata(client, 0, of_topic_, &metadata,
-                                                        Milliseconds(consumer_->options().timeout));
+                                                        KafkaTimeout(consumer_->options().timeout));
     if (error == RD_KAFKA_RESP_ERR_NO_ERROR) rd_kafka_metadata_destroy(metadata);
     if (rd_kafka_consume_start_queue(of_topic_, partition_, offset, queue_) == 0) {
       return absl::OkStatus();

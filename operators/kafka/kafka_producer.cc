@@ -2,7 +2,6 @@
 
 #include <librdkafka/rdkafka.h>
 
-#include <algorithm>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
@@ -17,10 +16,6 @@ namespace {
 constexpr int kTries = 5;
 // A call of the transactional interface returns after this time, and is repeated.
 constexpr int kCallMs = 1000;
-
-int Milliseconds(absl::Duration duration) {
-  return static_cast<int>(std::clamp<int64_t>(absl::ToInt64Milliseconds(duration), 1, 1 << 30));
-}
 
 // The status of an error of the transactional calls, which it takes.
 absl::Status Take(rd_kafka_error_t* error, std::string_view context, bool* try_again) {
@@ -128,7 +123,7 @@ absl::StatusOr<std::unique_ptr<KafkaTransactions>> KafkaTransactions::Open(
   transactions->producer_ = *std::move(producer);
   KafkaClient& client = transactions->producer_->client();
   rd_kafka_error_t* const error =
-      rd_kafka_init_transactions(client.handle(), Milliseconds(options.timeout));
+      rd_kafka_init_transactions(client.handle(), KafkaTimeout(options.timeout));
   if (error == nullptr) return transactions;
   const absl::Cleanup destroy = [error] { rd_kafka_error_destroy(error); };
   return client.ErrorOf(
@@ -158,7 +153,7 @@ absl::StatusOr<std::optional<uint64_t>> KafkaTransactions::LastMark() {
   const absl::Cleanup destroy = [list] { rd_kafka_topic_partition_list_destroy(list); };
   rd_kafka_topic_partition_list_add(list, options_.topic.c_str(), 0);
   const rd_kafka_resp_err_t error =
-      rd_kafka_committed((*client)->handle(), list, Milliseconds(options_.timeout));
+      rd_kafka_committed((*client)->handle(), list, KafkaTimeout(options_.timeout));
   if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
     return (*client)->ErrorOf(error, absl::StrCat("cannot read the last mark of '", id_, "'"));
   }

@@ -99,6 +99,8 @@ std::unique_ptr<KafkaBroker> KafkaBroker::Start(std::string* reason) {
           "transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n"
           "transaction.state.log.num.partitions=4\ngroup.initial.rebalance.delay.ms=0\n"
           "num.network.threads=2\nnum.io.threads=2\nlog.cleaner.enable=false\n"
+          // Messages of tests are of any time, and removed by tests alone.
+          "log.retention.ms=-1\n"
           "auto.create.topics.enable=false\nmessage.max.bytes=1048588\n"));
   REQUIRE(
       std::system(absl::StrCat("cd ", broker->directory_.path(), " && java -Xmx256m -cp '", kJars,
