@@ -53,7 +53,7 @@ struct Flag {
   Store store;
 };
 
-std::string FormatBytes(int64_t bytes) {
+std::string TextOfBytes(int64_t bytes) {
   constexpr int64_t kMiB = int64_t{1} << 20;
   if (bytes % kMiB == 0) return absl::StrFormat("%dMiB", bytes / kMiB);
   return absl::StrFormat("%d", bytes);
@@ -127,7 +127,7 @@ constexpr Flag kFlags[] = {
      }},
     {0, "max-bytes-in-flight", "BYTES", "",
      "limit of memory for records between steps in each process, such as 64MiB",
-     [](const RunOptions& run) { return FormatBytes(run.max_bytes_in_flight); },
+     [](const RunOptions& run) { return TextOfBytes(run.max_bytes_in_flight); },
      [](std::string_view value, const std::string&, Given& given) {
        return Assign(ParseBytes(value), given.flags.run.max_bytes_in_flight);
      }},

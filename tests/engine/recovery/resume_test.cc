@@ -100,7 +100,7 @@ TEST_CASE("a snapshot may be shared by several epochs, more than may be in fligh
 }
 
 TEST_CASE("a run resumes from every crash of its store") {
-  constexpr int kEnd = 24;
+  constexpr int kEnd = 12;
   for (const Shape shape : {Shape{1, 1}, Shape{1, 2}, Shape{2, 1}}) {
     CAPTURE(shape.processes);
     CAPTURE(shape.workers);
