@@ -1,7 +1,6 @@
 #include "operators/parquet/parquet_folder.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -9,17 +8,17 @@
 #include <filesystem>
 #include <fstream>
 #include <random>
-#include <sstream>
 #include <system_error>
 #include <utility>
 #include <vector>
 
 #include "absl/cleanup/cleanup.h"
-#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
+#include "comm/system/file_descriptor.h"
 #include "comm/system/output.h"
 #include "engine/runtime/status_macros.h"
 #include "operators/parquet/parquet_paths.h"
@@ -29,8 +28,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A process that is stopped between two system calls may hold the lock.
-constexpr absl::Duration kLockTimeout = absl::Seconds(30);
+constexpr absl::string_view kWriter = ".writer";
+constexpr absl::string_view kUnfinished = ".unfinished";
+constexpr absl::string_view kCommit = ".commit";
 
 absl::Status SystemError(const char* verb, const std::string& path) {
   const int error = errno;
@@ -77,6 +77,29 @@ std::string RandomName() {
   return absl::StrCat(absl::Hex(random(), absl::kZeroPad8), absl::Hex(random(), absl::kZeroPad8));
 }
 
+// The generation in the name of a hidden file, `[<mark>.]<generation>-<random name><ending>`.
+std::optional<uint64_t> GenerationIn(absl::string_view name, absl::string_view ending) {
+  uint64_t generation = 0;
+  if (!absl::ConsumeSuffix(&name, ending)) return std::nullopt;
+  name.remove_prefix(name.find('.') + 1);  // npos + 1 is 0
+  if (!absl::SimpleAtoi(name.substr(0, name.find('-')), &generation)) return std::nullopt;
+  return generation;
+}
+
+absl::Status WriteDurably(const std::string& path, const std::string& text) {
+  const FileDescriptor file(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  if (!file.is_open()) return SystemError("create", path);
+  errno = WriteAll(file.get(), text);
+  if (errno != 0 || fsync(file.get()) != 0) return SystemError("write to", path);
+  return absl::OkStatus();
+}
+
+// A process of another generation may have removed the file as well.
+absl::Status Remove(const std::string& path) {
+  if (unlink(path.c_str()) == 0 || errno == ENOENT) return absl::OkStatus();
+  return SystemError("remove", path);
+}
+
 }  // namespace
 
 absl::StatusOr<ParquetFolder> ParquetFolder::Open(const std::string& directory,
@@ -94,138 +117,143 @@ absl::StatusOr<ParquetFolder> ParquetFolder::Open(const std::string& directory,
     HEADWAY_RETURN_IF_ERROR(MakeFolders(directory, lane));
     absl::StrAppend(&folder.folder_, "/", lane);
   }
-  folder.has_marks_ = !context.store_id.empty();
+  const bool has_marks = !context.store_id.empty();
   folder.generation_ = context.generation;
   folder.writer_ = absl::StrCat(context.generation, "-", RandomName());
   folder.prefix_ = absl::StrCat("part-", PathText(context.step_id), "-",
-                                folder.has_marks_ ? PathText(context.store_id) : RandomName(), "-");
-  if (!folder.has_marks_) return folder;
-  const absl::StatusOr<FileDescriptor> lock = folder.Lock();
-  if (!lock.ok()) return lock.status();
-  absl::StatusOr<State> state = folder.ReadState();
-  if (!state.ok()) return state.status();
-  HEADWAY_RETURN_IF_ERROR(folder.CheckGeneration(*state));
-  HEADWAY_RETURN_IF_ERROR(folder.CompleteCommit(*state));
-  state->generation = folder.generation_;
-  HEADWAY_RETURN_IF_ERROR(folder.WriteState(*state));
-  folder.state_ = *state;
+                                has_marks ? PathText(context.store_id) : RandomName());
+  if (!has_marks) return folder;
+  folder.hidden_ = absl::StrCat(folder.folder_, "/.", folder.prefix_);
+  HEADWAY_RETURN_IF_ERROR(MakeFolders(folder.folder_, absl::StrCat(".", folder.prefix_)));
+  HEADWAY_RETURN_IF_ERROR(folder.TakeOver());
   return folder;
+}
+
+absl::Status ParquetFolder::TakeOver() {
+  const std::string writer = HiddenPath(absl::StrCat(writer_, kWriter));
+  HEADWAY_RETURN_IF_ERROR(WriteDurably(writer, ""));
+  absl::Cleanup leave = [&writer] { unlink(writer.c_str()); };
+  // The order matters from here on: see parquet_folder.h.
+  const absl::StatusOr<std::vector<std::string>> names = HiddenFiles();
+  if (!names.ok()) return names.status();
+  HEADWAY_RETURN_IF_ERROR(CheckIsLast(*names));
+  std::move(leave).Cancel();
+  const auto remove_earlier = [&](absl::string_view ending) -> absl::Status {
+    for (const std::string& name : *names) {
+      const std::optional<uint64_t> generation = GenerationIn(name, ending);
+      if (!generation.has_value() || *generation >= generation_) continue;
+      HEADWAY_RETURN_IF_ERROR(Remove(HiddenPath(name)));
+    }
+    return absl::OkStatus();
+  };
+  HEADWAY_RETURN_IF_ERROR(remove_earlier(kCommit));
+  absl::StatusOr<State> state = ReadState();
+  if (!state.ok()) return state.status();
+  state_ = *std::move(state);
+  if (state_.mark.has_value()) {
+    absl::Status named = NameFile(*state_.mark, state_.writer);
+    if (!named.ok() && !absl::IsNotFound(named)) return named;  // it has its name already
+  }
+  HEADWAY_RETURN_IF_ERROR(remove_earlier(kUnfinished));
+  HEADWAY_RETURN_IF_ERROR(remove_earlier(kWriter));
+  return SyncFolder(hidden_);
 }
 
 absl::Status ParquetFolder::Publish(
     std::optional<uint64_t> mark, absl::FunctionRef<absl::Status(const std::string& path)> write) {
   const uint64_t number = mark.value_or(published_);
-  const std::string hidden = HiddenNameOf(number, writer_);
-  absl::Cleanup remove = [&hidden] { unlink(hidden.c_str()); };
-  HEADWAY_RETURN_IF_ERROR(write(hidden));
+  const std::string unfinished = UnfinishedPath(number, writer_);
+  absl::Cleanup remove = [&unfinished] { unlink(unfinished.c_str()); };
+  HEADWAY_RETURN_IF_ERROR(write(unfinished));
   if (mark.has_value()) {
     // The entry of the file must not be lost while that of the mark is not.
-    HEADWAY_RETURN_IF_ERROR(SyncFolder(folder_));
-    const absl::StatusOr<FileDescriptor> lock = Lock();
-    if (!lock.ok()) return lock.status();
-    const absl::StatusOr<State> state = ReadState();
-    if (!state.ok()) return state.status();
-    HEADWAY_RETURN_IF_ERROR(CheckGeneration(*state));
+    HEADWAY_RETURN_IF_ERROR(SyncFolder(hidden_));
+    absl::Status committed = Commit(*mark);
+    if (absl::IsAborted(committed)) return committed;
+    std::move(remove).Cancel();  // behind another error the mark may be there
+    HEADWAY_RETURN_IF_ERROR(committed);
+  } else {
     std::move(remove).Cancel();
-    state_ = {.mark = mark, .writer = writer_, .generation = generation_};
-    HEADWAY_RETURN_IF_ERROR(WriteState(state_));
-    return Rename(hidden, NameOf(number));
+    ++published_;
   }
-  std::move(remove).Cancel();
-  ++published_;
-  return Rename(hidden, NameOf(number));
+  absl::Status named = NameFile(number, writer_);
+  return mark.has_value() ? Explain(std::move(named)) : named;
 }
 
-absl::StatusOr<FileDescriptor> ParquetFolder::Lock() const {
-  const std::string path = absl::StrCat(folder_, "/.", prefix_, "lock");
-  FileDescriptor file(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
-  if (!file.is_open()) return SystemError("open", path);
-  const absl::Time deadline = absl::Now() + kLockTimeout;
-  while (flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK && errno != EINTR) return SystemError("lock", path);
-    if (absl::Now() > deadline) {
-      return absl::UnavailableError(
-          absl::StrCat("a process that stands still holds '", path,
-                       "'; end it (fuser names it), and start the run again"));
-    }
-    absl::SleepFor(absl::Milliseconds(5));
+absl::Status ParquetFolder::Commit(uint64_t mark) {
+  const std::string commit = HiddenPath(absl::StrCat(writer_, kCommit));
+  HEADWAY_RETURN_IF_ERROR(WriteDurably(commit, absl::StrCat(mark, " ", writer_, "\n")));
+  const absl::StatusOr<std::vector<std::string>> names = HiddenFiles();
+  if (!names.ok()) return names.status();
+  HEADWAY_RETURN_IF_ERROR(CheckIsLast(*names));
+  if (rename(commit.c_str(), HiddenPath("mark").c_str()) != 0) {
+    return Explain(SystemError("rename", commit));
   }
-  return file;
+  state_ = {.mark = mark, .writer = writer_};
+  return SyncFolder(hidden_);
 }
 
-absl::StatusOr<ParquetFolder::State> ParquetFolder::ReadState() const {
-  const std::string path = absl::StrCat(folder_, "/.", prefix_, "mark");
-  std::error_code error;
-  if (!fs::exists(path, error) && !error) return State{};
-  std::ifstream file(path);
-  State state;
-  std::string mark;
-  uint64_t number = 0;
-  if (!(file >> mark >> state.writer >> state.generation)) {
-    return absl::DataLossError(absl::StrCat("cannot read the mark in '", path, "'"));
-  }
-  if (mark != "none") {
-    if (!(std::istringstream(mark) >> number)) {
-      return absl::DataLossError(absl::StrCat("'", path, "' has no mark"));
-    }
-    state.mark = number;
-  }
-  return state;
-}
-
-absl::Status ParquetFolder::WriteState(const State& state) const {
-  const std::string path = absl::StrCat(folder_, "/.", prefix_, "mark");
-  const std::string text = absl::StrCat(state.mark.has_value() ? absl::StrCat(*state.mark) : "none",
-                                        " ", state.writer, " ", state.generation, "\n");
-  const std::string next = absl::StrCat(path, ".next");
-  const FileDescriptor file(open(next.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-  if (!file.is_open()) return SystemError("create", next);
-  errno = WriteAll(file.get(), text);
-  if (errno != 0 || fsync(file.get()) != 0) return SystemError("write to", next);
-  return Rename(next, path);
-}
-
-absl::Status ParquetFolder::CheckGeneration(const State& state) const {
-  if (state.generation <= generation_) return absl::OkStatus();
-  return absl::AbortedError(absl::StrCat(
-      "a later generation of the run has taken over '", folder_, "' (", state.generation,
-      ", this is ", generation_,
-      "); if none runs, the recovery store is an older copy: put the newer one back, or "
-      "write to another directory with a new store"));
-}
-
-absl::Status ParquetFolder::CompleteCommit(const State& state) const {
-  if (state.mark.has_value()) {
-    const std::string hidden = HiddenNameOf(*state.mark, state.writer);
-    if (access(hidden.c_str(), F_OK) == 0) {
-      HEADWAY_RETURN_IF_ERROR(Rename(hidden, NameOf(*state.mark)));
-    }
-  }
-  std::error_code error;
-  std::vector<fs::path> unfinished;
-  for (fs::directory_iterator entry(folder_, error); !error && entry != fs::directory_iterator();
-       entry.increment(error)) {
-    const std::string name = entry->path().filename().string();
-    if (absl::StartsWith(name, absl::StrCat(".", prefix_)) && absl::EndsWith(name, ".unfinished")) {
-      unfinished.push_back(entry->path());
-    }
-  }
-  for (const fs::path& path : unfinished) fs::remove(path, error);
-  return absl::OkStatus();
-}
-
-absl::Status ParquetFolder::Rename(const std::string& from, const std::string& to) const {
+absl::Status ParquetFolder::NameFile(uint64_t number, const std::string& writer) const {
+  const std::string from = UnfinishedPath(number, writer);
+  const std::string to =
+      absl::StrCat(folder_, "/", prefix_, "-", absl::Dec(number, absl::kZeroPad12), ".parquet");
   if (rename(from.c_str(), to.c_str()) != 0) return SystemError("rename", from);
   return SyncFolder(folder_);
 }
 
-std::string ParquetFolder::NameOf(uint64_t number) const {
-  return absl::StrCat(folder_, "/", prefix_, absl::Dec(number, absl::kZeroPad12), ".parquet");
+absl::StatusOr<ParquetFolder::State> ParquetFolder::ReadState() const {
+  const std::string path = HiddenPath("mark");
+  std::error_code error;
+  if (!fs::exists(path, error) && !error) return State{};
+  std::ifstream file(path);
+  State state;
+  uint64_t mark = 0;
+  if (!(file >> mark >> state.writer)) {
+    return absl::DataLossError(absl::StrCat("cannot read the mark in '", path, "'"));
+  }
+  state.mark = mark;
+  return state;
 }
 
-std::string ParquetFolder::HiddenNameOf(uint64_t number, const std::string& writer) const {
-  return absl::StrCat(folder_, "/.", prefix_, absl::Dec(number, absl::kZeroPad12), ".", writer,
-                      ".unfinished");
+absl::Status ParquetFolder::CheckIsLast(const std::vector<std::string>& names) const {
+  for (const std::string& name : names) {
+    const std::optional<uint64_t> generation = GenerationIn(name, kWriter);
+    if (!generation.has_value() || *generation <= generation_) continue;
+    return absl::AbortedError(absl::StrCat(
+        "a later generation of the run has taken over '", folder_, "' (", *generation, ", this is ",
+        generation_,
+        "); if none runs, the recovery store is an older copy: put the newer one back, or "
+        "write to another directory with a new store"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ParquetFolder::Explain(absl::Status status) const {
+  if (!absl::IsNotFound(status)) return status;
+  const absl::StatusOr<std::vector<std::string>> names = HiddenFiles();
+  if (names.ok()) HEADWAY_RETURN_IF_ERROR(CheckIsLast(*names));
+  return status;
+}
+
+absl::StatusOr<std::vector<std::string>> ParquetFolder::HiddenFiles() const {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (fs::directory_iterator entry(hidden_, error); !error && entry != fs::directory_iterator();
+       entry.increment(error)) {
+    names.push_back(entry->path().filename().string());
+  }
+  if (!error) return names;
+  return absl::ErrnoToStatus(error.value(), absl::StrCat("cannot list '", hidden_, "'"));
+}
+
+std::string ParquetFolder::HiddenPath(const std::string& name) const {
+  return absl::StrCat(hidden_, "/", name);
+}
+
+std::string ParquetFolder::UnfinishedPath(uint64_t number, const std::string& writer) const {
+  const std::string name =
+      absl::StrCat(absl::Dec(number, absl::kZeroPad12), ".", writer, kUnfinished);
+  return hidden_.empty() ? absl::StrCat(folder_, "/.", prefix_, "-", name) : HiddenPath(name);
 }
 
 }  // namespace headway::internal

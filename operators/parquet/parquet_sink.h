@@ -231,16 +231,15 @@ class ParquetSinkOf {
 // Without a recovery store a file is written when its epoch ends; rows of an epoch that did not end
 // are lost with the run. At the end of the input, and of a graceful stop, all rows are published.
 //
-// Readers must ignore names that begin with '.', as they do: these are unfinished files and the
-// mark of the last commit (parquet_folder.h). The mark must stay in the directory; the files may be
-// moved away. Files are written, and made durable, on a thread of each worker.
+// Readers must ignore names that begin with '.', as they do: a hidden folder has unfinished files
+// and the mark of the last commit (parquet_folder.h). It must stay in the directory; the files may
+// be moved away. Files are written, and made durable, on a thread of each worker.
 //
 // Errors, as statuses that end the run: those of the file system, with the path. InvalidArgument:
 // partition_of returned no path of a directory, or a string is not UTF-8. Aborted: a later
-// generation of the run has taken over, or the store is an older copy. Unavailable: a process that
-// stands still holds the lock of a directory. FailedPrecondition: the store has rows of a program
-// with other columns. An exception of partition_of ends the run with an error
-// that names the step.
+// generation of the run has taken over, or the store is an older copy. FailedPrecondition: the
+// store has rows of a program with other columns. An exception of partition_of ends the run with an
+// error that names the step.
 template <class Row>
 auto ParquetSink(std::string directory, ParquetSinkOptions options = {}) {
   return internal::ParquetSinkOf<Row, internal::OneParquetFolder>(std::move(directory), {},

@@ -1,6 +1,7 @@
 // ParquetSource, ParquetBatches and ParquetSink: files are exchanged with pyarrow and DuckDB.
 #include <doctest/doctest.h>
 #include <signal.h>
+#include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -805,25 +806,27 @@ TEST_CASE("a commit that was cut off is completed, and files that readers took d
   CheckParts(directory.path(), 30);
   const std::string part = directory / "part=1";
   std::vector<std::string> names = NamesIn(part);
-  // Hidden names come first: those of the lock and of the mark.
-  REQUIRE(names.size() > 4);
-  for (size_t i = 2; i + 1 < names.size(); ++i) std::filesystem::remove(part + "/" + names[i]);
+  // The hidden folder comes first.
+  REQUIRE(names.size() > 3);
+  for (size_t i = 1; i + 1 < names.size(); ++i) std::filesystem::remove(part + "/" + names[i]);
   // The last commit got as far as its mark, and a file that is not committed is left over.
-  std::string stem = names.back();
-  stem.resize(stem.size() - std::string(".parquet").size());
-  std::ifstream mark(part + "/" + names[1]);
-  std::string number;
+  std::ifstream mark(part + "/" + names[0] + "/mark");
+  int64_t number = 0;
   std::string writer;
   mark >> number >> writer;
   REQUIRE_FALSE(writer.empty());
-  const std::string hidden = part + "/." + stem + "." + writer + ".unfinished";
+  const auto hidden_name = [&](int64_t of) {
+    return absl::StrCat(part, "/", names[0], "/", absl::Dec(of, absl::kZeroPad12), ".", writer,
+                        ".unfinished");
+  };
+  const std::string hidden = hidden_name(number);
   std::filesystem::rename(part + "/" + names.back(), hidden);
-  const std::string left_over = part + "/." + stem + "9.1-2.unfinished";
+  const std::string left_over = hidden_name(number + 1);
   std::filesystem::copy_file(hidden, left_over);
   CheckOk(RunMain(Parts(36, directory.path()), With(store)));
   const std::vector<std::string> after = NamesIn(part);
   CHECK(std::count(after.begin(), after.end(), names.back()) == 1);
-  CHECK(std::count(after.begin(), after.end(), names[2]) == 0);
+  CHECK(std::count(after.begin(), after.end(), names[1]) == 0);
   CHECK_FALSE(std::filesystem::exists(left_over));
   std::vector<Part> rows;
   CheckOk(ReadAll(ParquetSource<Part>(directory.path()), &rows));
@@ -852,29 +855,123 @@ TEST_CASE("rows that wait in a store are not published with other columns") {
   CheckError(state.status(), StatusCode::kFailedPrecondition, {"other columns", "part-out-s"});
 }
 
+absl::StatusOr<internal::ParquetFolder> OpenFolder(const TemporaryDirectory& directory,
+                                                   uint64_t generation) {
+  return internal::ParquetFolder::Open(
+      directory.path(), "",
+      StepContext{.step_id = "out", .store_id = "s", .generation = generation});
+}
+
+absl::Status WriteNothing(const std::string& path) {
+  return std::ofstream(path) ? absl::OkStatus() : absl::UnknownError(path);
+}
+
+std::vector<std::string> FilesOf(std::initializer_list<int> marks) {
+  std::vector<std::string> names = {".part-out-s"};
+  for (const int mark : marks) {
+    names.push_back(absl::StrCat("part-out-s-", absl::Dec(mark, absl::kZeroPad12), ".parquet"));
+  }
+  return names;
+}
+
 TEST_CASE("a process of an earlier generation cannot publish") {
   TemporaryDirectory directory;
-  const auto open = [&](uint64_t generation) {
-    return internal::ParquetFolder::Open(
-        directory.path(), "",
-        StepContext{.step_id = "out", .store_id = "s", .generation = generation});
-  };
-  const auto write = [](const std::string& path) {
-    return std::filesystem::copy_file(Files() / "parts/0.parquet", path) ? absl::OkStatus()
-                                                                         : absl::UnknownError("");
-  };
-  absl::StatusOr<internal::ParquetFolder> first = open(1);
-  CheckOk(first->Publish(5, write));
-  absl::StatusOr<internal::ParquetFolder> second = open(2);
+  absl::StatusOr<internal::ParquetFolder> first = OpenFolder(directory, 1);
+  CheckOk(first->Publish(5, WriteNothing));
+  absl::StatusOr<internal::ParquetFolder> second = OpenFolder(directory, 2);
   CHECK(second->last_mark() == 5);
-  CheckError(first->Publish(6, write), StatusCode::kAborted, {"later generation"});
-  CheckOk(second->Publish(7, write));
-  CheckError(open(1).status(), StatusCode::kAborted, {directory.path(), "older copy"});
-  CHECK(open(3)->last_mark() == 7);
-  CHECK(NamesIn(directory.path()) == std::vector<std::string>{".part-out-s-lock",
-                                                              ".part-out-s-mark",
-                                                              "part-out-s-000000000005.parquet",
-                                                              "part-out-s-000000000007.parquet"});
+  CheckError(first->Publish(6, WriteNothing), StatusCode::kAborted, {"later generation"});
+  CheckOk(second->Publish(7, WriteNothing));
+  CheckError(OpenFolder(directory, 1).status(), StatusCode::kAborted,
+             {directory.path(), "older copy"});
+  CHECK(OpenFolder(directory, 3)->last_mark() == 7);
+  CHECK(NamesIn(directory.path()) == FilesOf({5, 7}));
+  CHECK(NamesIn(directory / ".part-out-s").size() == 2);  // the mark, and the last writer
+}
+
+// A process that takes a folder over and publishes mark 6, as far as its system call `calls`.
+class StoppedPublisher {
+ public:
+  StoppedPublisher(const TemporaryDirectory& directory, int calls) : pid_(fork()) {
+    if (pid_ == 0) {
+      if (ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) _exit(kNotTraced);
+      raise(SIGSTOP);
+      absl::StatusOr<internal::ParquetFolder> folder = OpenFolder(directory, 2);
+      absl::Status status = folder.status();
+      if (status.ok()) status = folder->Publish(6, WriteNothing);
+      _exit(status.ok() ? kPublished : absl::IsAborted(status) ? kAborted : kFailed);
+    }
+    int status = 0;
+    waitpid(pid_, &status, 0);
+    // Each call stops at its begin and at its end.
+    for (; calls >= 0 && WIFSTOPPED(status); --calls) {
+      ptrace(PTRACE_SYSCALL, pid_, nullptr, nullptr);
+      waitpid(pid_, &status, 0);
+    }
+    if (!WIFSTOPPED(status)) outcome_ = WEXITSTATUS(status);
+  }
+
+  static constexpr int kPublished = 0;
+  static constexpr int kAborted = 1;
+  static constexpr int kFailed = 2;
+  static constexpr int kNotTraced = 3;
+
+  bool is_stopped() const { return outcome_ < 0; }
+  // Lets it run to its end. Returns how it ended.
+  int Continue() {
+    if (!is_stopped()) return outcome_;
+    ptrace(PTRACE_DETACH, pid_, nullptr, nullptr);
+    int status = 0;
+    waitpid(pid_, &status, 0);
+    return outcome_ = WIFEXITED(status) ? WEXITSTATUS(status) : kFailed;
+  }
+
+ private:
+  pid_t pid_;
+  int outcome_ = -1;
+};
+
+TEST_CASE("a process that stands still anywhere holds nobody up, and publishes nothing later") {
+  bool any_committed = false;
+  bool any_aborted = false;
+  for (int calls = 0;; ++calls) {
+    CAPTURE(calls);
+    TemporaryDirectory directory;
+    CheckOk(OpenFolder(directory, 1)->Publish(5, WriteNothing));
+    StoppedPublisher stopped(directory, calls);
+    if (!stopped.is_stopped()) {
+      if (stopped.Continue() == StoppedPublisher::kNotTraced) {
+        MESSAGE("skipped: processes may not be traced");
+        return;
+      }
+      CHECK(stopped.Continue() == StoppedPublisher::kPublished);
+      break;
+    }
+    absl::StatusOr<internal::ParquetFolder> next = OpenFolder(directory, 3);
+    CheckOk(next.status());
+    const bool committed = next->last_mark() == 6;
+    CHECK((committed || next->last_mark() == 5));
+    const std::vector<std::string> before = NamesIn(directory.path());
+    CHECK(before == (committed ? FilesOf({5, 6}) : FilesOf({5})));
+    const std::string mark = directory.Read(".part-out-s/mark");
+    // It wakes up while the next one publishes, or before.
+    int outcome = -1;
+    if (calls % 2 == 0) outcome = stopped.Continue();
+    CheckOk(next->Publish(7, [&](const std::string& path) {
+      absl::Status status = WriteNothing(path);
+      outcome = stopped.Continue();
+      CHECK(directory.Read(".part-out-s/mark") == mark);
+      return status;
+    }));
+    CHECK(NamesIn(directory.path()) == (committed ? FilesOf({5, 6, 7}) : FilesOf({5, 7})));
+    CHECK(OpenFolder(directory, 4)->last_mark() == 7);
+    CHECK((outcome == StoppedPublisher::kAborted ||
+           (committed && outcome == StoppedPublisher::kPublished)));
+    any_committed |= committed;
+    any_aborted |= !committed;
+  }
+  CHECK(any_committed);
+  CHECK(any_aborted);
 }
 
 }  // namespace
