@@ -21,8 +21,7 @@ namespace internal {
 
 class ParquetBatchReader {
  public:
-  ParquetBatchReader(ParquetRows rows, int64_t emitted)
-      : rows_(std::move(rows)), emitted_(emitted) {}
+  explicit ParquetBatchReader(ParquetRows rows) : rows_(std::move(rows)), emitted_(rows_.begin()) {}
 
   absl::StatusOr<SourceState> Poll(SourceOutput<std::shared_ptr<arrow::RecordBatch>>& out) {
     while (out.WantsMore()) {
@@ -34,11 +33,11 @@ class ParquetBatchReader {
     }
     return SourceState::More();
   }
-  std::string Snapshot() const { return std::to_string(emitted_); }
+  std::string Snapshot() const { return rows_.PositionAt(emitted_); }
 
  private:
   ParquetRows rows_;
-  int64_t emitted_ = 0;  // rows of the row group
+  int64_t emitted_;  // rows of the row group
 };
 
 }  // namespace internal
@@ -49,7 +48,7 @@ class ParquetBatchReader {
 // another process: work on it before the first exchange.
 //
 // Paths, conditions, partitions and errors are those of ParquetSource; types are not checked, and
-// columns of directories `key=value` are not added. A position is a number of rows.
+// columns of directories `key=value` are not added.
 //
 // This header includes Arrow's; a program that includes it links Arrow::arrow_shared, which
 // headway::parquet brings along.

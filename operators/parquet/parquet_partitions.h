@@ -1,7 +1,6 @@
 #ifndef HEADWAY_OPERATORS_PARQUET_PARQUET_PARTITIONS_H_
 #define HEADWAY_OPERATORS_PARQUET_PARQUET_PARTITIONS_H_
 
-#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,8 +15,8 @@
 namespace headway::internal {
 
 // A source whose partitions are the row groups of files, without the type of its records. The
-// position in a row group is a number of rows. `Reader(ParquetRows, int64_t emitted)` is the
-// source's reader.
+// position in a row group is a number of rows, with a fingerprint of the row group.
+// `Reader(ParquetRows)` is the source's reader.
 template <class Reader>
 class ParquetPartitions {
  public:
@@ -29,12 +28,10 @@ class ParquetPartitions {
     return reader().RowGroups();
   }
   absl::StatusOr<Reader> OpenPartition(const SourceContext&, const std::string& row_group,
-                                       std::optional<std::string> position) {
-    const absl::StatusOr<int64_t> skipped = ParquetPosition(position, row_group);
-    if (!skipped.ok()) return skipped.status();
-    absl::StatusOr<ParquetRows> rows = reader().Open(row_group, *skipped);
+                                       const std::optional<std::string>& position) {
+    absl::StatusOr<ParquetRows> rows = reader().Open(row_group, position);
     if (!rows.ok()) return rows.status();
-    return Reader(*std::move(rows), *skipped);
+    return Reader(*std::move(rows));
   }
 
  protected:

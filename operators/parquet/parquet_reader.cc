@@ -27,6 +27,8 @@
 #include "absl/numeric/int128.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "comm/codec/stable_hash.h"
 #include "comm/system/file_descriptor.h"
 #include "engine/runtime/status_macros.h"
 #include "operators/parquet/parquet_paths.h"
@@ -774,10 +776,43 @@ std::string NameOfGroup(const std::string& path, int group) {
   return absl::StrCat(path, "#", group);
 }
 
+// A number that another row group of this name most likely does not have: rows, and the sizes and
+// statistics of all columns. It does not depend on the columns that are read.
+std::string FingerprintOf(const parquet::RowGroupMetaData& group) {
+  std::string text = absl::StrCat(group.num_rows());
+  for (int i = 0; i < group.num_columns(); ++i) {
+    const auto column = group.ColumnChunk(i);
+    absl::StrAppend(&text, " ", column->total_compressed_size(), " ",
+                    column->total_uncompressed_size());
+    const std::shared_ptr<parquet::Statistics> statistics = column->statistics();
+    if (statistics == nullptr || !statistics->HasMinMax()) continue;
+    absl::StrAppend(&text, " ", statistics->EncodeMin(), " ", statistics->EncodeMax());
+  }
+  return absl::StrCat(absl::Hex(HashBytes(text.data(), text.size()), absl::kZeroPad16));
+}
+
+// A place in a row group. As text, `<rows> <fingerprint>`.
+struct Position {
+  int64_t rows = 0;
+  std::string fingerprint = {};
+};
+
+absl::StatusOr<Position> ParsePosition(const std::string& text, const std::string& row_group) {
+  const std::vector<std::string> parts = absl::StrSplit(text, ' ');
+  Position position;
+  if (parts.size() == 2 && absl::SimpleAtoi(parts[0], &position.rows) && position.rows >= 0) {
+    position.fingerprint = parts[1];
+    return position;
+  }
+  return absl::DataLossError(absl::StrCat("the stored position '", text, "' in '", row_group,
+                                          "' is not a number of rows and a fingerprint"));
+}
+
 absl::Status ChangedError(const std::string& row_group) {
-  return absl::DataLossError(
-      absl::StrCat("the row group '", row_group,
-                   "' is shorter than the last run had read it; put the file back that it read"));
+  return absl::DataLossError(absl::StrCat(
+      "the row group '", row_group,
+      "' is not the one that the last run read: its file was replaced; put that file back, and "
+      "give new rows a file of another name"));
 }
 
 }  // namespace
@@ -788,6 +823,8 @@ struct ParquetRows::Impl {
   std::string name;
   std::shared_ptr<OpenFile> file;
   const ParquetSelection* selection;
+  std::string fingerprint = {};
+  int64_t begin = 0;                                           // in the row group
   std::unique_ptr<arrow::RecordBatchReader> reader = nullptr;  // null: all rows were read
   int64_t skipped = 0;                                         // rows to skip still
   std::shared_ptr<arrow::RecordBatch> batch = nullptr;
@@ -835,6 +872,10 @@ absl::StatusOr<bool> ParquetRows::Next() {
   return true;
 }
 
+int64_t ParquetRows::begin() const { return impl_->begin; }
+std::string ParquetRows::PositionAt(int64_t rows) const {
+  return absl::StrCat(rows, " ", impl_->fingerprint);
+}
 int64_t ParquetRows::size() const { return impl_->batch == nullptr ? 0 : impl_->batch->num_rows(); }
 const std::vector<ParquetColumn>& ParquetRows::columns() const { return impl_->columns; }
 const std::shared_ptr<arrow::RecordBatch>& ParquetRows::batch() const { return impl_->batch; }
@@ -923,34 +964,38 @@ absl::StatusOr<std::vector<std::string>> ParquetReader::RowGroups() {
   return names;
 }
 
-absl::StatusOr<ParquetRows> ParquetReader::Open(const std::string& row_group, int64_t skipped) {
+absl::StatusOr<ParquetRows> ParquetReader::Open(const std::string& row_group,
+                                                const std::optional<std::string>& position) {
   const size_t end = row_group.rfind('#');
   int group = 0;
   if (end == std::string::npos || !absl::SimpleAtoi(row_group.substr(end + 1), &group)) {
     return absl::InternalError(absl::StrCat("'", row_group, "' is no row group"));
   }
+  Position from;
+  if (position.has_value()) {
+    absl::StatusOr<Position> parsed = ParsePosition(*position, row_group);
+    if (!parsed.ok()) return parsed.status();
+    from = *std::move(parsed);
+  }
   HEADWAY_RETURN_IF_ERROR(impl_->Open(row_group.substr(0, end)));
-  auto rows = std::make_unique<ParquetRows::Impl>(ParquetRows::Impl{
-      .name = row_group, .file = impl_->file, .selection = &impl_->selection, .skipped = skipped});
-  int64_t row_count = -1;
+  auto rows = std::make_unique<ParquetRows::Impl>(ParquetRows::Impl{.name = row_group,
+                                                                    .file = impl_->file,
+                                                                    .selection = &impl_->selection,
+                                                                    .begin = from.rows,
+                                                                    .skipped = from.rows});
+  bool is_same = false;
   HEADWAY_RETURN_IF_ERROR(Guarded(row_group, [&]() -> arrow::Status {
     parquet::arrow::FileReader& reader = *impl_->file->reader;
     if (group >= reader.num_row_groups()) return arrow::Status::OK();
-    row_count = reader.parquet_reader()->metadata()->RowGroup(group)->num_rows();
-    if (skipped == row_count) return arrow::Status::OK();
+    const auto metadata = reader.parquet_reader()->metadata()->RowGroup(group);
+    rows->fingerprint = FingerprintOf(*metadata);
+    is_same = !position.has_value() || from.fingerprint == rows->fingerprint;
+    if (!is_same || from.rows == metadata->num_rows()) return arrow::Status::OK();
     ARROW_ASSIGN_OR_RAISE(rows->reader, reader.GetRecordBatchReader({group}, impl_->file->leaves));
     return arrow::Status::OK();
   }));
-  if (row_count < skipped) return ChangedError(row_group);
+  if (!is_same) return ChangedError(row_group);
   return ParquetRows(std::move(rows));
-}
-
-absl::StatusOr<int64_t> ParquetPosition(const std::optional<std::string>& position,
-                                        const std::string& row_group) {
-  int64_t rows = 0;
-  if (!position.has_value() || (absl::SimpleAtoi(*position, &rows) && rows >= 0)) return rows;
-  return absl::DataLossError(absl::StrCat("the stored position '", *position, "' in '", row_group,
-                                          "' is not a number of rows"));
 }
 
 }  // namespace headway::internal

@@ -57,6 +57,11 @@ class ParquetRows {
 
   // Reads the next batch, which is not empty. Returns false at the end.
   absl::StatusOr<bool> Next();
+  // The rows of the row group before the first batch.
+  int64_t begin() const;
+  // The position behind this many rows of the row group. It has a fingerprint of the row group, so
+  // that no run resumes in another one.
+  std::string PositionAt(int64_t rows) const;
   // The number of rows of the batch; 0 before the first.
   int64_t size() const;
   // The columns of the batch, in the order of the fields. Valid until Next is called.
@@ -89,17 +94,15 @@ class ParquetReader {
 
   // Reads the footers of all files, and checks that they have the columns.
   absl::StatusOr<std::vector<std::string>> RowGroups();
-  // Opens a row group behind its first `skipped` rows.
-  absl::StatusOr<ParquetRows> Open(const std::string& row_group, int64_t skipped);
+  // Opens a row group at its beginning, or at a position. DataLoss: that is one of another row
+  // group, whose file was replaced since.
+  absl::StatusOr<ParquetRows> Open(const std::string& row_group,
+                                   const std::optional<std::string>& position);
 
  private:
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
-
-// The number of rows in a stored position. DataLoss: it is not one of this source.
-absl::StatusOr<int64_t> ParquetPosition(const std::optional<std::string>& position,
-                                        const std::string& row_group);
 
 }  // namespace internal
 

@@ -30,7 +30,7 @@ namespace internal {
 template <class Row>
 class ParquetRowReader {
  public:
-  ParquetRowReader(ParquetRows rows, int64_t emitted) : rows_(std::move(rows)), emitted_(emitted) {}
+  explicit ParquetRowReader(ParquetRows rows) : rows_(std::move(rows)), emitted_(rows_.begin()) {}
 
   absl::StatusOr<SourceState> Poll(SourceOutput<Row>& out) {
     for (;;) {
@@ -49,7 +49,7 @@ class ParquetRowReader {
       emitted_ += count;
     }
   }
-  std::string Snapshot() const { return std::to_string(emitted_); }
+  std::string Snapshot() const { return rows_.PositionAt(emitted_); }
 
  private:
   // Rows that are assembled at a time, one column after the other.
@@ -78,8 +78,8 @@ class ParquetRowReader {
   ParquetRows rows_;
   int64_t read_ = 0;  // rows of the batch that were assembled
   std::vector<Row> block_;
-  int64_t next_ = 0;     // of the block
-  int64_t emitted_ = 0;  // rows of the row group
+  int64_t next_ = 0;  // of the block
+  int64_t emitted_;   // rows of the row group
 };
 
 }  // namespace internal
@@ -107,7 +107,7 @@ class ParquetRowReader {
 // Errors, as statuses that end the run: NotFound: no file. InvalidArgument: a file has no column of
 // that name or another type, a null in a member that is not optional, a malformed condition.
 // OutOfRange: a timestamp that the unit of its member cannot have. DataLoss: a file is corrupt, or
-// shorter than when the last run read it.
+// another one has taken the place of a file that the last run read.
 template <class Row>
 class ParquetSource : public internal::ParquetPartitions<internal::ParquetRowReader<Row>> {
   static_assert(internal::IsParquetRow<Row>(),

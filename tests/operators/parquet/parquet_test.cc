@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -235,6 +236,57 @@ TEST_CASE("a run that resumes continues in the middle of row groups, with other 
     std::sort(all.begin(), all.end());
     CHECK(all == SmallRows(0, 400));
   }
+}
+
+TEST_CASE("a run that resumes reads new files, and notices files that were replaced or removed") {
+  using Change = std::function<void(const std::string& directory)>;
+  // Epochs of 7 rows are committed; the first file has row groups of 30, 30, 30 and 10 rows.
+  const auto resume = [](Epoch committed, const Change& change, std::vector<Small>* all,
+                         ParquetOptions options = {}) {
+    TemporaryDirectory directory;
+    std::filesystem::copy(Files() / "parts", directory / "parts");
+    ResumedRuns runs(ParquetSource<Small>(directory / "parts", std::move(options)));
+    CheckOk(runs.Run(1, all, committed, 7));
+    change(directory / "parts");
+    std::vector<Small> rows;
+    absl::Status status = runs.Run(2, &rows, 1'000'000, 7);
+    all->insert(all->end(), rows.begin(), rows.end());
+    std::sort(all->begin(), all->end());
+    return status;
+  };
+  const auto copy = [](const std::string& from, const std::string& to) {
+    std::filesystem::copy_file(from, to, std::filesystem::copy_options::overwrite_existing);
+  };
+  std::vector<Small> all;
+  CheckOk(resume(
+      3, [&](const std::string& parts) { copy(Files() / "narrow.parquet", parts + "/9.parquet"); },
+      &all));
+  CHECK(all.size() == 410);
+  // The same number of rows, with other values, where the run is and where it has been.
+  for (const Epoch committed : {3, 6}) {
+    CheckError(resume(
+                   committed,
+                   [](const std::string& parts) {
+                     std::filesystem::rename(parts + "/1.parquet", parts + "/0.parquet");
+                   },
+                   &all),
+               StatusCode::kDataLoss, {"step 'records'", "0.parquet#0", "was replaced"});
+  }
+  const Change shorten = [&](const std::string& parts) {
+    copy(Files() / "narrow.parquet", parts + "/0.parquet");
+  };
+  CheckError(resume(3, shorten, &all), StatusCode::kDataLoss, {"0.parquet#0", "was replaced"});
+  const Change remove = [](const std::string& parts) {
+    std::filesystem::remove(parts + "/0.parquet");
+  };
+  CheckError(resume(3, remove, &all), StatusCode::kFailedPrecondition, {"0.parquet#0"});
+  CheckOk(resume(3, remove, &all, {.vanished = VanishedPartitions::kForget}));
+  CHECK(all.size() == 321);
+  const Change retype = [&](const std::string& parts) {
+    copy(Files() / "changed.parquet", parts + "/0.parquet");
+  };
+  CheckError(resume(3, retype, &all), StatusCode::kInvalidArgument,
+             {"'id'", "0.parquet", "string", "int64"});
 }
 
 TEST_CASE("conditions skip row groups by their statistics, and files by their directories") {
