@@ -87,7 +87,6 @@ Client Open(rd_kafka_type_t type, const Options& options) {
   } else {
     set("group.id", "headway-kafka");
     set("enable.auto.commit", "false");
-    set("enable.partition.eof", "true");
     // A partition whose queue is full pauses for up to a second: the loop is not to wait for that.
     set("queued.min.messages", "10000000");
     set("queued.max.messages.kbytes", "2000000");
@@ -145,29 +144,28 @@ void Fill(const Options& options, const std::string& topic) {
   Require(rd_kafka_flush(producer.get(), 60'000) == RD_KAFKA_RESP_ERR_NO_ERROR, "the last flush");
 }
 
-// Calls f(message) for the messages of a topic from `offset` on, until goes_on() is false or all
-// partitions have ended.
+// Calls f(message) for the messages of a topic, until goes_on() is false or there were
+// `options.records`, if it stops at the end: the client tells of an end half a second later.
 template <class F, class GoesOn>
-void Consume(const Options& options, const std::string& topic, int64_t offset, bool stops_at_end,
-             F f, GoesOn goes_on) {
+void Consume(const Options& options, const std::string& topic, bool stops_at_end, F f,
+             GoesOn goes_on) {
   const Client consumer = Open(RD_KAFKA_CONSUMER, options);
   rd_kafka_topic_partition_list_t* const list = rd_kafka_topic_partition_list_new(kPartitions);
   for (int p = 0; p < kPartitions; ++p) {
-    rd_kafka_topic_partition_list_add(list, topic.c_str(), p)->offset = offset;
+    rd_kafka_topic_partition_list_add(list, topic.c_str(), p)->offset = RD_KAFKA_OFFSET_BEGINNING;
   }
   Require(rd_kafka_assign(consumer.get(), list) == RD_KAFKA_RESP_ERR_NO_ERROR, "assigning");
   rd_kafka_topic_partition_list_destroy(list);
   rd_kafka_queue_t* const queue = rd_kafka_queue_get_consumer(consumer.get());
   std::vector<rd_kafka_message_t*> messages(kBatch);
-  int open = kPartitions;
-  while (open > 0 && goes_on()) {
+  int64_t seen = 0;
+  while (!(stops_at_end && seen == options.records) && goes_on()) {
     const ssize_t count = rd_kafka_consume_batch_queue(queue, 1, messages.data(), kBatch);
     for (ssize_t i = 0; i < count; ++i) {
       rd_kafka_message_t* const message = messages[static_cast<size_t>(i)];
       if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
         f(*message);
-      } else if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF && stops_at_end) {
-        --open;
+        ++seen;
       }
       rd_kafka_message_destroy(message);
     }
@@ -191,7 +189,7 @@ void Change(std::string& value) { value.back() = 'w'; }
 void BareCount(const Options& options, const std::string& topic) {
   absl::flat_hash_map<std::string, int64_t> counts;
   Consume(
-      options, topic, RD_KAFKA_OFFSET_BEGINNING, true,
+      options, topic, true,
       [&](const rd_kafka_message_t& message) {
         ++counts[absl::string_view(KeyOf(message).data(), KeyOf(message).size())];
       },
@@ -201,11 +199,11 @@ void BareCount(const Options& options, const std::string& topic) {
 
 template <class GoesOn>
 void BareCopy(const Options& options, const std::string& from, const std::string& to,
-              int64_t offset, bool stops_at_end, GoesOn goes_on) {
+              bool stops_at_end, GoesOn goes_on) {
   const Client producer = Open(RD_KAFKA_PRODUCER, options);
   std::string value;
   Consume(
-      options, from, offset, stops_at_end,
+      options, from, stops_at_end,
       [&](const rd_kafka_message_t& message) {
         value = ValueOf(message);
         Change(value);
@@ -282,7 +280,7 @@ double Lag(const Options& options, CopyFn copy) {
   std::thread copier([&] { copy(from, to, stop); });
   std::thread observer([&] {
     Consume(
-        options, to, RD_KAFKA_OFFSET_BEGINNING, false,
+        options, to, false,
         [&](const rd_kafka_message_t& message) {
           int64_t then = 0;
           std::memcpy(&then, message.payload, sizeof then);
@@ -360,8 +358,7 @@ void Run(const std::string& row, const Options& options) {
         },
         [&] {
           return Lag(options, [&](const auto& from, const auto& to, const StopHandle& stop) {
-            BareCopy(options, from, to, RD_KAFKA_OFFSET_BEGINNING, false,
-                     [&] { return !stop.requested(); });
+            BareCopy(options, from, to, false, [&] { return !stop.requested(); });
           });
         });
   }
@@ -383,8 +380,7 @@ void Run(const std::string& row, const Options& options) {
       },
       [&] {
         const std::string to = MakeTopic(options);
-        return Rate(options,
-                    [&] { BareCopy(options, from, to, RD_KAFKA_OFFSET_BEGINNING, true, &Always); });
+        return Rate(options, [&] { BareCopy(options, from, to, true, &Always); });
       });
 }
 

@@ -290,6 +290,10 @@ bool KafkaFetcher::Fetch() {
   const ssize_t count = rd_kafka_consume_batch_queue(queue_, 0, messages_.data(), kBatch);
   messages_.resize(count < 0 ? 0 : static_cast<size_t>(count));
   taken_ = 0;
+  // The client tells of the end after a fetch that waits for more, half a second by default.
+  if (messages_.empty() && next_offset_.has_value() && next_offset_ == HighWatermark()) {
+    at_end_ = true;
+  }
   if (!messages_.empty() || at_end_) {
     stall_.End();
   } else if (next_offset_.has_value() && stall_.MustSeek(*next_offset_)) {
@@ -409,17 +413,23 @@ void KafkaFetcher::TellLag() {
   if (on_lag == nullptr || !next_offset_.has_value()) return;
   const absl::Time now = absl::Now();
   if (now < lag_due_) return;
+  const std::optional<int64_t> high = HighWatermark();
+  if (!high.has_value()) return;
+  lag_due_ = now + kLagInterval;
+  on_lag({.topic = topic_,
+          .partition = partition_,
+          .messages = std::max<int64_t>(0, *high - *next_offset_)});
+}
+
+std::optional<int64_t> KafkaFetcher::HighWatermark() const {
   int64_t low = 0;
   int64_t high = 0;
   if (rd_kafka_get_watermark_offsets(consumer_->client().handle(), topic_.c_str(), partition_, &low,
                                      &high) != RD_KAFKA_RESP_ERR_NO_ERROR ||
       high < 0) {
-    return;  // no answer yet
+    return std::nullopt;
   }
-  lag_due_ = now + kLagInterval;
-  on_lag({.topic = topic_,
-          .partition = partition_,
-          .messages = std::max<int64_t>(0, high - *next_offset_)});
+  return high;
 }
 
 std::string KafkaFetcher::Describe() const {

@@ -201,6 +201,8 @@ class KafkaFetcher {
   absl::Status Start(int64_t offset);
   // Takes messages from the client's queue. Returns false if there are none.
   bool Fetch();
+  // The end of the partition in the last answer to a fetch; nullopt before the first one.
+  std::optional<int64_t> HighWatermark() const;
   void Fill(const rd_kafka_message_s& message);
   void TakeError(const rd_kafka_message_s& message);
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
+#include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
 #include "comm/codec/codec.h"
 #include "engine/store/store.h"
@@ -64,13 +65,12 @@ absl::Status KafkaProducer::Produce(const KafkaRecord& record) {
   const std::string& topic = record.topic.empty() ? topic_ : record.topic;
   rd_kafka_t* const handle = client_->handle();
   while (true) {
-    std::vector<rd_kafka_vu_t> arguments;
+    absl::InlinedVector<rd_kafka_vu_t, 16> arguments;  // more are for many headers
     auto add = [&](rd_kafka_vtype_t type) -> rd_kafka_vu_t& {
       rd_kafka_vu_t& argument = arguments.emplace_back();
       argument.vtype = type;
       return argument;
     };
-    arguments.reserve(8);
     add(RD_KAFKA_VTYPE_TOPIC).u.cstr = topic.c_str();
     add(RD_KAFKA_VTYPE_MSGFLAGS).u.i = RD_KAFKA_MSG_F_COPY;
     if (record.value.has_value()) {
@@ -207,9 +207,9 @@ absl::Status KafkaTransactions::TryOnce(std::span<const std::string_view> items,
   absl::Status status = Take(rd_kafka_begin_transaction(handle),
                              absl::StrCat("cannot begin a transaction", of_id), nullptr);
   if (!status.ok()) return status;
+  KafkaRecord record;
   for (std::string_view item : items) {
     if (thread_.ends()) return absl::CancelledError("the run ends");
-    KafkaRecord record;
     if (!DecodeFromBytes(std::as_bytes(std::span(item)), &record)) {
       return absl::DataLossError("an item of the outbox is no message of this sink");
     }
