@@ -32,6 +32,10 @@ struct KafkaCallbacks {
     KafkaClient& client = Of(opaque);
     ++client.acknowledged_;
     if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR || !client.failure_.ok()) return;
+    if (message->err == RD_KAFKA_RESP_ERR__PURGE_QUEUE ||
+        message->err == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT) {
+      return;  // given up with its transaction, which has failed for another reason
+    }
     client.failure_ = client.WithRefusal(
         message->err, absl::StrCat("a message to the topic '",
                                    message->rkt == nullptr ? "" : rd_kafka_topic_name(message->rkt),
@@ -42,6 +46,10 @@ struct KafkaCallbacks {
     KafkaClient& client = Of(opaque);
     if (code == RD_KAFKA_RESP_ERR__AUTHENTICATION || code == RD_KAFKA_RESP_ERR__SSL) {
       client.refusal_ = KafkaError(code, reason);
+    }
+    if (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+        code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION) {
+      client.misses_partitions_ = true;
     }
     if (code != RD_KAFKA_RESP_ERR__FATAL) return;
     char text[512];
@@ -71,6 +79,7 @@ absl::Status KafkaError(int code, std::string_view context) {
     case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
       return absl::ResourceExhaustedError(text);
     case RD_KAFKA_RESP_ERR__INVALID_ARG:
+    case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
       return absl::InvalidArgumentError(text);
     case RD_KAFKA_RESP_ERR__AUTHENTICATION:
     case RD_KAFKA_RESP_ERR__SSL:
@@ -86,6 +95,10 @@ absl::Status KafkaError(int code, std::string_view context) {
 
 absl::StatusOr<std::unique_ptr<KafkaClient>> KafkaClient::Open(KafkaRole role,
                                                                const KafkaProperties& properties) {
+  const auto brokers = properties.find("bootstrap.servers");
+  if (brokers != properties.end() && brokers->second.empty()) {
+    return absl::InvalidArgumentError("Kafka: `brokers` is empty; name some, as host:port");
+  }
   std::unique_ptr<KafkaClient> client(new KafkaClient());
   rd_kafka_conf_t* conf = rd_kafka_conf_new();
   char text[512];

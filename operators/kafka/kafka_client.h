@@ -45,6 +45,10 @@ class KafkaClient {
   void Serve();
   // The brokers have refused the client, as Serve has seen.
   bool is_refused() const { return !refusal_.ok(); }
+  // The brokers have said that they do not know a topic or partition that is read, as Serve has
+  // seen. They may say so for a moment when they start.
+  bool misses_partitions() const { return misses_partitions_; }
+  void ForgetMissing() { misses_partitions_ = false; }
   // A status for the error code of a call that waited for the brokers: with the reason, if they
   // refused the client.
   absl::Status ErrorOf(int code, std::string_view context);
@@ -66,6 +70,7 @@ class KafkaClient {
   ThreadActivator activator_;
   absl::Status failure_;
   absl::Status refusal_;  // the last one by the brokers, of TLS or SASL
+  bool misses_partitions_ = false;
   int64_t produced_ = 0;
   int64_t acknowledged_ = 0;
 };

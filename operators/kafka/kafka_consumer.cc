@@ -16,6 +16,9 @@ namespace {
 // For lists during the run: the worker waits for them.
 constexpr absl::Duration kRelistTimeout = absl::Seconds(1);
 
+// Missing partitions are looked for so often.
+constexpr absl::Duration kLookInterval = absl::Seconds(1);
+
 // A client that waits checks so often whether the brokers refuse it.
 constexpr absl::Duration kRefusalInterval = absl::Milliseconds(500);
 
@@ -38,6 +41,26 @@ TopicPartitions ListOf(const std::string& topic, int32_t partition, int64_t offs
   TopicPartitions list(rd_kafka_topic_partition_list_new(1));
   rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), partition)->offset = offset;
   return list;
+}
+
+absl::Status Validate(const KafkaSourceOptions& options) {
+  if (options.topics.empty()) {
+    return absl::InvalidArgumentError(
+        "Kafka: KafkaSourceOptions::topics is empty; name a topic, or a pattern that begins with "
+        "'^'");
+  }
+  for (const auto& [partition, offset] : options.start.offsets) {
+    const size_t slash = partition.rfind('/');
+    int32_t number = 0;
+    if (slash == std::string::npos || offset < 0 ||
+        !absl::SimpleAtoi(partition.substr(slash + 1), &number)) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("Kafka: KafkaStart::Offsets has %d for '%s'; it needs an offset from 0 "
+                          "on, for \"topic/partition\"",
+                          offset, partition));
+    }
+  }
+  return absl::OkStatus();
 }
 
 std::string_view Bytes(const void* data, size_t size) {
@@ -87,6 +110,8 @@ void KafkaGroupOffsets::Send(absl::Duration timeout) {
 
 absl::StatusOr<std::shared_ptr<KafkaConsumer>> KafkaConsumer::Open(
     const KafkaSourceOptions& options) {
+  absl::Status status = Validate(options);
+  if (!status.ok()) return status;
   KafkaProperties properties = {
       {"isolation.level", "read_committed"},
       {"topic.metadata.refresh.interval.ms", "1000"},
@@ -95,6 +120,8 @@ absl::StatusOr<std::shared_ptr<KafkaConsumer>> KafkaConsumer::Open(
                             : options.lost_offset == KafkaLostOffset::kBeginning ? "earliest"
                                                                                  : "latest"},
   };
+  // An end is seen when a fetch finds nothing: brokers are not to wait for more then.
+  if (options.stops_at_end) properties["fetch.wait.max.ms"] = "10";
   for (const auto& [name, value] : options.properties) properties[name] = value;
   properties["bootstrap.servers"] = options.brokers;
   properties["enable.partition.eof"] = "true";
@@ -123,18 +150,48 @@ absl::StatusOr<std::shared_ptr<KafkaConsumer>> KafkaConsumer::Open(
 }
 
 absl::StatusOr<std::vector<std::string>> KafkaConsumer::Partitions() {
+  std::string missing;
   absl::StatusOr<std::vector<std::string>> list =
-      List(has_listed_ ? kRelistTimeout : options_.timeout);
-  if (list.ok()) {
-    has_listed_ = true;
-    listed_ = *list;
-  } else if (has_listed_) {
-    return listed_;  // the brokers may be away for a while
+      List(has_listed_ ? kRelistTimeout : options_.timeout, &missing);
+  if (!list.ok() && has_listed_) return listed_;  // the brokers may be away for a while
+  if (!list.ok()) return list;
+  if (!missing.empty() && !has_listed_) {
+    return absl::NotFoundError(
+        absl::StrFormat("Kafka: there is no topic '%s' at '%s'; create it, or correct the name",
+                        missing, options_.brokers));
   }
+  has_listed_ = true;
+  listed_ = *list;
   return list;
 }
 
-absl::StatusOr<std::vector<std::string>> KafkaConsumer::List(absl::Duration timeout) {
+bool KafkaConsumer::IsGone(const std::string& partition) {
+  if (!client_->misses_partitions()) return false;
+  if (absl::Now() >= look_at_) {
+    LookForMissing();
+    look_at_ = absl::Now() + kLookInterval;
+  }
+  return absl::Now() - missing_since_.at(partition) >= options_.timeout;
+}
+
+void KafkaConsumer::LookForMissing() {
+  std::string missing;
+  const absl::StatusOr<std::vector<std::string>> list = List(kRelistTimeout, &missing);
+  if (!list.ok()) return;  // the brokers are away
+  bool misses_any = false;
+  for (auto& [partition, since] : missing_since_) {
+    if (std::ranges::binary_search(*list, partition)) {
+      since = absl::InfiniteFuture();
+    } else {
+      since = std::min(since, absl::Now());
+      misses_any = true;
+    }
+  }
+  if (!misses_any) client_->ForgetMissing();
+}
+
+absl::StatusOr<std::vector<std::string>> KafkaConsumer::List(absl::Duration timeout,
+                                                             std::string* missing) {
   std::vector<std::string> partitions;
   for (const std::string& wanted : options_.topics) {
     const auto pattern = patterns_.find(wanted);
@@ -165,9 +222,8 @@ absl::StatusOr<std::vector<std::string>> KafkaConsumer::List(absl::Duration time
       if (is_pattern && (name.starts_with("__") || !std::regex_search(name, pattern->second)))
         continue;
       if (found.err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) {
-        return absl::NotFoundError(
-            absl::StrFormat("Kafka: there is no topic '%s' at '%s'; create it, or correct the name",
-                            name, options_.brokers));
+        if (missing->empty() && !is_pattern) *missing = name;
+        continue;
       }
       if (found.err != RD_KAFKA_RESP_ERR_NO_ERROR) {
         return KafkaError(found.err, absl::StrCat("cannot look up the topic '", name, "'"));
@@ -195,9 +251,12 @@ absl::StatusOr<int64_t> KafkaConsumer::FirstOffset(const std::string& topic, int
       break;
     }
     case KafkaStart::Kind::kTime: {
-      const TopicPartitions list = ListOf(topic, partition, absl::ToUnixMillis(start.time));
-      const rd_kafka_resp_err_t error =
+      // No message is earlier than 1970, and the protocol has other meanings for such times.
+      const TopicPartitions list =
+          ListOf(topic, partition, std::max<int64_t>(0, absl::ToUnixMillis(start.time)));
+      rd_kafka_resp_err_t error =
           rd_kafka_offsets_for_times(client_->handle(), list.get(), timeout_ms);
+      if (error == RD_KAFKA_RESP_ERR_NO_ERROR) error = list->elems[0].err;
       if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
         return client_->ErrorOf(error, absl::StrCat("cannot look up a time in ", name));
       }
@@ -223,7 +282,9 @@ KafkaFetcher::KafkaFetcher(std::shared_ptr<KafkaConsumer> consumer, std::string 
     : consumer_(std::move(consumer)),
       topic_(std::move(topic)),
       partition_(partition),
-      stall_(consumer_->queue_limits()) {}
+      stall_(consumer_->queue_limits()) {
+  consumer_->Opened(Name());
+}
 
 absl::StatusOr<std::unique_ptr<KafkaFetcher>> KafkaFetcher::Open(
     std::shared_ptr<KafkaConsumer> consumer, const std::string& partition,
@@ -272,10 +333,11 @@ absl::Status KafkaFetcher::Start(int64_t offset) {
   }
   const rd_kafka_resp_err_t error = rd_kafka_last_error();
   if (of_topic_ != nullptr) rd_kafka_topic_destroy(std::exchange(of_topic_, nullptr));
-  return KafkaError(error, absl::StrCat("cannot read ", topic_, "/", partition_));
+  return KafkaError(error, absl::StrCat("cannot read ", Name()));
 }
 
 KafkaFetcher::~KafkaFetcher() {
+  consumer_->Closed(Name());
   for (size_t i = taken_; i < messages_.size(); ++i) rd_kafka_message_destroy(messages_[i]);
   if (queue_ != nullptr) rd_kafka_queue_cb_event_enable(queue_, nullptr, nullptr);
   if (of_topic_ != nullptr) {
@@ -337,6 +399,7 @@ const KafkaView* KafkaFetcher::Next() {
   }
   consumer_->client().Serve();
   if (failure_.ok()) failure_ = consumer_->client().failure();
+  if (failure_.ok() && !at_end_) NoteDeletion();
   return nullptr;
 }
 
@@ -373,7 +436,6 @@ void KafkaFetcher::Advance() {
 }
 
 void KafkaFetcher::TakeError(const rd_kafka_message_t& message) {
-  const std::string partition = absl::StrCat(topic_, "/", partition_);
   switch (message.err) {
     case RD_KAFKA_RESP_ERR__PARTITION_EOF:
       at_end_ = true;
@@ -384,7 +446,7 @@ void KafkaFetcher::TakeError(const rd_kafka_message_t& message) {
           "Kafka: the message at %s of %s is gone: retention has removed it, or the topic was made "
           "anew; choose KafkaSourceOptions::lost_offset to continue without it",
           next_offset_.has_value() ? absl::StrCat("offset ", *next_offset_) : "the beginning",
-          partition));
+          Name()));
       return;
     case RD_KAFKA_RESP_ERR__TRANSPORT:
     case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
@@ -394,8 +456,20 @@ void KafkaFetcher::TakeError(const rd_kafka_message_t& message) {
     case RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION:
       return;  // the client tries again by itself
     default:
-      failure_ = KafkaError(message.err, absl::StrCat("cannot read ", partition));
+      failure_ = KafkaError(message.err, absl::StrCat("cannot read ", Name()));
   }
+}
+
+void KafkaFetcher::NoteDeletion() {
+  if (!consumer_->IsGone(Name())) return;
+  if (consumer_->options().vanished_partitions == VanishedPartitions::kForget) {
+    at_end_ = true;
+    return;
+  }
+  failure_ = absl::NotFoundError(absl::StrFormat(
+      "Kafka: %s, which this run reads, is gone from '%s': its topic was deleted; resume the run "
+      "when there is such a topic, or allow VanishedPartitions::kForget",
+      Name(), consumer_->options().brokers));
 }
 
 absl::StatusOr<SourceState> KafkaFetcher::state() const {
@@ -433,7 +507,9 @@ std::optional<int64_t> KafkaFetcher::HighWatermark() const {
 }
 
 std::string KafkaFetcher::Describe() const {
-  return absl::StrCat(topic_, "/", partition_, " at offset ", view_.offset);
+  return absl::StrCat(Name(), " at offset ", view_.offset);
 }
+
+std::string KafkaFetcher::Name() const { return absl::StrCat(topic_, "/", partition_); }
 
 }  // namespace headway::internal

@@ -32,7 +32,7 @@ struct KafkaStart {
   static KafkaStart End() { return {.kind = Kind::kEnd}; }
   // At the first message that is not earlier.
   static KafkaStart At(absl::Time time) { return {.kind = Kind::kTime, .time = time}; }
-  // By "topic/partition". Other partitions begin at the beginning.
+  // By "topic/partition". Other partitions begin at the beginning. Negative ones are refused.
   static KafkaStart Offsets(std::map<std::string, int64_t> offsets) {
     return {.kind = Kind::kOffsets, .offsets = std::move(offsets)};
   }
@@ -65,6 +65,9 @@ struct KafkaSourceOptions {
   // The time after which the source looks for new partitions and topics, unless it stops at the
   // end.
   absl::Duration list_interval = absl::Seconds(10);
+  // Of a stored position whose partition is gone, and of a partition that is deleted while it is
+  // read: the run fails once it has been gone for `timeout`. With kForget its reader waits for the
+  // topic to be made anew, and is done if the source stops at the end.
   VanishedPartitions vanished_partitions = VanishedPartitions::kFail;
   KafkaLostOffset lost_offset = KafkaLostOffset::kFail;
   // The time after which a call that the start waits for fails: Unavailable.
@@ -112,8 +115,14 @@ class KafkaConsumer {
   static absl::StatusOr<std::shared_ptr<KafkaConsumer>> Open(const KafkaSourceOptions& options);
 
   // "topic/partition" of all partitions that there are. Once it has succeeded, a failure repeats
-  // the last result.
+  // the last result, and topics may be missing.
   absl::StatusOr<std::vector<std::string>> Partitions();
+  // A reader of the partition is opened, or closed.
+  void Opened(const std::string& partition) { missing_since_[partition] = absl::InfiniteFuture(); }
+  void Closed(const std::string& partition) { missing_since_.erase(partition); }
+  // Whether an open partition has been gone from the brokers for the timeout. If the client misses
+  // any, looks for them, once a second: it waits for the brokers for a second at most.
+  bool IsGone(const std::string& partition);
   // The offset at which a partition without a position begins, or -2 for the beginning.
   absl::StatusOr<int64_t> FirstOffset(const std::string& topic, int32_t partition);
 
@@ -128,13 +137,18 @@ class KafkaConsumer {
 
  private:
   explicit KafkaConsumer(const KafkaSourceOptions& options) : options_(options) {}
-  absl::StatusOr<std::vector<std::string>> List(absl::Duration timeout);
+  // The first topic that does not exist, if any, is in `missing`; the others are listed.
+  absl::StatusOr<std::vector<std::string>> List(absl::Duration timeout, std::string* missing);
+  // Looks for the open partitions.
+  void LookForMissing();
 
   const KafkaSourceOptions options_;
   std::map<std::string, std::regex> patterns_;
   KafkaQueueLimits queue_limits_;
   bool has_listed_ = false;
   std::vector<std::string> listed_;
+  std::map<std::string, absl::Time> missing_since_;  // of open partitions
+  absl::Time look_at_ = absl::InfinitePast();
   std::unique_ptr<KafkaClient> client_;
   std::unique_ptr<KafkaGroupOffsets> group_offsets_;  // null without a group.id
 };
@@ -198,6 +212,7 @@ class KafkaFetcher {
 
  private:
   KafkaFetcher(std::shared_ptr<KafkaConsumer> consumer, std::string topic, int32_t partition);
+  std::string Name() const;  // topic/partition
   absl::Status Start(int64_t offset);
   // Takes messages from the client's queue. Returns false if there are none.
   bool Fetch();
@@ -205,6 +220,7 @@ class KafkaFetcher {
   std::optional<int64_t> HighWatermark() const;
   void Fill(const rd_kafka_message_s& message);
   void TakeError(const rd_kafka_message_s& message);
+  void NoteDeletion();
 
   static constexpr size_t kBatch = 256;
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <latch>
 #include <map>
@@ -55,13 +56,21 @@ KafkaRecord Keyed(int number) {
   return {.key = absl::StrCat(number % 7), .value = absl::StrCat(number)};
 }
 
+// A topic in small batches, and a source whose queue is full after each of them.
+const KafkaProperties kSmallBatches = {{"batch.num.messages", "10"}};
+const KafkaProperties kSmallQueue = {{"queued.min.messages", "1"},
+                                     {"fetch.message.max.bytes", "100"}};
+
 // Produces the numbers from `first` to `end`, under keys.
-void Produce(const KafkaBroker& broker, const std::string& topic, int first, int end) {
+void Produce(const KafkaBroker& broker, const std::string& topic, int first, int end,
+             const KafkaProperties& properties = {}) {
   std::vector<int> numbers = NumbersTo(end);
   numbers.erase(numbers.begin(), numbers.begin() + first);
   CheckOk(RunMain(Dataflow("produce", [&](Scope<>& scope) {
     scope.Input("numbers", TestingSource(numbers)) |
-        Output("out", KafkaSink({.brokers = broker.address(), .topic = topic}, &Keyed));
+        Output("out",
+               KafkaSink({.brokers = broker.address(), .topic = topic, .properties = properties},
+                         &Keyed));
   })));
 }
 
@@ -224,39 +233,79 @@ TEST_CASE("from topic to topic, each message is committed once, whatever fails i
   CHECK(Committed(*broker, "out") == NumbersTo(kEnd));
 }
 
-TEST_CASE("a broker that dies and is started again loses nothing, and nothing is doubled") {
+TEST_CASE("brokers that die and are away for ten seconds lose nothing, and nothing is doubled") {
   KafkaBroker* const broker = Broker();
   if (broker == nullptr) return;
   constexpr int kEnd = 3000;
   broker->CreateTopic("before", 3);
   broker->CreateTopic("after", 2);
-  Produce(*broker, "before", 0, kEnd);
+  broker->CreateTopic("after-at-least-once", 2);
+  Produce(*broker, "before", 0, kEnd / 2);
   std::atomic<int> seen = 0;
   std::latch reached(1);
   std::latch died(1);
+  // The source follows its topic meanwhile, and the sinks have messages that are under way.
   std::thread killer([&] {
     reached.wait();
     broker->Kill();
     died.count_down();
+    std::this_thread::sleep_for(std::chrono::seconds(10));
     broker->StartAgain();
+    Produce(*broker, "before", kEnd / 2, kEnd);
   });
+  KafkaSourceOptions in = ToTheEnd(*broker, "before");
+  in.stops_at_end = false;
+  StopHandle stop;
   RunOptions options = With(std::make_shared<MemoryStore>(), 2);
-  options.epoch_config = PeriodicEpochConfig{absl::Milliseconds(20)};
-  CheckOk(RunMain(
-      Dataflow("copy",
-               [&](Scope<>& scope) {
-                 scope.Input("in", KafkaSource(ToTheEnd(*broker, "before"), &NumberIn)) |
-                     Inspect("count",
-                             [&](int) {
-                               if (++seen == kEnd / 3) reached.count_down();
-                               if (seen >= kEnd / 3) died.wait();
-                             }) |
-                     Output("out", TransactionalKafkaSink(
-                                       {.brokers = broker->address(), .topic = "after"}, &Keyed));
-               }),
-      options));
+  options.epoch_config = PeriodicEpochConfig{absl::Milliseconds(100)};
+  options.stop = stop;
+  const Dataflow copy("copy", [&](Scope<>& scope) {
+    const auto numbers = scope.Input("in", KafkaSource(in, &NumberIn)) | Inspect("count", [&](int) {
+                           if (++seen == kEnd / 3) reached.count_down();
+                           if (seen >= kEnd / 3) died.wait();
+                           if (seen == kEnd) stop.RequestStop();
+                         });
+    numbers | Output("out", TransactionalKafkaSink({.brokers = broker->address(), .topic = "after"},
+                                                   &Keyed));
+    numbers |
+        Output("at_least_once",
+               KafkaSink({.brokers = broker->address(), .topic = "after-at-least-once"}, &Keyed));
+  });
+  CheckOk(RunMain(copy, options));
   killer.join();
   CHECK(Committed(*broker, "after") == NumbersTo(kEnd));
+  std::vector<int> at_least_once = Committed(*broker, "after-at-least-once");
+  at_least_once.erase(std::unique(at_least_once.begin(), at_least_once.end()), at_least_once.end());
+  CHECK(at_least_once == NumbersTo(kEnd));
+}
+
+TEST_CASE("a topic that is deleted while it is read ends the run, or the input") {
+  KafkaBroker* const broker = Broker();
+  if (broker == nullptr) return;
+  for (const auto policy : {VanishedPartitions::kFail, VanishedPartitions::kForget}) {
+    CAPTURE(static_cast<int>(policy));
+    constexpr int kEnd = 2000;
+    const std::string topic = absl::StrCat("deleted-", static_cast<int>(policy));
+    broker->CreateTopic(topic, 2);
+    Produce(*broker, topic, 0, kEnd, kSmallBatches);
+    KafkaSourceOptions options = ToTheEnd(*broker, absl::StrCat("^", topic));
+    options.properties = kSmallQueue;
+    options.timeout = absl::Seconds(2);
+    options.vanished_partitions = policy;
+    int seen = 0;
+    const absl::Status status = RunMain(Dataflow("read", [&](Scope<>& scope) {
+      scope.Input("topic", KafkaSource(options, &NumberIn)) | Inspect("delete", [&](int) {
+        if (++seen == 100) broker->DeleteTopic(topic);
+      }) | Output("out", CallbackSink([](int) {}));
+    }));
+    CHECK(seen < kEnd);
+    if (policy == VanishedPartitions::kForget) {
+      CheckOk(status);
+    } else {
+      CheckError(status, absl::StatusCode::kNotFound,
+                 {"step 'topic'", absl::StrCat(topic, "/"), "deleted", "kForget"});
+    }
+  }
 }
 
 TEST_CASE("a resumed run goes on at its offsets, and takes up partitions that appear meanwhile") {
@@ -306,16 +355,9 @@ TEST_CASE("a reader that is slower than the client reads each message once, in o
   if (broker == nullptr) return;
   constexpr int kEnd = 500;
   broker->CreateTopic("small-batches", 1);
-  CheckOk(RunMain(Dataflow("produce", [&](Scope<>& scope) {
-    scope.Input("numbers", TestingSource(NumbersTo(kEnd))) |
-        Output("out", KafkaSink({.brokers = broker->address(),
-                                 .topic = "small-batches",
-                                 .properties = {{"batch.num.messages", "10"}}},
-                                &Keyed));
-  })));
-  // The client's queue is full after each batch.
+  Produce(*broker, "small-batches", 0, kEnd, kSmallBatches);
   KafkaSourceOptions options = ToTheEnd(*broker, "small-batches");
-  options.properties = {{"queued.min.messages", "1"}, {"fetch.message.max.bytes", "100"}};
+  options.properties = kSmallQueue;
   Collected<int> seen;
   CheckOk(RunMain(Dataflow("read", [&](Scope<>& scope) {
     scope.Input("topic", KafkaSource(options, &NumberIn)) | CollectInto("collect", seen) |
@@ -386,6 +428,7 @@ TEST_CASE("a source begins where its options say") {
   CHECK(read(KafkaStart::End()).empty());
   CHECK(read(KafkaStart::At(absl::FromUnixMillis(7500))) == std::vector<int>{7, 8, 9});
   CHECK(read(KafkaStart::At(absl::FromUnixMillis(99'000))).empty());
+  CHECK(read(KafkaStart::At(absl::FromUnixMillis(-1))).size() == 10);
   CHECK(read(KafkaStart::Offsets({{"start/0", 8}})) == std::vector<int>{8, 9});
 }
 
@@ -638,6 +681,15 @@ TEST_CASE("errors say what, where and what to do") {
   KafkaSourceOptions wrong = ToTheEnd(*broker, "errors");
   wrong.properties["no.such.property"] = "1";
   CheckError(read(wrong, &NumberIn), absl::StatusCode::kInvalidArgument, {"no.such.property"});
+  KafkaSourceOptions negative = ToTheEnd(*broker, "errors");
+  negative.start = KafkaStart::Offsets({{"errors/0", -1}});
+  CheckError(read(negative, &NumberIn), absl::StatusCode::kInvalidArgument, {"-1 for 'errors/0'"});
+  KafkaSourceOptions unnamed = ToTheEnd(*broker, "errors");
+  unnamed.topics = {};
+  CheckError(read(unnamed, &NumberIn), absl::StatusCode::kInvalidArgument, {"topics is empty"});
+  unnamed = ToTheEnd(*broker, "errors");
+  unnamed.brokers = "";
+  CheckError(read(unnamed, &NumberIn), absl::StatusCode::kInvalidArgument, {"`brokers` is empty"});
   auto refuse = [](const KafkaView& message) -> absl::StatusOr<int> {
     if (message.offset == 7) return absl::InvalidArgumentError("no number");
     return NumberIn(message);
