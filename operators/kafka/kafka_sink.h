@@ -20,6 +20,10 @@ namespace headway {
 
 namespace internal {
 
+template <class F, class D>
+concept MakesKafkaRecord =
+    std::is_convertible_v<std::invoke_result_t<F&, const D&>, absl::StatusOr<KafkaRecord>>;
+
 template <class F>
 class KafkaSinkOf {
  public:
@@ -29,9 +33,10 @@ class KafkaSinkOf {
         : producer_(std::move(producer)), encode_(std::move(encode)) {}
 
     template <class D>
-      requires std::is_convertible_v<std::invoke_result_t<F&, const D&>, KafkaRecord>
+      requires MakesKafkaRecord<F, D>
     absl::Status Write(const D& record) {
-      return producer_->Produce(encode_(record));
+      const absl::StatusOr<KafkaRecord> message = encode_(record);
+      return message.ok() ? producer_->Produce(*message) : message.status();
     }
     absl::StatusOr<FlushState> Flush() { return producer_->Flush(); }
 
@@ -71,11 +76,12 @@ class TransactionalKafkaSinkOf {
         : transactions_(std::move(transactions)), encode_(std::move(encode)) {}
 
     template <class D>
-      requires std::is_convertible_v<std::invoke_result_t<F&, const D&>, KafkaRecord>
+      requires MakesKafkaRecord<F, D>
     absl::Status Write(const D& record, Outbox& outbox) {
-      const KafkaRecord message = encode_(record);
+      const absl::StatusOr<KafkaRecord> message = encode_(record);
+      if (!message.ok()) return message.status();
       Encoder encoder;
-      Codec<KafkaRecord>::Encode(message, encoder);
+      Codec<KafkaRecord>::Encode(*message, encoder);
       const std::vector<std::byte> bytes = encoder.Take();
       outbox.Add({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
       return absl::OkStatus();
@@ -114,10 +120,11 @@ class TransactionalKafkaSinkOf {
 
 }  // namespace internal
 
-// Produces a message for each record: encode(record) returns a KafkaRecord. Each worker has a
-// producer. An epoch is complete when the brokers have acknowledged its messages; a message that
-// cannot be delivered within message.timeout.ms ends the run. So each record is in its topic at
-// least once. Messages of one worker to one partition keep their order.
+// Produces a message for each record: encode(record) returns a KafkaRecord, or absl::StatusOr of
+// it, of which a failure ends the run. Each worker has a producer. An epoch is complete when the
+// brokers have acknowledged its messages; a message that cannot be delivered within
+// message.timeout.ms ends the run. So each record is in its topic at least once. Messages of one
+// worker to one partition keep their order.
 //
 // While the client's queue is full (queue.buffering.max.messages) the worker waits.
 template <class F>

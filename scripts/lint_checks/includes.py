@@ -20,6 +20,7 @@ FLOORS = (
     ("operators", "engine/launch"),
     ("operators/io", "operators/windows"),
     ("operators/http", "operators/kafka", "operators/parquet", "operators/postgres"),
+    ("operators/kafka_avro",),
     ("cli",),
 )
 FLOOR_OF = {folder: floor for floor, folders in enumerate(FLOORS) for folder in folders}

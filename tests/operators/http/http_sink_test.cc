@@ -2,136 +2,45 @@
 #include "operators/http/http_sink.h"
 
 #include <doctest/doctest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
-#include <cctype>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <random>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
-#include "comm/system/file_descriptor.h"
 #include "headway.h"
 #include "tests/comm/test_seed.h"
 #include "tests/engine/run_helpers.h"
 #include "tests/engine/store/memory_store.h"
 #include "tests/engine/thread_cluster.h"
+#include "tests/operators/http_server.h"
 
 namespace headway {
 namespace {
 
 using absl::StatusCode;
 
-struct Request {
-  std::map<std::string, std::string> headers;  // by lower-case names
-  std::string body;
-};
+using Request = internal::HttpRequest;
 
 // Answers requests by a function, which returns the lines of the answer's head, or "" to break the
-// connection. Each connection has a thread.
+// connection.
 class Server {
  public:
-  using Handler = std::function<std::string(const Request&)>;
+  explicit Server(const std::function<std::string(const Request&)>& handler)
+      : server_([handler](const Request& request) {
+          return internal::HttpReply{handler(request), "reason"};
+        }) {}
 
-  explicit Server(Handler handler) : handler_(std::move(handler)) {
-    listener_ = internal::FileDescriptor(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_in name = {};
-    name.sin_family = AF_INET;
-    name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof(name);
-    auto* const address = reinterpret_cast<sockaddr*>(&name);
-    REQUIRE(bind(listener_.get(), address, size) == 0);
-    REQUIRE(listen(listener_.get(), 8) == 0);
-    REQUIRE(getsockname(listener_.get(), address, &size) == 0);
-    url_ = "http://user:secret@127.0.0.1:" + std::to_string(ntohs(name.sin_port)) + "/in?token=1";
-    threads_.emplace_back([this] { Accept(); });
-  }
-  ~Server() {
-    {
-      const std::lock_guard lock(mutex_);
-      ends_ = true;
-      for (const int connection : connections_) shutdown(connection, SHUT_RDWR);
-    }
-    shutdown(listener_.get(), SHUT_RDWR);
-    threads_[0].join();  // no more threads from here on
-    for (size_t i = 1; i < threads_.size(); ++i) threads_[i].join();
-  }
-
-  const std::string& url() const { return url_; }
+  std::string url() const { return "http://user:secret@" + server_.address() + "/in?token=1"; }
 
  private:
-  void Accept() {
-    while (true) {
-      const int connection = accept(listener_.get(), nullptr, nullptr);
-      if (connection < 0) return;
-      const std::lock_guard lock(mutex_);
-      if (ends_) {
-        close(connection);
-        return;
-      }
-      connections_.push_back(connection);
-      threads_.emplace_back([this, connection] { Serve(connection); });
-    }
-  }
-  void Serve(int connection) {
-    std::string bytes;
-    Request request;
-    while (Read(connection, bytes, request)) {
-      const std::string head = handler_(request);
-      if (head.empty()) break;
-      const std::string answer = "HTTP/1.1 " + head + "\r\nContent-Length: 6\r\n\r\nreason";
-      send(connection, answer.data(), answer.size(), MSG_NOSIGNAL);
-    }
-    const std::lock_guard lock(mutex_);
-    std::erase(connections_, connection);
-    close(connection);
-  }
-  static bool Read(int connection, std::string& bytes, Request& request) {
-    request = {};
-    size_t end;
-    while ((end = bytes.find("\r\n\r\n")) == std::string::npos) {
-      if (!ReadMore(connection, bytes)) return false;
-    }
-    size_t line = bytes.find("\r\n") + 2;
-    while (line < end) {
-      const size_t colon = bytes.find(": ", line);
-      const size_t next = bytes.find("\r\n", line);
-      std::string name = bytes.substr(line, colon - line);
-      for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-      request.headers[name] = bytes.substr(colon + 2, next - colon - 2);
-      line = next + 2;
-    }
-    const size_t size = std::stoul(request.headers.at("content-length"));
-    while (bytes.size() < end + 4 + size) {
-      if (!ReadMore(connection, bytes)) return false;
-    }
-    request.body = bytes.substr(end + 4, size);
-    bytes.erase(0, end + 4 + size);
-    return true;
-  }
-  static bool ReadMore(int connection, std::string& bytes) {
-    char room[4096];
-    const ssize_t got = recv(connection, room, sizeof(room), 0);
-    if (got > 0) bytes.append(room, static_cast<size_t>(got));
-    return got > 0;
-  }
-
-  const Handler handler_;
-  internal::FileDescriptor listener_;
-  std::string url_;
-  std::mutex mutex_;  // guards the rest
-  bool ends_ = false;
-  std::vector<int> connections_;
-  std::vector<std::thread> threads_;
+  internal::HttpServer server_;
 };
 
 // Requests by their keys. Thread safe.
@@ -303,7 +212,8 @@ TEST_CASE("a rejected request ends the run, or its records are dropped if the ca
              {"step 'out'", "rejected a request of 4 bytes", "status 422: reason", "on_rejected"});
   Received others;
   options.on_rejected = [&](const HttpRejection& rejection) {
-    others.Add({{{"idempotency-key", std::string(rejection.key)}}, std::string(rejection.request)});
+    others.Add({.headers = {{"idempotency-key", std::string(rejection.key)}},
+                .body = std::string(rejection.request)});
     CHECK(rejection.status_code == 422);
     CHECK(rejection.answer == "reason");
     return absl::OkStatus();
