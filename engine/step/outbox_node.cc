@@ -8,6 +8,7 @@
 #include "comm/codec/stable_hash.h"
 #include "comm/wire/printable.h"
 #include "engine/graph/graph_builder.h"
+#include "engine/runtime/config.h"
 #include "engine/store/row.h"
 
 namespace headway::internal {
@@ -166,6 +167,7 @@ void OutboxNodeBase::SetCommitted(Epoch end, Node& told) {
   if (end > 0 && committed_ < end - 1) {
     committed_ = end - 1;
     has_committed_ = true;
+    if (any_waits_) ask_at_nanos_ = 0;
   }
   if (has_committed_) graph_.queue().Activate(node_);
 }
@@ -182,6 +184,7 @@ Epoch OutboxNodeBase::published_end() const {
 size_t OutboxNodeBase::Backlog() const {
   size_t most = 0;
   for (const auto& [name, lane] : lanes_) {
+    if (!lane->is_under_way_ && !lane->epochs_.empty()) continue;
     most = std::max(
         most, static_cast<size_t>(std::distance(lane->closed_.begin(), EndOfCommitted(*lane))));
   }
@@ -196,32 +199,44 @@ bool OutboxNodeBase::MayAsk() {
   return false;
 }
 
-FlushState OutboxNodeBase::Publish(SinkLane& lane) {
+void OutboxNodeBase::Collect(SinkLane& lane) {
   const auto end = EndOfCommitted(lane);
-  if (!lane.under_way_.has_value()) {
-    if (end == lane.closed_.begin()) return FlushState::Done();
-    size_t bytes = 0;
-    for (auto closed = lane.closed_.begin(); closed != end && bytes < kTransactionBytes; ++closed) {
-      bytes += closed->second.outbox.byte_count();
-      const size_t before = lane.items_.size();
-      closed->second.outbox.AppendTo(lane.items_);
-      lane.epochs_.push_back({closed->first, lane.items_.size() - before});
-      lane.under_way_ = closed->first;
-    }
+  auto closed = lane.epochs_.empty() ? lane.closed_.begin()
+                                     : lane.closed_.upper_bound(lane.epochs_.back().epoch);
+  for (; closed != end && lane.byte_count_ < kTransactionBytes; ++closed) {
+    lane.byte_count_ += closed->second.outbox.byte_count();
+    const size_t before = lane.items_.size();
+    closed->second.outbox.AppendTo(lane.items_);
+    lane.epochs_.push_back({closed->first, lane.items_.size() - before});
   }
+}
+
+FlushState OutboxNodeBase::Publish(SinkLane& lane) {
+  if (!lane.is_under_way_) Collect(lane);
+  if (lane.epochs_.empty()) return FlushState::Done();
+  const Epoch last = lane.epochs_.back().epoch;
   Transaction transaction{.mark = std::nullopt, .items = lane.items_, .epochs = lane.epochs_};
-  if (recovers_) transaction.mark = lane.under_way_;
+  if (recovers_) transaction.mark = last;
+  // All epochs are committed at the end of a run, and those before kStopEpoch at a stop.
+  const bool may_wait =
+      recovers_ && committed_ < kStopEpoch - 1 && lane.byte_count_ < kTransactionBytes;
+  if (!lane.is_under_way_ && may_wait) {
+    const absl::Duration wait = lane.WaitForMore(transaction);
+    if (wait > absl::ZeroDuration()) return FlushState::Pending(wait);
+  }
+  lane.is_under_way_ = true;
   const absl::StatusOr<FlushState> state = lane.Publish(transaction);
   Check(state.status());
   if (!state->done) return *state;
-  while (!lane.closed_.empty() && lane.closed_.begin()->first <= *lane.under_way_) {
+  while (!lane.closed_.empty() && lane.closed_.begin()->first <= last) {
     const auto& [epoch, closed] = *lane.closed_.begin();
     if (closed.is_stored) lane.published_.push_back({epoch, closed.outbox.chunks().size()});
     lane.closed_.erase(lane.closed_.begin());
   }
   lane.items_.clear();
   lane.epochs_.clear();
-  lane.under_way_.reset();
+  lane.byte_count_ = 0;
+  lane.is_under_way_ = false;
   return FlushState::Done();
 }
 
@@ -230,9 +245,11 @@ void OutboxNodeBase::PublishCommitted() {
   ask_at_nanos_ = 0;
   absl::Duration wait = absl::InfiniteDuration();
   bool any_pending = false;
+  any_waits_ = false;
   for (auto& [name, lane] : lanes_) {
     const FlushState state = Publish(*lane);
     if (state.done) continue;
+    any_waits_ |= !lane->is_under_way_;
     any_pending = true;
     wait = std::min(wait, state.wait);
   }

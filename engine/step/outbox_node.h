@@ -15,6 +15,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "engine/graph/graph.h"
 #include "engine/step/alarm.h"
 #include "engine/step/epoch_participant.h"
@@ -46,6 +47,8 @@ namespace internal {
 class SinkLane {
  public:
   virtual ~SinkLane() = default;
+  // How long the transaction waits for later epochs. Zero or less: it begins.
+  virtual absl::Duration WaitForMore(const Transaction& transaction) = 0;
   virtual absl::StatusOr<FlushState> Publish(const Transaction& transaction) = 0;
   // `published`: the last mark that the store knows.
   virtual absl::StatusOr<std::optional<uint64_t>> LastMark(std::optional<uint64_t> published) = 0;
@@ -72,10 +75,11 @@ class SinkLane {
   std::vector<Published> published_;  // whose chunks are stored still
   // The last epoch that a snapshot calls published: the outside system must have its mark.
   std::optional<Epoch> published_through_;
-  // The transaction that is under way: of the closed epochs up to this one.
-  std::optional<Epoch> under_way_;
+  // The transaction that is under way, or waits for later epochs: the first closed ones.
+  bool is_under_way_ = false;
   std::vector<std::string_view> items_;
   std::vector<Transaction::EpochItems> epochs_;
+  size_t byte_count_ = 0;  // of the items
 };
 
 // A transactional sink on a worker, independent of its record type. Keeps the outboxes of the
@@ -131,9 +135,11 @@ class OutboxNodeBase : public EpochParticipant {
   }
   // Returns false if a transaction is under way that need not be asked for yet.
   bool MayAsk();
+  // Adds epochs that are committed to the transaction of a lane.
+  void Collect(SinkLane& lane);
   // Publishes epochs of a lane that are committed, in one transaction. Returns how it stands.
   FlushState Publish(SinkLane& lane);
-  // The number of epochs that are committed and not published.
+  // The number of epochs that are committed and not published, nor wait for later ones.
   size_t Backlog() const;
   void CheckSizes(const Outbox& outbox);
   void CheckMark(const std::string& name, std::optional<uint64_t> mark,
@@ -145,6 +151,7 @@ class OutboxNodeBase : public EpochParticipant {
   std::map<std::string, std::unique_ptr<SinkLane>, std::less<>> lanes_;
   std::optional<Epoch> committed_;  // the last epoch that is
   bool has_committed_ = false;      // some that are committed may not be published
+  bool any_waits_ = false;          // some transaction waits for later epochs
   Node* told_ = nullptr;
   Alarm alarm_;
   int64_t ask_at_nanos_ = 0;  // when to ask for the transactions under way; 0: none is

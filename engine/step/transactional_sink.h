@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "engine/step/build_sink.h"
 #include "engine/step/epoch_input.h"
 #include "engine/step/outbox_node.h"
@@ -49,6 +50,12 @@
 //     // absl::StatusOr<FlushState> as a flush does (sink.h): Pending until it is done. Called with
 //     // the same transaction until then. Must not block: see lane_thread.h.
 //     absl::StatusOr<FlushState> Publish(const Transaction& transaction);
+//     // Optional. How long the transaction waits for later epochs, which share it then; zero or
+//     // less: it begins. Asked before a transaction begins, after each commit, and when the time
+//     // is over. Not asked at the end of the run, in a run without recovery, and for 16 MiB of
+//     // items. Epochs that wait are kept in memory and in the store, and sources do not pause for
+//     // them.
+//     absl::Duration WaitForMore(const Transaction& transaction);
 //   };
 //
 // A record is published when its epoch is committed: one epoch, and the time of a snapshot, later
@@ -105,6 +112,13 @@ class TypedLane final : public SinkLane {
  public:
   explicit TypedLane(Lane of_sink) : lane(std::move(of_sink)) {}
 
+  absl::Duration WaitForMore([[maybe_unused]] const Transaction& transaction) override {
+    if constexpr (requires { lane.WaitForMore(transaction); }) {
+      return lane.WaitForMore(transaction);
+    } else {
+      return absl::ZeroDuration();
+    }
+  }
   absl::StatusOr<FlushState> Publish(const Transaction& transaction) override {
     if constexpr (std::is_same_v<decltype(lane.Publish(transaction)), absl::Status>) {
       absl::Status status = lane.Publish(transaction);

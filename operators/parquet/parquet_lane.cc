@@ -16,8 +16,16 @@ ParquetLane::~ParquetLane() {
   if (job_ != nullptr) thread_->Drop(job_);
 }
 
+absl::Duration ParquetLane::WaitForMore() {
+  if (options_.file_interval == absl::ZeroDuration()) return absl::ZeroDuration();
+  const int64_t now = clock_->NowNanos();
+  if (!waits_since_nanos_.has_value()) waits_since_nanos_ = now;
+  return options_.file_interval - absl::Nanoseconds(now - *waits_since_nanos_);
+}
+
 absl::StatusOr<FlushState> ParquetLane::Publish(const Transaction& transaction) {
   if (job_ == nullptr) {
+    waits_since_nanos_.reset();
     job_ = thread_->Start(
         [this, transaction] {
           return folder_.Publish(transaction.mark, [&](const std::string& path) {

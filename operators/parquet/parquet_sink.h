@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "comm/codec/codec.h"
 #include "comm/codec/stable_hash.h"
 #include "engine/runtime/status_macros.h"
@@ -110,6 +111,7 @@ class ParquetSinkOf {
     absl::StatusOr<FlushState> Publish(const Transaction& transaction) {
       return lane_->Publish(transaction);
     }
+    absl::Duration WaitForMore(const Transaction&) { return lane_->WaitForMore(); }
 
    private:
     static absl::Status CheckText(const Row& row) {
@@ -169,7 +171,7 @@ class ParquetSinkOf {
       return true;
     };
     return Lane(std::make_unique<ParquetLane>(*std::move(folder), std::move(fields), options_,
-                                              append, thread_, context.activator),
+                                              append, thread_, context),
                 fingerprint);
   }
 
@@ -179,6 +181,9 @@ class ParquetSinkOf {
                              std::array<bool, kColumns>& is_written) const {
     if (options_.rows_per_group <= 0) {
       return absl::InvalidArgumentError("ParquetSinkOptions::rows_per_group must be positive");
+    }
+    if (options_.file_interval < absl::ZeroDuration()) {
+      return absl::InvalidArgumentError("ParquetSinkOptions::file_interval must not be negative");
     }
     is_written.fill(true);
     std::vector<ParquetField> all = ParquetFieldsOf<Row>(ColumnsOf<Row>());
@@ -226,8 +231,9 @@ class ParquetSinkOf {
 //
 // A file has the rows of an epoch, or of several that were committed meanwhile. It appears as a
 // whole, when its epoch is committed, with the name `part-<step>-<store>-<epoch>.parquet`. So files
-// are as large as epochs: prefer long epochs, or RecoveryConfig::snapshot_every_epochs, and few
-// directories. The rows of an epoch are kept in memory and in the recovery store until then.
+// are as large as epochs: for larger ones let commits share a file
+// (ParquetSinkOptions::file_interval), and prefer few directories. Rows are kept in memory and in
+// the recovery store until then.
 // Without a recovery store a file is written when its epoch ends; rows of an epoch that did not end
 // are lost with the run. At the end of the input, and of a graceful stop, all rows are published.
 //

@@ -18,6 +18,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "engine/step/lane_thread.h"
 #include "headway.h"
 #include "tests/engine/run_helpers.h"
@@ -69,6 +71,7 @@ class Outside {
     if (writer != to.writer) return absl::FailedPreconditionError("fenced");
     return Call([&] {
       to.mark = transaction.mark;
+      to.epoch_counts.push_back(transaction.epochs.size());
       to.items.insert(to.items.end(), transaction.items.begin(), transaction.items.end());
     });
   }
@@ -86,6 +89,11 @@ class Outside {
     }
     return all;
   }
+  // The number of epochs of each transaction.
+  std::vector<size_t> EpochCounts(const std::string& lane) const {
+    std::lock_guard lock(mutex_);
+    return lanes_.at(lane).epoch_counts;
+  }
   size_t lane_count() const {
     std::lock_guard lock(mutex_);
     return lanes_.size();
@@ -100,6 +108,7 @@ class Outside {
     int writer = 0;
     std::optional<uint64_t> mark;
     std::vector<std::string> items;
+    std::vector<size_t> epoch_counts;
   };
 
   template <class Action>
@@ -121,14 +130,21 @@ class Outside {
 
 class OutsideLane {
  public:
-  OutsideLane(Outside* outside, std::string lane, int writer, int pending_calls)
-      : outside_(outside), lane_(std::move(lane)), writer_(writer), pending_(pending_calls) {}
+  OutsideLane(Outside* outside, std::string lane, int writer, int pending_calls, size_t epochs)
+      : outside_(outside),
+        lane_(std::move(lane)),
+        writer_(writer),
+        pending_(pending_calls),
+        epochs_(epochs) {}
 
   absl::Status Write(std::string_view record, Outbox& outbox) {
     outbox.Add(record);
     return absl::OkStatus();
   }
   absl::StatusOr<std::optional<uint64_t>> LastMark() { return outside_->LastMark(lane_); }
+  absl::Duration WaitForMore(const Transaction& transaction) const {
+    return transaction.epochs.size() < epochs_ ? absl::Hours(1) : absl::ZeroDuration();
+  }
   absl::StatusOr<FlushState> Publish(const Transaction& transaction) {
     if (calls_++ < pending_) return FlushState::Pending(absl::Microseconds(50));
     calls_ = 0;
@@ -142,17 +158,19 @@ class OutsideLane {
   std::string lane_;
   int writer_;
   int pending_;
+  size_t epochs_;
   int calls_ = 0;
 };
 
 struct OneLaneSink {
   Outside* outside;
   int pending_calls = 0;
+  size_t epochs = 0;  // for which a transaction waits
 
   absl::StatusOr<OutsideLane> OpenLane(const SinkContext&, const std::string& lane) {
     absl::StatusOr<int> writer = outside->Open(lane);
     if (!writer.ok()) return writer.status();
-    return OutsideLane(outside, lane, *writer, pending_calls);
+    return OutsideLane(outside, lane, *writer, pending_calls, epochs);
   }
 };
 
@@ -236,16 +254,18 @@ TEST_CASE("a run that resumes publishes what was committed and not published, an
       auto store = std::make_shared<MemoryStore>();
       Outside outside;
       const int64_t call = crash / 2;
+      const size_t epochs = crash / step % 3 == 2 ? 3 : 0;
       if (call < store_calls) {
         store->CrashAt(call, crash % 2 == 0);
       } else {
         outside.CrashAt(call - store_calls, crash % 2 == 0);
       }
-      RunInShape(Texts(kEnd, 1, LanesSink{{&outside}}), shape, With(store)).IgnoreError();
+      RunInShape(Texts(kEnd, 1, LanesSink{{&outside, 0, epochs}}), shape, With(store))
+          .IgnoreError();
       store->Restart();
       outside.Restart();
       const Shape next{1, 3 - shape.workers};
-      CheckOk(RunInShape(Texts(kEnd, 2, LanesSink{{&outside}}), next, With(store)));
+      CheckOk(RunInShape(Texts(kEnd, 2, LanesSink{{&outside, 0, epochs}}), next, With(store)));
       REQUIRE(NumbersIn(outside.Items()) == NumbersTo(kEnd));
       // A third run has nothing to publish, but the records that are new.
       CheckOk(RunInShape(Texts(kEnd + 2, 3, LanesSink{{&outside}}), shape, With(store)));
@@ -266,6 +286,73 @@ TEST_CASE("epochs that share a snapshot are published with it") {
     CheckOk(RunMain(Texts(70, 2, LanesSink{{&outside, 1}}), options));
     CHECK(NumbersIn(outside.Items()) == NumbersTo(70));
   }
+}
+
+TEST_CASE("committed epochs that wait for later ones share a transaction, and hold nothing up") {
+  for (const size_t epochs : {4, 1000}) {
+    Outside outside;
+    const auto store = std::make_shared<MemoryStore>();
+    CheckOk(RunMain(Texts(90, 1, OneLaneSink{&outside, 1, epochs}), With(store)));
+    const std::vector<size_t> counts = outside.EpochCounts("all");
+    CHECK(NumbersIn(outside.Items()) == NumbersTo(90));
+    for (size_t i = 0; i + 1 < counts.size(); ++i) CHECK(counts[i] >= 4);
+    if (epochs == 1000) CHECK(counts == std::vector<size_t>{30});
+  }
+}
+
+// Emits five records, and ends when the outside system has them.
+struct AwaitsItems {
+  using Record = int;
+  Outside* outside;
+
+  struct Reader {
+    Outside* outside;
+    absl::Time give_up = absl::Now() + absl::Seconds(60);
+    int next = 0;
+
+    absl::StatusOr<SourceState> Poll(SourceOutput<int>& out) {
+      while (next < 5 && out.WantsMore()) out.Emit(next++);
+      if (outside->Items().size() == 5) return SourceState::Done();
+      if (absl::Now() > give_up) return absl::DeadlineExceededError("nothing is published");
+      return SourceState::Idle(absl::Milliseconds(1));
+    }
+    std::string Snapshot() const { return std::to_string(next); }
+  };
+
+  absl::StatusOr<std::vector<std::string>> Partitions(const SourceContext&) {
+    return std::vector<std::string>{"all"};
+  }
+  absl::StatusOr<Reader> OpenPartition(const SourceContext&, const std::string&,
+                                       const std::optional<std::string>&) {
+    return Reader{.outside = outside};
+  }
+};
+
+TEST_CASE("what waits is published when its time is over, though no epoch follows") {
+  struct Lane : OutsideLane {
+    int asked = 0;
+    absl::Duration WaitForMore(const Transaction&) {
+      return asked++ < 3 ? absl::Milliseconds(1) : absl::ZeroDuration();
+    }
+  };
+  struct Sink : OneLaneSink {
+    absl::StatusOr<Lane> OpenLane(const SinkContext& context, const std::string& name) {
+      absl::StatusOr<OutsideLane> lane = OneLaneSink::OpenLane(context, name);
+      if (!lane.ok()) return lane.status();
+      return Lane{*std::move(lane)};
+    }
+  };
+  Outside outside;
+  RunOptions options = With(std::make_shared<MemoryStore>());
+  options.epoch_config = RecordCountEpochConfig{5};
+  CheckOk(RunMain(Dataflow("texts",
+                           [&](Scope<>& scope) {
+                             scope.Input("numbers", AwaitsItems{&outside}) |
+                                 Map("text", [](int number) { return std::to_string(number); }) |
+                                 Output("out", Sink{{&outside}});
+                           }),
+                  options));
+  CHECK(NumbersIn(outside.Items()) == NumbersTo(5));
 }
 
 TEST_CASE("a run with a restart publishes once although its outside system fails in between") {
@@ -306,7 +393,8 @@ TEST_CASE("a graceful stop publishes everything that was emitted") {
                                            ++emitted;
                                            return std::to_string(number);
                                          }) |
-                                     Output("out", LanesSink{{&outside, 3}});
+                                     Output("out",
+                                            LanesSink{{&outside, 3, repeat % 2 == 0 ? 0U : 1000U}});
                                }),
                       options));
       CHECK(static_cast<int64_t>(outside.Items().size()) == emitted);

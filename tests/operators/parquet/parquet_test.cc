@@ -515,11 +515,11 @@ struct Part {
 HEADWAY_COLUMNS(Part, id, part);
 
 // A run that writes the ids from 0 to `end` to directories part=0, part=1 and part=2.
-Dataflow Parts(int end, const std::string& directory) {
-  return Dataflow("parts", [end, directory](Scope<>& scope) {
+Dataflow Parts(int end, const std::string& directory, ParquetSinkOptions options = {}) {
+  return Dataflow("parts", [=](Scope<>& scope) {
     scope.Input("numbers", TestingSource(NumbersTo(end))) | Redistribute("spread") |
         Map("row", [](int number) { return Part{number, number % 3}; }) |
-        Output("out", ParquetSink<Part>(directory, ParquetDirectories{{"part"}}));
+        Output("out", ParquetSink<Part>(directory, ParquetDirectories{{"part"}}, options));
   });
 }
 
@@ -643,9 +643,11 @@ TEST_CASE("each row is in one file, whatever call of the store fails") {
     auto store = std::make_shared<internal::MemoryStore>();
     store->CrashAt(crash / 2, crash % 4 < 2);
     const int workers = 1 + static_cast<int>(crash % 2);
-    RunInShape(Parts(12, directory.path()), {1, workers}, With(store)).IgnoreError();
+    const ParquetSinkOptions sink{.file_interval =
+                                      crash % 3 == 0 ? absl::Hours(1) : absl::ZeroDuration()};
+    RunInShape(Parts(12, directory.path(), sink), {1, workers}, With(store)).IgnoreError();
     store->Restart();
-    CheckOk(RunInShape(Parts(14, directory.path()), {1, 3 - workers}, With(store)));
+    CheckOk(RunInShape(Parts(14, directory.path(), sink), {1, 3 - workers}, With(store)));
     CheckParts(directory.path(), 14);
   }
 }
@@ -659,6 +661,19 @@ int CountFiles(const std::string& directory) {
     if (entry->path().extension() == ".parquet") ++count;
   }
   return count;
+}
+
+TEST_CASE("commits share a file, and what waits is in a file at the end of each run") {
+  TemporaryDirectory directory;
+  const auto store = std::make_shared<internal::MemoryStore>();
+  const ParquetSinkOptions sink{.file_interval = absl::Hours(1)};
+  for (const int run : {1, 2}) {
+    CheckOk(RunInShape(Parts(60 * run, directory.path(), sink), {1, run}, With(store)));
+    CheckParts(directory.path(), 60 * run);
+    CHECK(CountFiles(directory.path()) == 3 * run);
+  }
+  CheckError(RunMain(Parts(3, directory.path(), {.file_interval = -absl::Seconds(1)})),
+             StatusCode::kInvalidArgument, {"file_interval"});
 }
 
 // A running count of a key. The id is the key.
@@ -717,8 +732,9 @@ class KilledCounts {
   static constexpr int kEpochs = 100;
   static constexpr int kLanes = 4;
 
-  explicit KilledCounts(int64_t numbers)
+  KilledCounts(int64_t numbers, absl::Duration file_interval)
       : numbers_(numbers),
+        file_interval_(file_interval),
         options_{
             .epoch_config = RecordCountEpochConfig{1 + numbers / kEpochs},
             .recovery_config = RecoveryConfig{.store = StoreInDirectory(directory_ / "store")}} {
@@ -791,9 +807,11 @@ class KilledCounts {
           StatefulMap<int64_t>("count", [](std::optional<int64_t>& count,
                                            int64_t) { return *(count = count.value_or(0) + 1); }) |
           Map("row", [](const auto& count) { return Count{count.first, count.second}; });
-      counts | Output("out", ParquetSink<Count>(directory_ / "out", [](const Count& row) {
-                        return absl::StrCat("lane=", row.id % kLanes);
-                      }));
+      counts | Output("out", ParquetSink<Count>(directory_ / "out",
+                                                [](const Count& row) {
+                                                  return absl::StrCat("lane=", row.id % kLanes);
+                                                },
+                                                {.file_interval = file_interval_}));
       counts | Map("line", [](const Count& row) { return absl::StrCat(row.id, " ", row.count); }) |
           Output("lines", DirectorySink(directory_ / "lines", [](std::string_view line) {
                    return std::string(1, line[line.find(' ') - 1]);
@@ -803,6 +821,7 @@ class KilledCounts {
 
   TemporaryDirectory directory_;
   int64_t numbers_;
+  absl::Duration file_interval_;
   RunOptions options_;
   pid_t parent_ = 0;
   internal::FileDescriptor alive_;  // of a pipe that all processes hold
@@ -822,7 +841,7 @@ TEST_CASE("each result is in one file, however often processes are killed") {
     const auto below = [&random](int end) {
       return static_cast<int>(random() % static_cast<uint64_t>(end));
     };
-    KilledCounts counts(numbers);
+    KilledCounts counts(numbers, absl::Milliseconds(below(2) == 0 ? 0 : 30));
     for (int round = 0; round < kKills; ++round) {
       counts.Start(round % 2 == 0 ? Shape{1, 1} : Shape{2, 2});
       // While it starts and resumes, or while it works.
