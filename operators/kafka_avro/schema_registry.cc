@@ -83,12 +83,13 @@ class Json {
 template <class T>
 absl::Status ReadReply(Json& json, const RegistryClient& client, const std::string& request,
                        const RegistryClient::Reply& reply, T& value) {
-  const std::string where = absl::StrCat("the schema registry '", client.url(), "' ");
+  const std::string where = absl::StrCat("the schema registry '", client.url(),
+                                         "' replied to the request for ", request, " with ");
   if (reply.status_code >= 200 && reply.status_code < 300) {
-    const absl::Status status = json.Read(reply.body, value);
+    absl::Status status = json.Read(reply.body, value);
     if (status.ok()) return status;
-    return absl::DataLossError(absl::StrCat(where, "has sent a malformed reply to ", request, ": ",
-                                            Shown(std::string(status.message()))));
+    return absl::DataLossError(
+        absl::StrCat(where, "malformed JSON: ", Shown(std::string(status.message()))));
   }
   Failure failure;
   std::string reason = Shown(reply.body);
@@ -99,8 +100,7 @@ absl::Status ReadReply(Json& json, const RegistryClient& client, const std::stri
     }
   }
   return absl::Status(CodeOf(reply.status_code),
-                      absl::StrCat(where, "has refused ", request, " with status ",
-                                   reply.status_code, ": ", reason));
+                      absl::StrCat(where, "status ", reply.status_code, ": ", reason));
 }
 
 }  // namespace

@@ -459,7 +459,7 @@ TEST_CASE("schemas that are malformed are errors, and names are resolved in thei
         "'F' is defined twice");
   fails(std::string(100'000, '['), "JSON");
   std::string deep = "\"int\"";
-  for (int i = 0; i < 900; ++i) deep = R"({"type":)" + deep + "}";
+  for (int i = 0; i < 900; ++i) deep = absl::StrCat(R"({"type":)", deep, "}");
   CheckOk(AvroSchema::Parse(deep).status());
 
   const auto schema = AvroSchema::Parse(
@@ -520,7 +520,8 @@ TEST_CASE("a registry that refuses, fails, is silent or away is an error that na
   CheckError(reply("422 Unprocessable Entity", R"({"message":"bad"})"),
              StatusCode::kInvalidArgument, {"bad"});
   CheckError(reply("500 Internal Server Error", "x"), StatusCode::kUnavailable, {"status 500: x"});
-  CheckError(reply("200 OK", "no json"), StatusCode::kDataLoss, {"malformed reply"});
+  CheckError(reply("200 OK", "no json"), StatusCode::kDataLoss,
+             {"replied to the request for", "malformed JSON"});
   CheckError(reply("200 OK", std::string(5 << 20, ' ')), StatusCode::kResourceExhausted,
              {"more than 4194304 bytes"});
 
@@ -570,7 +571,7 @@ TEST_CASE("records go through a topic as Avro, and a damaged message names its p
   Registry registry;
   const SchemaRegistry schemas = registry.client();
   std::vector<int> numbers = NumbersTo(100);
-  const auto produce = [&](const std::vector<int>& values, auto encode) {
+  const auto produce = [&](const std::vector<int>& values, const auto& encode) {
     return RunInShape(
         Dataflow("produce",
                  [&, encode](Scope<>& scope) {
