@@ -811,7 +811,7 @@ absl::StatusOr<Position> ParsePosition(const std::string& text, const std::strin
 absl::Status ChangedError(const std::string& row_group) {
   return absl::DataLossError(absl::StrCat(
       "the row group '", row_group,
-      "' is not the one that the last run read: its file was replaced; put that file back, and "
+      "' is not the one that was there before: its file was replaced; put that file back, and "
       "give new rows a file of another name"));
 }
 
