@@ -79,6 +79,7 @@ class SenderWatermarks {
   // The watermark is not less than `floor`. Returns true if it changed.
   bool RaiseTo(EventTime floor);
 
+  bool IsActive(size_t sender) const { return senders_[sender].active; }
   EventTime time() const { return time_; }
   // False if no sender is active.
   bool active() const { return active_; }

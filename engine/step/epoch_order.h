@@ -82,8 +82,12 @@ class EpochOrder {
   struct Waiting {
     std::vector<Capability<T>> capabilities;  // of each output
     std::vector<Batch<D>> batches;            // in the order of arrival
-    // They came when this was the last time, one of each sender.
+    // In the order of arrival: the last one of each sender, and those by which it became inactive.
     std::vector<internal::ArrivedWatermark> watermarks;
+  };
+  struct Resumed {
+    Epoch epoch;
+    internal::ArrivedWatermark watermark;
   };
   struct Earlier {
     bool operator()(const T& a, const T& b) const { return TimestampTraits<T>::TotalLess(a, b); }
@@ -96,19 +100,19 @@ class EpochOrder {
     entry->second.batches.push_back(std::move(batch));
   }
 
-  // A watermark is applied in its own epoch, behind the batches that came before it.
+  // A watermark is applied in its own epoch, so that all workers have the same ones at its end.
   void Hold(NodeInput<D, T>& input, const CapabilityRef<T>& time,
             const internal::ArrivedWatermark& watermark) {
-    if (waiting_.empty() || Earlier()(waiting_.rbegin()->first, time.time())) {
-      waiting_[time.time()].capabilities = input.RetainAll(time);
-    }
-    std::vector<internal::ArrivedWatermark>& held = waiting_.rbegin()->second.watermarks;
-    const auto same =
-        std::ranges::find(held, watermark.sender, &internal::ArrivedWatermark::sender);
-    if (same == held.end()) {
+    auto [entry, is_new] = waiting_.try_emplace(time.time());
+    if (is_new) entry->second.capabilities = input.RetainAll(time);
+    std::vector<internal::ArrivedWatermark>& held = entry->second.watermarks;
+    const auto last = std::find_if(held.rbegin(), held.rend(), [&](const auto& each) {
+      return each.sender == watermark.sender;
+    });
+    if (last == held.rend() || (watermark.active && !last->active)) {
       held.push_back(watermark);
     } else {
-      *same = watermark;
+      *last = watermark;
     }
   }
 
@@ -116,7 +120,23 @@ class EpochOrder {
   template <class Raised>
   void Raise(NodeInput<D, T>& input, const CapabilityRef<T>& time,
              const internal::ArrivedWatermark& watermark, Raised& raised) {
-    if (input.ApplyWatermark(time, watermark)) raised(time);
+    bool changed = false;
+    if (enabled_) {
+      const Epoch epoch = internal::EpochOf(time.time());
+      std::erase_if(resumed_, [&](const Resumed& resumed) {
+        if (resumed.epoch < epoch) changed |= input.ApplyWatermark(time, resumed.watermark);
+        return resumed.epoch < epoch || resumed.watermark.sender == watermark.sender;
+      });
+      // A sender that is active again holds the watermark back from the next epoch on. Else the
+      // watermark would depend on which sender came first, and differ between the workers.
+      if (watermark.active && !input.IsActive(watermark.sender)) {
+        resumed_.push_back({epoch, watermark});
+        if (changed) raised(time);
+        return;
+      }
+    }
+    changed |= input.ApplyWatermark(time, watermark);
+    if (changed) raised(time);
   }
 
   template <class Apply, class Begin, class Raised>
@@ -142,6 +162,7 @@ class EpochOrder {
 
   const bool enabled_;
   std::map<T, Waiting, Earlier> waiting_;
+  std::vector<Resumed> resumed_;  // senders that are active again
 };
 
 }  // namespace headway

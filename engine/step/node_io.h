@@ -163,8 +163,9 @@ class NodeInput : public internal::InputPortBase {
   // true if the watermark changed; it is sent through all outputs when the logic returns.
   bool ApplyWatermark(const CapabilityRef<T>& time, const internal::ArrivedWatermark& arrived) {
     if (!watermarks_.Update(arrived)) return false;
-    // The latest time of the activation: earlier ones must not see the effects of later ones.
-    if (node_.watermark.changed != this ||
+    // The latest time of all that were applied: earlier ones must not see the effects of later
+    // ones. Times that are in no total order are compared within an activation.
+    if ((node_.watermark.changed != this && !TimestampTraits<T>::kTotallyOrdered) ||
         TimestampTraits<T>::TotalLess(watermark_changed_at_, time.time())) {
       watermark_changed_at_ = time.time();
     }
@@ -180,6 +181,8 @@ class NodeInput : public internal::InputPortBase {
     node_.watermark.changed = this;
     if (!TimestampTraits<T>::LessEqual(time, watermark_changed_at_)) watermark_changed_at_ = time;
   }
+  // Whether a sender of watermarks is active.
+  bool IsActive(size_t sender) const { return watermarks_.IsActive(sender); }
   // For steps that are restored.
   void RaiseWatermark(EventTime to) { watermarks_.RaiseTo(to); }
 

@@ -1,6 +1,8 @@
 // Steps apply batches in the order of their epochs when the run asks for it.
 #include <doctest/doctest.h>
 
+#include <cstdint>
+#include <functional>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -67,6 +69,47 @@ TEST_CASE("batches of one epoch keep their order") {
       });
   REQUIRE_MESSAGE(status.ok(), status.ToString());
   CHECK(applied == std::vector{0, 1, 2, 3});
+}
+
+TEST_CASE("a watermark is applied in its epoch, when batches of a later one have come before") {
+  std::vector<std::pair<Epoch, EventTime>> raises;
+  absl::Status status = Execute(
+      {.workers = 1, .run = {.apply_in_epoch_order = true}}, [&](Worker& worker) -> absl::Status {
+        InputHandle<int64_t> first;
+        InputHandle<int64_t> second;
+        HEADWAY_RETURN_IF_ERROR(worker.Build("order", [&](Scope<>& scope) {
+          const EventClock times(std::identity(), 0);
+          const auto numbers = scope.Input(first) | AssignEventTime("first_time", times) |
+                               Merge("both", scope.Input(second) | AssignEventTime("time", times));
+          KeyedOperator<int64_t, int64_t, Epoch, std::identity> keyed(numbers, "step",
+                                                                      std::identity());
+          auto& output = keyed.AddOutput<int64_t>();
+          keyed.OnBatch([](const CapabilityRef<Epoch>&, Batch<int64_t>&) {});
+          keyed.OnWatermark([&raises, &step = keyed.step()](const CapabilityRef<Epoch>& time) {
+            raises.emplace_back(time.time(), step.watermark());
+          });
+          keyed.Build(output);
+        }));
+        auto send = [&](InputHandle<int64_t>& input, int64_t number) {
+          input.Send(number);
+          input.Flush();
+          for (int i = 0; i < 10; ++i) CHECK(worker.Step().ok());
+        };
+        send(first, 100);
+        send(second, 10);
+        first.AdvanceTo(6);
+        send(first, 200);
+        second.AdvanceTo(5);
+        send(second, 60);
+        second.AdvanceTo(6);
+        send(second, 300);
+        return absl::OkStatus();
+      });
+  REQUIRE_MESSAGE(status.ok(), status.ToString());
+  REQUIRE(raises.size() >= 3);
+  CHECK(raises[0] == std::pair(Epoch{0}, EventTime{10}));
+  CHECK(raises[1] == std::pair(Epoch{5}, EventTime{60}));
+  CHECK(raises[2] == std::pair(Epoch{6}, EventTime{200}));
 }
 
 }  // namespace
