@@ -115,6 +115,7 @@ absl::StatusOr<std::shared_ptr<KafkaConsumer>> KafkaConsumer::Open(
   KafkaProperties properties = {
       {"isolation.level", "read_committed"},
       {"topic.metadata.refresh.interval.ms", "1000"},
+      {"reconnect.backoff.max.ms", "1000"},
       {"queued.max.messages.kbytes", "16384"},  // of each partition
       {"auto.offset.reset", options.lost_offset == KafkaLostOffset::kFail        ? "error"
                             : options.lost_offset == KafkaLostOffset::kBeginning ? "earliest"
@@ -399,7 +400,7 @@ const KafkaView* KafkaFetcher::Next() {
   }
   consumer_->client().Serve();
   if (failure_.ok()) failure_ = consumer_->client().failure();
-  if (failure_.ok() && !at_end_) NoteDeletion();
+  if (failure_.ok()) NoteDeletion();
   return nullptr;
 }
 

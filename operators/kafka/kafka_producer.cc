@@ -47,6 +47,7 @@ absl::StatusOr<std::unique_ptr<KafkaProducer>> KafkaProducer::Open(
       {"enable.idempotence", "true"},     // a repeated send is no second message
       {"partitioner", "murmur2_random"},  // that of Java's clients
       {"linger.ms", "5"},
+      {"reconnect.backoff.max.ms", "1000"},
   };
   if (!transactional_id.empty()) {
     properties["transactional.id"] = transactional_id;
