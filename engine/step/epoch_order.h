@@ -121,7 +121,7 @@ class EpochOrder {
   void Raise(NodeInput<D, T>& input, const CapabilityRef<T>& time,
              const internal::ArrivedWatermark& watermark, Raised& raised) {
     bool changed = false;
-    if (enabled_) {
+    if (enabled_ && input.watermarks().sender_count() > 1) {
       const Epoch epoch = internal::EpochOf(time.time());
       std::erase_if(resumed_, [&](const Resumed& resumed) {
         if (resumed.epoch < epoch) changed |= input.ApplyWatermark(time, resumed.watermark);
@@ -129,7 +129,7 @@ class EpochOrder {
       });
       // A sender that is active again holds the watermark back from the next epoch on. Else the
       // watermark would depend on which sender came first, and differ between the workers.
-      if (watermark.active && !input.IsActive(watermark.sender)) {
+      if (watermark.active && !input.watermarks().IsActive(watermark.sender)) {
         resumed_.push_back({epoch, watermark});
         if (changed) raised(time);
         return;

@@ -45,9 +45,9 @@ struct EventClock {
   explicit EventClock(F time_of) : time(std::move(time_of)) {}
   // A record may be earlier than the latest one of its source partition by `disorder`, and is never
   // late then. A partition that has had none for `idle_timeout`, whenever it was asked, does not
-  // hold the others back, until it has records again. In a run with a recovery store, those of a
-  // worker whose partitions were all idle hold the others back from the next epoch on. Negative
-  // durations are InvalidArgument failures of the build.
+  // hold the others back, until it has records again. With a recovery store and several
+  // workers, one whose partitions were all idle holds the others back from the next epoch on.
+  // Negative durations are InvalidArgument failures of the build.
   EventClock(F time_of, absl::Duration disorder,
              absl::Duration idle_timeout = absl::InfiniteDuration())
       : time(std::move(time_of)),

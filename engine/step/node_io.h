@@ -181,8 +181,6 @@ class NodeInput : public internal::InputPortBase {
     node_.watermark.changed = this;
     if (!TimestampTraits<T>::LessEqual(time, watermark_changed_at_)) watermark_changed_at_ = time;
   }
-  // Whether a sender of watermarks is active.
-  bool IsActive(size_t sender) const { return watermarks_.IsActive(sender); }
   // For steps that are restored.
   void RaiseWatermark(EventTime to) { watermarks_.RaiseTo(to); }
 

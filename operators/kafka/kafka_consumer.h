@@ -70,7 +70,8 @@ struct KafkaSourceOptions {
   // topic to be made anew, and is done if the source stops at the end.
   VanishedPartitions vanished_partitions = VanishedPartitions::kFail;
   KafkaLostOffset lost_offset = KafkaLostOffset::kFail;
-  // The time after which a call that the start waits for fails: Unavailable.
+  // The time after which a call that the start waits for fails: Unavailable. A partition that is
+  // read may be gone for as long.
   absl::Duration timeout = absl::Seconds(30);
   // Called for each partition, once a second while the source is polled, on the worker that reads
   // the partition. Must not block.

@@ -128,10 +128,12 @@ class KafkaSourceOf {
 // the lag of the group. Event time: EventClock of KafkaView::timestamp_ms, or of a field of the
 // record.
 //
-// Errors, as statuses that end the run: NotFound: no such topic. OutOfRange: the next message is
-// gone (KafkaSourceOptions::lost_offset). Unavailable: no broker answers at the start within the
+// Errors, as statuses that end the run: NotFound: no such topic, or it was deleted
+// (KafkaSourceOptions::vanished_partitions). OutOfRange: the next message is gone
+// (KafkaSourceOptions::lost_offset). Unavailable: no broker answers at the start within the
 // timeout; later the source waits for the brokers without end. InvalidArgument: a property that
-// librdkafka refuses. Each worker has a client of librdkafka, with threads of its own.
+// librdkafka refuses, no topics or brokers, or a name or an offset that cannot be one. Each worker
+// has a client of librdkafka, with threads of its own.
 template <class F>
 auto KafkaSource(KafkaSourceOptions options, F decode) {
   return internal::KafkaSourceOf<F>(std::move(options), std::move(decode));
