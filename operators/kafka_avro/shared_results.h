@@ -6,7 +6,9 @@
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/cleanup/cleanup.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 
@@ -36,10 +38,15 @@ class SharedResults {
       known = std::make_shared<Entry>();
       entry = known;
     }
-    absl::StatusOr<Value> result = std::forward<F>(call)();
-    const absl::MutexLock lock(&mutex_);
-    entry->result = result;
-    if (!result.ok()) entries_.erase(key);
+    absl::StatusOr<Value> result = absl::AbortedError("the thread that asked first has failed");
+    {
+      const absl::Cleanup tell = [&] {  // also if the call throws
+        const absl::MutexLock lock(&mutex_);
+        entry->result = result;
+        if (!result.ok()) entries_.erase(key);
+      };
+      result = std::forward<F>(call)();
+    }
     return result;
   }
 
