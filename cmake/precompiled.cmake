@@ -2,9 +2,11 @@
 # them. The installation test and the shared libraries do without.
 
 # For builds that run often. Headers of the library are not precompiled for it: their names must not be
-# in the way of those in its files. clang-tidy compiles each file without, and finds missing includes.
-option(HEADWAY_PRECOMPILE_LIBRARY "Compile the library with precompiled headers of the system" OFF)
-if(HEADWAY_PRECOMPILE_LIBRARY)
+# in the way of those in its files. The preset release-clang compiles each file alone and without, and
+# finds missing includes.
+option(HEADWAY_BATCH_LIBRARY "Compile files of the library together, with a precompiled header" OFF)
+if(HEADWAY_BATCH_LIBRARY)
+  set_target_properties(headway PROPERTIES UNITY_BUILD ON)
   target_precompile_headers(headway PRIVATE
     <algorithm> <functional> <map> <memory> <mutex> <optional> <string> <variant> <vector>
     <absl/functional/any_invocable.h> <absl/status/statusor.h> <absl/strings/str_format.h>

@@ -30,11 +30,11 @@ namespace internal {
 #ifdef HEADWAY_HAS_POSTGRES
 namespace {
 
-constexpr int kFormatVersion = 1;
+constexpr int kPostgresFormat = 1;
 
 // The same tables as in a file of SQLite, with the store and the partition. Blocks are compressed
 // already.
-constexpr const char* kTables = R"(
+constexpr const char* kPostgresTables = R"(
 CREATE TABLE IF NOT EXISTS headway_stores(name text PRIMARY KEY, format_version integer NOT NULL,
   store_id text NOT NULL, partition_count integer NOT NULL);
 CREATE TABLE IF NOT EXISTS headway_partitions(
@@ -101,11 +101,11 @@ absl::StatusOr<int> PostgresStore::PartitionCount() {
   if (absl::IsNotFound(store.status())) return 0;  // there are no tables yet
   if (!store.ok()) return store.status();
   if (store->row_count() == 0) return 0;
-  if (store->integer(0, 0) > kFormatVersion) {
+  if (store->integer(0, 0) > kPostgresFormat) {
     return absl::FailedPreconditionError(
         Format("%s has format %d, and this program reads formats up to %d: use a newer version of "
                "Headway",
-               Describe(), store->integer(0, 0), kFormatVersion));
+               Describe(), store->integer(0, 0), kPostgresFormat));
   }
   if (store->integer(0, 1) != store->integer(0, 2)) {
     return absl::InvalidArgumentError(
@@ -129,11 +129,11 @@ absl::Status PostgresStore::Create(int count, std::string_view store_id) {
 
 absl::Status PostgresStore::CreateInTransaction(PostgresConnection& connection, int count,
                                                 std::string_view store_id) {
-  absl::Status status = connection.Execute(kTables);
+  absl::Status status = connection.Execute(kPostgresTables);
   if (!status.ok()) return status;
   const absl::StatusOr<PostgresResult> made = connection.Query(
       "INSERT INTO headway_stores VALUES($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING name",
-      {place_->name, kFormatVersion, store_id, count});
+      {place_->name, kPostgresFormat, store_id, count});
   if (!made.ok()) return made.status();
   if (made->row_count() == 0) {
     return absl::FailedPreconditionError(
