@@ -70,7 +70,7 @@ HttpConnection::HttpConnection() : handles_(std::make_unique<Handles>()) {}
 HttpConnection::~HttpConnection() = default;
 
 absl::StatusOr<std::unique_ptr<HttpConnection>> HttpConnection::Open(const std::string& url,
-                                                                     Headers headers,
+                                                                     HttpHeaders headers,
                                                                      absl::Duration timeout) {
   static const CURLcode global = curl_global_init(CURL_GLOBAL_DEFAULT);
   if (global != CURLE_OK) return absl::InternalError("HttpSink: libcurl cannot be initialized");

@@ -5,11 +5,11 @@
 #include <memory>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "operators/io/http_headers.h"
 
 namespace headway::internal {
 
@@ -18,8 +18,6 @@ namespace headway::internal {
 // Thread safety: one thread at a time; any thread may call Abort.
 class HttpConnection {
  public:
-  using Headers = std::vector<std::pair<std::string, std::string>>;
-
   struct Answer {
     int status_code = 0;
     std::string text;  // its first bytes
@@ -28,7 +26,7 @@ class HttpConnection {
 
   // InvalidArgument: the URL is malformed, or neither one of http nor of https.
   static absl::StatusOr<std::unique_ptr<HttpConnection>> Open(const std::string& url,
-                                                              Headers headers,
+                                                              HttpHeaders headers,
                                                               absl::Duration timeout);
   ~HttpConnection();
   HttpConnection(const HttpConnection&) = delete;
@@ -50,7 +48,7 @@ class HttpConnection {
 
   const std::unique_ptr<Handles> handles_;
   std::string display_url_;
-  Headers headers_;
+  HttpHeaders headers_;
   std::atomic<bool> aborted_{false};
 };
 

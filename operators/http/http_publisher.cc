@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -10,6 +9,7 @@
 #include "engine/runtime/status_macros.h"
 #include "engine/store/store.h"
 #include "operators/http/http_connection.h"
+#include "operators/io/http_headers.h"
 
 namespace headway::internal {
 namespace {
@@ -28,19 +28,14 @@ const char* ContentType(HttpBody body) {
   return "application/octet-stream";
 }
 
-HttpConnection::Headers HeadersOf(const HttpSinkOptions& options) {
-  HttpConnection::Headers headers = options.headers;
+HttpHeaders HeadersOf(const HttpSinkOptions& options) {
+  HttpHeaders headers = options.headers;
   const bool has_type = std::ranges::any_of(headers, [](const auto& header) {
     return absl::EqualsIgnoreCase(header.first, "Content-Type");
   });
   if (!has_type) headers.emplace_back("Content-Type", ContentType(options.body));
   headers.emplace_back("Expect", "");  // libcurl would wait for the answer 100 to a large request
   return headers;
-}
-
-// Headers are lines.
-bool IsHeaderText(std::string_view text) {
-  return std::ranges::none_of(text, [](char c) { return absl::ascii_iscntrl(c); });
 }
 
 absl::Status CheckOptions(const HttpSinkOptions& options) {
@@ -54,13 +49,7 @@ absl::Status CheckOptions(const HttpSinkOptions& options) {
     return absl::InvalidArgumentError(
         "HttpSinkOptions: timeout, retry_interval and give_up_after must be positive");
   }
-  for (const auto& [name, value] : options.headers) {
-    if (!name.empty() && IsHeaderText(name) && IsHeaderText(value)) continue;
-    return absl::InvalidArgumentError(
-        absl::StrCat("HttpSinkOptions: the header '", absl::CHexEscape(name),
-                     "' is empty or has a control character in its name or value"));
-  }
-  return absl::OkStatus();
+  return CheckHttpHeaders("HttpSinkOptions", options.headers);
 }
 
 bool IsAccepted(int status_code) { return status_code >= 200 && status_code < 300; }

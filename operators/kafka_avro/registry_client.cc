@@ -9,12 +9,11 @@
 #include <string_view>
 
 #include "absl/status/status.h"
-#include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "engine/runtime/status_macros.h"
+#include "operators/io/http_headers.h"
 
 namespace headway::internal {
 namespace {
@@ -28,10 +27,6 @@ size_t KeepBytes(char* bytes, size_t size, size_t count, void* text) {
   if (size * count > kMaxReplyBytes - kept.size()) return 0;  // ends the request
   kept.append(bytes, size * count);
   return size * count;
-}
-
-bool IsHeaderText(std::string_view text) {
-  return std::ranges::none_of(text, [](char c) { return absl::ascii_iscntrl(c); });
 }
 
 bool IsTemporary(int status_code) { return status_code == 429 || status_code >= 500; }
@@ -53,13 +48,7 @@ absl::Status RegistryClient::CheckOptions() const {
   if (options_.timeout <= absl::ZeroDuration()) {
     return absl::InvalidArgumentError("SchemaRegistryOptions: the timeout must be positive");
   }
-  for (const auto& [name, value] : options_.headers) {
-    if (!name.empty() && IsHeaderText(name) && IsHeaderText(value)) continue;
-    return absl::InvalidArgumentError(
-        absl::StrCat("SchemaRegistryOptions: the header '", absl::CHexEscape(name),
-                     "' is empty or has a control character in its name or value"));
-  }
-  return absl::OkStatus();
+  return CheckHttpHeaders("SchemaRegistryOptions", options_.headers);
 }
 
 absl::StatusOr<RegistryClient::Reply> RegistryClient::Send(
