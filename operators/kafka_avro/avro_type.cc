@@ -16,7 +16,41 @@ std::string NameOf(std::string_view text) {
   return name;
 }
 
+const char* ScalarType(AvroKind kind) {
+  switch (kind) {
+    case AvroKind::kBool:
+      return R"("boolean")";
+    case AvroKind::kInt:
+      return R"("int")";
+    case AvroKind::kLong:
+      return R"("long")";
+    case AvroKind::kFloat:
+      return R"("float")";
+    case AvroKind::kDouble:
+      return R"("double")";
+    case AvroKind::kString:
+      return R"("string")";
+    case AvroKind::kDate:
+      return R"({"type":"int","logicalType":"date"})";
+    case AvroKind::kMilliseconds:
+      return R"({"type":"long","logicalType":"timestamp-millis"})";
+    case AvroKind::kMicroseconds:
+      return R"({"type":"long","logicalType":"timestamp-micros"})";
+    case AvroKind::kNanoseconds:
+      return R"({"type":"long","logicalType":"timestamp-nanos"})";
+    default:
+      HEADWAY_UNREACHABLE("the others contain types");
+  }
+}
+
 void AppendType(std::string& out, const AvroField& field, const std::string& space);
+
+void AppendItems(std::string& out, const char* begin, const AvroField& field,
+                 const std::string& space) {
+  out += begin;
+  AppendType(out, field.children[0], space);
+  out.push_back('}');
+}
 
 // All names are those of C++ or of NameOf, and need no escapes.
 void AppendRecord(std::string& out, const AvroField& record, const std::string& space) {
@@ -45,51 +79,18 @@ void AppendType(std::string& out, const AvroField& field, const std::string& spa
     return;
   }
   switch (field.kind) {
-    case AvroKind::kBool:
-      out += R"("boolean")";
-      return;
-    case AvroKind::kInt:
-      out += R"("int")";
-      return;
-    case AvroKind::kLong:
-      out += R"("long")";
-      return;
-    case AvroKind::kFloat:
-      out += R"("float")";
-      return;
-    case AvroKind::kDouble:
-      out += R"("double")";
-      return;
-    case AvroKind::kString:
-      out += R"("string")";
-      return;
-    case AvroKind::kDate:
-      out += R"({"type":"int","logicalType":"date"})";
-      return;
-    case AvroKind::kMilliseconds:
-      out += R"({"type":"long","logicalType":"timestamp-millis"})";
-      return;
-    case AvroKind::kMicroseconds:
-      out += R"({"type":"long","logicalType":"timestamp-micros"})";
-      return;
-    case AvroKind::kNanoseconds:
-      out += R"({"type":"long","logicalType":"timestamp-nanos"})";
-      return;
     case AvroKind::kList:
-      out += R"({"type":"array","items":)";
-      AppendType(out, field.children[0], space);
-      out.push_back('}');
+      AppendItems(out, R"({"type":"array","items":)", field, space);
       return;
     case AvroKind::kMap:
-      out += R"({"type":"map","values":)";
-      AppendType(out, field.children[0], space);
-      out.push_back('}');
+      AppendItems(out, R"({"type":"map","values":)", field, space);
       return;
     case AvroKind::kRecord:
       AppendRecord(out, field, space);
       return;
+    default:
+      out += ScalarType(field.kind);
   }
-  HEADWAY_UNREACHABLE("all kinds are handled above");
 }
 
 }  // namespace

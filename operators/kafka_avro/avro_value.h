@@ -147,7 +147,7 @@ bool ReadAvro(AvroReader& in, const AvroPlan& plan, T& value) {
     return ReadAvroInteger(in, plan, value);
   } else if constexpr (std::is_floating_point_v<T>) {
     return ReadAvroNumber(in, plan, value);
-  } else if constexpr (AvroTime<T>) {
+  } else if constexpr (ColumnTime<T>) {
     return ReadAvroTime(in, plan, value);
   } else {
     return ReadAvroText(in, plan, value);
@@ -226,7 +226,7 @@ bool WriteAvro(AvroWriter& out, const AvroPlan& plan, const T& value) {
         out.WriteDouble(value);
       }
       return true;
-    } else if constexpr (AvroTime<T>) {
+    } else if constexpr (ColumnTime<T>) {
       return out.WriteTime(plan, static_cast<int64_t>(value.time_since_epoch().count()));
     } else {
       return out.WriteText(plan, value);

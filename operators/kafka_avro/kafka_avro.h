@@ -59,7 +59,7 @@ struct AvroRecordOf<T> {
 template <class T>
 class KafkaAvro {
   using Record = typename internal::AvroRecordOf<T>::Type;
-  static constexpr bool kReads = internal::IsAvroRecord<Record>();
+  static constexpr bool kReads = internal::IsColumnRecord<internal::AvroTypes, Record>();
   static_assert(kReads,
                 "KafkaAvro: write HEADWAY_COLUMNS(Type, members...) behind the record's struct, "
                 "with members of the types of avro_type.h");
@@ -104,7 +104,8 @@ class KafkaAvro {
       auto schema = registry_.Fetch(id);
       if (!schema.ok()) return schema.status();
       auto plan = internal::ResolveAvro(internal::AvroDirection::kRead,
-                                        internal::AvroFieldOf<Record>(""), *std::move(schema));
+                                        internal::ColumnFieldOf<internal::AvroTypes, Record>(""),
+                                        *std::move(schema));
       if (!plan.ok()) return internal::WithSchema(id, plan.status());
       found =
           plans_.emplace(id, std::make_unique<internal::AvroRecordPlan>(*std::move(plan))).first;
@@ -145,7 +146,7 @@ class KafkaAvro {
 // belongs to one thread.
 template <class Record>
 class KafkaAvroEncoder {
-  static constexpr bool kWrites = internal::IsAvroRecord<Record>();
+  static constexpr bool kWrites = internal::IsColumnRecord<internal::AvroTypes, Record>();
   static_assert(kWrites,
                 "KafkaAvroEncoder: write HEADWAY_COLUMNS(Type, members...) behind the record's "
                 "struct, with members of the types of avro_type.h");
@@ -154,7 +155,8 @@ class KafkaAvroEncoder {
   KafkaAvroEncoder(SchemaRegistry registry, std::string subject)
       : KafkaAvroEncoder(std::move(registry), std::move(subject), "") {
     if constexpr (kWrites)
-      schema_ = internal::AvroSchemaText(internal::AvroFieldOf<Record>(subject_));
+      schema_ =
+          internal::AvroSchemaText(internal::ColumnFieldOf<internal::AvroTypes, Record>(subject_));
   }
   KafkaAvroEncoder(SchemaRegistry registry, std::string subject, std::string schema)
       : registry_(std::move(registry)), subject_(std::move(subject)), schema_(std::move(schema)) {}
@@ -174,7 +176,8 @@ class KafkaAvroEncoder {
     auto schema = internal::AvroSchema::Parse(schema_);
     if (!schema.ok()) return internal::WithSubject(subject_, schema.status());
     auto plan = internal::ResolveAvro(internal::AvroDirection::kWrite,
-                                      internal::AvroFieldOf<Record>(""), *std::move(schema));
+                                      internal::ColumnFieldOf<internal::AvroTypes, Record>(""),
+                                      *std::move(schema));
     if (!plan.ok()) return internal::WithSubject(subject_, plan.status());
     const absl::StatusOr<int32_t> id = registry_.Register(subject_, schema_);
     if (!id.ok()) return id.status();

@@ -45,8 +45,9 @@ void AppendParquetValue(ParquetBuffer& buffer, const T& value) {
     if constexpr (std::is_same_v<T, std::string>) {
       buffer.values += value;
       buffer.offsets.push_back(static_cast<int32_t>(buffer.values.size()));
-    } else if constexpr (ParquetTime<T>) {
-      using Stored = std::conditional_t<ParquetKindOf<T>() == ParquetKind::kDate, int32_t, int64_t>;
+    } else if constexpr (ColumnTime<T>) {
+      using Stored =
+          std::conditional_t<ParquetTypes::KindOf<T>() == ParquetKind::kDate, int32_t, int64_t>;
       const Stored stored = static_cast<Stored>(value.time_since_epoch().count());
       buffer.values.append(reinterpret_cast<const char*>(&stored), sizeof(stored));
     } else if constexpr (std::is_arithmetic_v<T>) {
@@ -70,7 +71,7 @@ bool IsUtf8Throughout(const T& value) {
     return !value.has_value() || IsUtf8Throughout(*value);
   } else if constexpr (std::is_same_v<T, std::string>) {
     return IsUtf8(value);
-  } else if constexpr (ParquetTime<T> || std::is_arithmetic_v<T>) {
+  } else if constexpr (ColumnTime<T> || std::is_arithmetic_v<T>) {
     return true;
   } else if constexpr (HasColumns<T>) {
     bool is_utf8 = true;

@@ -80,8 +80,9 @@ const ParquetColumn* ReadParquetValue(const ParquetColumn& column, int64_t row, 
       value = column.NumberAt<T>(row);
     } else if constexpr (std::is_same_v<T, std::string>) {
       value = column.StringAt(row);
-    } else if constexpr (ParquetTime<T>) {
-      using Stored = std::conditional_t<ParquetKindOf<T>() == ParquetKind::kDate, int32_t, int64_t>;
+    } else if constexpr (ColumnTime<T>) {
+      using Stored =
+          std::conditional_t<ParquetTypes::KindOf<T>() == ParquetKind::kDate, int32_t, int64_t>;
       value = T(typename T::duration(static_cast<typename T::rep>(column.NumberAt<Stored>(row))));
     } else if constexpr (HasColumns<T>) {
       return ReadParquetStruct(ColumnsOf<T>(), column, row, value);

@@ -100,7 +100,7 @@ const char* NameOf(const ParquetField& field) {
       return "timestamp[ns]";
     case ParquetKind::kList:
       return "list";
-    case ParquetKind::kStruct:
+    case ParquetKind::kRecord:
       return "struct";
   }
   return "";
@@ -186,7 +186,7 @@ bool CanRead(const arrow::DataType& type, ParquetKind kind) {
     case ParquetKind::kList:
       return type.id() == Type::LIST || type.id() == Type::LARGE_LIST || type.id() == Type::MAP ||
              type.id() == Type::FIXED_SIZE_LIST;
-    case ParquetKind::kStruct:
+    case ParquetKind::kRecord:
       return type.id() == Type::STRUCT;
   }
   return false;
@@ -227,7 +227,7 @@ absl::Status Match(const std::string& path, const std::string& column, const Par
   if (wanted.kind == ParquetKind::kList) {
     return Match(path, absl::StrCat(column, "[]"), wanted.children[0], have.children[0], leaves);
   }
-  if (wanted.kind != ParquetKind::kStruct) {
+  if (wanted.kind != ParquetKind::kRecord) {
     AddLeaves(have, leaves);
     return absl::OkStatus();
   }
@@ -535,7 +535,7 @@ arrow::Status Convert(const arrow::Array& array, const ParquetField& field, Parq
       return ConvertTimes(array, column, owned);
     case ParquetKind::kList:
       return ConvertList(array, field, column, owned);
-    case ParquetKind::kStruct:
+    case ParquetKind::kRecord:
       return ConvertStruct(static_cast<const arrow::StructArray&>(array), field, column, owned);
   }
   return arrow::Status::OK();

@@ -86,7 +86,7 @@ class ParquetDirectoryOf {
 
 template <class Row, class Partition>
 class ParquetSinkOf {
-  static_assert(IsParquetRow<Row>(),
+  static_assert(IsColumnRecord<ParquetTypes, Row>(),
                 "ParquetSink: the row must be a struct with HEADWAY_COLUMNS(Type, members...) "
                 "behind it, whose members have types of parquet_type.h");
   static constexpr bool kHasFolders = !std::is_same_v<Partition, OneParquetFolder>;
@@ -151,7 +151,7 @@ class ParquetSinkOf {
     if (!folder.ok()) return folder.status();
     if (thread_ == nullptr) thread_ = std::make_shared<ParquetThread>();
     std::string description;
-    AppendDescription(ParquetFieldsOf<Row>(ColumnsOf<Row>()), description);
+    AppendDescription(ColumnFieldsOf<ParquetTypes, Row>(), description);
     for (const bool written : is_written) description.push_back(written ? 'w' : 'd');
     const uint64_t fingerprint = HashBytes(description.data(), description.size());
     const auto append = [is_written, fingerprint](std::string_view item,
@@ -186,7 +186,7 @@ class ParquetSinkOf {
       return absl::InvalidArgumentError("ParquetSinkOptions::file_interval must not be negative");
     }
     is_written.fill(true);
-    std::vector<ParquetField> all = ParquetFieldsOf<Row>(ColumnsOf<Row>());
+    std::vector<ParquetField> all = ColumnFieldsOf<ParquetTypes, Row>();
     if constexpr (std::is_same_v<Partition, ParquetDirectoryOf<Row>>) {
       for (const std::string& column : partition_of_.columns()) {
         const auto found = std::find_if(all.begin(), all.end(), [&](const ParquetField& field) {

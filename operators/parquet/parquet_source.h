@@ -110,7 +110,7 @@ class ParquetRowReader {
 // another one has taken the place of a file that the last run read.
 template <class Row>
 class ParquetSource : public internal::ParquetPartitions<internal::ParquetRowReader<Row>> {
-  static_assert(internal::IsParquetRow<Row>(),
+  static_assert(internal::IsColumnRecord<internal::ParquetTypes, Row>(),
                 "ParquetSource: the row must be a struct with HEADWAY_COLUMNS(Type, members...) "
                 "behind it, whose members have types of parquet_type.h");
 
@@ -120,7 +120,7 @@ class ParquetSource : public internal::ParquetPartitions<internal::ParquetRowRea
   explicit ParquetSource(InputPaths paths, ParquetOptions options = {})
       : internal::ParquetPartitions<internal::ParquetRowReader<Row>>(
             std::move(paths),
-            {.fields = internal::ParquetFieldsOf<Row>(internal::ColumnsOf<Row>()), .names = {}},
+            {.fields = internal::ColumnFieldsOf<internal::ParquetTypes, Row>(), .names = {}},
             std::move(options)) {}
 };
 

@@ -67,7 +67,7 @@ std::shared_ptr<arrow::DataType> TypeOf(const ParquetField& field) {
       return arrow::timestamp(arrow::TimeUnit::NANO, "UTC");
     case ParquetKind::kList:
       return arrow::list(FieldOf(field.children[0]));
-    case ParquetKind::kStruct:
+    case ParquetKind::kRecord:
       break;
   }
   arrow::FieldVector fields;
@@ -121,7 +121,7 @@ std::shared_ptr<arrow::ArrayData> DataOf(const ParquetField& field, const Parque
       data->child_data.push_back(child(0));
       return data;
     }
-    case ParquetKind::kStruct: {
+    case ParquetKind::kRecord: {
       auto data = with({});
       for (size_t i = 0; i < field.children.size(); ++i) data->child_data.push_back(child(i));
       return data;
